@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A spec as a JSON object, by the field table: as users write it (all keys) and as the store keeps it (without the keys
+ * that have a column or table of their own). The only user of json-c below api/. */
+
+#include "queue/spec.h"
+
+typedef enum SpecJsonFlags {
+        SPEC_JSON_STORED = 1 << 0, /* leave SPEC_NOT_STORED fields out */
+} SpecJsonFlags;
+
+int spec_to_json(const JobSpec *s, SpecJsonFlags flags, char **ret);
+
+/* Unknown key, wrong type, bad value, anything behind the object, depth > 32: -EINVAL and *ret_error. Does not validate
+ * the whole (spec_validate() does). *ret is new. */
+int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_error);

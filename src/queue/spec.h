@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What to run and how: the spec of a job. One field table says for each key its D-Bus signature, where it lies in the
+ * struct, its range and how it is checked; D-Bus (api/spec-bus.c), JSON (spec-json.c), store and documents use that
+ * table and nothing else, so a key exists everywhere or nowhere (design.md, section 4, "Spec"). */
+
+#include "base/macro.h"
+
+#define SPEC_NAME_MAX 128U
+#define SPEC_ARGS_MAX 65536U                    /* words of argv */
+#define SPEC_ARG_MAX (128U * 1024U)             /* one word: the kernel's MAX_ARG_STRLEN */
+#define SPEC_ARGV_MAX (1024U * 1024U)           /* all words together */
+#define SPEC_ENVIRONMENT_MAX (1024U * 1024U)    /* all assignments together */
+#define SPEC_PAYLOAD_MAX (16U * 1024U * 1024U)
+#define SPEC_TAGS_MAX 64U
+#define SPEC_PROPERTIES_MAX 128U
+#define SPEC_PRIORITY_MIN (-1000)
+#define SPEC_PRIORITY_MAX 1000
+#define SPEC_SLOTS_MAX 65536U
+
+typedef struct JobSpec {
+        char *name;
+        char **argv;
+        char *cwd;
+        uint32_t umask;           /* UINT32_MAX: not given */
+        char **environment;       /* VAR=VALUE */
+        uint8_t *payload;
+        size_t payload_size;
+        char **tags;              /* key, value, key, value, … */
+        int32_t priority;
+        uint32_t slots;
+        bool hold;
+        bool has_payload;         /* an empty payload is a payload: an empty file as standard input */
+        uint32_t uid;             /* UINT32_MAX: the submitter */
+        usec_t not_before_usec;   /* realtime; USEC_INFINITY: at once */
+        usec_t timeout_usec;      /* USEC_INFINITY: none */
+        usec_t stop_timeout_usec; /* USEC_INFINITY: the queue's */
+        char **properties;        /* NAME=VALUE */
+} JobSpec;
+
+JobSpec *spec_new(void); /* all defaults; NULL: out of memory */
+JobSpec *spec_free(JobSpec *s);
+DEFINE_TRIVIAL_CLEANUP_FUNC(JobSpec *, spec_free);
+
+typedef enum SpecType {
+        SPEC_STRING, /* s: char* */
+        SPEC_STRV,   /* as: char** */
+        SPEC_BYTES,  /* ay: uint8_t* followed by size_t; JSON: NAME as string or NAME_base64 */
+        SPEC_BOOL,   /* b: bool */
+        SPEC_I32,    /* i: int32_t */
+        SPEC_U32,    /* u: uint32_t */
+        SPEC_USEC,   /* t: usec_t */
+        SPEC_TAGS,   /* a{ss}: char** pairs; JSON object of strings */
+} SpecType;
+
+typedef enum SpecFieldFlags {
+        SPEC_NOT_STORED = 1 << 0, /* has a column or a table of its own: spec_to_json() leaves it out unless asked */
+} SpecFieldFlags;
+
+typedef struct SpecField {
+        const char *name;
+        SpecType type;
+        size_t offset;
+        int64_t min, max; /* numbers: the range; max 0: none */
+        int (*check)(const struct SpecField *f, const JobSpec *s, char **ret_error); /* may be NULL */
+        SpecFieldFlags flags;
+} SpecField;
+
+const SpecField *spec_field_find(const char *name); /* NULL: unknown key */
+const SpecField *spec_field_table(size_t *ret_n);
+const char *spec_type_signature(SpecType t);
+
+/* Set one field. Each takes the value over only on success, except strv/bytes which are always consumed. The same key
+ * twice: the later wins. -EINVAL, -ERANGE, -E2BIG, -ENOMEM; *ret_error names the key and what is allowed. */
+int spec_set_string(JobSpec *s, const SpecField *f, const char *value, char **ret_error);
+int spec_set_strv(JobSpec *s, const SpecField *f, char **consumed, char **ret_error); /* STRV and TAGS (flat pairs) */
+int spec_set_bytes(JobSpec *s, const SpecField *f, uint8_t *consumed, size_t size, char **ret_error);
+int spec_set_integer(JobSpec *s, const SpecField *f, int64_t value, char **ret_error); /* BOOL, I32, U32; USEC below 2^63 */
+
+/* Everything that can be said without knowing queue and caller: argv there, words clean, sizes, environment names,
+ * control characters. Called once after all fields are set. */
+int spec_validate(const JobSpec *s, char **ret_error);
+
+/* The value of a field that is the default: not written to JSON. */
+bool spec_field_is_default(const JobSpec *s, const SpecField *f);
