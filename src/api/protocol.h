@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Names that programs outside rely on: shared by the daemon and the tool. docs and dbus XML say what they mean. */
+
+#define JOBMILL_BUS_NAME "org.jobmill1"
+#define JOBMILL_OBJECT_PATH "/org/jobmill1"
+#define JOBMILL_QUEUE_PATH_PREFIX "/org/jobmill1/queue"
+#define JOBMILL_JOB_PATH_PREFIX "/org/jobmill1/job"
+#define JOBMILL_INTERFACE_MANAGER "org.jobmill1.Manager"
+#define JOBMILL_INTERFACE_QUEUE "org.jobmill1.Queue"
+#define JOBMILL_INTERFACE_JOB "org.jobmill1.Job"
+
+/* Errors. The same table in api/errors.c maps errno to them. */
+#define JOBMILL_ERROR_PREFIX "org.jobmill1.Error."
+#define JOBMILL_ERROR_NO_SUCH_JOB JOBMILL_ERROR_PREFIX "NoSuchJob"
+#define JOBMILL_ERROR_NO_SUCH_QUEUE JOBMILL_ERROR_PREFIX "NoSuchQueue"
+#define JOBMILL_ERROR_INVALID_SPEC JOBMILL_ERROR_PREFIX "InvalidSpec"
+#define JOBMILL_ERROR_INVALID_FILTER JOBMILL_ERROR_PREFIX "InvalidFilter"
+#define JOBMILL_ERROR_PROPERTY_NOT_ALLOWED JOBMILL_ERROR_PREFIX "PropertyNotAllowed"
+#define JOBMILL_ERROR_NOT_ALLOWED JOBMILL_ERROR_PREFIX "NotAllowed"
+#define JOBMILL_ERROR_QUEUE_DRAINING JOBMILL_ERROR_PREFIX "QueueDraining"
+#define JOBMILL_ERROR_QUEUE_FULL JOBMILL_ERROR_PREFIX "QueueFull"
+#define JOBMILL_ERROR_JOB_FINISHED JOBMILL_ERROR_PREFIX "JobFinished"
+#define JOBMILL_ERROR_JOB_LIVE JOBMILL_ERROR_PREFIX "JobLive"
+#define JOBMILL_ERROR_JOB_NOT_RUNNING JOBMILL_ERROR_PREFIX "JobNotRunning"
+#define JOBMILL_ERROR_JOB_NOT_FINISHED JOBMILL_ERROR_PREFIX "JobNotFinished"
+#define JOBMILL_ERROR_TIMED_OUT JOBMILL_ERROR_PREFIX "TimedOut"
+#define JOBMILL_ERROR_STORAGE_FULL JOBMILL_ERROR_PREFIX "StorageFull"
+#define JOBMILL_ERROR_STORAGE JOBMILL_ERROR_PREFIX "StorageError"
+#define JOBMILL_ERROR_TOO_MANY JOBMILL_ERROR_PREFIX "TooMany"
+#define JOBMILL_ERROR_CONFIGURATION JOBMILL_ERROR_PREFIX "Configuration"
+#define JOBMILL_ERROR_FAILED JOBMILL_ERROR_PREFIX "Failed" /* a bug */
+
+#define JOBMILL_ACTION_SUBMIT_AS "org.jobmill1.submit-as"
+#define JOBMILL_ACTION_SET_PRIVILEGED_PROPERTIES "org.jobmill1.set-privileged-properties"
+#define JOBMILL_ACTION_MANAGE_JOBS "org.jobmill1.manage-jobs"
+#define JOBMILL_ACTION_MANAGE_QUEUES "org.jobmill1.manage-queues"
+#define JOBMILL_ACTION_READ_ALL "org.jobmill1.read-all"
+
+#define JOBMILL_SUBMIT_MANY_MAX 10000U
+#define JOBMILL_LIST_MAX 1000U /* rows of one ListJobs page; a limit of 0 means this */

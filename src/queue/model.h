@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* THE MODEL: queues, live jobs, and the jobs that a request of this turn touches. Pure: no bus, no SQLite, no clock.
+ *
+ * Requests and events from outside call the functions below; each edits memory and puts what it touched on the
+ * "changed" lists. Nothing else happens until manager_settle() takes those lists: it records them in one
+ * transaction, acts, and tells (design.md, section 3). A job in memory that is neither live nor changed may be evicted
+ * at any time: the store has it. */
+
+#include "queue/job.h"
+#include "queue/queue.h"
+
+TAILQ_HEAD(JobList, Job);
+TAILQ_HEAD(AttemptList, Attempt);
+TAILQ_HEAD(QueueList, Queue);
+
+struct Model {
+        Queue *queues;           /* uthash by name */
+        Job *jobs;               /* uthash by id: live or changed ones only */
+        Attempt *attempts;       /* uthash by unit name: everything that holds slots */
+        struct JobList changed;
+        struct AttemptList changed_attempts;
+        struct QueueList changed_queues;
+        struct AttemptList act;  /* attempts for which PID 1 is to be asked something */
+        uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
+        size_t n_purged;
+        uint64_t next_id;        /* never reused: above the highest id in the store and in unit names */
+        Epoch epoch;             /* of the manager that we talk to */
+        usec_t next_deadline;    /* monotonic; a lower bound of all deadlines of attempts */
+        const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
+        unsigned starting_limit; /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
+        unsigned n_starting;
+        usec_t default_stop_timeout_usec;
+};
+
+/* The two clocks, read once per turn by daemon/. */
+typedef struct Now {
+        usec_t realtime;
+        usec_t monotonic;
+} Now;
+
+Model *model_new(void);
+Model *model_free(Model *m);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Model *, model_free);
+
+bool model_has_changes(const Model *m);
+
+/* ---- queues ---- */
+
+Queue *model_queue(Model *m, const char *name); /* NULL: none */
+/* Creates it, and its ancestors, where they do not exist. -EINVAL: not a name. */
+int model_queue_add(Model *m, const char *name, Queue **ret);
+void model_queue_pause(Model *m, Queue *q, bool paused);
+void model_queue_drain(Model *m, Queue *q, bool draining);
+
+/* ---- requests ---- */
+
+/* A new job. Takes spec over on success. -EDQUOT: draining (ret_error names the queue), -ERANGE: more slots than any level
+ * could ever give. The caller has validated the spec and the right to submit. */
+int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now,
+                 Job **ret, char **ret_error);
+/* Work on a job needs it in the model: live ones are, others the daemon loads from the store and gives to
+ * model_job_add(). */
+Job *model_job(Model *m, uint64_t id);
+void model_job_add(Model *m, Job *j, Queue *q); /* takes it over; j->live is not touched */
+
+/* -EALREADY: it is done. */
+int model_cancel(Model *m, Job *j, const char *reason, const Now *now);
+int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
+int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
+int model_retry(Model *m, Job *j, const Now *now);   /* -EBUSY: not done */
+int model_purge(Model *m, Job *j);                   /* -EBUSY: not done, or its unit is still there */
+/* A waiting job's time has come. */
+void model_due(Model *m, Job *j, const Now *now);
+
+/* ---- decide (pure) ---- */
+
+typedef struct Pick {
+        uint64_t id;
+        Queue *queue;
+} Pick;
+
+/* Which ready jobs may start now, in order, at most n. Marks queues whose windows ran dry (window_wanted). Nothing is
+ * changed but marks: the daemon loads the jobs and calls model_start() for each in this order. */
+size_t schedule_run(Model *m, Pick *picks, size_t n);
+/* Why a job is not running yet, in words for people ("queue gpu is full (3 of 3 slots)"); for held and waiting jobs
+ * also. Never NULL but out of memory; "" for done ones. */
+char *schedule_reason(const Model *m, const Job *j, const Queue *q);
+
+/* STARTING: a new attempt with slots and token. -ENOMEM. */
+int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
+/* Time-outs and overdue kills among the attempts; sets next_deadline. */
+void model_deadlines(Model *m, const Now *now);
+
+/* ---- what happened outside ---- */
+
+/* Adopting at start-up and after the model was dropped: an attempt from the store, of a live job in the model or (ENDED) of
+ * a done one. Takes a over, takes its slots. */
+int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q);
+/* Seen started (also when only the end was seen: before model_attempt_ended). */
+void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_t started_realtime, usec_t started_monotonic);
+/* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. */
+void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);
+/* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones. */
+void model_attempt_gone(Model *m, Attempt *a);
+/* Put on / take off the list of those for which unit/ has something to ask. */
+void model_attempt_act(Model *m, Attempt *a);
+
+/* ---- record ---- */
+
+/* After the commit: clear "changed" of everything, drop jobs that are neither live nor wanted, forget purged ones. */
+void model_recorded(Model *m);
+
+void model_job_changed(Model *m, Job *j);
+void model_attempt_changed(Model *m, Attempt *a);
+void model_queue_changed(Model *m, Queue *q);
+
+/* The unit of an attempt may need a deadline for its time-out: sets it from started_monotonic and the job's time-out. */
+void model_arm_timeout(Model *m, Attempt *a);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A queue: a named slice with a cap in slots and a policy. Queues form a tree by their names, exactly as slices do:
+ * gpu-train lies inside gpu. A job takes slots in its queue and in every ancestor. An ancestor without a file exists,
+ * uncapped. */
+
+#include "base/macro.h"
+#include "queue/job.h"
+#include "queue/unit-property.h"
+
+typedef struct Model Model;
+
+#define QUEUE_NAME_MAX 64U
+#define QUEUE_WINDOW 256U /* so much of a queue's ready backlog is in memory */
+
+/* What the file says. */
+typedef struct QueuePolicy {
+        uint32_t slots;           /* UINT32_MAX: no cap */
+        char *slot_variable;      /* SlotVariable=, NULL: none */
+        char **allow_users;       /* names, uids, "*" (every uid ≥ UID_MIN); NULL and no groups: root only */
+        char **allow_groups;
+        usec_t timeout_usec;      /* defaults of its jobs */
+        usec_t stop_timeout_usec;
+        char **overridable;       /* Override= */
+        UnitPropertyList slice;   /* [Slice] */
+        UnitPropertyList service; /* [Service] */
+} QueuePolicy;
+
+void queue_policy_done(QueuePolicy *p);
+void queue_policy_init(QueuePolicy *p);
+
+/* A ready job as the scheduler sees it. */
+typedef struct Candidate {
+        int64_t rank;
+        uint64_t id;
+        uint32_t slots;
+        uint32_t owner;
+} Candidate;
+
+struct Queue {
+        char *name;
+        char *slice;              /* jobmill-NAME.slice */
+        Queue *parent;
+        QueuePolicy policy;
+        bool configured;          /* has a file */
+        bool seen;                /* by the reload that is under way */
+
+        /* The row */
+        bool paused, draining;
+        uint64_t count[_JOB_STATE_MAX]; /* jobs of exactly this queue by state */
+        uint64_t dead;
+        bool changed;
+        bool is_new;
+
+        /* In memory */
+        uint32_t slots_used;      /* by attempts of this queue and of all below it */
+        uint64_t *slot_map;       /* numbers in use, see queue_slot_owner() */
+        size_t slot_map_words;
+        Candidate *window;        /* the ready jobs of lowest rank, sorted by (rank, id) */
+        size_t n_window, window_capacity;
+        bool window_more;         /* the store has ready jobs that are not in the window */
+        bool window_wanted;       /* decide: would have looked further */
+        bool blocked;             /* decide: a job lacks slots here, later ranks below must wait */
+        bool exhausted;           /* decide: nothing more of this queue in this turn */
+        TAILQ_ENTRY(Queue) changed_entry;
+        UT_hash_handle hh;        /* model->queues, by name */
+};
+
+Queue *queue_new(const char *name);
+Queue *queue_free(Queue *q);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Queue *, queue_free);
+
+/* "gpu-train" -> "gpu"; NULL at the top or out of memory. */
+char *queue_parent_name(const char *name);
+char *queue_slice_name(const char *name);
+/* "jobmill-gpu-train.slice" -> "gpu-train"; NULL for others */
+char *queue_name_from_slice(const char *slice);
+
+/* The nearest of q and its ancestors that is paused / at which slots are missing; NULL: none. */
+const Queue *queue_paused_at(const Queue *q);
+const Queue *queue_draining_at(const Queue *q);
+const Queue *queue_lacking_at(const Queue *q, uint32_t slots);
+/* The nearest level that could never give so many; NULL: fits. */
+const Queue *queue_too_small(const Queue *q, uint32_t slots);
+
+/* Slot numbers are unique below the nearest queue, self or ancestor, that sets SlotVariable=, else in the queue. */
+Queue *queue_slot_owner(Queue *q);
+
+/* Take slots on every level and the lowest free numbers; a->queue and a->slots are set. With a->slot_numbers set
+ * already (adopted): those. -ENOMEM. */
+int queue_take_slots(Queue *q, Attempt *a);
+void queue_give_slots_back(Attempt *a);
+
+/* Window: insert sorted, drop, empty. Insert keeps at most QUEUE_WINDOW and sets window_more for what fell out. */
+int queue_window_insert(Queue *q, const Candidate *c);
+void queue_window_remove(Queue *q, uint64_t id);
+void queue_window_clear(Queue *q);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Reading what is recorded: lists of jobs by filter, order and cursor, and attempts. For api/, which answers reads from here
+ * and never from memory: so nobody sees what is not durable yet. */
+
+#include "store/store.h"
+
+typedef enum JobOrder {
+        JOB_ORDER_NEWEST,    /* id, falling; the default */
+        JOB_ORDER_OLDEST,    /* id, rising */
+        JOB_ORDER_RANK,      /* as they will start: (rank, id), rising */
+        JOB_ORDER_FINISHED,  /* (finished_usec, id), falling; only done ones */
+        _JOB_ORDER_MAX,
+        _JOB_ORDER_INVALID = -EINVAL,
+} JobOrder;
+
+const char *job_order_to_string(JobOrder o);
+JobOrder job_order_from_string(const char *s);
+
+/* All conditions must hold; lists: any of. */
+typedef struct JobFilter {
+        uint64_t *ids;
+        size_t n_ids;
+        char **queues;            /* exactly these */
+        unsigned states;          /* bit mask of 1 << JobState; 0: all */
+        unsigned results;         /* bit mask of 1 << JobResult; 0: all */
+        uint32_t *owners;
+        size_t n_owners;
+        char *name;
+        char **tags;              /* pairs; all must match */
+        int dead;                 /* -1: either */
+        usec_t since_usec;        /* submitted; USEC_INFINITY: any */
+        usec_t until_usec;
+} JobFilter;
+
+#define JOB_FILTER_INIT                                                                                      \
+        (JobFilter) {                                                                                        \
+                .dead = -1, .since_usec = USEC_INFINITY, .until_usec = USEC_INFINITY                         \
+        }
+void job_filter_done(JobFilter *f);
+bool job_filter_is_empty(const JobFilter *f);
+
+/* A row of a list: the job, its newest attempt (NULL: none yet), and its spec without payload and environment where asked. */
+typedef struct JobRow {
+        Job *job;
+        Attempt *attempt;
+        JobSpec *spec;
+} JobRow;
+void job_row_done(JobRow *r);
+
+/* Calls back for each row, in order, at most limit; the row is the callback's only during the call (it may take members
+ * out). cursor: "" for the start, else what *ret_next gave; *ret_next: "" when there is no more (malloc'd). A non-zero
+ * return of the callback ends it and is returned. -EINVAL: not a cursor of this order. Does not hold a statement open
+ * between calls. A page costs the same wherever it lies and however large the store is, where an index serves the
+ * filter (ids; states other than done; none). */
+typedef int (*job_row_t)(void *userdata, JobRow *row);
+int history_list(Store *s, const JobFilter *f, JobOrder order, const char *cursor, uint32_t limit, bool with_spec,
+                 job_row_t callback, void *userdata, char **ret_next);
+
+/* One row. -ENOENT. */
+int history_get(Store *s, uint64_t id, bool with_spec, JobRow *ret);
+
+/* All attempts of a job, oldest first. */
+typedef int (*attempt_row_t)(void *userdata, const Attempt *a);
+int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userdata);
+
+/* Counts of results of finished jobs etc. for GetStatistics: jobs by state over all queues come from the model. */
+int history_count(Store *s, const JobFilter *f, uint64_t *ret);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The only truth: jobs, attempts, queues' counters, in one SQLite file, and the only user of sqlite3. One connection,
+ * WAL, locking_mode=EXCLUSIVE, an flock on the file beside it, statements prepared once at open. Synchronous: a commit is
+ * durable when store_commit() returns. No clock, no log. Functions return 0 or a negative errno: -ENOSPC (SQLITE_FULL),
+ * -EIO, -EUCLEAN (corrupt), -EBUSY (another daemon has it), -EPROTONOSUPPORT (made by a newer version), -ENOMEM,
+ * -ENOENT (no such row). store_error() tells more. */
+
+#include "queue/model.h"
+
+typedef struct Store Store;
+
+#define STORE_MEMORY ":memory:"
+
+/* path: the file, or STORE_MEMORY for tests and Storage=volatile. Migrates what is older. */
+int store_open(const char *path, Store **ret, char **ret_error);
+Store *store_close(Store *s);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Store *, store_close);
+const char *store_error(const Store *s);
+
+/* ---- record ---- */
+
+/* All that changed in the model, in one transaction: inserts and updates jobs (with spec, payload and environment of new
+ * ones), attempts, queue rows with their counters, deletes model->purged with their attempts. Durable (fsync) unless nothing
+ * but invocation ids and start times changed. On error everything is rolled back and the model's lists are as before.
+ * Does not call model_recorded(). */
+int store_record(Store *s, Model *m);
+
+/* ---- load ---- */
+
+/* At start and after a failed record: queues with counters and flags (model_queue_add), next_id, live jobs and their
+ * attempts (model_job_add, model_attempt_add; phases STARTING or RUNNING). */
+int store_load(Store *s, Model *m);
+
+int store_load_job(Store *s, uint64_t id, Job **ret);           /* -ENOENT; ->queue is not set */
+int store_load_spec(Store *s, uint64_t id, JobSpec **ret);      /* with payload and environment; -ENOENT;
+                                                                 * -ENODATA: the environment was dropped */
+int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
+/* Fill the window of q: its ready jobs of lowest rank with at most max_slots slots. Sets window_more. */
+int store_load_window(Store *s, Queue *q, uint32_t max_slots);
+/* Ids of waiting jobs that are due, at most n, earliest first; *ret_next: not_before of the first one that is not
+ * due, USEC_INFINITY: none. */
+int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next);
+
+/* A small text by key ("queue.gpu.slice", "starts"): NULL value deletes. Durable at once. */
+int store_get_meta(Store *s, const char *key, char **ret); /* -ENOENT */
+int store_set_meta(Store *s, const char *key, const char *value);
