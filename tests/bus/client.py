@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""org.jobmill1 for tests: calls with Python values, named errors as exceptions, signals collected."""
+
+import time
+
+import dbus
+import dbus.bus
+import dbus.lowlevel
+import dbus.mainloop.glib
+from gi.repository import GLib
+
+from busfake import plain
+
+NAME = "org.jobmill1"
+PATH = "/org/jobmill1"
+MANAGER = NAME + ".Manager"
+ERROR = NAME + ".Error."
+FOREVER = 2**64 - 1
+
+METHODS = {
+    "Submit": "sasa{sv}", "SubmitMany": "aa{sv}", "WaitJob": "tt", "GetJob": "t", "GetJobInfo": "t", "ListJobs": "a{sv}su",
+    "ListAttempts": "t", "CancelJob": "t", "KillJob": "ti", "HoldJob": "t", "ReleaseJob": "t", "RetryJob": "ta{sv}",
+    "PurgeJobs": "a{sv}", "ListQueues": "", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "",
+    "Reload": "", "Subscribe": "", "Unsubscribe": "",
+}
+# Types of what stands in a{sv}: spec keys and filters. (A value that is already a D-Bus one is sent as it is.)
+TYPES = {
+    "name": "s", "argv": "as", "cwd": "s", "umask": "u", "environment": "as", "payload": "ay", "tags": "a{ss}",
+    "priority": "i", "slots": "u", "hold": "b", "not_before_usec": "t", "timeout_usec": "t", "stop_timeout_usec": "t",
+    "uid": "u", "properties": "as", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
+    "since_usec": "t", "until_usec": "t", "order": "s", "fields": "as",
+}
+SIMPLE = {"s": dbus.String, "u": dbus.UInt32, "i": dbus.Int32, "t": dbus.UInt64, "b": dbus.Boolean}
+
+
+class BusError(Exception):
+    def __init__(self, name, message):
+        super().__init__("%s: %s" % (name, message))
+        self.name = name
+        self.short = name.removeprefix(ERROR)
+        self.message = message
+
+
+def typed(key, value):
+    """A value for a{sv}, of the type that the key has."""
+    if getattr(value, "variant_level", None) is not None or isinstance(value, (dbus.Array, dbus.Dictionary)):
+        return value
+    t = TYPES.get(key, "s")
+    if isinstance(value, list) and not t.startswith("a"):
+        t = "a" + t  # a filter that takes one or many
+    if t in SIMPLE:
+        return SIMPLE[t](value)
+    if t == "ay":
+        return dbus.Array(bytearray(value), signature="y")
+    if t == "a{ss}":
+        return dbus.Dictionary(value, signature="ss")
+    return dbus.Array([SIMPLE[t[1]](v) for v in value], signature=t[1])
+
+
+def options(d):
+    return dbus.Dictionary({k: typed(k, v) for k, v in d.items()}, signature="sv")
+
+
+def entry(queue, argv, **spec):
+    """One of SubmitMany's."""
+    return options({"queue": queue, "argv": list(argv), **spec})
+
+
+class Client:
+    """A connection. Calls pump the main loop, so signals come in meanwhile."""
+
+    def __init__(self, address):
+        self.bus = dbus.bus.BusConnection(address, mainloop=dbus.mainloop.glib.DBusGMainLoop())
+        self.bus.set_exit_on_disconnect(False)
+        self.signals = []
+        self.bus.add_signal_receiver(self.on_signal, dbus_interface=MANAGER, member_keyword="member")
+
+    def close(self):
+        self.bus.close()
+
+    def on_signal(self, *args, member=None):
+        self.signals.append((str(member),) + tuple(plain(a) for a in args))
+
+    def pump(self, seconds=0.0):
+        end = time.monotonic() + seconds
+        context = GLib.MainContext.default()
+        while context.iteration(False) or time.monotonic() < end:
+            if not context.pending():
+                time.sleep(min(0.005, max(0, end - time.monotonic())))
+
+    def send(self, name, path, interface, member, signature, *args, timeout=30):
+        """A call whose answer is looked at later: a Pending."""
+        pending = Pending()
+        self.bus.call_async(name, path, interface, member, signature, args, pending.on_reply, pending.on_error,
+                            timeout=timeout)
+        return pending
+
+    def raw(self, name, path, interface, member, signature, *args, timeout=30):
+        return self.finish(self.send(name, path, interface, member, signature, *args, timeout=timeout))
+
+    def finish(self, pending):
+        while not pending.done:
+            GLib.MainContext.default().iteration(True)
+        if pending.error:
+            raise pending.error
+        return pending.result
+
+    def start(self, member, *args, timeout=30):
+        signature = METHODS[member]
+        args = [options(a) if isinstance(a, dict) and not isinstance(a, dbus.Dictionary) else a for a in args]
+        if member == "SubmitMany":
+            args = [dbus.Array(args[0], signature="a{sv}")]
+        elif member == "Submit":
+            args[1] = dbus.Array(args[1], signature="s")
+        return self.send(NAME, PATH, MANAGER, member, signature, *args, timeout=timeout)
+
+    def call(self, member, *args, timeout=30):
+        return self.finish(self.start(member, *args, timeout=timeout))
+
+    def get_all(self, path, interface):
+        return self.raw(NAME, path, "org.freedesktop.DBus.Properties", "GetAll", "s", interface)
+
+    def get(self, path, interface, name):
+        return self.raw(NAME, path, "org.freedesktop.DBus.Properties", "Get", "ss", interface, name)
+
+    def introspect(self, path):
+        return self.raw(NAME, path, "org.freedesktop.DBus.Introspectable", "Introspect", "")
+
+    def has_owner(self, name=NAME):
+        return self.raw("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", "s", name)
+
+
+class Pending:
+    def __init__(self):
+        self.done = False
+        self.error = None
+        self.result = None
+
+    def on_reply(self, *values):
+        self.done = True
+        values = tuple(plain(v) for v in values)
+        self.result = values[0] if len(values) == 1 else values or None
+
+    def on_error(self, e):
+        self.done = True
+        self.error = BusError(e.get_dbus_name(), e.get_dbus_message())

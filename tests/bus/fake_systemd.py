@@ -1,0 +1,860 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A small org.freedesktop.systemd1 on a private bus, for tests of what a real one does too seldom or too slowly.
+
+It runs the command of each transient service as a real child and gives units the life that systemd 252 gives to
+Type=exec services: RemainAfterExit= keeps the outcome, TERM, HUP, INT and PIPE count as success, a second start under the
+same name is refused, StopUnit throws the result away, failed units stay until ResetFailedUnit. Signals go out only while
+somebody is subscribed; InvocationID is in GetAll but never in a signal. The start is carried out after the reply, as
+PID 1 does it, so a unit can be asked for and not be running yet.
+
+Everything else is there to be broken: see the do_... methods, called by the tests through busfake.Control."""
+
+import fnmatch
+import os
+import pwd
+import signal
+import subprocess
+import time
+import uuid
+
+import dbus
+from gi.repository import GLib
+
+import busfake
+from busfake import Error, NoReply, escape, plain
+
+NAME = "org.freedesktop.systemd1"
+PATH = "/org/freedesktop/systemd1"
+MANAGER = NAME + ".Manager"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+UNKNOWN = 2**64 - 1
+CLEAN_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
+
+# What a Service has, with D-Bus type; the value comes from Unit.value(). The rest of what was given at the start is
+# not shown, as nobody asks for it.
+UNIT_PROPERTIES = {
+    "Id": "s", "Names": "as", "Description": "s", "LoadState": "s", "ActiveState": "s", "SubState": "s",
+    "FragmentPath": "s", "DropInPaths": "as", "NeedDaemonReload": "b", "Job": "(uo)", "InvocationID": "ay",
+    "Transient": "b", "StartLimitBurst": "u", "StartLimitIntervalUSec": "t", "CollectMode": "s",
+    "StateChangeTimestamp": "t", "StateChangeTimestampMonotonic": "t",
+    "InactiveExitTimestamp": "t", "InactiveExitTimestampMonotonic": "t",
+    "ActiveEnterTimestamp": "t", "ActiveEnterTimestampMonotonic": "t",
+    "ActiveExitTimestamp": "t", "ActiveExitTimestampMonotonic": "t",
+    "InactiveEnterTimestamp": "t", "InactiveEnterTimestampMonotonic": "t",
+}
+SERVICE_PROPERTIES = {
+    "Type": "s", "Restart": "s", "RemainAfterExit": "b", "KillMode": "s", "KillSignal": "i", "Result": "s",
+    "StatusText": "s", "MainPID": "u", "ControlPID": "u", "NRestarts": "u", "ExecMainPID": "u", "ExecMainCode": "i",
+    "ExecMainStatus": "i", "ExecMainStartTimestamp": "t", "ExecMainStartTimestampMonotonic": "t",
+    "ExecMainExitTimestamp": "t", "ExecMainExitTimestampMonotonic": "t", "CPUUsageNSec": "t", "MemoryCurrent": "t",
+    "MemoryPeak": "t", "IOReadBytes": "t", "IOWriteBytes": "t", "TasksCurrent": "t", "ControlGroup": "s", "Slice": "s",
+    "Environment": "as", "OOMPolicy": "s", "RuntimeMaxUSec": "t", "TimeoutStopUSec": "t", "User": "s",
+}
+UNIT_SIGNALLED = ("ActiveState", "SubState", "StateChangeTimestamp", "StateChangeTimestampMonotonic",
+                  "InactiveExitTimestamp", "InactiveExitTimestampMonotonic", "ActiveEnterTimestamp",
+                  "ActiveEnterTimestampMonotonic", "ActiveExitTimestamp", "ActiveExitTimestampMonotonic",
+                  "InactiveEnterTimestamp", "InactiveEnterTimestampMonotonic", "Job")
+SERVICE_SIGNALLED = ("MainPID", "ControlPID", "StatusText", "Result", "NRestarts", "ExecMainPID", "ExecMainCode",
+                     "ExecMainStatus", "ExecMainStartTimestamp", "ExecMainStartTimestampMonotonic",
+                     "ExecMainExitTimestamp", "ExecMainExitTimestampMonotonic")
+DEFAULTS = {"s": "", "as": [], "b": False, "u": 0, "i": 0, "t": 0}
+CONVERT = {"s": dbus.String, "b": dbus.Boolean, "u": dbus.UInt32, "i": dbus.Int32, "t": dbus.UInt64,
+           "as": lambda v: dbus.Array(v, signature="s"), "ay": lambda v: dbus.Array(bytearray(v), signature="y"),
+           "(uo)": lambda v: dbus.Struct((dbus.UInt32(v[0]), dbus.ObjectPath(v[1])), signature="uo")}
+
+
+def realtime():
+    return time.clock_gettime_ns(time.CLOCK_REALTIME) // 1000
+
+
+def monotonic():
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+class Unit:
+    """A unit: its settings as given, its state, the process."""
+
+    def __init__(self, name, settings):
+        self.name = name
+        self.settings = settings
+        self.path = PATH + "/unit/" + escape(name)
+        self.state = {"Id": name, "Names": [name], "LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead",
+                      "FragmentPath": "/run/systemd/transient/" + name, "Transient": True, "Result": "success",
+                      "Job": (0, "/"), "CPUUsageNSec": UNKNOWN, "MemoryCurrent": UNKNOWN, "MemoryPeak": UNKNOWN,
+                      "IOReadBytes": UNKNOWN, "IOWriteBytes": UNKNOWN, "TasksCurrent": UNKNOWN, "InvocationID": b""}
+        self.pid = None        # main process, while it lives
+        self.group = None      # its process group, which stands for the cgroup
+        self.stopping = False  # StopUnit, not a signal
+        self.job = None        # (id, path, kind) while one is pending
+        self.timers = []
+
+    @property
+    def service(self):
+        return self.name.endswith(".service")
+
+    def value(self, name, type_):
+        if name in self.state:
+            return self.state[name]
+        if name in self.settings:
+            return self.settings[name]
+        return {"KillSignal": 15, "KillMode": "control-group", "Type": "simple", "Restart": "no",
+                "CollectMode": "inactive", "StartLimitBurst": 5, "RuntimeMaxUSec": UNKNOWN,
+                "TimeoutStopUSec": 90000000, "OOMPolicy": "stop"}.get(name, DEFAULTS.get(type_))
+
+    def get(self, name):
+        type_ = UNIT_PROPERTIES.get(name) or SERVICE_PROPERTIES[name]
+        return self.value(name, type_)
+
+    def dictionary(self, names, table):
+        return dbus.Dictionary({n: CONVERT[table[n]](self.value(n, table[n])) for n in names}, signature="sv")
+
+    def stamp(self, name):
+        self.state[name] = realtime()
+        self.state[name + "Monotonic"] = monotonic()
+
+    def kill(self, signo, main_only=False):
+        try:
+            if main_only:
+                if self.pid:
+                    os.kill(self.pid, signo)
+            elif self.group:
+                os.killpg(self.group, signo)
+        except ProcessLookupError:
+            pass
+
+    def drop_timers(self):
+        for t in self.timers:
+            GLib.source_remove(t)
+        self.timers = []
+
+    def close_fds(self):
+        for v in self.settings.values():
+            if isinstance(v, dbus.types.UnixFd):
+                try:
+                    os.close(v.take())
+                except ValueError:  # taken already
+                    pass
+
+
+class Systemd:
+    def __init__(self, address):
+        self.address = address
+        self.next_job = 0
+        self.units = {}
+        self.log = None
+        self.system = None
+        self.state_defaults()
+        self.connect()
+        self.control = busfake.Control(address, "org.jobmill.Fake.systemd", self)
+
+    def state_defaults(self):
+        self.userspace = monotonic()
+        self.subscribers = set()
+        self.rules = []          # faults, see do_fault()
+        self.calls = []          # (method, first argument, second argument if a plain one)
+        self.open = {}           # method -> calls not answered yet
+        self.max_open = {}
+        self.starts = {}         # unit -> how often its command was run
+        self.holding = {}        # slice, also each ancestor -> service units that are loaded
+        self.max_holding = {}
+        self.overrides = {}      # properties that a drop-in sets in every new unit
+        self.drop_ins = []
+        self.start_delay = 0
+        self.signal_copies = 1   # 0: lost, 2: doubled
+        self.system_state = "running"
+        self.usage = {}          # what units report as used
+
+    def connect(self):
+        m = {"Subscribe": (self.subscribe, ""), "Unsubscribe": (self.unsubscribe, ""),
+             "StartTransientUnit": (self.start_transient_unit, "o"), "StopUnit": (self.stop_unit, "o"),
+             "KillUnit": (self.kill_unit, ""), "ResetFailedUnit": (self.reset_failed_unit, ""),
+             "ResetFailed": (self.reset_failed, ""), "GetUnit": (self.get_unit, "o"), "LoadUnit": (self.load_unit, "o"),
+             "GetUnitByInvocationID": (self.get_unit_by_invocation_id, "o"),
+             "ListUnits": (self.list_units, "a(ssssssouso)"),
+             "ListUnitsByPatterns": (self.list_units_by_patterns, "a(ssssssouso)"),
+             "ListUnitsByNames": (self.list_units_by_names, "a(ssssssouso)"),
+             "SetUnitProperties": (self.set_unit_properties, "")}
+        handlers = {(MANAGER, k): self.with_faults(k, *v) for k, v in m.items()}
+        handlers[(PROPERTIES, "Get")] = self.with_faults("Get", self.property_get, "v")
+        handlers[(PROPERTIES, "GetAll")] = self.with_faults("GetAll", self.property_get_all, "a{sv}")
+        handlers[("org.freedesktop.DBus.Introspectable", "Introspect")] = (lambda message: "<node/>", "s")
+        self.system = busfake.Endpoint(self.address, NAME, handlers)
+        self.system.bus.add_signal_receiver(self.on_name_owner_changed, "NameOwnerChanged", "org.freedesktop.DBus",
+                                            "org.freedesktop.DBus", "/org/freedesktop/DBus", arg2="")
+
+    def on_name_owner_changed(self, name, old, new):
+        self.subscribers.discard(str(name))
+
+    def close(self):
+        for u in list(self.units.values()):
+            self.forget(u)
+
+    # ---- faults ----
+
+    def with_faults(self, method, function, signature):
+        """The handler as a real one would be called, after the rules for this method had their say."""
+
+        def handler(message, *args):
+            on_unit = message.get_interface() == PROPERTIES
+            first = str(args[0]) if args and isinstance(args[0], str) and not on_unit else message.get_path()
+            self.calls.append((method, first, plain(args[1:3]) if method == "KillUnit" else None))
+            self.open[method] = self.open.get(method, 0) + 1
+            self.max_open[method] = max(self.max_open.get(method, 0), self.open[method])
+            answer = self.answer_function(method, message, function, signature, args)
+            rule = self.take_rule(method, first)
+            if not rule:
+                answer()
+            elif rule["action"] == "delay":
+                if rule["execute"] == "first":
+                    GLib.timeout_add(rule["ms"], self.once(self.evaluate(function, message, args, answer)))
+                else:
+                    GLib.timeout_add(rule["ms"], self.once(answer))
+            elif rule["action"] == "refuse":
+                if rule["execute"] == "first":
+                    function(message, *args)
+                self.answered(method)
+                self.system.fail(message, Error(rule["error"], rule["message"]))
+            elif rule["action"] == "never":
+                if rule["execute"] == "first":
+                    function(message, *args)
+            raise NoReply()
+
+        return handler, signature
+
+    def answer_function(self, method, message, function, signature, args):
+        system = self.system
+
+        def answer(result=None, done=False):
+            self.answered(method)
+            try:
+                if not done:
+                    result = function(message, *args)
+                system.reply(message, signature, result)
+            except Error as e:
+                system.fail(message, e)
+
+        return answer
+
+    def evaluate(self, function, message, args, answer):
+        """Do it now, answer later."""
+        try:
+            result = function(message, *args)
+            return lambda: answer(result, True)
+        except Error:
+            return answer  # fails the same way once more
+
+    def answered(self, method):
+        self.open[method] -= 1
+
+    @staticmethod
+    def once(function):
+        def run():
+            function()
+            return GLib.SOURCE_REMOVE
+        return run
+
+    def take_rule(self, method, first):
+        for rule in self.rules:
+            if rule["method"] == method and rule["count"] != 0 and fnmatch.fnmatch(first, rule["match"]):
+                if rule["skip"] > 0:
+                    rule["skip"] -= 1
+                    continue
+                rule["count"] -= 1
+                return rule
+        return None
+
+    # ---- signals ----
+
+    def emit(self, path, interface, member, signature, *args):
+        if not self.subscribers:
+            return
+        for _ in range(self.signal_copies):
+            self.system.signal(path, interface, member, signature, *args)
+
+    def emit_manager(self, member, signature, *args):
+        self.emit(PATH, MANAGER, member, signature, *args)
+
+    def emit_changed(self, u):
+        if u.service:
+            self.emit(u.path, PROPERTIES, "PropertiesChanged", "sa{sv}as", NAME + ".Service",
+                      u.dictionary(SERVICE_SIGNALLED, SERVICE_PROPERTIES),
+                      ["ExecCondition", "ExecStartPre", "ExecStart", "ExecStartEx"])
+        self.emit(u.path, PROPERTIES, "PropertiesChanged", "sa{sv}as", NAME + ".Unit",
+                  u.dictionary(UNIT_SIGNALLED, UNIT_PROPERTIES), ["Conditions", "Asserts"])
+
+    # ---- the life of a unit ----
+
+    def set_state(self, u, active, sub):
+        old = u.state["ActiveState"]
+        u.state["ActiveState"], u.state["SubState"] = active, sub
+        u.stamp("StateChangeTimestamp")
+        if old in ("inactive", "failed") and active not in ("inactive", "failed"):
+            u.stamp("InactiveExitTimestamp")
+        if old != "active" and active == "active":
+            u.stamp("ActiveEnterTimestamp")
+        if old == "active" and active != "active":
+            u.stamp("ActiveExitTimestamp")
+        if active in ("inactive", "failed") and old not in ("inactive", "failed"):
+            u.stamp("InactiveEnterTimestamp")
+        self.emit_changed(u)
+
+    def new_job(self, u, kind):
+        if u.job:
+            self.end_job(u, "canceled")
+        self.next_job += 1
+        u.job = (self.next_job, PATH + "/job/%d" % self.next_job, kind)
+        u.state["Job"] = u.job[:2]
+        self.emit_manager("JobNew", "uos", u.job[0], u.job[1], u.name)
+        return u.job[1]
+
+    def end_job(self, u, result):
+        if not u.job:
+            return
+        id_, path, _ = u.job
+        u.job, u.state["Job"] = None, (0, "/")
+        self.emit_manager("JobRemoved", "uoss", id_, path, u.name, result)
+
+    def levels(self, u):
+        """The slice of a unit and the slices around it."""
+        parts = u.get("Slice").removesuffix(".slice").split("-")
+        return ["-".join(parts[:i + 1]) + ".slice" for i in range(len(parts))]
+
+    def add(self, u):
+        self.units[u.name] = u
+        self.emit_manager("UnitNew", "so", u.name, u.path)
+        if not u.service:
+            return
+        for s in self.levels(u):
+            self.holding[s] = self.holding.get(s, 0) + 1
+            self.max_holding[s] = max(self.max_holding.get(s, 0), self.holding[s])
+            if s not in self.units and s != ".slice":
+                slice_ = Unit(s, {})
+                slice_.state.update(ActiveState="active", SubState="active")
+                self.add(slice_)
+
+    def remove(self, u, quiet=False):
+        u.drop_timers()
+        u.close_fds()
+        if self.units.pop(u.name, None) is None:
+            return
+        if u.service:
+            for s in self.levels(u):
+                self.holding[s] -= 1
+        if not quiet:
+            self.emit_manager("UnitRemoved", "so", u.name, u.path)
+
+    def forget(self, u):
+        """Gone with all its processes, without a word."""
+        u.kill(signal.SIGKILL)
+        self.reap(u)
+        self.remove(u, quiet=True)
+
+    def reap(self, u):
+        if u.pid:
+            os.waitpid(u.pid, 0)
+            u.pid = None
+
+    def environment(self, u):
+        env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
+               "INVOCATION_ID": u.state["InvocationID"].hex(), "SYSTEMD_EXEC_PID": "0"}
+        if u.get("User"):
+            try:
+                p = pwd.getpwnam(u.get("User"))
+                env.update(HOME=p.pw_dir, USER=p.pw_name, LOGNAME=p.pw_name, SHELL=p.pw_shell)
+            except KeyError:
+                pass
+        for line in u.get("Environment"):
+            k, _, v = line.partition("=")
+            env[k] = v
+        for path, optional in u.settings.get("EnvironmentFiles", []):
+            env.update(read_environment_file(path, optional))
+        return env
+
+    def working_directory(self, u):
+        cwd = u.settings.get("WorkingDirectory", "/")
+        if cwd.lstrip("!-") == "~":
+            return pwd.getpwnam(u.get("User") or "root").pw_dir
+        if cwd.startswith("-"):  # may be missing
+            return cwd[1:] if os.path.isdir(cwd[1:]) else "/"
+        return cwd.removeprefix("!")
+
+    def spawn(self, u):
+        """0 and a process, or the exit status that systemd's executor would leave."""
+        path, argv, flags = u.settings["ExecStartEx" if "ExecStartEx" in u.settings else "ExecStart"][0]
+        fds = {k: u.settings.get("Standard%sFileDescriptor" % k) for k in ("Input", "Output", "Error")}
+        fds = {k: v.take() if v is not None else None for k, v in fds.items()}
+        who = u.get("User") if os.geteuid() == 0 else ""
+        cwd = self.working_directory(u)
+        try:
+            env = self.environment(u)
+        except (OSError, UnicodeDecodeError):
+            return 1  # systemd: Result=resources, nothing was executed
+        try:
+            p = subprocess.Popen(
+                argv, executable=path, env=env, cwd=cwd, start_new_session=True,
+                stdin=fds["Input"] if fds["Input"] is not None else subprocess.DEVNULL,
+                stdout=fds["Output"] if fds["Output"] is not None else subprocess.DEVNULL,
+                stderr=fds["Error"] if fds["Error"] is not None else subprocess.DEVNULL,
+                umask=u.settings.get("UMask", 0o022),
+                **({"user": user_id(who), "group": group_id(u.settings.get("Group", ""), who), "extra_groups": []}
+                   if who else {}))
+        except KeyError:
+            return 217
+        except OSError as e:
+            return 200 if e.filename == cwd else 203
+        finally:
+            for fd in fds.values():
+                if fd is not None:
+                    os.close(fd)
+        p.returncode = 0  # we wait ourselves
+        u.pid = u.group = p.pid
+        return 0
+
+    def run(self, u):
+        """Carry out the start job."""
+        if self.units.get(u.name) is not u or not u.job or u.job[2] != "start":
+            return
+        u.state.update(InvocationID=uuid.uuid4().bytes, Result="success", ExecMainCode=0, ExecMainStatus=0)
+        self.set_state(u, "activating", "start")
+        self.starts[u.name] = self.starts.get(u.name, 0) + 1
+        u.stamp("ExecMainStartTimestamp")
+        status = self.spawn(u)
+        if status:
+            u.state["ExecMainPID"] = 1
+            u.stamp("ExecMainExitTimestamp")
+            self.main_exited(u, 1, status, 0, "failed")
+            return
+        u.state["MainPID"] = u.state["ExecMainPID"] = u.pid
+        pidfd = os.pidfd_open(u.pid)
+        GLib.unix_fd_add_full(GLib.PRIORITY_DEFAULT, pidfd, GLib.IOCondition.IN, self.on_exit, u, pidfd, u.pid)
+        self.set_state(u, "active", "running")
+        self.end_job(u, "done")
+        if u.get("RuntimeMaxUSec") != UNKNOWN:
+            u.timers.append(GLib.timeout_add(u.get("RuntimeMaxUSec") // 1000, self.on_runtime_max, u))
+
+    def on_exit(self, fd, condition, u, pidfd, pid):
+        os.close(pidfd)
+        if u.pid != pid:
+            return GLib.SOURCE_REMOVE
+        _, status, usage = os.wait4(pid, 0)
+        u.pid = None
+        if os.WIFEXITED(status):
+            code, number = 1, os.WEXITSTATUS(status)
+        else:
+            code, number = 3 if os.WCOREDUMP(status) else 2, os.WTERMSIG(status)
+        u.stamp("ExecMainExitTimestamp")
+        self.main_exited(u, code, number, int((usage.ru_utime + usage.ru_stime) * 1e9))
+        return GLib.SOURCE_REMOVE
+
+    def main_exited(self, u, code, status, cpu, job_result="done"):
+        u.state.update(ExecMainCode=code, ExecMainStatus=status, MainPID=0, CPUUsageNSec=cpu)
+        u.state.update(self.usage)
+        u.drop_timers()
+        clean = (code, status) == (1, 0) or (code == 2 and status in CLEAN_SIGNALS)
+        if u.state["Result"] == "success" and not clean:
+            u.state["Result"] = {1: "exit-code", 2: "signal", 3: "core-dump"}[code]
+        if u.state["Result"] == "success" and u.get("RemainAfterExit") and not u.stopping:
+            self.end_job(u, job_result)
+            self.set_state(u, "active", "exited")  # children run on
+            return
+        u.kill(signal.SIGKILL)
+        u.group = None
+        if u.state["Result"] != "success":
+            self.set_state(u, "failed", "failed")
+            self.end_job(u, job_result)
+            return
+        self.set_state(u, "inactive", "dead")
+        self.end_job(u, job_result)
+        self.remove(u)
+
+    def on_runtime_max(self, u):
+        u.timers = []
+        u.state["Result"] = "timeout"
+        self.terminate(u)
+        return GLib.SOURCE_REMOVE
+
+    def terminate(self, u):
+        self.set_state(u, "deactivating", "stop-sigterm")
+        u.kill(u.get("KillSignal"))
+        u.timers.append(GLib.timeout_add(min(u.get("TimeoutStopUSec") // 1000, 2**31), self.on_stop_timeout, u))
+
+    def on_stop_timeout(self, u):
+        u.timers = []
+        u.state["Result"] = "timeout"
+        u.kill(signal.SIGKILL)
+        return GLib.SOURCE_REMOVE
+
+    def stop(self, u):
+        path = self.new_job(u, "stop")
+        if u.state["ActiveState"] == "failed" or not u.service:
+            self.end_job(u, "done")
+        elif u.pid:
+            u.stopping = True
+            self.terminate(u)
+        else:
+            u.kill(signal.SIGKILL)
+            u.group = None
+            self.set_state(u, "inactive", "dead")
+            self.end_job(u, "done")
+            self.remove(u)
+        return path
+
+    # ---- methods ----
+
+    def find(self, name):
+        u = self.units.get(str(name))
+        if not u:
+            raise Error(NAME + ".NoSuchUnit", "Unit %s not loaded." % name)
+        return u
+
+    def subscribe(self, message):
+        if message.get_sender() in self.subscribers:
+            raise Error(NAME + ".AlreadySubscribed", "Client is already subscribed.")
+        self.subscribers.add(message.get_sender())
+
+    def unsubscribe(self, message):
+        if message.get_sender() not in self.subscribers:
+            raise Error(NAME + ".NotSubscribed", "Client is not subscribed.")
+        self.subscribers.discard(message.get_sender())
+
+    def start_transient_unit(self, message, name, mode, properties, aux):
+        name = str(name)
+        if name in self.units:
+            raise Error(NAME + ".UnitExists", "Unit %s was already loaded or has a fragment file." % name)
+        settings = {}
+        for k, v in properties:
+            k = str(k)
+            v = plain(v)
+            if k in ("Environment", "EnvironmentFiles") and k in settings:
+                v = settings[k] + v
+            settings[k] = v
+        u = Unit(name, settings)
+        if u.service and not settings.get("ExecStartEx") and not settings.get("ExecStart"):
+            raise Error(NAME + ".BadUnitSetting", "Unit %s has a bad unit file setting." % name)
+        if u.service:
+            settings.update(self.overrides)
+            if self.drop_ins:
+                u.state["DropInPaths"] = self.drop_ins
+        self.add(u)
+        path = self.new_job(u, "start")
+        if u.service:
+            GLib.timeout_add(self.start_delay, self.once(lambda: self.run(u)))
+        else:
+            self.set_state(u, "active", "active")
+            self.end_job(u, "done")
+        return path
+
+    def stop_unit(self, message, name, mode):
+        return self.stop(self.find(name))
+
+    def kill_unit(self, message, name, whom, signo):
+        u = self.find(name)
+        if whom not in ("main", "control", "all"):
+            raise Error("org.freedesktop.DBus.Error.InvalidArgs", "Invalid who argument %s" % whom)
+        if whom == "main" and not u.pid:
+            raise Error(NAME + ".NoSuchProcess", "No main process to kill")
+        u.kill(int(signo), whom == "main")
+
+    def reset_failed_unit(self, message, name):
+        u = self.find(name)
+        if u.state["ActiveState"] == "failed":
+            self.set_state(u, "inactive", "dead")
+            self.remove(u)
+
+    def reset_failed(self, message):
+        for u in list(self.units.values()):
+            self.reset_failed_unit(message, u.name)
+
+    def get_unit(self, message, name):
+        return self.find(name).path
+
+    def get_unit_by_invocation_id(self, message, id_):
+        for u in self.units.values():
+            if u.state["InvocationID"] == plain(id_):
+                return u.path
+        raise Error(NAME + ".NoUnitForInvocationID", "No unit with the specified invocation ID.")
+
+    def load_unit(self, message, name):
+        return PATH + "/unit/" + escape(str(name))
+
+    def row(self, u):
+        job = u.job or (0, "/", "")
+        return (u.name, u.settings.get("Description", u.name), "loaded", u.state["ActiveState"], u.state["SubState"], "",
+                u.path, job[0], job[2], job[1])
+
+    def list_units(self, message):
+        return [self.row(u) for u in self.units.values()]
+
+    def list_units_by_patterns(self, message, states, patterns):
+        return [self.row(u) for u in self.units.values()
+                if (not patterns or any(fnmatch.fnmatchcase(u.name, p) for p in patterns))
+                and (not states or u.state["ActiveState"] in states or u.state["SubState"] in states)]
+
+    def list_units_by_names(self, message, names):
+        return [self.row(self.units[n]) if n in self.units else
+                (n, n, "not-found", "inactive", "dead", "", PATH + "/unit/" + escape(str(n)), 0, "", "/") for n in names]
+
+    def set_unit_properties(self, message, name, runtime, properties):
+        u = self.units.get(str(name))
+        if not u:
+            if not str(name).endswith(".slice"):
+                raise Error(NAME + ".NoSuchUnit", "Unit %s not found." % name)
+            u = Unit(str(name), {})
+            self.add(u)
+        u.settings.update({str(k): plain(v) for k, v in properties})
+
+    # ---- properties ----
+
+    def unit_at(self, path):
+        """Any name has an object, as with PID 1: one that is not loaded reads as not-found."""
+        for u in self.units.values():
+            if u.path == path:
+                return u
+        if path.startswith(PATH + "/unit/"):
+            u = Unit(unescape(path.rsplit("/", 1)[1]), {})
+            u.state.update(LoadState="not-found", FragmentPath="", Transient=False)
+            return u
+        raise Error("org.freedesktop.DBus.Error.UnknownObject", "Unknown object '%s'." % path)
+
+    def manager_properties(self):
+        return dbus.Dictionary({
+            "Version": dbus.String("252.39-fake"), "UserspaceTimestamp": dbus.UInt64(realtime()),
+            "UserspaceTimestampMonotonic": dbus.UInt64(self.userspace), "ControlGroup": dbus.String(""),
+            "SystemState": dbus.String(self.system_state), "NJobs": dbus.UInt32(0),
+            "NNames": dbus.UInt32(len(self.units))}, signature="sv")
+
+    def properties_of(self, path, interface):
+        if path == PATH:
+            return self.manager_properties()
+        u = self.unit_at(path)
+        tables = {NAME + ".Unit": UNIT_PROPERTIES, NAME + ".Service": SERVICE_PROPERTIES,
+                  "": {**UNIT_PROPERTIES, **(SERVICE_PROPERTIES if u.service else {})}}
+        if interface not in tables:
+            raise Error("org.freedesktop.DBus.Error.UnknownInterface", "Unknown interface %s." % interface)
+        return u.dictionary(tables[interface], tables[interface])
+
+    def property_get(self, message, interface, name):
+        properties = self.properties_of(message.get_path(), str(interface))
+        if name not in properties:
+            raise Error("org.freedesktop.DBus.Error.UnknownProperty", "Unknown interface %s or property %s."
+                        % (interface, name))
+        return properties[name]
+
+    def property_get_all(self, message, interface):
+        return self.properties_of(message.get_path(), str(interface))
+
+    # ---- what tests ask for ----
+
+    def do_fault(self, method, action, count=-1, skip=0, match="*", ms=0, error="org.freedesktop.DBus.Error.Failed",
+                 message="refused by the test", execute=""):
+        """delay | refuse | never for calls of method, whose first argument (or object path) is like match, count times
+        (-1: always) after skip others. execute="first": it is carried out at once all the same."""
+        self.rules.append(dict(method=method, action=action, count=count, skip=skip, match=match, ms=ms, error=error,
+                               message=message, execute=execute))
+
+    def do_clear_faults(self):
+        self.rules = []
+
+    def do_signals(self, copies):
+        self.signal_copies = copies
+
+    def do_start_delay(self, ms):
+        self.start_delay = ms
+
+    def do_usage(self, **usage):
+        self.usage = usage
+
+    def do_override(self, drop_in, **properties):
+        """A drop-in for every service from now on; none: drop_in=None."""
+        self.drop_ins = [drop_in] if drop_in else []
+        self.overrides = properties
+
+    def do_reloading(self):
+        """As systemctl daemon-reload: everybody looks at everything again. Subscribed or not, lost signals or not."""
+        for active in (True, False):
+            self.system.signal(PATH, MANAGER, "Reloading", "b", active)
+
+    def do_reexec(self):
+        """As systemctl daemon-reexec: units stay, clients and subscriptions are gone."""
+        self.system.close()
+        self.subscribers.clear()
+        self.open.clear()
+        self.connect()
+
+    def do_reboot(self):
+        """A new manager that knows nothing."""
+        self.system.close()
+        for u in list(self.units.values()):
+            self.forget(u)
+        self.subscribers.clear()
+        self.open.clear()
+        self.userspace = max(monotonic(), self.userspace + 1)
+        self.connect()
+
+    def do_disconnect(self):
+        self.system.close()
+        self.subscribers.clear()
+        self.open.clear()
+
+    def do_connect(self):
+        self.connect()
+
+    def do_reset(self):
+        """As new, for the next test."""
+        for u in list(self.units.values()):
+            self.forget(u)
+        subscribers, connected = self.subscribers, self.system.bus.get_is_connected()
+        self.state_defaults()
+        self.subscribers = subscribers
+        if not connected:
+            self.connect()
+
+    def do_vanish(self, name):
+        self.forget(self.find(name))
+
+    def do_stop(self, name):
+        """As systemctl stop."""
+        self.stop(self.find(name))
+
+    def do_kill(self, name, signo, main_only=False):
+        self.find(name).kill(signo, main_only)
+
+    def do_restart(self, name):
+        """As systemctl restart: the same unit runs again under a new invocation."""
+        u = self.find(name)
+        u.kill(signal.SIGKILL)
+        self.reap(u)
+        self.new_job(u, "start")
+        self.set_state(u, "inactive", "dead")
+        self.run(u)
+
+    def do_start_stray(self, name, argv, environment=(), slice_="jobmill-default.slice"):
+        """A unit that nobody knows of."""
+        u = Unit(name, {"ExecStartEx": [(argv[0], argv, [])], "Environment": list(environment), "Slice": slice_,
+                        "RemainAfterExit": True, "Type": "exec"})
+        self.add(u)
+        self.new_job(u, "start")
+        self.run(u)
+
+    def do_set(self, name, **properties):
+        """Change what a unit shows, with the signal for it."""
+        u = self.find(name)
+        u.state.update(properties)
+        self.emit_changed(u)
+
+    def do_system_state(self, state):
+        self.system_state = state
+
+    def do_units(self, pattern="*.service"):
+        return {n: {"active": u.state["ActiveState"], "sub": u.state["SubState"], "pid": u.pid,
+                    "job": bool(u.job), "slice": u.get("Slice"), "invocation": u.state["InvocationID"].hex(),
+                    "settings": {k: v for k, v in u.settings.items() if isinstance(v, (str, int, list, tuple, bool))}}
+                for n, u in self.units.items() if fnmatch.fnmatch(n, pattern)}
+
+    def do_slice(self, name):
+        u = self.units.get(name)
+        return None if not u else {k: v for k, v in u.settings.items() if isinstance(v, (str, int, bool))}
+
+    def do_counts(self):
+        counts = {}
+        for method, _, _ in self.calls:
+            counts[method] = counts.get(method, 0) + 1
+        return {"calls": counts, "starts": self.starts, "max_open": self.max_open, "max_holding": self.max_holding,
+                "holding": self.holding, "subscribers": len(self.subscribers)}
+
+    def do_calls(self, method):
+        return [(first, more) for m, first, more in self.calls if m == method]
+
+
+def user_id(who):
+    return int(who) if who.isdigit() else pwd.getpwnam(who).pw_uid
+
+
+def group_id(group, who):
+    if group:
+        import grp
+        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    return pwd.getpwuid(user_id(who)).pw_gid
+
+
+def unescape(label):
+    out, i = bytearray(), 0
+    while i < len(label):
+        if label[i] == "_" and len(label) >= i + 3:
+            out.append(int(label[i + 1:i + 3], 16))
+            i += 3
+        else:
+            out += label[i].encode()
+            i += 1
+    return out.decode()
+
+
+def read_environment_file(path, optional):
+    """The quoting of EnvironmentFile=, as far as a program that writes one needs it."""
+    try:
+        with open(path, "rb") as f:
+            text = f.read().decode()
+    except FileNotFoundError:
+        if optional:
+            return {}
+        raise
+    env, key, value, state, i = {}, "", "", "pre", 0
+
+    def flush():
+        if key.strip():
+            env[key.strip()] = value.rstrip() if state == "value" else value
+
+    while i < len(text):
+        c = text[i]
+        if state == "pre":
+            if c in "#;":
+                i = text.find("\n", i)
+                if i < 0:
+                    break
+            elif not c.isspace():
+                key, state = c, "key"
+        elif state == "key":
+            if c == "=":
+                value, state = "", "value-start"
+            elif c == "\n":
+                state = "pre"
+            else:
+                key += c
+        elif state == "double":
+            if c == '"':
+                state = "quoted"
+            elif c == "\\" and i + 1 < len(text):
+                i += 1
+                if text[i] in '"\\`$':
+                    value += text[i]
+                elif text[i] != "\n":
+                    value += "\\" + text[i]
+            else:
+                value += c
+        elif state == "single":
+            if c == "'":
+                state = "quoted"
+            else:
+                value += c
+        elif c == "\n":
+            flush()
+            state = "pre"
+        elif c in "\"'" and state in ("value-start", "quoted"):
+            state = "double" if c == '"' else "single"
+        elif c == "\\" and i + 1 < len(text):
+            i += 1
+            if text[i] != "\n":
+                value += text[i]
+            state = "value"
+        elif not (c.isspace() and state in ("value-start", "quoted")):
+            value += c
+            state = "value"
+        i += 1
+    if state not in ("pre", "key"):
+        flush()
+    return env
+
+
+if __name__ == "__main__":
+    busfake.main(Systemd)
