@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Things that every text file of the tree keeps to: an SPDX line among the first five where a file is source, no white
+space at line ends, a newline at the end, no tabs in C, no marks of unfinished work; relative links in documents lead to
+files that exist. Looks at what git tracks.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+SPDX = "SPDX-License-Identifier: LGPL-2.1-or-later"
+SOURCE = {".c", ".h", ".py", ".sh", ".build", ".in", ".xml", ".policy", ".conf", ".service", ".queue", ".example", ".js",
+          ".target", ".ini"}
+SOURCE_NAMES = {"Makefile", "meson_options.txt", "run"}
+BINARY = {".db", ".png", ".gz", ".xz"}
+UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3]) + r")\b")
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+
+
+def problems_of(path, name):
+    text = path.read_text()
+    lines = text.splitlines()
+    if (path.suffix in SOURCE or path.name in SOURCE_NAMES) and not any(SPDX in l for l in lines[:5]):
+        yield 1, f"no line with {SPDX}"
+    if text and not text.endswith("\n"):
+        yield len(lines), "no newline at the end"
+    for number, line in enumerate(lines, 1):
+        if line != line.rstrip() and name != "LICENSE":
+            yield number, "white space at the end"
+        if "\t" in line and path.suffix in {".c", ".h", ".py"}:
+            yield number, "a tab"
+        if UNFINISHED.search(line):
+            yield number, "a mark of unfinished work"
+        if path.suffix == ".md":
+            for link in LINK.findall(line):
+                if not (path.parent / link).exists():
+                    yield number, f"no such file: {link}"
+
+
+def main():
+    top = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
+    if not (top / ".git").exists():
+        print("not a git tree: nothing to look at")
+        return 77
+    names = subprocess.run(["git", "-c", f"safe.directory={top.resolve()}", "ls-files", "-z"], cwd=top, check=True,
+                           capture_output=True, text=True).stdout.split("\0")
+    bad = n = 0
+    for name in filter(None, names):
+        path = top / name
+        if not path.is_file() or path.suffix in BINARY:
+            continue
+        n += 1
+        for number, message in problems_of(path, name):
+            print(f"{name}:{number}: {message}")
+            bad += 1
+    print(f"{n} files, {bad} problems")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
