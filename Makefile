@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Two commands for everybody: "make try" and "make check". Building and installing is meson's (README.md).
+
+# Where it is installed from a checkout, as a distribution would: the tests install it into a throw-away system only.
+setup = meson setup --prefix=/usr --sysconfdir=/etc --localstatedir=/var --libexecdir=libexec -Dwerror=true
+TIER ?= core
+
+help:
+	@echo 'make try      build jobmill and watch it work in a throw-away system (as root; nothing of this machine is changed)'
+	@echo 'make check    build it and run the tests (as root); TIER=bench measures'
+	@echo 'make build    build it into build/'
+	@echo 'make shell    a root shell in a throw-away system with it'
+
+build: build/build.ninja
+	@ninja -C build
+
+build-asan: build-asan/build.ninja
+	@ninja -C build-asan
+
+build/build.ninja:
+	@$(setup) build
+
+build-asan/build.ninja:
+	@$(setup) -Db_sanitize=address,undefined -Db_lundef=false build-asan
+
+# PATH: meson and the tests want Debian's python3, with Debian's modules.
+check try shell: export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
+
+check:
+	@packaging/install-deps
+	@tests/check $(TIER)
+
+try:
+	@packaging/install-deps
+	@echo 'Building ...'
+	@$(MAKE) --no-print-directory build >build.log 2>&1 || { cat build.log; rm -f build.log; exit 1; }
+	@rm -f build.log
+	@tests/system/boot --build build -- tests/system/try
+
+shell:
+	@packaging/install-deps
+	@$(MAKE) --no-print-directory build
+	@tests/system/boot --build build --shell
+
+.PHONY: help build build-asan check try shell
