@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/string-table.h"
+#include "base/strv.h"
 
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -29,16 +30,8 @@ static const char *const log_target_table[_LOG_TARGET_MAX] = {
 };
 DEFINE_STRING_TABLE_LOOKUP(log_target, LogTarget);
 
-static const char *const log_level_table[LOG_DEBUG + 1] = {
-        [LOG_EMERG] = "emerg",
-        [LOG_ALERT] = "alert",
-        [LOG_CRIT] = "crit",
-        [LOG_ERR] = "err",
-        [LOG_WARNING] = "warning",
-        [LOG_NOTICE] = "notice",
-        [LOG_INFO] = "info",
-        [LOG_DEBUG] = "debug",
-};
+static const char *const log_level_table[] = { "emerg",   "alert",  "crit", "err",
+                                               "warning", "notice", "info", "debug" };
 DEFINE_STRING_TABLE_LOOKUP(log_level, int);
 
 static bool stderr_is_journal(void) {
@@ -71,6 +64,8 @@ void log_set_target(LogTarget target) {
         log_target = log_target_used = target;
         if (target == LOG_TARGET_AUTO)
                 log_target_used = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_CONSOLE;
+        if (log_target_used == LOG_TARGET_JOURNAL && access("/run/systemd/journal/socket", W_OK) < 0)
+                log_target_used = LOG_TARGET_CONSOLE; /* without a journal libsystemd drops all and says nothing */
         /* Somebody under a service manager reads stderr: let it know the level. */
         log_prefix = getenv("INVOCATION_ID") && !isatty(STDERR_FILENO);
 }
@@ -92,18 +87,16 @@ static void write_console(int level, const char *message) {
                 return; /* nobody left to tell */
 }
 
-/* fields is a NULL ended list of "KEY=value". */
 static void dispatch(int level, const char *message, const char *const *fields) {
-        struct iovec iov[FIELDS_MAX];
         char priority[] = "PRIORITY=0";
-        int n = 0;
+        struct iovec iov[FIELDS_MAX] = { { priority, strlen(priority) } };
+        int n = 1;
 
         if (log_target_used == LOG_TARGET_NULL)
                 return;
         if (log_target_used == LOG_TARGET_JOURNAL) {
                 priority[strlen(priority) - 1] = (char) ('0' + (level & LOG_PRIMASK));
-                iov[n++] = (struct iovec){ priority, strlen(priority) };
-                for (; *fields && n < FIELDS_MAX; fields++)
+                for (; fields && *fields && n < FIELDS_MAX; fields++)
                         iov[n++] = (struct iovec){ (char *) *fields, strlen(*fields) };
                 if (sd_journal_sendv(iov, n) >= 0)
                         return;
@@ -112,39 +105,27 @@ static void dispatch(int level, const char *message, const char *const *fields) 
 }
 
 int log_internal(int level, int error, const char *file, int line, const char *func, const char *format, ...) {
-        _cleanup_free_ char *text = NULL, *message = NULL, *code_file = NULL, *code_line = NULL,
-                            *code_func = NULL, *code_errno = NULL;
+        _cleanup_strv_free_ char **fields = NULL;
+        _cleanup_free_ char *message = NULL;
         int saved_errno = errno, r;
-        const char *p;
         va_list ap;
 
         errno = abs(error);
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        r = vasprintf(&message, format, ap);
         va_end(ap);
         if (r < 0)
-                text = NULL;
-        if (!text || asprintf(&message, "MESSAGE=%s", text) < 0)
                 message = NULL;
-        while ((p = startswith(file, "../"))) /* relative to the build folder */
+        for (const char *p = file; p; p = startswith(p, "../")) /* relative to the build folder */
                 file = p;
-        if (asprintf(&code_file, "CODE_FILE=%s", file) < 0)
-                code_file = NULL;
-        if (asprintf(&code_line, "CODE_LINE=%i", line) < 0)
-                code_line = NULL;
-        if (asprintf(&code_func, "CODE_FUNC=%s", func) < 0)
-                code_func = NULL;
-        if (error == 0 || asprintf(&code_errno, "ERRNO=%i", abs(error)) < 0)
-                code_errno = NULL;
-        /* A field that could not be made ends the list early; the message stands in front. */
-        dispatch(level,
-                 text ?: format,
-                 (const char *const[]){ message ?: "MESSAGE=(out of memory)",
-                                        code_file,
-                                        code_line,
-                                        code_func,
-                                        code_errno,
-                                        NULL });
+        /* Out of memory means fewer fields, never no line. */
+        (void) strv_extendf(&fields, "MESSAGE=%s", message ?: format);
+        (void) strv_extendf(&fields, "CODE_FILE=%s", file);
+        (void) strv_extendf(&fields, "CODE_LINE=%i", line);
+        (void) strv_extendf(&fields, "CODE_FUNC=%s", func);
+        if (error != 0)
+                (void) strv_extendf(&fields, "ERRNO=%i", abs(error));
+        dispatch(level, message ?: format, (const char *const *) fields);
         errno = saved_errno;
         return -abs(error);
 }

@@ -13,49 +13,50 @@
 #define QUEUE_NAME_MAX 64U
 
 int parse_boolean(const char *s) {
-        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" };
-        static const char *const no[] = { "0", "no", "n", "false", "f", "off" };
+        static const char *const words[] = { "0",     "1",    "no", "yes", "n",   "y",
+                                             "false", "true", "f",  "t",   "off", "on" };
 
-        if (!s)
-                return -EINVAL;
-        FOREACH_ELEMENT(i, yes)
-                if (strcasecmp(s, *i) == 0)
-                        return 1;
-        FOREACH_ELEMENT(i, no)
-                if (strcasecmp(s, *i) == 0)
-                        return 0;
+        for (int i = 0; s && i < (int) ELEMENTSOF(words); i++)
+                if (strcasecmp(s, words[i]) == 0)
+                        return i % 2;
         return -EINVAL;
 }
 
 /* Reads the digits at *p, at least one, and moves *p behind them. */
 static int take_digits(const char **p, unsigned base, uint64_t *ret) {
-        uint64_t v = 0;
-        bool over = false;
         const char *s = *p;
+        bool over = false;
+        uint64_t v = 0;
 
         for (; *s >= '0' && *s < (char) ('0' + base); s++)
-                over = __builtin_mul_overflow(v, (uint64_t) base, &v) ||
-                                __builtin_add_overflow(v, (uint64_t) (*s - '0'), &v) || over;
-        if (s == *p)
-                return -EINVAL;
+                over = over || __builtin_mul_overflow(v, (uint64_t) base, &v) ||
+                                __builtin_add_overflow(v, (uint64_t) (*s - '0'), &v);
+        if (s == *p || over)
+                return over ? -ERANGE : -EINVAL;
         *p = s;
         *ret = v;
-        return over ? -ERANGE : 0;
+        return 0;
 }
 
 static int parse_max(const char *s, unsigned base, uint64_t max, uint64_t *ret) {
         uint64_t v;
-        int r;
+        int r = s ? take_digits(&s, base, &v) : -EINVAL;
 
-        if (!s)
-                return -EINVAL;
-        r = take_digits(&s, base, &v);
-        if (r == -EINVAL || *s)
-                return -EINVAL;
-        if (r < 0 || v > max)
-                return -ERANGE;
+        if (r < 0)
+                return r;
+        if (*s || v > max)
+                return *s ? -EINVAL : -ERANGE;
         *ret = v;
         return 0;
+}
+
+static int parse_max32(const char *s, unsigned base, uint32_t max, uint32_t *ret) {
+        uint64_t v;
+        int r = parse_max(s, base, max, &v);
+
+        if (r >= 0)
+                *ret = (uint32_t) v;
+        return r;
 }
 
 int parse_u64(const char *s, uint64_t *ret) {
@@ -63,12 +64,21 @@ int parse_u64(const char *s, uint64_t *ret) {
 }
 
 int parse_u32(const char *s, uint32_t *ret) {
-        uint64_t v;
-        int r = parse_max(s, 10, UINT32_MAX, &v);
+        return parse_max32(s, 10, UINT32_MAX, ret);
+}
 
-        if (r >= 0)
-                *ret = (uint32_t) v;
-        return r;
+int parse_mode(const char *s, uint32_t *ret) {
+        return parse_max32(s, 8, 07777, ret);
+}
+
+int parse_uid(const char *s, uint32_t *ret) {
+        uint32_t v;
+        int r = parse_u32(s, &v);
+
+        if (r < 0 || v == UINT32_MAX || v == UINT16_MAX)
+                return r < 0 ? r : -EINVAL;
+        *ret = v;
+        return 0;
 }
 
 static int parse_signed(const char *s, uint64_t max, int64_t *ret) {
@@ -94,130 +104,74 @@ int parse_i32(const char *s, int32_t *ret) {
         return r;
 }
 
-int parse_uid(const char *s, uint32_t *ret) {
-        uint32_t v;
-        int r = parse_u32(s, &v);
+int parse_decimal(const char **s, unsigned decimals, uint64_t *ret_whole, uint64_t *ret_fraction) {
+        uint64_t fraction = 0;
+        const char *p = *s;
+        bool point;
+        int r;
 
+        *ret_whole = 0;
+        r = *p == '.' ? 0 : take_digits(&p, 10, ret_whole);
         if (r < 0)
                 return r;
-        if (v == UINT32_MAX || v == UINT16_MAX)
+        point = *p == '.';
+        if (point && (decimals == 0 || !isdigit((unsigned char) *++p)))
                 return -EINVAL;
-        *ret = v;
-        return 0;
-}
-
-/* Reads up to `digits` decimals after a point, when there is one, and gives them as a number of that many
- * digits; further ones are dropped (truncate) or refused. */
-static int take_fraction(const char **p, unsigned digits, bool truncate, uint64_t *ret) {
-        uint64_t v = 0;
-        const char *s = *p;
-
-        if (*s == '.') {
-                if (!isdigit((unsigned char) *++s))
-                        return -EINVAL;
-                for (; isdigit((unsigned char) *s); s++) {
-                        if (digits > 0)
-                                v = v * 10 + (uint64_t) (*s - '0');
-                        else if (!truncate)
-                                return -EINVAL;
-                        digits -= digits > 0;
-                }
-        }
-        for (; digits > 0; digits--)
-                v *= 10;
-        *p = s;
-        *ret = v;
+        for (; decimals > 0; decimals--)
+                fraction = fraction * 10 + (point && isdigit((unsigned char) *p) ? (uint64_t) (*p++ - '0') : 0);
+        if (point && isdigit((unsigned char) *p))
+                return -EINVAL;
+        *s = p;
+        *ret_fraction = fraction;
         return 0;
 }
 
 int parse_size(const char *s, uint64_t base, uint64_t *ret) {
+        uint64_t whole, fraction, factor = 1;
         static const char units[] = "BKMGTPE";
-        uint64_t v, fraction, factor = 1;
         unsigned __int128 sum;
-        const char *u = units, *point;
-        int r, k;
+        const char *u;
+        int r = s ? parse_decimal(&s, 9, &whole, &fraction) : -EINVAL;
 
-        if (!s)
-                return -EINVAL;
-        r = take_digits(&s, 10, &v);
-        if (r == -EINVAL)
+        if (r < 0)
                 return r;
-        point = s;
-        k = take_fraction(&s, 9, true, &fraction);
-        if (k < 0)
-                return k;
-        if (*s) {
-                u = strchr(units, *s++);
-                if (!u || *s)
-                        return -EINVAL;
-        }
-        if (*point == '.' && u == units) /* there is no half a byte */
+        u = *s ? strchr(units, *s) : units;
+        if (!u || (*s && s[1]) || (u == units && fraction > 0)) /* there is no half a byte */
                 return -EINVAL;
         for (; u > units; u--)
                 factor *= base;
-        sum = (unsigned __int128) v * factor + (unsigned __int128) fraction * factor / 1000000000U;
-        if (r < 0 || sum > UINT64_MAX)
+        sum = (unsigned __int128) whole * factor + (unsigned __int128) fraction * factor / 1000000000;
+        if (sum > UINT64_MAX)
                 return -ERANGE;
         *ret = (uint64_t) sum;
         return 0;
 }
 
-int parse_permyriad(const char *s, uint32_t *ret) {
-        static const struct {
-                const char *sign;
-                unsigned digits; /* decimals that still count */
-                uint64_t factor;
-        } forms[] = { { "%", 2, 100 }, { "‰", 1, 10 }, { "‱", 0, 1 } };
-        uint64_t v, fraction;
-        int r;
+static int parse_percent(const char *s, unsigned decimals, uint64_t factor, uint64_t max, uint32_t *ret) {
+        uint64_t whole, fraction;
+        int r = s ? parse_decimal(&s, decimals, &whole, &fraction) : -EINVAL;
 
-        if (!s)
-                return -EINVAL;
-        r = take_digits(&s, 10, &v);
-        if (r == -EINVAL)
+        if (r < 0)
                 return r;
-        FOREACH_ELEMENT(f, forms) {
-                const char *p = s;
-
-                if (!endswith(s, f->sign))
-                        continue;
-                if (take_fraction(&p, f->digits, false, &fraction) < 0 || !streq(p, f->sign))
-                        return -EINVAL;
-                if (r < 0 || v > 10000 || v * f->factor + fraction > 10000)
-                        return -ERANGE;
-                *ret = (uint32_t) (v * f->factor + fraction);
-                return 0;
-        }
-        return -EINVAL;
-}
-
-int parse_percent_unbounded(const char *s, uint32_t *ret) {
-        uint64_t v;
-        int r;
-
-        if (!s)
+        if (!streq(s, "%"))
                 return -EINVAL;
-        r = take_digits(&s, 10, &v);
-        if (r == -EINVAL || !streq(s, "%"))
-                return -EINVAL;
-        if (r < 0 || v > UINT32_MAX)
+        if (whole > max || whole * factor + fraction > max)
                 return -ERANGE;
-        *ret = (uint32_t) v;
+        *ret = (uint32_t) (whole * factor + fraction);
         return 0;
 }
 
-int parse_mode(const char *s, uint32_t *ret) {
-        uint64_t v;
-        int r = parse_max(s, 8, 07777, &v);
+int parse_permyriad(const char *s, uint32_t *ret) {
+        return parse_percent(s, 2, 100, 10000, ret);
+}
 
-        if (r >= 0)
-                *ret = (uint32_t) v;
-        return r;
+int parse_percent_unbounded(const char *s, uint32_t *ret) {
+        return parse_percent(s, 0, 1, UINT32_MAX, ret);
 }
 
 int parse_cpu_set(const char *s, uint8_t **ret, size_t *ret_size) {
         static const char separators[] = " \t\n,";
-        uint8_t bits[CPUS_MAX / 8] = {}, *copy;
+        uint8_t bits[CPUS_MAX / 8] = {};
         uint64_t from, to, max = 0;
         int r;
 
@@ -242,11 +196,11 @@ int parse_cpu_set(const char *s, uint8_t **ret, size_t *ret_size) {
                 for (uint64_t i = from; i <= to; i++)
                         bits[i / 8] |= (uint8_t) (1U << (i % 8));
         }
-        copy = new0(uint8_t, max / 8 + 1);
-        if (!copy)
-                return -ENOMEM;
         *ret_size = max / 8 + 1;
-        *ret = memcpy(copy, bits, *ret_size);
+        *ret = malloc(*ret_size);
+        if (!*ret)
+                return -ENOMEM;
+        memcpy(*ret, bits, *ret_size);
         return 0;
 }
 
@@ -280,10 +234,8 @@ const char *signal_to_string(int sig) {
         if (sigabbrev_np(sig))
                 return sigabbrev_np(sig);
         /* Those below SIGRTMIN without a name are the C library's own. */
-        (void) snprintf(realtime[sig],
-                        sizeof(realtime[sig]),
-                        sig < SIGRTMIN ? "%u" : "RTMIN+%u",
-                        (unsigned) (sig < SIGRTMIN ? sig : sig - SIGRTMIN) % NSIG);
+        (void) snprintf(realtime[sig], sizeof(realtime[sig]), sig < SIGRTMIN ? "%i" : "RTMIN+%i",
+                        sig < SIGRTMIN ? sig : sig - SIGRTMIN);
         return realtime[sig];
 }
 
@@ -311,25 +263,23 @@ static size_t utf8_character(const unsigned char *s, size_t n, uint32_t *ret) {
         return l;
 }
 
-bool utf8_is_valid(const char *s, size_t n) {
+static bool utf8_check(const char *s, size_t n, bool clean) {
         uint32_t c;
-
-        for (size_t l; n > 0; s += l, n -= l)
-                if ((l = utf8_character((const unsigned char *) s, n, &c)) == 0)
-                        return false;
-        return true;
-}
-
-bool string_is_clean(const char *s) {
-        uint32_t c;
-        size_t n = strlen(s);
 
         for (size_t l; n > 0; s += l, n -= l) {
                 l = utf8_character((const unsigned char *) s, n, &c);
-                if (l == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0))
+                if (l == 0 || (clean && (c < 0x20 || (c >= 0x7f && c < 0xa0))))
                         return false;
         }
         return true;
+}
+
+bool utf8_is_valid(const char *s, size_t n) {
+        return utf8_check(s, n, false);
+}
+
+bool string_is_clean(const char *s) {
+        return utf8_check(s, strlen(s), true);
 }
 
 bool queue_name_is_valid(const char *s) {

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Configuration files. inih gives the grammar of sections and keys, but its line buffer is short, it cuts what is
+ * longer, takes " ;" in a value for a comment and knows no continuation. So our reader makes the logical lines, keeps
+ * the value aside, and feeds inih "[Section]" or "Key=" alone; the handler puts both together again.
+ *
+ * Promises: a value arrives whole and as written, without white space around it; what cannot be read is refused
+ * with its line; after the first error nothing more is assigned. */
+
+#include "base/conf-file.h"
+#include "base/parse.h"
+#include "base/strv.h"
+
+#include <dirent.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#define WHITESPACE " \t\r"
+#define WORD_MAX 49U /* inih cuts longer names of sections and keys */
+
+typedef struct Reader {
+        FILE *f;
+        const char *name;
+        conf_assign_t assign;
+        void *userdata;
+        ConfError *error;
+        char *buffer;      /* the logical line, CONF_LINE_MAX + 1 bytes */
+        const char *value; /* of the assignment that inih is just being given; in buffer */
+        unsigned line;     /* physical lines read */
+        unsigned start;    /* where the logical line begins */
+        int r;
+} Reader;
+
+static void closedirp(DIR **d) {
+        if (*d)
+                closedir(*d);
+}
+
+void conf_error_done(ConfError *e) {
+        e->file = mfree(e->file);
+        e->message = mfree(e->message);
+        e->line = 0;
+}
+
+int conf_error_set(ConfError *e, const char *file, unsigned line, const char *format, ...) {
+        va_list ap;
+
+        if (!e || e->message)
+                return -EBADMSG;
+        va_start(ap, format);
+        if (vasprintf(&e->message, format, ap) < 0)
+                e->message = NULL;
+        va_end(ap);
+        e->line = line;
+        return free_and_strdup(&e->file, file) < 0 || !e->message ? -ENOMEM : -EBADMSG;
+}
+
+static char *strip(char *s) {
+        s += strspn(s, WHITESPACE);
+        for (size_t n = strlen(s); n > 0 && strchr(WHITESPACE, s[n - 1]); n--)
+                s[n - 1] = '\0';
+        return s;
+}
+
+/* Appends a physical line to the first n bytes of the buffer. 1, 0 at the end of the file, or an error. */
+static int read_line(Reader *r, size_t n) {
+        bool any = false;
+        int c;
+
+        errno = 0;
+        while ((c = getc_unlocked(r->f)) != EOF && c != '\n') {
+                r->line += !any;
+                any = true;
+                if (c == '\0')
+                        return conf_error_set(r->error, r->name, r->line, "Line contains a NUL byte.");
+                if (n >= CONF_LINE_MAX)
+                        return conf_error_set(r->error, r->name, r->line, "Line is longer than %u bytes.", CONF_LINE_MAX);
+                r->buffer[n++] = (char) c;
+        }
+        r->buffer[n] = '\0';
+        if (c == EOF && ferror(r->f))
+                return errno > 0 ? -errno : -EIO;
+        r->line += c == '\n' && !any;
+        return c == '\n' || any;
+}
+
+/* The next logical line, without empty and comment lines, a space for every line break in it. 1, 0 at the end, or
+ * an error. */
+static int read_logical_line(Reader *r) {
+        bool continued = false;
+        size_t n = 0, length, slashes;
+        int k;
+
+        while ((k = read_line(r, n)) > 0) {
+                char *line = r->buffer + n, *p = line;
+
+                if (r->line == 1)
+                        p = (char *) (startswith(p, "\xef\xbb\xbf") ?: p);
+                p = strip(p);
+                if (*p == '#' || *p == ';') /* also between a line and its continuation */
+                        continue;
+                if (!continued)
+                        r->start = r->line;
+                length = strlen(p);
+                memmove(line, p, length + 1);
+                for (slashes = 0; slashes < length && line[length - 1 - slashes] == '\\';)
+                        slashes++;
+                n += length;
+                continued = slashes % 2 == 1;
+                if (continued)
+                        r->buffer[n - 1] = ' ';
+                else if (*strip(r->buffer))
+                        return 1;
+                else
+                        n = 0;
+        }
+        r->buffer[n] = '\0';
+        return k < 0 ? k : *strip(r->buffer) != '\0';
+}
+
+static bool word_is_valid(const char *s) {
+        size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+
+        return n > 0 && n <= WORD_MAX && !s[n];
+}
+
+/* Checks the next line, keeps its value aside, and gives inih the rest. */
+static int next_line(Reader *r, char *ret, size_t size) {
+        char *s, *eq;
+        size_t n;
+        int k = read_logical_line(r);
+
+        if (k <= 0)
+                return k;
+        s = strip(r->buffer);
+        n = strlen(s);
+        if (!utf8_is_valid(s, n))
+                return conf_error_set(r->error, r->name, r->start, "Line is not valid UTF-8.");
+        if (*s == '[') {
+                if (s[n - 1] == ']')
+                        s[n - 1] = '\0';
+                if (s[n - 1] || !word_is_valid(s + 1))
+                        return conf_error_set(r->error, r->name, r->start, "Invalid section header.");
+                (void) snprintf(ret, size, "%s]\n", s);
+                return 1;
+        }
+        eq = strchr(s, '=');
+        if (!eq)
+                return conf_error_set(r->error, r->name, r->start, "Missing '='.");
+        *eq = '\0';
+        if (!word_is_valid(strip(s)))
+                return conf_error_set(r->error, r->name, r->start, "Invalid key '%s'.", s);
+        r->value = strip(eq + 1);
+        (void) snprintf(ret, size, "%s=\n", s);
+        return 1;
+}
+
+static char *on_read(char *buf, int size, void *stream) {
+        Reader *r = stream;
+        int k;
+
+        if (r->r != 0) /* inih goes on after an error, so end its file */
+                return NULL;
+        k = next_line(r, buf, (size_t) size);
+        if (k < 0)
+                r->r = k;
+        return k > 0 ? buf : NULL;
+}
+
+static int on_assignment(void *userdata, const char *section, const char *key, const char *value) {
+        Reader *r = userdata;
+
+        if (!*section)
+                r->r = conf_error_set(r->error, r->name, r->start, "Assignment of '%s' outside of a section.", key);
+        else
+                r->r = r->assign(r->userdata, r->name, r->start, section, key, r->value, r->error);
+        return r->r == 0;
+}
+
+int conf_parse_stream(FILE *f, const char *name, conf_assign_t assign, void *userdata, ConfError *error) {
+        _cleanup_free_ char *buffer = malloc(CONF_LINE_MAX + 1);
+        Reader r = { .f = f, .name = name, .assign = assign, .userdata = userdata, .error = error, .buffer = buffer };
+
+        if (!buffer || (ini_parse_stream(on_read, &r, on_assignment, &r) != 0 && r.r == 0))
+                return -ENOMEM;
+        return r.r;
+}
+
+int conf_parse_file(const char *path, conf_assign_t assign, void *userdata, ConfError *error) {
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+        int r = f ? conf_parse_stream(f, path, assign, userdata, error) : -errno;
+
+        if (r < 0 && r != -EBADMSG && r != -ENOENT)
+                (void) conf_error_set(error, path, 0, "%s.", strerror(-r));
+        return r;
+}
+
+/* The main file NAME in the first directory that has one. 1, or 0 when there is none or it is masked. */
+static int find_main(char *const *directories, const char *name, char **ret) {
+        STRV_FOREACH(d, directories) {
+                _cleanup_free_ char *path = strv_join((char *[]){ *d, (char *) name, NULL }, "/");
+                struct stat st;
+
+                if (!path)
+                        return -ENOMEM;
+                if (stat(path, &st) >= 0) {
+                        if (S_ISCHR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size == 0))
+                                return 0;
+                        *ret = TAKE_PTR(path);
+                        return 1;
+                }
+                if (errno != ENOENT && errno != ENOTDIR)
+                        return -errno;
+        }
+        return 0;
+}
+
+static const char *base_name(const char *path) {
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+static int compare_base_names(const void *a, const void *b) {
+        return strcmp(base_name(*(char *const *) a), base_name(*(char *const *) b));
+}
+
+/* The paths of all SUBDIR/ *SUFFIX in the directories, by file name; an earlier directory hides namesakes. */
+static int list_directories(char *const *directories, const char *subdir, const char *suffix, char ***ret) {
+        _cleanup_strv_free_ char **l = new0(char *, 1);
+        int r = l ? 0 : -ENOMEM;
+
+        for (char *const *d = directories; r >= 0 && *d; d++) {
+                _cleanup_free_ char *path = strv_join((char *[]){ *d, (char *) subdir, NULL }, "/");
+                _cleanup_(closedirp) DIR *dir = path ? opendir(path) : NULL;
+                struct dirent *de;
+
+                if (!dir)
+                        r = !path ? -ENOMEM : errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+                while (r >= 0 && dir && (errno = 0, de = readdir(dir))) {
+                        bool known = de->d_name[0] == '.' || !endswith(de->d_name, suffix);
+
+                        STRV_FOREACH(i, l)
+                                known = known || streq(base_name(*i), de->d_name);
+                        r = known ? 0 : strv_extendf(&l, "%s/%s", path, de->d_name);
+                }
+                if (r >= 0 && dir)
+                        r = -errno;
+        }
+        if (r < 0)
+                return r;
+        qsort(l, strv_length(l), sizeof(char *), compare_base_names);
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+int conf_files_for(char *const *directories, const char *name, char ***ret) {
+        _cleanup_strv_free_ char **l = NULL, **dropins = NULL;
+        _cleanup_free_ char *subdir = strv_join((char *[]){ (char *) name, (char *) "d", NULL }, ".");
+        char *path;
+        int r;
+
+        r = find_main(directories, name, &path);
+        if (r > 0)
+                r = strv_consume(&l, path);
+        if (r >= 0 && l)
+                r = !subdir ? -ENOMEM : list_directories(directories, subdir, ".conf", &dropins);
+        for (char **i = dropins; r >= 0 && i && *i; i++)
+                r = strv_extend(&l, *i);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+int conf_list_names(char *const *directories, const char *subdir, const char *suffix, char ***ret) {
+        _cleanup_strv_free_ char **l = NULL, **files = NULL;
+        int r = list_directories(directories, subdir, suffix, &files);
+
+        for (char **i = files; r >= 0 && *i; i++) {
+                char *file = (char *) base_name(*i);
+                _cleanup_free_ char *name = strv_join((char *[]){ (char *) subdir, file, NULL }, "/"), *path = NULL;
+
+                r = name ? find_main(directories, name, &path) : -ENOMEM;
+                if (r > 0)
+                        r = strv_extendf(&l, "%.*s", (int) (strlen(file) - strlen(suffix)), file);
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+int conf_parse_object(char *const *directories, const char *name, conf_assign_t assign, void *userdata,
+                      ConfError *error) {
+        _cleanup_strv_free_ char **files = NULL;
+        int r = conf_files_for(directories, name, &files);
+
+        for (char **i = files; r >= 0 && i && *i; i++) {
+                r = conf_parse_file(*i, assign, userdata, error);
+                if (r == -ENOENT && i == files) /* gone since the directories were read */
+                        return 1;
+                if (r == -ENOENT)
+                        r = 0;
+        }
+        return r < 0 ? r : !files;
+}
