@@ -8,13 +8,17 @@
 #include "base/macro.h"
 
 #define SPEC_NAME_MAX 128U
-#define SPEC_ARGS_MAX 65536U                    /* words of argv */
-#define SPEC_ARG_MAX (128U * 1024U)             /* one word: the kernel's MAX_ARG_STRLEN */
-#define SPEC_ARGV_MAX (1024U * 1024U)           /* all words together */
-#define SPEC_ENVIRONMENT_MAX (1024U * 1024U)    /* all assignments together */
+#define SPEC_ARGS_MAX 65536U                    /* words of argv, assignments of environment */
+#define SPEC_ARG_MAX (128U * 1024U)             /* one of them with its NUL: the kernel's MAX_ARG_STRLEN */
+#define SPEC_ARGV_MAX (1024U * 1024U)           /* all words together, with their NULs */
+#define SPEC_ENVIRONMENT_MAX (1024U * 1024U)    /* all assignments together, with their NULs */
+#define SPEC_CWD_MAX 4095U
 #define SPEC_PAYLOAD_MAX (16U * 1024U * 1024U)
 #define SPEC_TAGS_MAX 64U
+#define SPEC_TAG_KEY_MAX 64U
+#define SPEC_TAG_VALUE_MAX 256U
 #define SPEC_PROPERTIES_MAX 128U
+#define SPEC_PROPERTY_MAX (8U * 1024U)          /* NAME=VALUE */
 #define SPEC_PRIORITY_MIN (-1000)
 #define SPEC_PRIORITY_MAX 1000
 #define SPEC_SLOTS_MAX 65536U
@@ -62,7 +66,7 @@ typedef struct SpecField {
         const char *name;
         SpecType type;
         size_t offset;
-        int64_t min, max; /* numbers: the range; max 0: none */
+        int64_t min, max; /* numbers: the range; max 0: none. Lists: max entries (of TAGS: pairs), bytes: max size */
         int (*check)(const struct SpecField *f, const JobSpec *s, char **ret_error); /* may be NULL */
         SpecFieldFlags flags;
 } SpecField;
@@ -84,3 +88,13 @@ int spec_validate(const JobSpec *s, char **ret_error);
 
 /* The value of a field that is the default: not written to JSON. */
 bool spec_field_is_default(const JobSpec *s, const SpecField *f);
+
+/* Where the value of a field lies: spec_field_ptr(char *, s, f) is the char * itself. */
+#define spec_field_ptr(type, s, f) (*(type *) ((uint8_t *) (s) + (f)->offset))
+
+/* A text for *ret_error (may be NULL); returns -|error|, or -ENOMEM. */
+int spec_error(char **ret_error, int error, const char *format, ...) _printf_(3, 4);
+/* What a user wrote, fit for a message: short, valid UTF-8, no control characters. Returns buf. */
+#define SPEC_QUOTE_MAX 80
+const char *spec_quote(char buf[static SPEC_QUOTE_MAX], const char *s, size_t n);
+int spec_error_unknown_key(char **ret_error, const char *key); /* "unknown key 'x'", -EINVAL */

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reading a spec from a message. The types of values are compared with the field table before anything of
+ * them is read, so a wrong type is told by its name; lists are bounded while they are read, not after. */
+
+#include "api/spec-bus.h"
+
+#include "base/strv.h"
+
+/* Words are strings for STRV, and for TAGS the key and value of each entry. */
+static int read_strv(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+        _cleanup_strv_free_ char **l = NULL;
+        bool pairs = f->type == SPEC_TAGS;
+        size_t n = 0, capacity = 0;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', pairs ? "{ss}" : "s");
+        if (r < 0)
+                return r;
+        for (;;) {
+                const char *word[2];
+
+                r = pairs ? sd_bus_message_read(m, "{ss}", word, word + 1)
+                          : sd_bus_message_read_basic(m, 's', word);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        break;
+                if (n >= (size_t) f->max * (pairs ? 2 : 1))
+                        return spec_error(ret_error, E2BIG, "'%s' has more than %" PRIi64 " entries",
+                                          f->name, f->max);
+                if (n + 3 > capacity) {
+                        char **t = reallocarray(l, capacity = 2 * capacity + 8, sizeof(char *));
+
+                        if (!t)
+                                return -ENOMEM;
+                        l = t;
+                }
+                for (size_t i = 0; i < (pairs ? 2 : 1); i++, n++)
+                        if (!(l[n] = strdup(word[i])))
+                                return -ENOMEM; /* the array ends here */
+                l[n] = NULL;
+        }
+        r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : spec_set_strv(s, f, TAKE_PTR(l), ret_error);
+}
+
+static int read_bytes(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+        const void *data;
+        uint8_t *copy;
+        size_t size;
+        int r;
+
+        r = sd_bus_message_read_array(m, 'y', &data, &size);
+        if (r < 0)
+                return r;
+        copy = new0(uint8_t, size);
+        if (!copy)
+                return -ENOMEM;
+        if (size > 0)
+                memcpy(copy, data, size);
+        return spec_set_bytes(s, f, copy, size, ret_error);
+}
+
+static int read_integer(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+        union {
+                int b;
+                int32_t i32;
+                uint32_t u32;
+                uint64_t u64;
+        } v;
+        int r;
+
+        r = sd_bus_message_read_basic(m, *spec_type_signature(f->type), &v);
+        if (r < 0)
+                return r;
+        switch (f->type) {
+        case SPEC_BOOL:
+                return spec_set_integer(s, f, v.b, ret_error);
+        case SPEC_I32:
+                return spec_set_integer(s, f, v.i32, ret_error);
+        case SPEC_U32:
+                return spec_set_integer(s, f, v.u32, ret_error);
+        default:
+                if (v.u64 == USEC_INFINITY) /* "not given", as everywhere on our bus */
+                        return 0;
+                if (v.u64 >= INT64_MAX)
+                        return spec_error(ret_error, ERANGE, "'%s' is out of range", f->name);
+                return spec_set_integer(s, f, (int64_t) v.u64, ret_error);
+        }
+}
+
+static int read_value(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+        const char *text;
+        int r;
+
+        switch (f->type) {
+        case SPEC_STRING:
+                r = sd_bus_message_read_basic(m, 's', &text);
+                return r < 0 ? r : spec_set_string(s, f, text, ret_error);
+        case SPEC_STRV:
+        case SPEC_TAGS:
+                return read_strv(m, s, f, ret_error);
+        case SPEC_BYTES:
+                return read_bytes(m, s, f, ret_error);
+        default:
+                return read_integer(m, s, f, ret_error);
+        }
+}
+
+/* Go into the variant if it is of the type wanted. */
+static int enter_variant(sd_bus_message *m, const char *key, const char *wanted, char **ret_error) {
+        const char *found;
+        char type;
+        int r;
+
+        r = sd_bus_message_peek_type(m, &type, &found);
+        if (r < 0)
+                return r;
+        if (!streq(found, wanted))
+                return spec_error(ret_error, EINVAL, "'%s' has type %s, wanted is %s", key, found, wanted);
+        return sd_bus_message_enter_container(m, 'v', wanted);
+}
+
+static int read_queue(sd_bus_message *m, char **queue, char **ret_error) {
+        const char *name;
+        int r;
+
+        if (*queue)
+                return spec_error(ret_error, EINVAL, "'queue' is given twice");
+        r = enter_variant(m, "queue", "s", ret_error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_basic(m, 's', &name);
+        if (r < 0)
+                return r;
+        r = free_and_strdup(queue, name);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* One key with its value. seen: the fields that were read already, one bit each. */
+static int read_entry(sd_bus_message *m, JobSpec *s, uint64_t *seen, char **queue, char **ret_error) {
+        const SpecField *f;
+        const char *key;
+        uint64_t bit;
+        size_t n;
+        int r;
+
+        r = sd_bus_message_read_basic(m, 's', &key);
+        if (r < 0)
+                return r;
+        if (queue && streq(key, "queue"))
+                return read_queue(m, queue, ret_error);
+        f = spec_field_find(key);
+        if (!f)
+                return spec_error_unknown_key(ret_error, key);
+        bit = UINT64_C(1) << (f - spec_field_table(&n));
+        if (*seen & bit)
+                return spec_error(ret_error, EINVAL, "'%s' is given twice", key);
+        *seen |= bit;
+        r = enter_variant(m, key, spec_type_signature(f->type), ret_error);
+        if (r < 0)
+                return r;
+        r = read_value(m, s, f, ret_error);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+int spec_read_bus(sd_bus_message *m, JobSpec *s, char **ret_queue, char **ret_error) {
+        _cleanup_free_ char *queue = NULL;
+        uint64_t seen = 0;
+        size_t n;
+        int r;
+
+        if (s->argv) /* an argument of its own of the method */
+                seen |= UINT64_C(1) << (spec_field_find("argv") - spec_field_table(&n));
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_entry(m, s, &seen, ret_queue ? &queue : NULL, ret_error);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        r = sd_bus_message_exit_container(m);
+        if (r < 0)
+                return r;
+        if (ret_queue)
+                *ret_queue = TAKE_PTR(queue);
+        return 0;
+}

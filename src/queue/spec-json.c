@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Specs as JSON objects. Keys and types are those of the field table; only the payload has two keys:
+ * "payload" for text, "payload_base64" for any bytes. What has its default value is not written.
+ *
+ * Reading goes through json-c in its strict mode. Writing does not build objects first: a spec is written
+ * with each submit, and strings, numbers and one level of nesting are all there is. */
+
+#include "queue/spec-json.h"
+
+#include "base/parse.h"
+#include "base/strv.h"
+
+#include <json-c/json.h>
+#include <limits.h>
+
+#define JSON_DEPTH_MAX 32
+
+/* ---- base64 (RFC 4648, with padding, no line breaks) ---- */
+
+static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Writes 4 characters for each 3 bytes begun; returns the end. */
+static char *base64_write(char *p, const uint8_t *data, size_t size) {
+        for (size_t i = 0; i < size; i += 3) {
+                size_t left = size - i;
+                uint32_t w = data[i] << 16 | (left > 1 ? data[i + 1] << 8 : 0) |
+                             (left > 2 ? data[i + 2] : 0);
+
+                *p++ = base64_alphabet[w >> 18];
+                *p++ = base64_alphabet[w >> 12 & 63];
+                *p++ = left > 1 ? base64_alphabet[w >> 6 & 63] : '=';
+                *p++ = left > 2 ? base64_alphabet[w & 63] : '=';
+        }
+        return p;
+}
+
+static int base64_read(const char *s, size_t n, uint8_t **ret, size_t *ret_size) {
+        size_t padding = 0, size = 0;
+        _cleanup_free_ uint8_t *data = new0(uint8_t, n); /* a quarter too much */
+        uint8_t value[256];
+        uint32_t w = 0;
+
+        if (!data)
+                return -ENOMEM;
+        if (n % 4 != 0)
+                return -EINVAL;
+        while (padding < 2 && padding < n && s[n - 1 - padding] == '=')
+                padding++;
+        memset(value, 0xff, sizeof(value));
+        for (unsigned i = 0; i < 64; i++)
+                value[(uint8_t) base64_alphabet[i]] = i;
+        for (size_t i = 0; i < n; i++) {
+                uint8_t v = i >= n - padding ? 0 : value[(uint8_t) s[i]];
+
+                if (v == 0xff)
+                        return -EINVAL;
+                w = w << 6 | v;
+                if (i % 4 == 3) {
+                        data[size++] = w >> 16;
+                        data[size++] = w >> 8;
+                        data[size++] = w;
+                }
+        }
+        for (; padding > 0; padding--)
+                if (data[--size] != 0) /* bits behind the end: another text for the same bytes */
+                        return -EINVAL;
+        *ret_size = size;
+        *ret = TAKE_PTR(data);
+        return 0;
+}
+
+/* ---- writing ---- */
+
+/* A growing text. Out of memory is remembered; what is written after is dropped. */
+typedef struct Writer {
+        char *text, *p, *end;
+        bool failed;
+} Writer;
+
+/* Room for n bytes more; NULL: out of memory. */
+static char *writer_reserve(Writer *w, size_t n) {
+        if (!w->failed && (size_t) (w->end - w->p) < n) {
+                size_t used = w->p - w->text, size = MAX(2 * (used + n), (size_t) 512);
+                char *t = realloc(w->text, size);
+
+                if (t)
+                        *w = (Writer){ .text = t, .p = t + used, .end = t + size };
+                else
+                        w->failed = true;
+        }
+        return w->failed ? NULL : w->p;
+}
+
+static void write_text(Writer *w, const char *s, size_t n) {
+        char *p = writer_reserve(w, n);
+
+        if (p)
+                w->p = mempcpy(p, s, n);
+}
+
+#define WRITE_LITERAL(w, s) write_text(w, s, sizeof(s) - 1)
+
+static void write_string(Writer *w, const char *s, size_t n) {
+        static const char escapes[32] = {
+                ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
+        };
+        char *p = writer_reserve(w, 6 * n + 2);
+
+        if (!p)
+                return;
+        *p++ = '"';
+        for (const char *e = s + n; s < e; s++) {
+                uint8_t c = *s;
+
+                if (c >= 0x20) {
+                        if (c == '"' || c == '\\')
+                                *p++ = '\\';
+                        *p++ = c;
+                } else if (escapes[c]) {
+                        *p++ = '\\';
+                        *p++ = escapes[c];
+                } else {
+                        p = mempcpy(p, "\\u00", 4);
+                        *p++ = '0' + (c >> 4);
+                        *p++ = "0123456789abcdef"[c & 15];
+                }
+        }
+        *p++ = '"';
+        w->p = p;
+}
+
+static void write_strv(Writer *w, char *const *l, const char *braces, const char *separators) {
+        size_t n = 0;
+
+        write_text(w, braces, 1);
+        STRV_FOREACH(i, l) {
+                if (n > 0)
+                        write_text(w, separators + n % 2, 1);
+                write_string(w, *i, strlen(*i));
+                n++;
+        }
+        write_text(w, braces + 1, 1);
+}
+
+static void write_integer(Writer *w, int64_t v) {
+        char *p = writer_reserve(w, 24);
+
+        if (p)
+                w->p += snprintf(p, 24, "%" PRIi64, v);
+}
+
+static void write_base64(Writer *w, const uint8_t *data, size_t size) {
+        char *p = writer_reserve(w, (size + 2) / 3 * 4 + 2);
+
+        if (!p)
+                return;
+        *p++ = '"';
+        p = base64_write(p, data, size);
+        *p++ = '"';
+        w->p = p;
+}
+
+static void write_field(Writer *w, const JobSpec *s, const SpecField *f) {
+        /* A payload that is not text has a key of its own. */
+        bool base64 = f->type == SPEC_BYTES && !utf8_is_valid((const char *) s->payload, s->payload_size);
+
+        WRITE_LITERAL(w, "\"");
+        write_text(w, f->name, strlen(f->name));
+        if (base64)
+                WRITE_LITERAL(w, "_base64");
+        WRITE_LITERAL(w, "\":");
+        switch (f->type) {
+        case SPEC_STRING: {
+                const char *v = spec_field_ptr(const char *, s, f);
+
+                write_string(w, v, strlen(v));
+                break;
+        }
+        case SPEC_STRV:
+                write_strv(w, spec_field_ptr(char **, s, f), "[]", ",,");
+                break;
+        case SPEC_TAGS:
+                write_strv(w, spec_field_ptr(char **, s, f), "{}", ",:");
+                break;
+        case SPEC_BYTES:
+                if (base64)
+                        write_base64(w, s->payload, s->payload_size);
+                else
+                        write_string(w, (const char *) s->payload, s->payload_size);
+                break;
+        case SPEC_BOOL:
+                write_text(w, spec_field_ptr(bool, s, f) ? "true" : "false",
+                           spec_field_ptr(bool, s, f) ? 4 : 5);
+                break;
+        case SPEC_I32:
+                write_integer(w, spec_field_ptr(int32_t, s, f));
+                break;
+        case SPEC_U32:
+                write_integer(w, spec_field_ptr(uint32_t, s, f));
+                break;
+        case SPEC_USEC:
+                write_integer(w, spec_field_ptr(usec_t, s, f));
+                break;
+        }
+}
+
+int spec_to_json(const JobSpec *s, SpecJsonFlags flags, char **ret) {
+        Writer w = { 0 };
+        const SpecField *fields;
+        bool first = true;
+        size_t n;
+
+        fields = spec_field_table(&n);
+        WRITE_LITERAL(&w, "{");
+        for (const SpecField *f = fields; f < fields + n; f++) {
+                if (spec_field_is_default(s, f) ||
+                    ((flags & SPEC_JSON_STORED) && (f->flags & SPEC_NOT_STORED)))
+                        continue;
+                if (!first)
+                        WRITE_LITERAL(&w, ",");
+                first = false;
+                write_field(&w, s, f);
+        }
+        write_text(&w, "}", 2); /* with its NUL */
+        if (w.failed) {
+                free(w.text);
+                return -ENOMEM;
+        }
+        *ret = w.text;
+        return 0;
+}
+
+/* ---- reading ---- */
+
+static void json_object_putp(json_object **o) {
+        json_object_put(*o);
+}
+
+static void json_tokener_freep(json_tokener **t) {
+        if (*t)
+                json_tokener_free(*t);
+}
+
+static int wrong_type(const char *key, const char *wanted, char **ret_error) {
+        return spec_error(ret_error, EINVAL, "'%s' must be %s", key, wanted);
+}
+
+/* A string of JSON as one of C: a copy, NULL and *error where it is none. */
+static char *string_copy(json_object *v, const char *key, int *error, char **ret_error) {
+        char *copy;
+
+        if (!json_object_is_type(v, json_type_string)) {
+                *error = wrong_type(key, "text", ret_error);
+                return NULL;
+        }
+        if (strlen(json_object_get_string(v)) != (size_t) json_object_get_string_len(v)) {
+                *error = spec_error(ret_error, EINVAL, "'%s' has a NUL character", key);
+                return NULL;
+        }
+        copy = strdup(json_object_get_string(v));
+        if (!copy)
+                *error = -ENOMEM;
+        return copy;
+}
+
+static int read_string(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {
+        _cleanup_free_ char *copy = NULL;
+        int r = 0;
+
+        copy = string_copy(v, f->name, &r, ret_error);
+        return copy ? spec_set_string(s, f, copy, ret_error) : r;
+}
+
+static int read_strv(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {
+        _cleanup_strv_free_ char **l = NULL;
+        size_t n;
+        int r = 0;
+
+        if (!json_object_is_type(v, json_type_array))
+                return wrong_type(f->name, "an array of text", ret_error);
+        n = json_object_array_length(v);
+        l = new0(char *, n + 1);
+        if (!l)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                if (!(l[i] = string_copy(json_object_array_get_idx(v, i), f->name, &r, ret_error)))
+                        return r;
+        return spec_set_strv(s, f, TAKE_PTR(l), ret_error);
+}
+
+static int read_tags(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {
+        _cleanup_strv_free_ char **l = NULL;
+        size_t n = 0;
+        int r = 0;
+
+        if (!json_object_is_type(v, json_type_object))
+                return wrong_type(f->name, "an object of text", ret_error);
+        l = new0(char *, 2 * (size_t) json_object_object_length(v) + 1);
+        if (!l)
+                return -ENOMEM;
+        json_object_object_foreach(v, key, value) {
+                if (!(l[n++] = strdup(key)))
+                        return -ENOMEM;
+                if (!(l[n++] = string_copy(value, f->name, &r, ret_error)))
+                        return r;
+        }
+        return spec_set_strv(s, f, TAKE_PTR(l), ret_error);
+}
+
+static int read_bytes(JobSpec *s, const SpecField *f, json_object *v, bool base64, char **ret_error) {
+        const char *text;
+        uint8_t *data;
+        size_t size;
+        int r;
+
+        if (!json_object_is_type(v, json_type_string))
+                return spec_error(ret_error, EINVAL, "'%s%s' must be text", f->name,
+                                  base64 ? "_base64" : "");
+        if (!spec_field_is_default(s, f))
+                return spec_error(ret_error, EINVAL, "'%s' and '%s_base64' exclude each other", f->name,
+                                  f->name);
+        text = json_object_get_string(v);
+        size = json_object_get_string_len(v);
+        if (base64) {
+                r = base64_read(text, size, &data, &size);
+                if (r == -EINVAL)
+                        return spec_error(ret_error, EINVAL, "'%s_base64' is not base64", f->name);
+                if (r < 0)
+                        return r;
+        } else {
+                data = new0(uint8_t, size);
+                if (!data)
+                        return -ENOMEM;
+                memcpy(data, text, size);
+        }
+        return spec_set_bytes(s, f, data, size, ret_error);
+}
+
+static int read_integer(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {
+        int64_t i;
+
+        if (!json_object_is_type(v, json_type_int))
+                return wrong_type(f->name, "an integer", ret_error);
+        i = json_object_get_int64(v);
+        /* json-c keeps to its ends what does not fit. */
+        if (i == INT64_MAX || i == INT64_MIN)
+                return spec_error(ret_error, ERANGE, "'%s' is out of range", f->name);
+        return spec_set_integer(s, f, i, ret_error);
+}
+
+static int read_field(JobSpec *s, const char *key, json_object *v, char **ret_error) {
+        const SpecField *f;
+
+        if (streq(key, "payload_base64"))
+                return read_bytes(s, spec_field_find("payload"), v, true, ret_error);
+        f = spec_field_find(key);
+        if (!f)
+                return spec_error_unknown_key(ret_error, key);
+        switch (f->type) {
+        case SPEC_STRING:
+                return read_string(s, f, v, ret_error);
+        case SPEC_STRV:
+                return read_strv(s, f, v, ret_error);
+        case SPEC_TAGS:
+                return read_tags(s, f, v, ret_error);
+        case SPEC_BYTES:
+                return read_bytes(s, f, v, false, ret_error);
+        case SPEC_BOOL:
+                if (!json_object_is_type(v, json_type_boolean))
+                        return wrong_type(key, "true or false", ret_error);
+                return spec_set_integer(s, f, json_object_get_boolean(v), ret_error);
+        case SPEC_I32:
+        case SPEC_U32:
+        case SPEC_USEC:
+                return read_integer(s, f, v, ret_error);
+        }
+        return -EINVAL;
+}
+
+static int parse_object(const char *text, size_t size, json_object **ret, char **ret_error) {
+        _cleanup_(json_tokener_freep) json_tokener *tokener = NULL;
+        _cleanup_(json_object_putp) json_object *o = NULL;
+        size_t end;
+
+        if (size >= INT_MAX)
+                return spec_error(ret_error, E2BIG, "more than %d bytes of JSON", INT_MAX - 1);
+        tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
+        if (!tokener)
+                return -ENOMEM;
+        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS |
+                                                        JSON_TOKENER_VALIDATE_UTF8);
+        o = json_tokener_parse_ex(tokener, text, (int) size);
+        end = json_tokener_get_parse_end(tokener);
+        if (json_tokener_get_error(tokener) == json_tokener_continue)
+                return spec_error(ret_error, EINVAL, "JSON ends too early");
+        if (json_tokener_get_error(tokener) != json_tokener_success)
+                return spec_error(ret_error, EINVAL, "not JSON, at byte %zu: %s", end,
+                                  json_tokener_error_desc(json_tokener_get_error(tokener)));
+        while (end < size && text[end] != 0 && strchr(" \t\r\n", text[end]))
+                end++;
+        if (end < size)
+                return spec_error(ret_error, EINVAL, "there is more behind the JSON object, at byte %zu",
+                                  end);
+        if (!json_object_is_type(o, json_type_object))
+                return spec_error(ret_error, EINVAL, "not a JSON object");
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_error) {
+        _cleanup_(json_object_putp) json_object *o = NULL;
+        _cleanup_(spec_freep) JobSpec *s = NULL;
+        int r;
+
+        r = parse_object(text, size, &o, ret_error);
+        if (r < 0)
+                return r;
+        s = spec_new();
+        if (!s)
+                return -ENOMEM;
+        json_object_object_foreach(o, key, value) {
+                r = read_field(s, key, value, ret_error);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(s);
+        return 0;
+}

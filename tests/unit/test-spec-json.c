@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "base/strv.h"
+#include "queue/spec-json.h"
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+static JobSpec *from_json(const char *text) {
+        _cleanup_free_ char *error = NULL;
+        JobSpec *s = NULL;
+        int r;
+
+        r = spec_from_json(text, strlen(text), &s, &error);
+        if (r < 0)
+                fail_msg("%s: %s (%d)", text, error ?: "", r);
+        return s;
+}
+
+static void refused(const char *text, size_t size, int r, const char *said) {
+        _cleanup_free_ char *error = NULL;
+        JobSpec *s = NULL;
+        int k;
+
+        k = spec_from_json(text, size, &s, &error);
+        if (k != r || s || !error || !strstr(error, said))
+                fail_msg("%s: %d, %s", text, k, error ?: "no message");
+}
+
+/* This text, read and written again, is itself. */
+static void same(const char *text) {
+        _cleanup_(spec_freep) JobSpec *s = from_json(text);
+        _cleanup_free_ char *again = NULL;
+
+        assert_int_equal(spec_to_json(s, 0, &again), 0);
+        assert_string_equal(again, text);
+}
+
+static void test_round_trip(void **state) {
+        same("{}");
+        same("{\"name\":\"n\",\"argv\":[\"/bin/echo\",\"\",\"a b\"],\"cwd\":\"/tmp\",\"umask\":18,"
+             "\"environment\":[\"A=1\",\"B=\"],\"payload\":\"{}\",\"tags\":{\"k\":\"v\",\"l\":\"\"},"
+             "\"priority\":-5,"
+             "\"slots\":3,\"hold\":true,\"not_before_usec\":1790000000000000,\"timeout_usec\":1000,"
+             "\"stop_timeout_usec\":5000000,\"uid\":1000,\"properties\":[\"MemoryMax=2G\"]}");
+        same("{\"argv\":[\"\\\"\\\\/\\b\\t\\n\\f\\r\\u0001\\u001f\x7f ü€🐧\"]}");
+        same("{\"umask\":0}");
+        same("{\"not_before_usec\":0,\"uid\":0}");
+}
+
+static void test_defaults_are_left_out(void **state) {
+        _cleanup_(spec_freep) JobSpec *s =
+                        from_json("{\"priority\":0,\"slots\":1,\"hold\":false,\"argv\":[],"
+                                  "\"tags\":{},\"environment\":[]}");
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(spec_to_json(s, 0, &text), 0);
+        assert_string_equal(text, "{}");
+}
+
+static void test_stored(void **state) {
+        _cleanup_(spec_freep) JobSpec *s = from_json(
+                        "{\"name\":\"n\",\"argv\":[\"/bin/true\"],\"cwd\":\"/"
+                        "\",\"umask\":0,\"environment\":[\"A=\"],"
+                        "\"payload\":\"\",\"tags\":{\"k\":\"v\"},\"priority\":1,\"slots\":2,\"hold\":true,"
+                        "\"not_before_usec\":1,\"timeout_usec\":1000,\"stop_timeout_usec\":1000,\"uid\":1,"
+                        "\"properties\":[\"Nice=1\"]}");
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(spec_to_json(s, SPEC_JSON_STORED, &text), 0);
+        assert_string_equal(text,
+                            "{\"argv\":[\"/bin/true\"],\"cwd\":\"/\",\"umask\":0,\"tags\":{\"k\":\"v\"},"
+                            "\"properties\":[\"Nice=1\"]}");
+}
+
+static void test_payload(void **state) {
+        static const struct {
+                const char *json, *data;
+                size_t size;
+        } cases[] = {
+                { "{\"payload_base64\":\"/w==\"}", "\xff", 1 },
+                { "{\"payload_base64\":\"//4=\"}", "\xff\xfe", 2 },
+                { "{\"payload_base64\":\"//79\"}", "\xff\xfe\xfd", 3 },
+                { "{\"payload_base64\":\"+////gA=\"}", "\xfb\xff\xff\xfe\x00", 5 },
+                { "{\"payload\":\"\"}", "", 0 },
+                { "{\"payload\":\"a\\u0000b\"}", "a\0b", 3 },
+                { "{\"payload\":\"{\\\"x\\\": \\\"ü\\\"}\\n\"}", "{\"x\": \"ü\"}\n", 12 },
+        };
+
+        FOREACH_ELEMENT(c, cases) {
+                _cleanup_(spec_freep) JobSpec *s = from_json(c->json);
+
+                assert_true(s->has_payload);
+                assert_int_equal(s->payload_size, c->size);
+                assert_memory_equal(s->payload, c->data, c->size);
+                same(c->json);
+        }
+}
+
+static void test_payload_base64_of_text(void **state) {
+        _cleanup_(spec_freep) JobSpec *s = from_json("{\"payload_base64\":\"aGVsbG8=\"}");
+        _cleanup_(spec_freep) JobSpec *empty = from_json("{\"payload_base64\":\"\"}");
+
+        assert_int_equal(s->payload_size, 5);
+        assert_memory_equal(s->payload, "hello", 5);
+        assert_true(empty->has_payload && empty->payload_size == 0);
+}
+
+static void test_payload_refused(void **state) {
+        static const char *const bad[] = { "A",        "AA",     "AAA",  "A===", "====", "=AAA", "AA=A",
+                                           "AA==AAAA", "AAA\\n", "AB==", "AAB=", "A-_A", "äAA" };
+
+        FOREACH_ELEMENT(b, bad) {
+                char text[64];
+
+                snprintf(text, sizeof(text), "{\"payload_base64\":\"%s\"}", *b);
+                refused(text, strlen(text), -EINVAL, "'payload_base64' is not base64");
+        }
+        refused("{\"payload\":\"\",\"payload_base64\":\"\"}", 34, -EINVAL, "exclude each other");
+        refused("{\"payload_base64\":1}", 20, -EINVAL, "'payload_base64' must be text");
+}
+
+#define REFUSED(text, r, said) refused(text, sizeof(text) - 1, r, said)
+
+static void test_refused(void **state) {
+        REFUSED("{\"nmae\":\"x\"}", -EINVAL, "unknown key 'nmae'");
+        REFUSED("{\"queue\":\"x\"}", -EINVAL, "unknown key 'queue'");
+        REFUSED("{\"n\\u001b[1m\":\"x\"}", -EINVAL, "unknown key 'n?[1m'");
+        REFUSED("{\"name\":1}", -EINVAL, "'name' must be text");
+        REFUSED("{\"name\":null}", -EINVAL, "'name' must be text");
+        REFUSED("{\"name\":\"a\\u0000b\"}", -EINVAL, "'name' has a NUL");
+        REFUSED("{\"argv\":\"x\"}", -EINVAL, "'argv' must be an array of text");
+        REFUSED("{\"argv\":[\"x\",1]}", -EINVAL, "'argv' must be text");
+        REFUSED("{\"argv\":[\"x\\u0000\"]}", -EINVAL, "'argv' has a NUL");
+        REFUSED("{\"tags\":[]}", -EINVAL, "'tags' must be an object");
+        REFUSED("{\"tags\":{\"a\":1}}", -EINVAL, "'tags' must be text");
+        REFUSED("{\"hold\":1}", -EINVAL, "'hold' must be true or false");
+        REFUSED("{\"priority\":\"1\"}", -EINVAL, "'priority' must be an integer");
+        REFUSED("{\"priority\":1.0}", -EINVAL, "'priority' must be an integer");
+        REFUSED("{\"priority\":true}", -EINVAL, "'priority' must be an integer");
+        REFUSED("{\"priority\":4294967296}", -ERANGE, "'priority'");
+        REFUSED("{\"not_before_usec\":9223372036854775808}", -ERANGE, "'not_before_usec'");
+        REFUSED("{\"not_before_usec\":99999999999999999999999}", -ERANGE, "'not_before_usec'");
+        REFUSED("{\"not_before_usec\":-99999999999999999999999}", -ERANGE, "'not_before_usec'");
+}
+
+static void test_not_json(void **state) {
+        char deep[200] = "{\"argv\":";
+
+        REFUSED("", -EINVAL, "too early");
+        REFUSED("{", -EINVAL, "too early");
+        REFUSED("{\"name\":\"x", -EINVAL, "too early");
+        REFUSED("[]", -EINVAL, "not a JSON object");
+        REFUSED("null", -EINVAL, "");
+        REFUSED("{}x", -EINVAL, "behind");
+        REFUSED("{} {}", -EINVAL, "behind");
+        REFUSED("{}\0", -EINVAL, "behind");
+        REFUSED("{\"name\":\"\xff\"}", -EINVAL, "not JSON");
+        REFUSED("{\"name\":\"x\",}", -EINVAL, "not JSON");
+        REFUSED("{'name':'x'}", -EINVAL, "not JSON");
+        REFUSED("{/* */}", -EINVAL, "not JSON");
+        memset(deep + 8, '[', 100);
+        refused(deep, 108, -EINVAL, "nesting");
+        same("{\"name\":\"x\"}");
+        spec_free(from_json(" {} \n"));
+}
+
+static void test_long(void **state) {
+        _cleanup_(spec_freep) JobSpec *s = spec_new(), *t = NULL;
+        _cleanup_free_ char *text = NULL;
+        char *word = malloc(100001);
+
+        assert_non_null(word);
+        for (size_t i = 0; i < 100000; i++)
+                word[i] = 1 + i % 126;
+        word[100000] = 0;
+        for (size_t i = 0; i < 10; i++)
+                assert_int_equal(strv_extend(&s->argv, word), 0);
+        free(word);
+        assert_int_equal(spec_to_json(s, 0, &text), 0);
+        assert_int_equal(spec_from_json(text, strlen(text), &t, NULL), 0);
+        assert_true(strv_equal(s->argv, t->argv));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_round_trip),
+                cmocka_unit_test(test_defaults_are_left_out),
+                cmocka_unit_test(test_stored),
+                cmocka_unit_test(test_payload),
+                cmocka_unit_test(test_payload_base64_of_text),
+                cmocka_unit_test(test_payload_refused),
+                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_not_json),
+                cmocka_unit_test(test_long),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
