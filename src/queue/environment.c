@@ -5,7 +5,8 @@
  * It travels in a file that only root and PID 1 can read, since everybody can read the Environment= of a
  * unit. What systemd makes of such a file, inside double quotes: a backslash in front of " \ ` $ is dropped,
  * in front of a line feed both are dropped, in front of anything else it stays; every other byte stands for
- * itself, line feeds too. So four characters are escaped, and every value of valid UTF-8 arrives as it was. */
+ * itself, line feeds too. So four characters are escaped, and every value of valid UTF-8
+ * arrives as it was. */
 
 #include "queue/environment.h"
 

@@ -3,9 +3,10 @@
 #include "base/strv.h"
 #include "queue/environment.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 static void check_strip(const char *given, const char *kept) {
         _cleanup_strv_free_ char **l = strv_split(given, " "), **k = NULL;

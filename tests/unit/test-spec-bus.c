@@ -6,10 +6,11 @@
 #include "api/spec-bus.h"
 #include "base/strv.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/socket.h>
+
+#include <cmocka.h>
 
 static sd_bus *bus;
 static int peer = -EBADF;

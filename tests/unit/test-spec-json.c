@@ -3,9 +3,10 @@
 #include "base/strv.h"
 #include "queue/spec-json.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 static JobSpec *from_json(const char *text) {
         _cleanup_free_ char *error = NULL;

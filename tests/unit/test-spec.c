@@ -3,9 +3,10 @@
 #include "base/strv.h"
 #include "queue/spec.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 /* A spec that is valid but for what a test changes. */
 static JobSpec *spec_true(void) {
