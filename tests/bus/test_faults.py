@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A systemd that answers late, wrongly or never, and things that happen to units behind our back."""
+
+import os
+import time
+
+import pytest
+
+from conftest import until
+
+
+def gate(mill, name="go"):
+    return "while [ ! -e %s/%s ]; do sleep 0.02; done" % (mill.out, name)
+
+
+# ---- StartTransientUnit ----
+
+@pytest.mark.parametrize("execute", ["", "first"])
+def test_start_answered_late(running, systemd, execute):
+    systemd.fault("StartTransientUnit", "delay", ms=300, execute=execute, count=3)
+    ids = running.submit_many(["exit 3", "true", "sleep 0.4"])
+    assert [running.result(i) for i in ids] == ["exit-code", "success", "success"]
+    assert set(systemd.do("counts")["starts"].values()) == {1}
+
+
+def test_start_refused(running, systemd):
+    running.result(running.submit("true"))
+    systemd.fault("StartTransientUnit", "refuse", count=1, error="org.freedesktop.systemd1.BadUnitSetting",
+                  message="that will not do")
+    id_ = running.submit("true")
+    assert running.result(id_) == "exec"
+    assert "that will not do" in running.info(id_)["reason"]
+    assert running.result(running.submit("true")) == "success"
+    assert running.stats()["attempts"] == 0
+
+
+def test_first_start_refused(running, systemd):
+    systemd.fault("StartTransientUnit", "refuse", count=1, error="org.freedesktop.DBus.Error.InvalidArgs")
+    first, second = running.submit_many(["true", "true"])
+    assert running.result(first) == "exec"
+    assert running.result(second) == "success"
+
+
+def test_start_never_answered_others_go_on(running, systemd):
+    running.result(running.submit("true"))
+    systemd.fault("StartTransientUnit", "never", count=1)
+    stuck = running.submit("true")
+    ids = running.submit_many(["true"] * 10)
+    assert set(running.all_done(ids).values()) == {"success"}
+    assert running.state(stuck) == "starting"
+    systemd.do("reexec")  # the call fails with NoReply: look, and ask again under the same name
+    result, outcome = running.wait(stuck)
+    assert result in ("success", "lost") and outcome["attempt"] == 1
+    assert systemd.do("counts")["starts"].get(running.unit(stuck), 0) == (1 if result == "success" else 0)
+
+
+def test_start_carried_out_but_never_answered(running, systemd):
+    running.result(running.submit("true"))
+    systemd.fault("StartTransientUnit", "never", execute="first", count=1)
+    id_ = running.submit("sleep 0.1; exit 3")
+    assert running.result(id_) == "exit-code"
+    until(lambda: running.unit(id_) not in systemd.do("units"), 5)
+    assert running.stats()["attempts"] == 0
+
+
+def test_start_carried_out_but_refused(running, systemd):
+    """An error is no proof that nothing runs."""
+    running.result(running.submit("true"))
+    systemd.fault("StartTransientUnit", "refuse", execute="first", count=1, error="org.freedesktop.DBus.Error.NoReply")
+    id_ = running.submit("sleep 0.3; exit 3")
+    result = running.result(id_)
+    assert result == "exit-code"
+    until(lambda: not systemd.do("units"), 5)
+    assert systemd.do("counts")["starts"][running.unit(id_)] == 1
+
+
+def test_unit_of_that_name_is_somebody_elses(running, systemd):
+    running.result(running.submit("true"))
+    systemd.do("signals", copies=0)
+    systemd.do("start_stray", name=running.unit(2), argv=["/bin/sleep", "60"])
+    systemd.do("signals", copies=1)
+    id_ = running.submit("true")
+    assert id_ == 2
+    result, outcome = running.wait(id_)
+    starts = systemd.do("counts")["starts"]
+    assert starts[running.unit(2)] == 1 and systemd.do("units")[running.unit(2)]["sub"] == "running"
+    assert result == "success" and outcome["unit"] != running.unit(2)
+
+
+def test_job_that_waits_in_systemds_queue(running, systemd):
+    """Loaded with a start pending is starting, not ended: "inactive" is shown before a start too."""
+    systemd.do("start_delay", ms=400)
+    id_ = running.submit("true")
+    running.reach(id_, "starting")
+    until(lambda: running.unit(id_) in systemd.do("units"), 5)
+    systemd.do("reloading")
+    running.bus.pump(0.1)
+    assert running.state(id_) == "starting"
+    assert running.result(id_) == "success"
+
+
+# ---- the other calls ----
+
+def test_properties_refused_once(running, systemd):
+    systemd.fault("GetAll", "refuse", count=2, match="*jobmill_2djob*", error="org.freedesktop.DBus.Error.NoReply")
+    id_ = running.submit("exit 3")
+    until(lambda: systemd.do("counts")["starts"], 5)
+    time.sleep(0.1)
+    systemd.do("reloading")
+    assert running.result(id_) == "exit-code"
+
+
+def test_slow_properties(running, systemd):
+    systemd.fault("GetAll", "delay", ms=60)
+    ids = running.submit_many(["exit %d" % (i % 2) for i in range(12)])
+    results = running.all_done(ids)
+    assert [results[i] for i in ids] == ["success", "exit-code"] * 6
+
+
+def test_release_that_hangs_is_helped(mill, systemd):
+    """What a job left behind and will not go: SIGKILL after the stop time-out."""
+    mill.queue("default", Slots=1, AllowUsers="*", StopTimeoutSec="300ms")
+    mill.start()
+    mill.result(mill.submit("true"))
+    systemd.fault("StopUnit", "never", count=1)
+    first = mill.submit("true")
+    assert mill.result(first) == "success"
+    until(lambda: [mill.unit(first), ["all", 9]] in [[u, m] for u, m in systemd.do("calls", method="KillUnit")], 5, "SIGKILL")
+
+
+def test_reset_failed_by_somebody_else(running, systemd):
+    systemd.fault("ResetFailedUnit", "refuse", count=1, error="org.freedesktop.systemd1.NoSuchUnit",
+                  message="Unit not loaded.", execute="first")
+    assert running.result(running.submit("exit 1")) == "exit-code"
+    until(lambda: running.stats()["attempts"] == 0, 5, "an unit that is gone is released")
+
+
+# ---- signals ----
+
+def test_signals_lost(running, systemd):
+    running.result(running.submit("true"))
+    systemd.do("signals", copies=0)
+    ids = running.submit_many(["exit 3", "true"])
+    until(lambda: len(systemd.do("counts")["starts"]) == 3, 5)
+    time.sleep(0.1)
+    systemd.do("reloading")  # a full look, as every 60 s
+    assert [running.result(i) for i in ids] == ["exit-code", "success"]
+    time.sleep(0.1)
+    systemd.do("reloading")
+    until(lambda: running.stats()["attempts"] == 0, 5, "released")
+
+
+def test_signals_doubled(running, systemd):
+    systemd.do("signals", copies=2)
+    ids = running.submit_many(["exit %d" % (i % 2) for i in range(20)])
+    results = running.all_done(ids)
+    assert [results[i] for i in ids] == ["success", "exit-code"] * 10
+    assert all(len(running.call("ListAttempts", i)) == 1 for i in ids)
+    assert set(systemd.do("counts")["starts"].values()) == {1}
+
+
+# ---- PID 1 comes back ----
+
+def test_reexec_under_load(running, systemd):
+    ids = running.submit_many(["sleep 0.05; exit %d" % (i % 2) for i in range(40)])
+    for _ in range(4):
+        time.sleep(0.08)
+        systemd.do("reexec")
+    results = running.all_done(ids)
+    for i in ids:
+        wanted = "exit-code" if (i - ids[0]) % 2 else "success"
+        started = systemd.do("counts")["starts"].get(running.unit(i), 0)
+        assert started <= 1 and results[i] == (wanted if started else "lost"), (i, results[i], started)
+    until(lambda: not systemd.do("units"), 5, "all units are released")
+
+
+def test_ended_while_systemd_was_away(running, systemd):
+    ids = [running.submit(gate(running) + "; exit %d" % n) for n in (0, 6)]
+    for i in ids:
+        running.reach(i, "running")
+    systemd.do("disconnect")
+    (running.out / "go").touch()
+    time.sleep(0.2)
+    waiting = running.submit("true")
+    running.bus.pump(0.1)
+    assert running.state(waiting) == "ready" and running.stats()["dispatch"]
+    systemd.do("connect")
+    assert [running.result(i) for i in ids] == ["success", "exit-code"]
+    assert running.result(waiting) == "success"
+
+
+def test_new_manager_while_we_watch(running, systemd):
+    """systemd --user was restarted: another epoch, its units are gone with it."""
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.do("reboot")
+    assert running.result(id_) == "lost"
+    assert running.info(id_)["reason"]
+    assert running.result(running.submit("true")) == "success"
+
+
+# ---- things that happen to units ----
+
+def test_vanished(running, systemd):
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.do("vanish", name=running.unit(id_))
+    systemd.do("reloading")
+    assert running.result(id_) == "lost"
+    assert running.info(id_)["reason"]
+    assert running.stats()["attempts"] == 0
+
+
+def test_vanished_while_it_was_cancelled(running, systemd):
+    ready = running.out / "ready"
+    id_ = running.submit("trap '' TERM; touch %s; while :; do sleep 0.05; done" % ready)
+    until(ready.exists)
+    running.call("CancelJob", id_)
+    systemd.do("vanish", name=running.unit(id_))
+    systemd.do("reloading")
+    assert running.result(id_) == "cancelled"
+
+
+def test_stopped_from_outside(running, systemd):
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.do("stop", name=running.unit(id_))
+    assert running.result(id_) == "cancelled"
+    assert "outside" in running.info(id_)["reason"]
+
+
+def test_killed_from_outside(running, systemd):
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.do("kill", name=running.unit(id_), signo=15)
+    result, outcome = running.wait(id_)
+    assert result == "signal" and outcome["exit_signal"] == 15
+
+
+def test_restarted_from_outside(running, systemd):
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.do("restart", name=running.unit(id_))
+    result, _ = running.wait(id_)
+    assert result == "lost" and "restarted" in running.info(id_)["reason"]
+    until(lambda: not systemd.do("units"), 5, "what runs there is killed")
+
+
+def test_restarted_while_the_daemon_was_away(running, systemd):
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    running.kill()
+    systemd.do("restart", name=running.unit(id_))
+    running.start()
+    assert running.result(id_) == "lost"
+    until(lambda: not systemd.do("units"), 5, "what runs there is killed")
+
+
+# ---- drop-ins, strays ----
+
+DROP_IN = "/etc/systemd/system/service.d/10-oops.conf"
+
+
+@pytest.mark.parametrize("properties", [{"RemainAfterExit": False}, {"Restart": "always"}, {"Type": "oneshot"},
+                                        {"KillMode": "process"}, {"StartLimitBurst": 5}])
+def test_drop_in_that_overrides_us(mill, systemd, properties):
+    systemd.do("override", drop_in=DROP_IN, **properties)
+    mill.start()
+    first, second = mill.submit_many(["sleep 60", "true"])
+    until(lambda: DROP_IN in mill.stats()["dispatch"], 5, "dispatch says which drop-in")
+    assert mill.result(first) != "success"
+    until(lambda: not systemd.do("units"), 5, "the job is not left running")
+    assert mill.state(second) == "ready" and DROP_IN in mill.info(second)["reason"]
+    assert len(systemd.do("counts")["starts"]) == 1
+    systemd.do("override", drop_in=None)
+    systemd.do("reloading")
+    assert mill.result(second) == "success"
+
+
+def test_harmless_drop_in(mill, systemd):
+    systemd.do("override", drop_in=DROP_IN, Nice=3)
+    mill.start()
+    assert mill.result(mill.submit("true")) == "success"
+
+
+def test_stray_holds_its_slots(mill, systemd):
+    mill.queue("one", Slots=1, AllowUsers="*")
+    name = "jobmill-job-700-1.service"
+    systemd.do("start_stray", name=name, argv=["/bin/sleep", "60"], slice_="jobmill-one.slice",
+               environment=["JOBMILL_ATTEMPT_ID=0123456789abcdef0123456789abcdef", "JOBMILL_SLOTS=0"])
+    mill.start()
+    id_ = mill.submit("true", queue="one")
+    assert id_ == 701  # above what units are named after
+    mill.settled()
+    assert mill.stats()["strays"] == 1
+    mill.bus.pump(0.2)
+    assert mill.state(id_) == "ready"
+    assert systemd.do("units")[name]["sub"] == "running"  # never killed silently
+    systemd.do("kill", name=name, signo=9)
+    assert mill.result(id_) == "success"
+    until(lambda: name not in systemd.do("units"), 5, "the ended stray is released")
+    assert mill.stats()["strays"] == 0
+
+
+def test_ended_stray_is_released(mill, systemd):
+    name = "jobmill-job-5-1.service"
+    systemd.do("start_stray", name=name, argv=["/bin/false"])
+    until(lambda: systemd.do("units")[name]["sub"] == "failed", 5)
+    mill.start()
+    until(lambda: name not in systemd.do("units"), 5)
+    assert mill.stats()["strays"] == 0
+
+
+def test_units_that_only_look_like_ours(mill, systemd):
+    names = ["jobmill-job-x-1.service", "jobmill-job-1.service", "jobmill-exporter.service", "jobmill-job-1-1-1.service",
+             "jobmill-job-01-1.service", "jobmill-job-99999999999999999999-1.service"]
+    for name in names:
+        systemd.do("start_stray", name=name, argv=["/bin/sleep", "60"], slice_="system.slice")
+    mill.start()
+    assert mill.submit("true") == 1
+    assert mill.result(1) == "success"
+    assert mill.stats()["strays"] == 0
+    assert all(systemd.do("units")[n]["sub"] == "running" for n in names)
+
+
+# ---- the daemon as a service ----
+
+def test_says_ready_and_feeds_the_watchdog(mill, tmp_path):
+    import socket
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    path = str(mill.folder / "notify")
+    s.bind(path)
+    s.settimeout(10)
+    mill.spawn(NOTIFY_SOCKET=path, WATCHDOG_USEC="400000", WATCHDOG_PID="")
+    seen = ""
+    while "READY=1" not in seen:
+        seen += s.recv(4096).decode() + "\n"
+    assert mill.bus.has_owner()
+    while "WATCHDOG=1" not in seen:
+        seen += s.recv(4096).decode() + "\n"
+    os.kill(mill.process.pid, 15)
+    while "STOPPING=1" not in seen:
+        seen += s.recv(4096).decode() + "\n"
+    assert mill.process.wait(10) == 0
+    s.close()
+
+
+def test_version_and_help():
+    import subprocess
+    from conftest import BUILD
+    if not (BUILD / "jobmilld").exists():
+        pytest.skip("no jobmilld")
+    for option, words in (("--version", "jobmill"), ("--help", "--user")):
+        p = subprocess.run([BUILD / "jobmilld", option], capture_output=True, text=True, timeout=10)
+        assert p.returncode == 0 and words in p.stdout
+    p = subprocess.run([BUILD / "jobmilld", "--nonsense"], capture_output=True, text=True, timeout=10)
+    assert p.returncode != 0 and "nonsense" in p.stderr
