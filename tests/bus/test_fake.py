@@ -189,3 +189,34 @@ def test_reboot_forgets_units_and_has_a_new_epoch(user, systemd):
     user.start("a.service", "sleep 5")
     systemd.do("reboot")
     assert user.all("a.service")["LoadState"] == "not-found" and epoch() > before
+
+
+def test_polkit(user, polkit):
+    subject = dbus.Struct(("system-bus-name", dbus.Dictionary({"name": ":1.1"}, signature="sv")), signature="sa{sv}")
+
+    def ask(how=user.c.raw):
+        return how("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
+                   "org.freedesktop.PolicyKit1.Authority", "CheckAuthorization", "(sa{sv})sa{ss}us", subject, "an.action",
+                   dbus.Dictionary({"k": "v"}, signature="ss"), dbus.UInt32(0), "")
+
+    assert ask() == (False, False, {})
+    polkit.do("mode", mode="challenge")
+    assert ask() == (False, True, {})
+    polkit.do("mode", mode="absent")
+    with pytest.raises(client.BusError, match="ServiceUnknown"):
+        ask()
+    polkit.do("mode", mode="hang")
+    pending = ask(user.c.send)
+    user.c.pump(0.1)
+    assert not pending.done
+    polkit.do("mode", mode="allow")
+    assert user.c.finish(pending) == (True, False, {})
+    assert [a["action"] for a in polkit.do("asked")] == ["an.action"] * 3
+
+
+@pytest.mark.root
+def test_other_users_call_as_themselves(user, remotes):
+    remote = remotes("daemon")
+    assert "Uid:\t1\t1\t1\t1" in open("/proc/%d/status" % remote.process.pid).read()
+    with pytest.raises(client.BusError, match="ServiceUnknown"):
+        remote.call("GetStatistics")
