@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The way to the daemon: which bus, calls, and what to tell people when one fails. The tool asks synchronously, except
+ * where it waits for jobs (verb-wait.c). A call starts the daemon where the bus can do that. */
+
+#include "api/protocol.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "ctl/ctl.h"
+#include "ctl/job-dict.h"
+#include "ctl/output.h"
+#include <stdarg.h>
+
+/* polkit may ask a person for a password meanwhile. */
+#define CALL_TIMEOUT_USEC (180 * USEC_PER_SEC)
+
+int bus_open_quietly(sd_bus **ret) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        if (arg_host)
+                r = sd_bus_open_system_remote(&bus, arg_host);
+        else if (arg_machine)
+                r = arg_user ? sd_bus_open_user_machine(&bus, arg_machine) : sd_bus_open_system_machine(&bus, arg_machine);
+        else
+                r = arg_user ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = sd_bus_set_allow_interactive_authorization(bus, arg_ask_password);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT_USEC);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+int bus_open(sd_bus **ret) {
+        int r;
+
+        if (arg_user && arg_host)
+                return ctl_error(-EINVAL, "--user and --host cannot be combined");
+        r = bus_open_quietly(ret);
+        if (r == -ENOMEDIUM && arg_user)
+                return ctl_error(r, "There is no session bus (neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set)");
+        if (r < 0)
+                return ctl_error(r, "Cannot connect to the %s bus%s%s: %m", arg_user ? "session" : "system",
+                                 bus_is_elsewhere() ? " of " : "", arg_host ?: strempty(arg_machine));
+        return 0;
+}
+
+const char *bus_error_text(const sd_bus_error *e, int r) {
+        static const char *const away[] = {
+                SD_BUS_ERROR_SERVICE_UNKNOWN,
+                SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+                "org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
+        };
+
+        if (!sd_bus_error_is_set(e))
+                return strerror(abs(r));
+        FOREACH_ELEMENT(i, away)
+                if (sd_bus_error_has_name(e, *i))
+                        return arg_user ? "jobmilld does not run (systemctl --user start jobmilld)" :
+                                          "jobmilld does not run (systemctl start jobmilld)";
+        if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
+                return "jobmilld went away before it answered";
+        if (sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+                return "not allowed without authentication";
+        return isempty(e->message) ? e->name : e->message;
+}
+
+bool bus_error_is_transient(const sd_bus_error *e, int r) {
+        static const char *const names[] = {
+                SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_NO_REPLY,
+                SD_BUS_ERROR_DISCONNECTED, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_SERVER,
+                "org.freedesktop.DBus.Error.TimedOut",
+        };
+
+        if (sd_bus_error_is_set(e)) {
+                FOREACH_ELEMENT(i, names)
+                        if (sd_bus_error_has_name(e, *i))
+                                return true;
+                /* Starting the daemon failed; libsystemd's own names for a connection that broke. */
+                return startswith(e->name, "org.freedesktop.DBus.Error.Spawn.") ||
+                                startswith(e->name, "System.Error.ECONN") || streq(e->name, "System.Error.ENOTCONN") ||
+                                streq(e->name, "System.Error.EPIPE");
+        }
+        r = -abs(r);
+        return r == -ENOTCONN || r == -ECONNRESET || r == -ECONNREFUSED || r == -EPIPE || r == -ENOENT || r == -ETIMEDOUT;
+}
+
+int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member) {
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, ret, JOBMILL_BUS_NAME, JOBMILL_OBJECT_PATH,
+                                           JOBMILL_INTERFACE_MANAGER, member);
+        return r < 0 ? ctl_error(r, "Cannot create a message: %m") : 0;
+}
+
+static int call_with_context(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *context) {
+        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+        int r;
+
+        r = sd_bus_call(bus, call, 0, &e, ret);
+        if (r >= 0)
+                return 0;
+        return ctl_error(r, "%s%s%s", strempty(context), isempty(context) ? "" : ": ", bus_error_text(&e, r));
+}
+
+int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) {
+        _cleanup_free_ char *context = NULL;
+        va_list ap;
+
+        if (what) {
+                va_start(ap, what);
+                if (vasprintf(&context, what, ap) < 0)
+                        context = NULL;
+                va_end(ap);
+        }
+        return call_with_context(bus, call, ret, context);
+}
+
+int bus_call_simple(sd_bus *bus, sd_bus_message **ret, const char *member, const char *what, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        va_list ap;
+        int r;
+
+        r = bus_new_call(bus, &call, member);
+        if (r < 0)
+                return r;
+        if (!isempty(types)) {
+                va_start(ap, types);
+                r = sd_bus_message_appendv(call, types, ap);
+                va_end(ap);
+                if (r < 0)
+                        return ctl_error(r, "Cannot create a message: %m");
+        }
+        return call_with_context(bus, call, ret, what);
+}
+
+int bus_append_string(sd_bus_message *m, const char *key, const char *value) {
+        return sd_bus_message_append(m, "{sv}", key, "s", value);
+}
+
+int bus_append_u32(sd_bus_message *m, const char *key, uint32_t value) {
+        return sd_bus_message_append(m, "{sv}", key, "u", value);
+}
+
+int bus_append_u64(sd_bus_message *m, const char *key, uint64_t value) {
+        return sd_bus_message_append(m, "{sv}", key, "t", value);
+}
+
+int bus_append_boolean(sd_bus_message *m, const char *key, bool value) {
+        return sd_bus_message_append(m, "{sv}", key, "b", (int) value);
+}
+
+int bus_append_strv(sd_bus_message *m, const char *key, char *const *value) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, (char **) value);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+int bus_append_tags(sd_bus_message *m, const char *key, char *const *assignments) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a{ss}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{ss}");
+        STRV_FOREACH(a, assignments) {
+                const char *e = strchr(*a, '=');
+                _cleanup_free_ char *k = e ? strndup(*a, e - *a) : NULL;
+
+                if (r >= 0)
+                        r = k ? sd_bus_message_append(m, "{ss}", k, e + 1) : -ENOMEM;
+        }
+        for (int i = 0; i < 3; i++)
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static int find_last(sd_bus *bus, uint64_t *ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(job_info_done) JobInfo j = JOB_INFO_INIT;
+        int r;
+
+        r = bus_call_simple(bus, &reply, "ListJobs", "@last", "a{sv}su", 3, "owner", "u", (uint32_t) getuid(), "order", "s",
+                            "newest", "fields", "as", 1, "id", "", (uint32_t) 1);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_enter_container(reply, 'a', "a{sv}");
+        if (r >= 0)
+                r = job_info_read(reply, &j);
+        if (r == 0)
+                return ctl_error(-ENOENT, "@last: you have no job");
+        if (r < 0)
+                return ctl_error(r, "Cannot read the daemon's list of jobs: %m");
+        *ret = j.id;
+        return 0;
+}
+
+int job_id_resolve(sd_bus *bus, const char *word, uint64_t *ret) {
+        int r;
+
+        if (streq(word, "@last"))
+                return find_last(bus, ret);
+        r = parse_u64(word, ret);
+        if (r < 0 || *ret == 0)
+                return ctl_error(-EINVAL, "Not a job id: %s", word);
+        return 0;
+}
+
+int job_ids_resolve(sd_bus *bus, int argc, char **argv, uint64_t **ret) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        int r;
+
+        ids = new0(uint64_t, argc);
+        if (!ids)
+                return ctl_oom();
+        for (int i = 0; i < argc; i++) {
+                r = job_id_resolve(bus, argv[i], ids + i);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(ids);
+        return 0;
+}

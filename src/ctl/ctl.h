@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The command-line tool: what was asked for on the command line, and the helpers that every verb uses. Verbs say
+ * themselves what went wrong (once, by ctl_error()) and return a negative errno, or the exit status. */
+
+#include "base/macro.h"
+#include <systemd/sd-bus.h>
+
+/* Exit statuses of what waits for jobs, besides those of the jobs; everything else ends in EXIT_FAILURE. */
+#define EXIT_TIMED_OUT 124
+#define EXIT_OTHER_FAILURE 125
+#define EXIT_NOT_STARTED 127
+
+/* Which verbs take an option. */
+enum {
+        OPTIONS_GLOBAL = 1 << 0,
+        OPTIONS_SUBMIT = 1 << 1,
+        OPTIONS_FILTER = 1 << 2,
+        OPTIONS_LIST = 1 << 3,
+        OPTIONS_LOGS = 1 << 4,
+        OPTIONS_WAIT = 1 << 5,
+        OPTIONS_KILL = 1 << 6,
+};
+
+typedef struct Verb {
+        const char *name;      /* "queue list": two words */
+        int min, max;          /* words behind it; max -1: any number */
+        unsigned options;      /* OPTIONS_…, the global ones always */
+        bool stops_at_word;    /* options end at the first other word: the rest is a command */
+        int (*run)(int argc, char **argv); /* argv[0] is the first word behind the verb */
+        const char *arguments; /* for the help */
+        const char *help;
+} Verb;
+
+typedef enum JsonMode {
+        JSON_OFF,
+        JSON_SHORT,
+        JSON_PRETTY,
+} JsonMode;
+
+typedef struct UidList {
+        uint32_t *uids;
+        size_t n;
+} UidList;
+
+typedef struct Filter {
+        char **queues, **states, **results, **tags; /* tags: KEY=VALUE */
+        UidList owners;
+        char *name;
+        bool dead;
+        usec_t since, until;
+} Filter;
+
+typedef struct SubmitArgs {
+        char *queue, *name, *directory, *payload, *env;
+        char **set, **properties, **tags;
+        int32_t priority;
+        uint32_t slots; /* UINT32_MAX: not given */
+        usec_t at, in, timeout, stop_timeout;
+        uint32_t uid; /* UINT32_MAX: not given */
+        bool hold;
+} SubmitArgs;
+
+extern bool arg_help, arg_version;
+extern bool arg_user, arg_system, arg_quiet, arg_legend, arg_ask_password;
+extern char *arg_host, *arg_machine;
+extern JsonMode arg_json;
+extern Filter arg_filter;
+extern SubmitArgs arg_submit;
+extern uint32_t arg_lines; /* UINT32_MAX: all */
+extern bool arg_follow, arg_wait;
+extern usec_t arg_timeout;
+extern int arg_signal;
+
+/* options.c. options_parse() works on argv behind argv[0] and gives the index of the first other word; where
+ * stops_at_word is not set, words and options may be mixed. */
+int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc, char **argv);
+void options_print_help(unsigned mask);
+void options_done(void);
+
+/* bus.c */
+static inline bool bus_is_elsewhere(void) {
+        return arg_host || arg_machine;
+}
+int bus_open(sd_bus **ret);
+int bus_open_quietly(sd_bus **ret);
+int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member);
+/* Send it and wait. On failure it says "WHAT: why" and returns the errno. ret may be NULL. */
+int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) _printf_(4, 5);
+/* The same for arguments of simple types. */
+int bus_call_simple(sd_bus *bus, sd_bus_message **ret, const char *member, const char *what, const char *types, ...);
+/* What to tell people about a failed call. Valid as long as e. */
+const char *bus_error_text(const sd_bus_error *e, int r);
+/* The daemon or the bus went away; asking again later makes sense. */
+bool bus_error_is_transient(const sd_bus_error *e, int r);
+int bus_append_string(sd_bus_message *m, const char *key, const char *value);
+int bus_append_strv(sd_bus_message *m, const char *key, char *const *value);
+int bus_append_tags(sd_bus_message *m, const char *key, char *const *assignments);
+int bus_append_u32(sd_bus_message *m, const char *key, uint32_t value);
+int bus_append_u64(sd_bus_message *m, const char *key, uint64_t value);
+int bus_append_boolean(sd_bus_message *m, const char *key, bool value);
+
+/* "42" or "@last": the caller's newest job. Both say what is wrong. */
+int job_id_resolve(sd_bus *bus, const char *word, uint64_t *ret);
+int job_ids_resolve(sd_bus *bus, int argc, char **argv, uint64_t **ret);
+
+/* filter.c */
+bool filter_is_empty(const Filter *f);
+int filter_append(sd_bus_message *m, const Filter *f); /* the entries of an open a{sv} */
+int uid_from_user(const char *user, uint32_t *ret); /* name or number */
+
+/* Verbs */
+int verb_overview(int argc, char **argv);
+int verb_submit(int argc, char **argv);
+int verb_list(int argc, char **argv);
+int verb_show(int argc, char **argv);
+int verb_logs(int argc, char **argv);
+int verb_wait(int argc, char **argv);
+int verb_cancel(int argc, char **argv);
+int verb_kill(int argc, char **argv);
+int verb_hold(int argc, char **argv);
+int verb_release(int argc, char **argv);
+int verb_retry(int argc, char **argv);
+int verb_purge(int argc, char **argv);
+int verb_queue_list(int argc, char **argv);
+int verb_queue_show(int argc, char **argv);
+int verb_queue_pause(int argc, char **argv);
+int verb_queue_resume(int argc, char **argv);
+int verb_queue_drain(int argc, char **argv);
+int verb_stats(int argc, char **argv);
+
+/* Wait until all are done; the exit status. print: a line for each job as it ends. */
+int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print);

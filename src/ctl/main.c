@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* jobmill, the command-line tool: global options, a verb, the verb's options and words. The table of verbs is also the help.
+ * Errors go to standard error, one line and no help; what is printed on standard output is the answer and nothing else. */
+
+#include "base/strv.h"
+#include "ctl/ctl.h"
+#include "ctl/output.h"
+#include <locale.h>
+#include <signal.h>
+
+#define F OPTIONS_FILTER
+
+static int verb_help(int argc, char **argv);
+
+static const Verb verbs[] = {
+        { "submit", 1, -1, OPTIONS_SUBMIT, true, verb_submit, "[OPTION…] [--] COMMAND [ARGUMENT…]",
+          "Queue a command; prints the job's id" },
+        { "list", 0, 0, F | OPTIONS_LIST, false, verb_list, "[FILTER…]", "List jobs, newest first" },
+        { "show", 1, -1, 0, false, verb_show, "ID…", "Show all about jobs" },
+        { "logs", 1, 1, OPTIONS_LOGS, false, verb_logs, "[-f] ID", "Print what a job wrote" },
+        { "wait", 0, -1, F | OPTIONS_WAIT, false, verb_wait, "ID…|FILTER…",
+          "Wait until jobs (of a filter: unfinished ones) are done; the first failure's exit status" },
+        { "cancel", 1, -1, 0, false, verb_cancel, "ID…", "Take jobs out of the queue, or end them" },
+        { "kill", 1, -1, OPTIONS_KILL, false, verb_kill, "[-s SIGNAL] ID…", "Send a signal to running jobs" },
+        { "hold", 1, -1, 0, false, verb_hold, "ID…", "Keep jobs from starting" },
+        { "release", 1, -1, 0, false, verb_release, "ID…", "Let held jobs start" },
+        { "retry", 1, -1, 0, false, verb_retry, "ID…", "Run finished jobs once more" },
+        { "purge", 0, -1, F, false, verb_purge, "ID…|FILTER…", "Forget finished jobs" },
+        { "queue", 0, 0, 0, false, verb_queue_list, NULL, NULL },
+        { "queue list", 0, 0, 0, false, verb_queue_list, "", "List queues" },
+        { "queue show", 1, -1, 0, false, verb_queue_show, "NAME…", "Show all about queues" },
+        { "queue pause", 1, -1, 0, false, verb_queue_pause, "NAME…", "Start no more jobs of queues" },
+        { "queue resume", 1, -1, 0, false, verb_queue_resume, "NAME…", "End a pause, or draining" },
+        { "queue drain", 1, -1, 0, false, verb_queue_drain, "NAME…", "Take no more jobs into queues" },
+        { "stats", 0, 0, 0, false, verb_stats, "", "Show what the daemon counts" },
+        { "help", 0, 2, 0, false, verb_help, "[VERB]", "Show this, or a verb's options" },
+};
+
+static const Verb overview = { "", 0, 0, 0, false, verb_overview, "", "" };
+
+/* The longest name that the words begin with. */
+static const Verb *verb_find(int argc, char **argv, int *ret_words) {
+        const Verb *found = NULL;
+
+        FOREACH_ELEMENT(v, verbs) {
+                const char *space = strchr(v->name, ' ');
+                size_t n = space ? (size_t) (space - v->name) : strlen(v->name);
+
+                if (argc < 1 || strlen(argv[0]) != n || strncmp(argv[0], v->name, n) != 0)
+                        continue;
+                if (space && (argc < 2 || !streq(argv[1], space + 1)))
+                        continue;
+                found = v;
+                *ret_words = space ? 2 : 1;
+        }
+        return found;
+}
+
+static void print_help(void) {
+        printf("jobmill [OPTION…] [VERB …]\n\nA job queue that runs each job as a systemd unit. Without a verb: an overview.\n\n"
+               "%sVerbs:%s\n",
+               color(COLOR_BOLD), color(COLOR_OFF));
+        FOREACH_ELEMENT(v, verbs)
+                if (v->help)
+                        printf("  %-14s %s\n", v->name, v->help);
+        printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
+        options_print_help(OPTIONS_GLOBAL);
+        printf("\nAn ID may be @last: your newest job. See also: jobmill help VERB, jobmill(1)\n");
+}
+
+static void print_verb_help(const Verb *v) {
+        printf("jobmill %s %s\n\n%s.\n", v->name, strempty(v->arguments), strempty(v->help));
+        if (v->options & OPTIONS_FILTER)
+                printf("\n%sFilter:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
+        options_print_help(v->options & OPTIONS_FILTER);
+        if (v->options & ~OPTIONS_FILTER)
+                printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
+        options_print_help(v->options & ~OPTIONS_FILTER);
+}
+
+static int verb_help(int argc, char **argv) {
+        const Verb *v;
+        int words;
+
+        if (argc == 0) {
+                print_help();
+                return 0;
+        }
+        v = verb_find(argc, argv, &words);
+        if (!v || words != argc)
+                return ctl_error(-EINVAL, "There is no verb %s", argv[words == 1 && v ? 1 : 0]);
+        print_verb_help(v);
+        return 0;
+}
+
+static int check_words(const Verb *v, int n, char **words) {
+        if (n < v->min)
+                return ctl_error(-EINVAL, "%s: something is missing: jobmill %s %s", v->name, v->name, v->arguments);
+        if (v->max >= 0 && n > v->max)
+                return ctl_error(-EINVAL, "%s: unexpected word: %s", *v->name ? v->name : "jobmill", words[v->max]);
+        return 0;
+}
+
+static int run(int argc, char **argv) {
+        const Verb *v = &overview;
+        int first, words = 0, r;
+
+        first = options_parse(NULL, OPTIONS_GLOBAL, true, argc, argv);
+        if (first < 0)
+                return first;
+        if (first < argc) {
+                v = verb_find(argc - first, argv + first, &words);
+                if (!v)
+                        return ctl_error(-EINVAL, "There is no verb %s (jobmill help shows them)", argv[first]);
+        }
+        if (v->run == verb_wait)
+                arg_wait = true;
+        if (words > 0) {
+                /* Whatever stands before the first word counts as the program's name. */
+                argc -= first + words - 1;
+                argv += first + words - 1;
+                first = options_parse(v->name, OPTIONS_GLOBAL | v->options, v->stops_at_word, argc, argv);
+                if (first < 0)
+                        return first;
+        }
+        if (arg_version) {
+                printf("jobmill %s\n", JOBMILL_VERSION);
+                return 0;
+        }
+        if (arg_help) {
+                if (v == &overview)
+                        print_help();
+                else
+                        print_verb_help(v);
+                return 0;
+        }
+        if (arg_user && arg_system)
+                return ctl_error(-EINVAL, "--user and --system cannot be combined");
+        r = check_words(v, argc - first, argv + first);
+        return r < 0 ? r : v->run(argc - first, argv + first);
+}
+
+int main(int argc, char **argv) {
+        int r;
+
+        (void) setlocale(LC_ALL, "");
+        (void) signal(SIGPIPE, SIG_DFL); /* `jobmill list | head` ends quietly, whatever started us */
+        r = run(argc, argv);
+        options_done();
+        if (fflush(stdout) != 0 || ferror(stdout))
+                r = ctl_error(-errno, "Cannot write: %m");
+        if (r < 0)
+                return arg_wait ? EXIT_OTHER_FAILURE : EXIT_FAILURE;
+        return r;
+}
