@@ -58,14 +58,14 @@ typedef struct UnitValue {
                 int32_t i32;
                 uint64_t u64;
                 char *s;
-                char **strv; /* STRV, and the flat words of FILTER, PAIRS, BINDS */
+                char **strv; /* STRV, FILTER; PATH_LIMITS: paths; PAIRS, BINDS: two words each, a source may begin with '-' */
                 struct {
                         uint8_t *data;
                         size_t size;
                 } bytes;
         };
-        bool allow_list;    /* FILTER */
-        uint64_t *numbers;  /* PATH_LIMITS: one for each of strv */
+        bool allow_list;   /* FILTER: a list may have several of these in a row, as systemd applies them one by one */
+        uint64_t *numbers; /* PATH_LIMITS: one for each path; BINDS: mount flags, one for each pair */
 } UnitValue;
 
 typedef struct UnitPropertyList {
@@ -81,11 +81,13 @@ typedef enum UnitPropertyFlags {
         UNIT_PROPERTY_SERVICE = 1 << 0,  /* makes sense for a service */
         UNIT_PROPERTY_SLICE = 1 << 1,    /* … and for a slice ([Slice] of a queue file) */
         UNIT_PROPERTY_RESOURCE = 1 << 2, /* a resource limit: does not call for NoNewPrivileges=yes */
+        UNIT_PROPERTY_NAMESPACE = 1 << 3, /* shapes the mount namespace: then ReadWritePaths= could undo it */
 } UnitPropertyFlags;
 
 typedef struct UnitProperty {
-        const char *name; /* as in unit files and in "NAME=VALUE": "CPUQuota", "WatchdogSec" */
+        const char *name; /* as in unit files and in "NAME=VALUE": "CPUQuota", "WatchdogSec"; "Exec*": all that begin so */
         const char *dbus_name;
+        const char *aux_name; /* the second D-Bus name that an assignment may become, or NULL: "MemoryMaxScale" */
         UnitValueType type;
         PropertyClass class;
         PropertyTighten tighten;
@@ -93,15 +95,17 @@ typedef struct UnitProperty {
         int (*parse)(const struct UnitProperty *p, const char *value, UnitPropertyList *l);
         const void *argument; /* of the parser: list of words, range, … */
         const char *hint;     /* PROPERTY_OURS: what to use instead. Else: what is allowed, for the message ("1…10000") */
+        const char *implied;  /* OPEN: what holds where no file sets it: an unprivileged value must not be laxer. Or NULL */
 } UnitProperty;
 
-/* NULL: no such property. Matches exactly, case-sensitive. */
+/* NULL: no such property. Case-sensitive; an exact name goes before a "Prefix*" row, which is always PROPERTY_OURS. */
 const UnitProperty *unit_property_find(const char *name);
 /* All of them, sorted by name. */
 const UnitProperty *unit_property_table(size_t *ret_n);
 
 /* Parse VALUE of p and add it to l; a later assignment of a scalar replaces an earlier one, lists add up, an empty value
- * resets to the default. -EINVAL / -ERANGE: bad value, *ret_error (malloc'd, names property, value and what is allowed).
+ * resets to the default. -EINVAL / -ERANGE: bad value, -EPERM: ours; *ret_error (malloc'd, names property, value and what
+ * is allowed) is set with these three, NULL else. ret_error may be NULL. A bad value leaves l as it was.
  * Strings with control characters or bad UTF-8 are refused here. */
 int unit_property_parse(const UnitProperty *p, const char *value, UnitPropertyList *l, char **ret_error);
 
@@ -113,8 +117,11 @@ int unit_property_parse_assignment(const char *assignment, bool privileged, Unit
 
 /* What a job gets: base (from files) with job (from its spec) on top. privileged, or the name listed in overridable
  * (Override= of the file): the job's value simply wins. Otherwise job may only tighten: for limits the stricter of both
- * is taken silently, for what cannot be compared -EACCES with *ret_error is returned.
- * ReadWritePaths= of an unprivileged job is refused where base sets any path or namespace property. */
+ * is taken silently, for what cannot be compared -EACCES with *ret_error is returned. A size and a percentage cannot be
+ * compared ("MemoryMax=1G" and "MemoryMax=10%"), except with "infinity". Where base is silent an unprivileged value may
+ * still not be laxer than the default (Nice=, CPUWeight=, TasksMax=, …): that is refused, too.
+ * ReadWritePaths= of an unprivileged job is refused where base sets any path or namespace property. *ret is filled on
+ * success only. */
 int unit_property_merge(const UnitPropertyList *base, const UnitPropertyList *job, bool privileged,
                         char *const *overridable, UnitPropertyList *ret, char **ret_error);
 
