@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tests of the installed jobmill on a booted system with a real systemd, as root. tests/system/boot makes such a system;
+on a machine that anybody uses these tests have no business: they kill the bus and stop services."""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+if not pathlib.Path("/run/jobmill-boot/command").exists():
+    pytest.exit("these tests run in the throw-away system only: tests/system/boot --build build -- "
+                "/usr/bin/python3 -m pytest tests/system", returncode=2)
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from mill import Mill, run, systemctl  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def mill():
+    m = Mill()
+    systemctl("is-active", "jobmilld.service")
+    yield m
+    m.forget_users()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(mill):
+    """After each module: no unit of a job is left, nothing waits."""
+    yield
+    mill.drop_everything()
+    mill.no_units()
+    mill.remove_queues()
+
+
+@pytest.fixture
+def folder():
+    """A folder in which every user's jobs may write."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-test-", dir="/var/tmp"))
+    path.chmod(0o1777)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        log = run("journalctl", "--unit=jobmilld.service", "--no-pager", "--output=short-precise", "--lines=40", check=False)
+        report.sections.append(("jobmilld's journal (end)", log.stdout))

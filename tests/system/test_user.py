@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""jobmill --user: the same daemon on the session bus of a user, with her own service manager."""
+
+import json
+import os
+import pathlib
+import pwd
+
+import pytest
+
+from mill import run, systemctl, until
+
+USER = "alice"
+
+
+class Session:
+    """alice's user manager, kept by lingering."""
+
+    def __init__(self):
+        self.uid = pwd.getpwnam(USER).pw_uid
+        self.runtime = "/run/user/%d" % self.uid
+        self.manager = "user@%d.service" % self.uid
+
+    def run(self, *argv, check=True, **kwargs):
+        return run("runuser", "-u", USER, "--", "env", "XDG_RUNTIME_DIR=" + self.runtime,
+                   "DBUS_SESSION_BUS_ADDRESS=unix:path=%s/bus" % self.runtime, *argv, check=check, cwd="/home/" + USER, **kwargs)
+
+    def tool(self, *argv, **kwargs):
+        return self.run("jobmill", "--user", *argv, **kwargs)
+
+    def show(self, id_):
+        rows = json.loads(self.tool("list", "-j"))
+        return next(r for r in rows if r["id"] == int(id_))
+
+    def bus_is_there(self):
+        return pathlib.Path(self.runtime, "bus").exists() and self.run("systemctl", "--user", "is-system-running", "--wait",
+                                                                       check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def session():
+    s = Session()
+    run("loginctl", "enable-linger", USER)
+    until(s.bus_is_there, 20, "the user manager runs")
+    s.run("systemctl", "--user", "enable", "--now", "jobmilld.service")
+    yield s
+    until(lambda: not s.run("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "jobmill-job-*"), 10,
+          "no unit is left in the user manager")
+    s.run("systemctl", "--user", "stop", "jobmilld.service")
+    result = s.run("systemctl", "--user", "show", "--property=Result", "jobmilld.service").strip()
+    run("loginctl", "disable-linger", USER)
+    systemctl("stop", s.manager)
+    assert result == "Result=success"
+
+
+def test_submit_wait_logs(session):
+    p = session.tool("submit", "--wait", "--", "sh", "-c", "echo hello from her session; id -un; pwd; exit 7", check=False)
+    assert p.returncode == 7, p
+    j = session.show(p.stdout.split()[0])
+    assert (j["result"], j["exit_status"], j["owner"]) == ("exit-code", 7, session.uid)
+    assert j["cpu_usec"] > 0
+    text = until(lambda: (lambda t: t if "/home/alice" in t else "")(session.tool("logs", str(j["id"]))), 5, "her log")
+    assert "hello from her session" in text and "alice" in text
+
+
+def test_it_is_another_daemon(session, mill):
+    id_ = session.tool("submit", "--hold", "--name", "only-here", "--", "true").strip()
+    assert not mill.jobs(name="only-here")
+    session.tool("cancel", id_)
+
+
+def test_unit_is_in_her_manager(session):
+    id_ = session.tool("submit", "--", "sleep", "60").strip()
+    until(lambda: session.show(id_)["state"] == "running", 10, "it runs")
+    unit = session.show(id_)["unit"]
+    assert session.run("systemctl", "--user", "is-active", unit).strip() == "active"
+    shown = session.run("systemctl", "--user", "show", "--property=Slice", "--property=Type", unit)
+    assert "Slice=jobmill-default.slice" in shown and "Type=exec" in shown
+    session.tool("cancel", id_)
+    assert session.tool("wait", id_, check=False).returncode == 125
+
+
+def test_queue_file_of_hers(session):
+    folder = "/home/%s/.config/jobmill/queues" % USER
+    session.run("mkdir", "-p", folder)
+    session.run("sh", "-c", "printf '[Queue]\\nSlots=1\\n' >%s/mine.queue" % folder)
+    session.run("systemctl", "--user", "reload", "jobmilld.service")
+    rows = {q["name"]: q for q in json.loads(session.tool("queue", "list", "-j"))}
+    assert rows["mine"]["slots"] == 1
+    session.tool("submit", "--wait", "-q", "mine", "--", "true")
+
+
+def test_daemon_killed_under_her_jobs(session):
+    id_ = session.tool("submit", "--", "sh", "-c", "sleep 1.5; exit 4").strip()
+    until(lambda: session.show(id_)["state"] == "running", 10, "it runs")
+    session.run("systemctl", "--user", "kill", "--signal=KILL", "jobmilld.service")
+    assert session.tool("wait", id_, check=False).returncode == 4
+
+
+def test_manager_restarted(session, mill):
+    """A new manager knows nothing of the old one's units: what ran is lost, what waited runs."""
+    lost = session.tool("submit", "--", "sleep", "60").strip()
+    until(lambda: session.show(lost)["state"] == "running", 10, "it runs")
+    held = session.tool("submit", "--hold", "--", "true").strip()
+    systemctl("restart", session.manager)
+    until(session.bus_is_there, 20, "the user manager runs again")
+    until(lambda: session.tool("wait", lost, check=False).returncode == 125, 10, "it is done")
+    j = session.show(lost)
+    # The daemon may still have seen the shutdown end it.
+    assert j["result"] == "lost" and j["reason"], j
+    session.tool("release", held)
+    assert session.tool("wait", held, check=False).returncode == 0
+
+
+def test_state_is_hers(session):
+    state = pathlib.Path("/home/%s/.local/state/jobmill" % USER)
+    assert state.is_dir() and os.stat(state).st_uid == session.uid and os.stat(state).st_mode & 0o77 == 0
