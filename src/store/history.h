@@ -9,7 +9,7 @@
 typedef enum JobOrder {
         JOB_ORDER_NEWEST,    /* id, falling; the default */
         JOB_ORDER_OLDEST,    /* id, rising */
-        JOB_ORDER_RANK,      /* as they will start: (rank, id), rising */
+        JOB_ORDER_RANK,      /* as they will start: (rank, id), rising; only ready ones */
         JOB_ORDER_FINISHED,  /* (finished_usec, id), falling; only done ones */
         _JOB_ORDER_MAX,
         _JOB_ORDER_INVALID = -EINVAL,
@@ -30,7 +30,7 @@ typedef struct JobFilter {
         char *name;
         char **tags;              /* pairs; all must match */
         int dead;                 /* -1: either */
-        usec_t since_usec;        /* submitted; USEC_INFINITY: any */
+        usec_t since_usec;        /* submitted, both inclusive; USEC_INFINITY: any */
         usec_t until_usec;
 } JobFilter;
 

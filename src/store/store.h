@@ -3,9 +3,9 @@
 
 /* The only truth: jobs, attempts, queues' counters, in one SQLite file, and the only user of sqlite3. One connection,
  * WAL, locking_mode=EXCLUSIVE, an flock on the file beside it, statements prepared once at open. Synchronous: a commit is
- * durable when store_commit() returns. No clock, no log. Functions return 0 or a negative errno: -ENOSPC (SQLITE_FULL),
+ * durable when store_record() returns. No clock, no log. Functions return 0 or a negative errno: -ENOSPC (SQLITE_FULL),
  * -EIO, -EUCLEAN (corrupt), -EBUSY (another daemon has it), -EPROTONOSUPPORT (made by a newer version), -ENOMEM,
- * -ENOENT (no such row). store_error() tells more. */
+ * -ENOENT (no such row), -ENOTRECOVERABLE (a mistake of ours). store_error() tells more. */
 
 #include "queue/model.h"
 
@@ -37,7 +37,8 @@ int store_load_job(Store *s, uint64_t id, Job **ret);           /* -ENOENT; ->qu
 int store_load_spec(Store *s, uint64_t id, JobSpec **ret);      /* with payload and environment; -ENOENT;
                                                                  * -ENODATA: the environment was dropped */
 int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
-/* Fill the window of q: its ready jobs of lowest rank with at most max_slots slots. Sets window_more. */
+/* Fill the window of q: its ready jobs of lowest rank with at most max_slots slots. Sets window_more if there are more such
+ * jobs; wider ones do not count (or a window that holds none would be wanted again at once, for ever). */
 int store_load_window(Store *s, Queue *q, uint32_t max_slots);
 /* Ids of waiting jobs that are due, at most n, earliest first; *ret_next: not_before of the first one that is not
  * due, USEC_INFINITY: none. */

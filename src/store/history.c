@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Lists of what is recorded.
+ *
+ * A list is read in two steps. First the ids of one page, with the one key that they are ordered by: from a statement that
+ * is put together from the texts in this file, with every value bound as a parameter, and that names the index it walks
+ * (INDEXED BY fails rather than read a million rows). Then each row by its id, so that nothing wide is ever sorted.
+ *
+ * The cursor is the place behind the last row, "letter:key:id", never a number of rows: a page costs the same wherever it
+ * lies, and jobs that come and go meanwhile shift nothing. Every list has one, the first page that of the very beginning,
+ * hence one text for all pages.
+ *
+ *   newest, oldest   by id, from the primary key; from job_state, merged, where states but no done ones are asked for
+ *   rank             ready jobs by (rank, id): the head of each queue from job_ready, then sorted
+ *   finished         done jobs by (finished_usec, id) from job_finished
+ *
+ * What else the filter asks for is looked at row by row on that way. */
+
+#include "store/history.h"
+
+#include "base/parse.h"
+#include "base/string-table.h"
+#include "base/strv.h"
+#include "store/store-internal.h"
+
+static const char *const job_order_table[_JOB_ORDER_MAX] = {
+        [JOB_ORDER_NEWEST] = "newest",
+        [JOB_ORDER_OLDEST] = "oldest",
+        [JOB_ORDER_RANK] = "rank",
+        [JOB_ORDER_FINISHED] = "finished",
+};
+DEFINE_STRING_TABLE_LOOKUP(job_order, JobOrder);
+
+void job_filter_done(JobFilter *f) {
+        free(f->ids);
+        strv_free(f->queues);
+        free(f->owners);
+        free(f->name);
+        strv_free(f->tags);
+        *f = JOB_FILTER_INIT;
+}
+
+bool job_filter_is_empty(const JobFilter *f) {
+        return f->n_ids == 0 && strv_length(f->queues) == 0 && f->states == 0 && f->results == 0 && f->n_owners == 0 &&
+               !f->name && strv_length(f->tags) == 0 && f->dead < 0 && f->since_usec == USEC_INFINITY &&
+               f->until_usec == USEC_INFINITY;
+}
+
+void job_row_done(JobRow *r) {
+        r->job = job_free(r->job);
+        r->attempt = attempt_free(r->attempt);
+        r->spec = spec_free(r->spec);
+}
+
+/* ---- the text of a query and its parameters ---- */
+
+/* The first parameters of a list; the filter's follow. */
+enum {
+        PARAMETER_CURSOR_ID = 1,
+        PARAMETER_CURSOR_KEY,
+        PARAMETER_LIMIT,
+        PARAMETER_FILTER,
+};
+
+#define PARAMETERS_MAX (PARAMETER_FILTER + 16 + 2 * (int) SPEC_TAGS_MAX)
+
+typedef struct Parameter {
+        const char *text; /* NULL: number */
+        char *owned;
+        int64_t number;
+} Parameter;
+
+typedef struct Query {
+        Parameter parameters[PARAMETERS_MAX];
+        int n_parameters; /* the number of the next one: from 1, as in SQL */
+        char *filter;     /* " AND …" */
+        size_t filter_size;
+        FILE *f;          /* writes filter */
+} Query;
+
+static void query_done(Query *q) {
+        fclosep(&q->f);
+        free(q->filter);
+        for (int i = 0; i < PARAMETERS_MAX; i++)
+                free(q->parameters[i].owned);
+}
+
+static int query_add_text(Query *q, const char *text) {
+        q->parameters[q->n_parameters].text = text;
+        return q->n_parameters++;
+}
+
+static int query_add_owned(Query *q, char *text) {
+        q->parameters[q->n_parameters].owned = text;
+        return query_add_text(q, text);
+}
+
+static int query_add_number(Query *q, uint64_t number) {
+        q->parameters[q->n_parameters].number = MIN(number, (uint64_t) INT64_MAX);
+        return q->n_parameters++;
+}
+
+/* ---- filter ---- */
+
+static char *numbers_to_json(const uint64_t *ids, const uint32_t *owners, size_t n) {
+        char *text = malloc(n * 21 + 3), *p = text;
+        if (!text)
+                return NULL;
+
+        *p++ = '[';
+        for (size_t i = 0; i < n; i++)
+                p += sprintf(p, "%s%" PRIu64, i > 0 ? "," : "", ids ? ids[i] : owners[i]);
+        (void) stpcpy(p, "]");
+        return text;
+}
+
+static char *names_to_json(char *const *names) {
+        size_t size = 3;
+        char *text, *p;
+
+        STRV_FOREACH(i, names)
+                size += strlen(*i) + 3;
+        p = text = malloc(size);
+        if (!text)
+                return NULL;
+        *p++ = '[';
+        /* Only names that a queue can have: they need no escapes, and no other can match. */
+        STRV_FOREACH(i, names)
+                if (queue_name_is_valid(*i))
+                        p += sprintf(p, "%s\"%s\"", p > text + 1 ? "," : "", *i);
+        (void) stpcpy(p, "]");
+        return text;
+}
+
+/* " AND column IN ('a','b')": words of the tables in queue/job.c, for each bit of mask. */
+static void filter_words(Query *q, const char *column, unsigned mask, int n, const char *(*word)(int)) {
+        bool first = true;
+
+        fprintf(q->f, " AND %s IN (", column);
+        for (int i = 0; i < n; i++)
+                if (mask & (1U << i)) {
+                        fprintf(q->f, "%s'%s'", first ? "" : ",", word(i));
+                        first = false;
+                }
+        fputs(")", q->f);
+}
+
+static const char *state_word(int i) {
+        return job_state_to_string((JobState) i);
+}
+
+static const char *result_word(int i) {
+        return job_result_to_string((JobResult) i);
+}
+
+static int filter_list(Query *q, const char *format, char *json) {
+        if (!json)
+                return -ENOMEM;
+        fprintf(q->f, format, query_add_owned(q, json));
+        return 0;
+}
+
+static int filter_write(Query *q, const JobFilter *f) {
+        int r = 0;
+
+        if (f->n_ids > 0)
+                r = filter_list(q, " AND id IN (SELECT value FROM json_each(?%i))", numbers_to_json(f->ids, NULL, f->n_ids));
+        if (r >= 0 && strv_length(f->queues) > 0)
+                r = filter_list(q, " AND queue IN (SELECT value FROM json_each(?%i))", names_to_json(f->queues));
+        if (r >= 0 && f->n_owners > 0)
+                r = filter_list(q, " AND owner IN (SELECT value FROM json_each(?%i))",
+                                numbers_to_json(NULL, f->owners, f->n_owners));
+        if (r < 0)
+                return r;
+        if (f->states != 0)
+                filter_words(q, "state", f->states, _JOB_STATE_MAX, state_word);
+        if (f->results != 0)
+                filter_words(q, "ifnull(result, '')", f->results, _JOB_RESULT_MAX, result_word);
+        if (f->name)
+                fprintf(q->f, " AND name = ?%i", query_add_text(q, f->name));
+        if (f->dead >= 0)
+                fputs(f->dead > 0 ? " AND dead = 1" : " AND dead = 0", q->f);
+        if (f->since_usec != USEC_INFINITY)
+                fprintf(q->f, " AND submitted_usec >= ?%i", query_add_number(q, f->since_usec));
+        if (f->until_usec != USEC_INFINITY)
+                fprintf(q->f, " AND submitted_usec <= ?%i", query_add_number(q, f->until_usec));
+        STRV_FOREACH_PAIR(key, value, f->tags) {
+                int k = query_add_text(q, *key), v = query_add_text(q, *value);
+
+                fprintf(q->f, " AND EXISTS (SELECT 1 FROM job_spec AS s, json_each(s.spec, '$.tags') AS t"
+                              " WHERE s.job = job.id AND t.key = ?%i AND t.value = ?%i)", k, v);
+        }
+        return 0;
+}
+
+static int query_init(Query *q, const JobFilter *f) {
+        int r;
+
+        *q = (Query) { .n_parameters = PARAMETER_FILTER };
+        if (strv_length(f->tags) > 2 * SPEC_TAGS_MAX)
+                return -E2BIG;
+        q->f = open_memstream(&q->filter, &q->filter_size);
+        if (!q->f)
+                return -ENOMEM;
+        r = filter_write(q, f);
+        if (r >= 0 && (ferror(q->f) || fflush(q->f) != 0))
+                r = -ENOMEM;
+        fclosep(&q->f);
+        return r;
+}
+
+/* Frees text. */
+static int query_prepare(Store *s, Query *q, char *text, sqlite3_stmt **ret) {
+        sqlite3_stmt *stmt;
+        int rc;
+
+        rc = sqlite3_prepare_v2(s->db, text, -1, &stmt, NULL);
+        free(text);
+        if (rc != SQLITE_OK)
+                return store_sqlite_error(s, rc);
+
+        for (int i = 1; i < q->n_parameters; i++) {
+                const Parameter *p = q->parameters + i;
+
+                if (i > sqlite3_bind_parameter_count(stmt))
+                        break;
+                if (p->text)
+                        stmt_bind_text(s, stmt, i, p->text);
+                else
+                        stmt_bind_i64(s, stmt, i, p->number);
+        }
+        *ret = stmt;
+        return 0;
+}
+
+static void finalizep(sqlite3_stmt **stmt) {
+        sqlite3_finalize(*stmt);
+}
+
+/* ---- cursor ---- */
+
+typedef struct Cursor {
+        int64_t key, id;
+} Cursor;
+
+static const struct Order {
+        char letter;
+        const char *by;
+        Cursor start; /* before the first row that there can be */
+} orders[_JOB_ORDER_MAX] = {
+        [JOB_ORDER_NEWEST] = { 'n', "id DESC", { 0, INT64_MAX } },
+        [JOB_ORDER_OLDEST] = { 'o', "id", { 0, 0 } },
+        [JOB_ORDER_RANK] = { 'r', "key, id", { INT64_MIN, 0 } },
+        [JOB_ORDER_FINISHED] = { 'f', "key DESC, id DESC", { INT64_MAX, INT64_MAX } },
+};
+
+static int cursor_parse(JobOrder order, const char *text, Cursor *ret) {
+        Cursor c = orders[order].start;
+        _cleanup_free_ char *key = NULL;
+        const char *colon;
+
+        if (!isempty(text)) {
+                if (text[0] != orders[order].letter || text[1] != ':')
+                        return -EINVAL;
+                colon = strchr(text + 2, ':');
+                if (!colon)
+                        return -EINVAL;
+                key = strndup(text + 2, colon - text - 2);
+                if (!key)
+                        return -ENOMEM;
+                if (parse_i64(key, &c.key) < 0 || parse_i64(colon + 1, &c.id) < 0)
+                        return -EINVAL;
+        }
+        *ret = c;
+        return 0;
+}
+
+static char *cursor_format(JobOrder order, const Cursor *c) {
+        char *text;
+
+        return asprintf(&text, "%c:%" PRIi64 ":%" PRIi64, orders[order].letter, c->key, c->id) < 0 ? NULL : text;
+}
+
+/* ---- ways through the table ---- */
+
+/* Ids are few and found by themselves, in any order. ?1 and ?2 are the cursor. */
+static const char *const ways_by_id[_JOB_ORDER_MAX] = {
+        [JOB_ORDER_NEWEST] = "SELECT id, 0 AS key FROM job NOT INDEXED WHERE id < ?1",
+        [JOB_ORDER_OLDEST] = "SELECT id, 0 AS key FROM job NOT INDEXED WHERE id > ?1",
+        [JOB_ORDER_RANK] = "SELECT id, rank AS key FROM job NOT INDEXED"
+                           " WHERE state = 'ready' AND (rank, id) > (?2, ?1)",
+        [JOB_ORDER_FINISHED] = "SELECT id, ifnull(finished_usec, 0) AS key FROM job NOT INDEXED"
+                               " WHERE state = 'done' AND (ifnull(finished_usec, 0), id) < (?2, ?1)",
+};
+
+/* What is equal to the cursor's key and what lies behind it are two ways, merged: SQLite does not use an index for both
+ * halves of a comparison of pairs where one of them is the primary key. */
+static const char way_finished_equal[] = "SELECT id, ifnull(finished_usec, 0) AS key FROM job INDEXED BY job_finished"
+                                         " WHERE state = 'done' AND ifnull(finished_usec, 0) = ?2 AND id < ?1";
+static const char way_finished_below[] = "SELECT id, ifnull(finished_usec, 0) AS key FROM job INDEXED BY job_finished"
+                                         " WHERE state = 'done' AND ifnull(finished_usec, 0) < ?2";
+static const char way_rank_equal[] = "SELECT id, rank FROM job INDEXED BY job_ready"
+                                     " WHERE state = 'ready' AND queue = q.name AND rank = ?2 AND id > ?1";
+static const char way_rank_above[] = "SELECT id, rank FROM job INDEXED BY job_ready"
+                                     " WHERE state = 'ready' AND queue = q.name AND rank > ?2";
+
+static const char *const ways_by_state[] = {
+        [JOB_ORDER_NEWEST] = "SELECT id, 0 AS key FROM job INDEXED BY job_state WHERE id < ?1",
+        [JOB_ORDER_OLDEST] = "SELECT id, 0 AS key FROM job INDEXED BY job_state WHERE id > ?1",
+};
+static const char *const ways_dead[] = {
+        [JOB_ORDER_NEWEST] = "SELECT id, 0 AS key FROM job INDEXED BY job_dead WHERE dead = 1 AND id < ?1",
+        [JOB_ORDER_OLDEST] = "SELECT id, 0 AS key FROM job INDEXED BY job_dead WHERE dead = 1 AND id > ?1",
+};
+
+/* One ordered way for each state, which SQLite merges as they are read. */
+static void write_states(FILE *f, const Query *q, unsigned states, JobOrder order) {
+        const char *separator = "";
+
+        for (JobState i = 0; i < _JOB_STATE_MAX; i++)
+                if (states & (1U << i)) {
+                        fprintf(f, "%s%s AND state = '%s'%s", separator, ways_by_state[order], job_state_to_string(i),
+                                q->filter);
+                        separator = " UNION ALL ";
+                }
+}
+
+static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrder order) {
+        if (filter->n_ids > 0)
+                fprintf(f, "%s%s", ways_by_id[order], q->filter);
+        else if (order == JOB_ORDER_RANK)
+                fprintf(f, "SELECT j.id, j.rank AS key FROM queue AS q CROSS JOIN job AS j NOT INDEXED ON j.id IN"
+                           " (SELECT id FROM (%s%s UNION ALL %s%s ORDER BY rank, id LIMIT ?3))",
+                        way_rank_equal, q->filter, way_rank_above, q->filter);
+        else if (order == JOB_ORDER_FINISHED)
+                fprintf(f, "%s%s UNION ALL %s%s", way_finished_equal, q->filter, way_finished_below, q->filter);
+        else if (filter->dead > 0)
+                fprintf(f, "%s%s", ways_dead[order], q->filter);
+        else if (filter->states != 0 && !(filter->states & (1U << JOB_DONE)))
+                write_states(f, q, filter->states, order);
+        else
+                fprintf(f, "%s%s", ways_by_id[order], q->filter);
+}
+
+static char *list_text(const Query *q, const JobFilter *filter, JobOrder order) {
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+        if (!f)
+                return NULL;
+
+        write_ways(f, q, filter, order);
+        fprintf(f, " ORDER BY %s LIMIT ?3", orders[order].by);
+        bool failed = ferror(f);
+        if (fclose(f) != 0 || failed)
+                return mfree(text);
+        return text;
+}
+
+/* ---- pages ---- */
+
+typedef struct Page {
+        Cursor *rows;
+        size_t n, capacity;
+} Page;
+
+static int page_add(Page *p, int64_t key, int64_t id) {
+        if (p->n >= p->capacity) {
+                size_t capacity = MAX(p->capacity * 2, (size_t) 64);
+                Cursor *rows = realloc(p->rows, capacity * sizeof(Cursor));
+                if (!rows)
+                        return -ENOMEM;
+                p->rows = rows;
+                p->capacity = capacity;
+        }
+        p->rows[p->n++] = (Cursor) { .key = key, .id = id };
+        return 0;
+}
+
+/* Up to one row more than limit, which tells whether there is another page. */
+static int page_read(Store *s, const JobFilter *f, JobOrder order, const Cursor *after, uint32_t limit, Page *ret) {
+        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
+        _cleanup_(query_done) Query q;
+        char *text;
+        int r;
+
+        r = query_init(&q, f);
+        if (r < 0)
+                return r;
+        q.parameters[PARAMETER_CURSOR_ID].number = after->id;
+        q.parameters[PARAMETER_CURSOR_KEY].number = after->key;
+        q.parameters[PARAMETER_LIMIT].number = (int64_t) limit + 1;
+        text = list_text(&q, f, order);
+        if (!text)
+                return -ENOMEM;
+        r = query_prepare(s, &q, text, &stmt);
+        if (r < 0)
+                return r;
+        while ((r = stmt_step(s, stmt)) > 0) {
+                r = page_add(ret, sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 0));
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+int history_get(Store *s, uint64_t id, bool with_spec, JobRow *ret) {
+        _cleanup_(job_row_done) JobRow row = {};
+        int r;
+
+        r = store_load_job(s, id, &row.job);
+        if (r < 0)
+                return r;
+        if (row.job->attempt > 0) {
+                r = store_load_attempt(s, id, row.job->attempt, &row.attempt);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+        }
+        if (with_spec) {
+                r = store_read_spec(s, row.job, &row.spec);
+                if (r < 0)
+                        return r;
+        }
+        *ret = row;
+        row = (JobRow) {};
+        return 0;
+}
+
+int history_list(Store *s, const JobFilter *f, JobOrder order, const char *cursor, uint32_t limit, bool with_spec,
+                 job_row_t callback, void *userdata, char **ret_next) {
+        _cleanup_free_ Cursor *rows = NULL;
+        _cleanup_free_ char *next = NULL;
+        Page page = {};
+        Cursor after;
+        size_t n;
+        int r;
+
+        r = cursor_parse(order, cursor, &after);
+        if (r < 0)
+                return r;
+        r = page_read(s, f, order, &after, limit, &page);
+        rows = page.rows;
+        if (r < 0)
+                return r;
+
+        n = MIN(page.n, (size_t) limit);
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_(job_row_done) JobRow row = {};
+
+                r = history_get(s, rows[i].id, with_spec, &row);
+                if (r == -ENOENT) /* the callback took it away */
+                        continue;
+                if (r < 0)
+                        return r;
+                r = callback(userdata, &row);
+                if (r != 0)
+                        return r;
+        }
+
+        if (page.n > n)
+                next = cursor_format(order, n > 0 ? rows + n - 1 : &after);
+        else
+                next = strdup("");
+        if (!next)
+                return -ENOMEM;
+        *ret_next = TAKE_PTR(next);
+        return 0;
+}
+
+int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userdata) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ATTEMPT_ALL);
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, job);
+        while ((r = stmt_step(s, stmt)) > 0) {
+                _cleanup_(attempt_freep) Attempt *a = NULL;
+
+                r = attempt_from_row(s, stmt, &a);
+                if (r < 0)
+                        return r;
+                r = callback(userdata, a);
+                if (r != 0)
+                        return r;
+        }
+        return r;
+}
+
+int history_count(Store *s, const JobFilter *f, uint64_t *ret) {
+        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
+        _cleanup_(query_done) Query q;
+        char *text;
+        int r;
+
+        r = query_init(&q, f);
+        if (r < 0)
+                return r;
+        if (asprintf(&text, "SELECT count(*) FROM job WHERE 1%s", q.filter) < 0)
+                return -ENOMEM;
+        r = query_prepare(s, &q, text, &stmt);
+        if (r < 0)
+                return r;
+        r = stmt_step(s, stmt);
+        if (r < 0)
+                return r;
+        *ret = sqlite3_column_int64(stmt, 0);
+        return 0;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The tables and how they came to be.
+ *
+ * PRAGMA user_version is the number of migrations that a file has seen; each one runs in a transaction of its own together
+ * with the new number, so that a crash in between leaves the file at the one before. A migration is never changed once it was
+ * released: what comes later is a new one at the end of the list. PRAGMA application_id tells our file from any other.
+ *
+ * Why the tables are cut as they are: a job is written three or four times in its life and listed often, so its row holds
+ * what changes and what lists are filtered by, and stays small. What is written once (spec, payload) is in job_spec. The
+ * content of an environment is apart from its count of references, because SQLite writes whole rows.
+ *
+ * Unknown (UINT64_MAX in memory) is NULL. Words are stored, not numbers of an enum. */
+
+#include "store/schema.h"
+
+#define SCHEMA_APPLICATION_ID 1785684589 /* "jobm", as a signed 32-bit number */
+#define STRINGIFY(x) #x
+#define STRINGIFY_VALUE(x) STRINGIFY(x)
+
+static const char *const migrations[] = {
+        /* 1 */
+        "PRAGMA application_id = " STRINGIFY_VALUE(SCHEMA_APPLICATION_ID) ";"
+
+        "CREATE TABLE meta ("
+        "  key TEXT PRIMARY KEY NOT NULL,"
+        "  value TEXT NOT NULL"
+        ") STRICT, WITHOUT ROWID;"
+
+        /* With the number of jobs of exactly this queue by state, so that a start costs nothing per job. */
+        "CREATE TABLE queue ("
+        "  name TEXT PRIMARY KEY NOT NULL,"
+        "  paused INTEGER NOT NULL,"
+        "  draining INTEGER NOT NULL,"
+        "  held INTEGER NOT NULL,"
+        "  waiting INTEGER NOT NULL,"
+        "  ready INTEGER NOT NULL,"
+        "  starting INTEGER NOT NULL,"
+        "  running INTEGER NOT NULL,"
+        "  stopping INTEGER NOT NULL,"
+        "  done INTEGER NOT NULL,"
+        "  dead INTEGER NOT NULL"
+        ") STRICT, WITHOUT ROWID;"
+
+        "CREATE TABLE job ("
+        "  id INTEGER PRIMARY KEY,"
+        "  queue TEXT NOT NULL,"
+        "  owner INTEGER NOT NULL,"
+        "  owner_name TEXT,"
+        "  name TEXT,"
+        "  state TEXT NOT NULL,"
+        "  result TEXT,"
+        "  intent TEXT,"
+        "  reason TEXT,"
+        "  priority INTEGER NOT NULL,"
+        "  rank INTEGER NOT NULL,"
+        "  slots INTEGER NOT NULL,"
+        "  attempt INTEGER NOT NULL,"
+        "  max_attempts INTEGER NOT NULL,"
+        "  dead INTEGER NOT NULL,"
+        "  submitted_usec INTEGER,"
+        "  not_before_usec INTEGER,"
+        "  ready_usec INTEGER,"
+        "  started_usec INTEGER,"
+        "  finished_usec INTEGER,"
+        "  wait_usec INTEGER,"
+        "  timeout_usec INTEGER,"
+        "  stop_timeout_usec INTEGER,"
+        "  environment INTEGER" /* NULL: none; -1: it had one, which was dropped */
+        ") STRICT;"
+
+        /* A new job is put into the first two of these; the others hold few rows, or a job once at its end.
+         *
+         * Windows of the scheduler, from the index alone. */
+        "CREATE INDEX job_ready ON job (queue, rank, id, slots, owner) WHERE state = 'ready';"
+        /* Lists by state, each state in the order of ids; what lives, at start. */
+        "CREATE INDEX job_state ON job (state);"
+        "CREATE INDEX job_due ON job (not_before_usec) WHERE state = 'waiting';"
+        "CREATE INDEX job_finished ON job (ifnull(finished_usec, 0)) WHERE state = 'done';"
+        "CREATE INDEX job_dead ON job (dead) WHERE dead = 1;"
+
+        "CREATE TABLE job_spec ("
+        "  job INTEGER PRIMARY KEY,"
+        "  spec TEXT NOT NULL,"
+        "  payload BLOB"
+        ") STRICT;"
+
+        "CREATE TABLE environment ("
+        "  id INTEGER PRIMARY KEY,"
+        "  hash INTEGER NOT NULL,"
+        "  refs INTEGER NOT NULL"
+        ") STRICT;"
+        "CREATE INDEX environment_hash ON environment (hash);"
+        "CREATE TABLE environment_content ("
+        "  environment INTEGER PRIMARY KEY,"
+        "  content BLOB NOT NULL" /* assignments, each ended by NUL */
+        ") STRICT;"
+
+        "CREATE TABLE attempt ("
+        "  job INTEGER NOT NULL,"
+        "  attempt INTEGER NOT NULL,"
+        "  boot_id BLOB NOT NULL,"
+        "  userspace_usec INTEGER,"
+        "  token BLOB NOT NULL,"
+        "  invocation_id BLOB,"
+        "  slots INTEGER NOT NULL,"
+        "  slot_numbers TEXT,"
+        "  created_usec INTEGER,"
+        "  result TEXT,"
+        "  reason TEXT,"
+        "  exit_status INTEGER,"
+        "  exit_signal INTEGER,"
+        "  started_usec INTEGER,"
+        "  finished_usec INTEGER,"
+        "  runtime_usec INTEGER,"
+        "  cpu_usec INTEGER,"
+        "  memory_peak INTEGER,"
+        "  memory_peak_sampled INTEGER NOT NULL,"
+        "  io_read_bytes INTEGER,"
+        "  io_write_bytes INTEGER,"
+        "  tasks_peak INTEGER,"
+        "  PRIMARY KEY (job, attempt)"
+        ") STRICT, WITHOUT ROWID;",
+};
+
+unsigned schema_version(void) {
+        return ELEMENTSOF(migrations);
+}
+
+/* Set and then asked for: SQLite ignores what it does not know or cannot do, without a word. */
+static const struct Setting {
+        const char *set;
+        const char *get;
+        const char *expect;
+        bool file_only;
+} settings[] = {
+        /* First, so that not even the first read leaves the file to others (and so that no shared memory is used). */
+        { "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA locking_mode", "exclusive", false },
+        { "PRAGMA journal_mode = WAL", "PRAGMA journal_mode", "wal", true },
+        { "PRAGMA synchronous = FULL", "PRAGMA synchronous", "2", false },
+        { "PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys", "0", false },
+        { "PRAGMA temp_store = MEMORY", "PRAGMA temp_store", "2", false },
+        { "PRAGMA cache_size = -4096", "PRAGMA cache_size", "-4096", false }, /* KiB */
+        { "PRAGMA mmap_size = 0", "PRAGMA mmap_size", "0", true },
+        /* What a burst of submits leaves behind is cut off again. */
+        { "PRAGMA journal_size_limit = 16777216", "PRAGMA journal_size_limit", "16777216", false },
+        /* Zeroes what is deleted where that costs no further writing. */
+        { "PRAGMA secure_delete = FAST", "PRAGMA secure_delete", "2", false },
+        { "PRAGMA cell_size_check = ON", "PRAGMA cell_size_check", "1", false },
+        { "PRAGMA trusted_schema = OFF", "PRAGMA trusted_schema", "0", false },
+};
+
+static int schema_apply_settings(Store *s) {
+        int r;
+
+        FOREACH_ELEMENT(i, settings) {
+                _cleanup_free_ char *value = NULL;
+
+                if (i->file_only && s->memory)
+                        continue;
+                r = store_exec(s, i->set);
+                if (r < 0)
+                        return r;
+                r = store_query_text(s, i->get, &value);
+                if (r < 0)
+                        return r;
+                if (!streq_ptr(value, i->expect))
+                        return store_set_error(s, -EIO, "%s gave \"%s\", expected \"%s\"", i->set, strempty(value),
+                                               i->expect);
+        }
+        return 0;
+}
+
+static int schema_query_number(Store *s, const char *sql, int64_t *ret) {
+        _cleanup_free_ char *value = NULL;
+        int r = store_query_text(s, sql, &value);
+        if (r < 0)
+                return r;
+
+        *ret = value ? strtoll(value, NULL, 10) : 0;
+        return 0;
+}
+
+static int schema_identify(Store *s, unsigned *ret_version) {
+        int64_t version, application, n_objects;
+        int r;
+
+        r = schema_query_number(s, "PRAGMA user_version", &version);
+        if (r >= 0)
+                r = schema_query_number(s, "PRAGMA application_id", &application);
+        if (r >= 0)
+                r = schema_query_number(s, "SELECT count(*) FROM sqlite_schema", &n_objects);
+        if (r < 0)
+                return r;
+
+        if (application != SCHEMA_APPLICATION_ID && (application != 0 || version != 0 || n_objects > 0))
+                return store_set_error(s, -EUCLEAN, "The file is an SQLite database, but not one of jobmill");
+        if (version > (int64_t) schema_version())
+                return store_set_error(s, -EPROTONOSUPPORT, "Made by a newer version (schema %" PRIi64 ", this one knows %u)",
+                                       version, schema_version());
+        if (version < 0)
+                return store_set_error(s, -EUCLEAN, "The schema has the impossible version %" PRIi64, version);
+        *ret_version = version;
+        return 0;
+}
+
+static int schema_migrate(Store *s, unsigned version) {
+        char sql[64];
+        int r;
+
+        for (unsigned i = version; i < schema_version(); i++) {
+                r = store_exec(s, "BEGIN IMMEDIATE");
+                if (r < 0)
+                        return r;
+                (void) snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", i + 1);
+                r = store_exec(s, migrations[i]);
+                if (r >= 0)
+                        r = store_exec(s, sql);
+                if (r >= 0)
+                        r = store_exec(s, "COMMIT");
+                if (r < 0) {
+                        store_rollback(s);
+                        return r;
+                }
+        }
+        return 0;
+}
+
+/* Both ends of each tree, from the root down: finds a file that was cut off, overwritten or mixed up with another, at a
+ * price that does not grow with the file. Pages in the middle are looked at when they are used. */
+static int schema_look(Store *s) {
+        _cleanup_free_ char *value = NULL;
+
+        return store_query_text(
+                        s,
+                        "SELECT (SELECT min(id) FROM job NOT INDEXED), (SELECT max(id) FROM job NOT INDEXED),"
+                        " (SELECT min(job) FROM job_spec), (SELECT max(job) FROM job_spec),"
+                        " (SELECT min(job) FROM attempt), (SELECT max(job) FROM attempt),"
+                        " (SELECT max(name) FROM queue), (SELECT max(key) FROM meta),"
+                        " (SELECT min(state) FROM job INDEXED BY job_state),"
+                        " (SELECT max(state) FROM job INDEXED BY job_state),"
+                        " (SELECT queue FROM job INDEXED BY job_ready WHERE state = 'ready' ORDER BY queue LIMIT 1),"
+                        " (SELECT not_before_usec FROM job INDEXED BY job_due WHERE state = 'waiting'"
+                        "  ORDER BY not_before_usec LIMIT 1),"
+                        " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content)",
+                        &value);
+}
+
+int schema_apply(Store *s) {
+        unsigned version;
+        int r;
+
+        r = schema_identify(s, &version);
+        if (r < 0)
+                return r;
+        r = schema_apply_settings(s);
+        if (r < 0)
+                return r;
+        r = schema_migrate(s, version);
+        if (r < 0)
+                return r;
+        return schema_look(s);
+}

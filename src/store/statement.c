@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* All SQL of the store but the lists' (history.c), and the one way in which it is run: texts are prepared once when the
+ * store is opened, which also proves that the tables are what we think; parameters are bound, the statement is stepped, and it
+ * is reset with nothing bound as soon as its user is through with it. SQLite's codes become errnos here and nowhere else. */
+
+#include "store/store-internal.h"
+
+#include <stdarg.h>
+
+static const char *const statement_table[_STMT_MAX] = {
+        [STMT_BEGIN] = "BEGIN IMMEDIATE",
+        [STMT_COMMIT] = "COMMIT",
+
+        [STMT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
+        [STMT_META_SET] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
+                          " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [STMT_META_DELETE] = "DELETE FROM meta WHERE key = ?1",
+
+        [STMT_QUEUE_UPSERT] =
+                "INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+                " ON CONFLICT (name) DO UPDATE SET paused = excluded.paused, draining = excluded.draining,"
+                "  held = excluded.held, waiting = excluded.waiting, ready = excluded.ready,"
+                "  starting = excluded.starting, running = excluded.running, stopping = excluded.stopping,"
+                "  done = excluded.done, dead = excluded.dead",
+        [STMT_QUEUE_FLAGS] = "SELECT paused, draining FROM queue WHERE name = ?1",
+        [STMT_QUEUE_ALL] =
+                "SELECT name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead FROM queue",
+
+        [STMT_JOB_INSERT] =
+                "INSERT INTO job (" JOB_COLUMNS ", environment)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+                "  ?21, ?22, ?23, ?24)",
+        [STMT_JOB_UPDATE] =
+                "UPDATE job SET queue = ?2, owner = ?3, owner_name = ?4, name = ?5, state = ?6, result = ?7, intent = ?8,"
+                " reason = ?9, priority = ?10, rank = ?11, slots = ?12, attempt = ?13, max_attempts = ?14, dead = ?15,"
+                " submitted_usec = ?16, not_before_usec = ?17, ready_usec = ?18, started_usec = ?19,"
+                " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23 WHERE id = ?1",
+        [STMT_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
+        [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
+        [STMT_JOB_LIVE] = "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_state"
+                          " WHERE state IN ('starting', 'running', 'stopping')",
+        [STMT_JOB_WINDOW] = "SELECT id, rank, slots, owner FROM job INDEXED BY job_ready"
+                            " WHERE state = 'ready' AND queue = ?1 AND slots <= ?2 ORDER BY rank, id LIMIT ?3",
+        [STMT_JOB_DUE] = "SELECT id FROM job INDEXED BY job_due"
+                         " WHERE state = 'waiting' AND not_before_usec <= ?1 ORDER BY not_before_usec, id LIMIT ?2",
+        [STMT_JOB_NEXT_DUE] = "SELECT min(not_before_usec) FROM job INDEXED BY job_due"
+                              " WHERE state = 'waiting' AND not_before_usec > ?1",
+        [STMT_JOB_MAX_ID] = "SELECT max(id) FROM job NOT INDEXED",
+        [STMT_JOB_ENVIRONMENT] = "SELECT environment FROM job WHERE id = ?1",
+        [STMT_JOB_SET_ENVIRONMENT] = "UPDATE job SET environment = ?2 WHERE id = ?1",
+
+        [STMT_SPEC_INSERT] = "INSERT INTO job_spec (job, spec, payload) VALUES (?1, ?2, ?3)",
+        [STMT_SPEC_GET] = "SELECT spec FROM job_spec WHERE job = ?1",
+        [STMT_SPEC_PAYLOAD] = "SELECT payload FROM job_spec WHERE job = ?1",
+        [STMT_SPEC_DELETE] = "DELETE FROM job_spec WHERE job = ?1",
+
+        [STMT_ENVIRONMENT_FIND] = "SELECT e.id, c.content FROM environment AS e INDEXED BY environment_hash"
+                                  " CROSS JOIN environment_content AS c ON c.environment = e.id WHERE e.hash = ?1",
+        [STMT_ENVIRONMENT_GET] = "SELECT content FROM environment_content WHERE environment = ?1",
+        [STMT_ENVIRONMENT_INSERT] = "INSERT INTO environment (hash, refs) VALUES (?1, 0)",
+        [STMT_ENVIRONMENT_CONTENT_INSERT] = "INSERT INTO environment_content (environment, content) VALUES (?1, ?2)",
+        [STMT_ENVIRONMENT_COUNT] = "UPDATE environment SET refs = refs + ?2 WHERE id = ?1",
+        [STMT_ENVIRONMENT_DELETE] = "DELETE FROM environment WHERE id = ?1 AND refs <= 0",
+        [STMT_ENVIRONMENT_CONTENT_DELETE] = "DELETE FROM environment_content WHERE environment = ?1",
+
+        [STMT_ATTEMPT_INSERT] =
+                "INSERT INTO attempt (" ATTEMPT_COLUMNS ")"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+                "  ?21, ?22)",
+        [STMT_ATTEMPT_UPDATE] =
+                "UPDATE attempt SET boot_id = ?3, userspace_usec = ?4, token = ?5, invocation_id = ?6, slots = ?7,"
+                " slot_numbers = ?8, created_usec = ?9, result = ?10, reason = ?11, exit_status = ?12, exit_signal = ?13,"
+                " started_usec = ?14, finished_usec = ?15, runtime_usec = ?16, cpu_usec = ?17, memory_peak = ?18,"
+                " memory_peak_sampled = ?19, io_read_bytes = ?20, io_write_bytes = ?21, tasks_peak = ?22"
+                " WHERE job = ?1 AND attempt = ?2",
+        [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
+        [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",
+        [STMT_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE job = ?1",
+};
+
+const char *store_statement_text(StatementId id) {
+        return statement_table[id];
+}
+
+/* ---- errors ---- */
+
+int store_set_error(Store *s, int error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(s->error, sizeof(s->error), format, ap);
+        va_end(ap);
+        return error;
+}
+
+static int sqlite_code_to_errno(int code, int system_errno) {
+        switch (code & 0xff) {
+        case SQLITE_FULL:
+                return -ENOSPC;
+        case SQLITE_NOMEM:
+                return -ENOMEM;
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB:
+                return -EUCLEAN;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED:
+                return -EBUSY;
+        case SQLITE_READONLY:
+                return -EROFS;
+        case SQLITE_PERM:
+        case SQLITE_AUTH:
+                return -EACCES;
+        case SQLITE_TOOBIG:
+                return -E2BIG;
+        case SQLITE_CONSTRAINT:
+                return -EEXIST;
+        case SQLITE_IOERR:
+                if (code == SQLITE_IOERR_NOMEM)
+                        return -ENOMEM;
+                return system_errno == ENOSPC || system_errno == EDQUOT ? -ENOSPC : -EIO;
+        case SQLITE_CANTOPEN:
+                return system_errno > 0 ? -system_errno : -EIO;
+        default: /* a mistake of ours */
+                return -ENOTRECOVERABLE;
+        }
+}
+
+int store_sqlite_error(Store *s, int code) {
+        int error = sqlite_code_to_errno(code, s->db ? sqlite3_system_errno(s->db) : 0);
+        const char *message = s->db && sqlite3_extended_errcode(s->db) == code ? sqlite3_errmsg(s->db)
+                                                                              : sqlite3_errstr(code);
+
+        return store_set_error(s, error, "SQLite: %s (%i)", message, code);
+}
+
+/* ---- texts that are run once ---- */
+
+int store_exec(Store *s, const char *sql) {
+        int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+        return rc == SQLITE_OK ? 0 : store_sqlite_error(s, rc);
+}
+
+int store_query_text(Store *s, const char *sql, char **ret) {
+        sqlite3_stmt *stmt;
+        char *value = NULL;
+        int r, rc;
+
+        rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+        if (rc != SQLITE_OK)
+                return store_sqlite_error(s, rc);
+
+        r = stmt_step(s, stmt);
+        if (r > 0)
+                r = stmt_strdup(stmt, 0, &value);
+        sqlite3_finalize(stmt);
+        if (r < 0)
+                return r;
+        *ret = value;
+        return 0;
+}
+
+/* ---- prepared statements ---- */
+
+int store_prepare_all(Store *s) {
+        for (StatementId i = 0; i < _STMT_MAX; i++) {
+                int rc = sqlite3_prepare_v3(s->db, statement_table[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i],
+                                            NULL);
+                /* No such table or column: somebody else changed the file. */
+                if (rc == SQLITE_ERROR)
+                        return store_set_error(s, -EUCLEAN, "The tables are not as expected: %s", sqlite3_errmsg(s->db));
+                if (rc != SQLITE_OK)
+                        return store_sqlite_error(s, rc);
+        }
+        return 0;
+}
+
+void store_finalize_all(Store *s) {
+        FOREACH_ELEMENT(i, s->statements) {
+                sqlite3_finalize(*i);
+                *i = NULL;
+        }
+}
+
+sqlite3_stmt *store_stmt(Store *s, StatementId id) {
+        assert(!sqlite3_stmt_busy(s->statements[id]));
+        return s->statements[id];
+}
+
+static void stmt_reset(sqlite3_stmt *stmt) {
+        (void) sqlite3_reset(stmt); /* repeats the error of the last step */
+        (void) sqlite3_clear_bindings(stmt);
+}
+
+void stmt_resetp(sqlite3_stmt **stmt) {
+        if (*stmt)
+                stmt_reset(*stmt);
+}
+
+static void stmt_bound(Store *s, int rc) {
+        if (rc != SQLITE_OK && s->bind_error == SQLITE_OK)
+                s->bind_error = rc;
+}
+
+void stmt_bind_null(Store *s, sqlite3_stmt *stmt, int i) {
+        stmt_bound(s, sqlite3_bind_null(stmt, i));
+}
+
+void stmt_bind_i64(Store *s, sqlite3_stmt *stmt, int i, int64_t v) {
+        stmt_bound(s, sqlite3_bind_int64(stmt, i, v));
+}
+
+void stmt_bind_u64(Store *s, sqlite3_stmt *stmt, int i, uint64_t v) {
+        if (v > INT64_MAX)
+                stmt_bind_null(s, stmt, i);
+        else
+                stmt_bind_i64(s, stmt, i, v);
+}
+
+void stmt_bind_text(Store *s, sqlite3_stmt *stmt, int i, const char *v) {
+        stmt_bound(s, sqlite3_bind_text(stmt, i, v, -1, SQLITE_STATIC));
+}
+
+void stmt_bind_blob(Store *s, sqlite3_stmt *stmt, int i, const void *v, size_t n) {
+        /* A blob of no bytes is not NULL. */
+        if (n == 0)
+                stmt_bound(s, sqlite3_bind_zeroblob(stmt, i, 0));
+        else
+                stmt_bound(s, sqlite3_bind_blob64(stmt, i, v, n, SQLITE_STATIC));
+}
+
+int stmt_step(Store *s, sqlite3_stmt *stmt) {
+        int rc = s->bind_error;
+
+        s->bind_error = SQLITE_OK;
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW)
+                return 1;
+        if (rc == SQLITE_DONE)
+                return 0;
+        return store_sqlite_error(s, rc);
+}
+
+int stmt_exec(Store *s, sqlite3_stmt *stmt) {
+        int r;
+
+        do
+                r = stmt_step(s, stmt);
+        while (r > 0);
+        stmt_reset(stmt);
+        return r;
+}
+
+uint64_t stmt_u64(sqlite3_stmt *stmt, int i) {
+        if (sqlite3_column_type(stmt, i) == SQLITE_NULL)
+                return UINT64_MAX;
+        return sqlite3_column_int64(stmt, i);
+}
+
+const char *stmt_text(sqlite3_stmt *stmt, int i) {
+        return (const char *) sqlite3_column_text(stmt, i);
+}
+
+int stmt_strdup(sqlite3_stmt *stmt, int i, char **ret) {
+        const char *text = stmt_text(stmt, i);
+
+        /* SQLite also gives NULL when it has no memory for the text. */
+        if (!text && sqlite3_column_type(stmt, i) != SQLITE_NULL)
+                return -ENOMEM;
+        *ret = text ? strdup(text) : NULL;
+        return text && !*ret ? -ENOMEM : 0;
+}

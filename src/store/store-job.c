@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Rows and objects: a job, an attempt and a spec are put into a row and taken out of one in one place each; then what the
+ * daemon loads, at start and as it goes. A row that cannot be understood is -EUCLEAN: somebody else wrote it. */
+
+#include "base/strv.h"
+#include "queue/spec-json.h"
+#include "store/store-internal.h"
+
+/* ---- job ---- */
+
+static const char *result_to_column(JobResult r) {
+        return r == JOB_RESULT_NONE ? NULL : job_result_to_string(r);
+}
+
+void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
+        int i = 1;
+
+        stmt_bind_u64(s, stmt, i++, j->id);
+        stmt_bind_text(s, stmt, i++, j->queue_name);
+        stmt_bind_u64(s, stmt, i++, j->owner);
+        stmt_bind_text(s, stmt, i++, j->owner_name);
+        stmt_bind_text(s, stmt, i++, j->name);
+        stmt_bind_text(s, stmt, i++, job_state_to_string(j->state));
+        stmt_bind_text(s, stmt, i++, result_to_column(j->result));
+        stmt_bind_text(s, stmt, i++, result_to_column(j->intent));
+        stmt_bind_text(s, stmt, i++, j->reason);
+        stmt_bind_i64(s, stmt, i++, j->priority);
+        stmt_bind_i64(s, stmt, i++, j->rank);
+        stmt_bind_u64(s, stmt, i++, j->slots);
+        stmt_bind_u64(s, stmt, i++, j->attempt);
+        stmt_bind_u64(s, stmt, i++, j->max_attempts);
+        stmt_bind_i64(s, stmt, i++, j->dead);
+        stmt_bind_u64(s, stmt, i++, j->submitted_usec);
+        stmt_bind_u64(s, stmt, i++, j->not_before_usec);
+        stmt_bind_u64(s, stmt, i++, j->ready_usec);
+        stmt_bind_u64(s, stmt, i++, j->started_usec);
+        stmt_bind_u64(s, stmt, i++, j->finished_usec);
+        stmt_bind_u64(s, stmt, i++, j->wait_usec);
+        stmt_bind_u64(s, stmt, i++, j->timeout_usec);
+        stmt_bind_u64(s, stmt, i++, j->stop_timeout_usec);
+        assert(i == JOB_N_COLUMNS + 1);
+}
+
+static int row_to_result(sqlite3_stmt *stmt, int i, JobResult *ret) {
+        const char *text = stmt_text(stmt, i);
+
+        *ret = text ? job_result_from_string(text) : JOB_RESULT_NONE;
+        return *ret < 0 ? -EUCLEAN : 0;
+}
+
+int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
+        _cleanup_(job_freep) Job *j = job_new();
+        int i = 0, r;
+
+        if (!j)
+                return -ENOMEM;
+        j->id = stmt_u64(stmt, i++);
+        if (stmt_strdup(stmt, i++, &j->queue_name) < 0)
+                return -ENOMEM;
+        j->owner = stmt_u64(stmt, i++);
+        if (stmt_strdup(stmt, i++, &j->owner_name) < 0 || stmt_strdup(stmt, i++, &j->name) < 0)
+                return -ENOMEM;
+        j->state = job_state_from_string(stmt_text(stmt, i++));
+        r = row_to_result(stmt, i++, &j->result);
+        if (r >= 0)
+                r = row_to_result(stmt, i++, &j->intent);
+        if (r < 0 || j->state < 0)
+                return store_set_error(s, -EUCLEAN, "Job %" PRIu64 " has an unknown state or result", j->id);
+        if (stmt_strdup(stmt, i++, &j->reason) < 0)
+                return -ENOMEM;
+        j->priority = sqlite3_column_int(stmt, i++);
+        j->rank = sqlite3_column_int64(stmt, i++);
+        j->slots = stmt_u64(stmt, i++);
+        j->attempt = stmt_u64(stmt, i++);
+        j->max_attempts = stmt_u64(stmt, i++);
+        j->dead = sqlite3_column_int(stmt, i++);
+        j->submitted_usec = stmt_u64(stmt, i++);
+        j->not_before_usec = stmt_u64(stmt, i++);
+        j->ready_usec = stmt_u64(stmt, i++);
+        j->started_usec = stmt_u64(stmt, i++);
+        j->finished_usec = stmt_u64(stmt, i++);
+        j->wait_usec = stmt_u64(stmt, i++);
+        j->timeout_usec = stmt_u64(stmt, i++);
+        j->stop_timeout_usec = stmt_u64(stmt, i++);
+        assert(i == JOB_N_COLUMNS);
+        *ret = TAKE_PTR(j);
+        return 0;
+}
+
+/* ---- attempt ---- */
+
+static void bind_id128(Store *s, sqlite3_stmt *stmt, int i, const sd_id128_t *id) {
+        stmt_bind_blob(s, stmt, i, id->bytes, sizeof(id->bytes));
+}
+
+void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *numbers) {
+        const Outcome *o = &a->outcome;
+        int i = 1;
+
+        stmt_bind_u64(s, stmt, i++, a->job_id);
+        stmt_bind_u64(s, stmt, i++, a->number);
+        bind_id128(s, stmt, i++, &a->epoch.boot_id);
+        stmt_bind_u64(s, stmt, i++, a->epoch.userspace_usec);
+        bind_id128(s, stmt, i++, &a->token);
+        if (sd_id128_is_null(a->invocation_id))
+                stmt_bind_null(s, stmt, i++);
+        else
+                bind_id128(s, stmt, i++, &a->invocation_id);
+        stmt_bind_u64(s, stmt, i++, a->slots);
+        stmt_bind_text(s, stmt, i++, numbers);
+        stmt_bind_u64(s, stmt, i++, a->created_usec);
+        stmt_bind_text(s, stmt, i++, result_to_column(o->result));
+        stmt_bind_text(s, stmt, i++, o->reason);
+        stmt_bind_u64(s, stmt, i++, o->exit_status < 0 ? UINT64_MAX : (uint64_t) o->exit_status);
+        stmt_bind_u64(s, stmt, i++, o->exit_signal <= 0 ? UINT64_MAX : (uint64_t) o->exit_signal);
+        stmt_bind_u64(s, stmt, i++, o->started_usec);
+        stmt_bind_u64(s, stmt, i++, o->finished_usec);
+        stmt_bind_u64(s, stmt, i++, o->runtime_usec);
+        stmt_bind_u64(s, stmt, i++, o->cpu_usec);
+        stmt_bind_u64(s, stmt, i++, o->memory_peak);
+        stmt_bind_i64(s, stmt, i++, o->memory_peak_sampled);
+        stmt_bind_u64(s, stmt, i++, o->io_read_bytes);
+        stmt_bind_u64(s, stmt, i++, o->io_write_bytes);
+        stmt_bind_u64(s, stmt, i++, o->tasks_peak);
+}
+
+static bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
+        if (sqlite3_column_bytes(stmt, i) != sizeof(ret->bytes))
+                return false;
+        memcpy(ret->bytes, sqlite3_column_blob(stmt, i), sizeof(ret->bytes));
+        return true;
+}
+
+static int row_to_slot_numbers(sqlite3_stmt *stmt, int i, Attempt *a) {
+        const char *text = stmt_text(stmt, i);
+        uint32_t n;
+        int r;
+
+        if (!text)
+                return 0;
+        r = attempt_slot_numbers_from_string(text, &a->slot_numbers, &n);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EUCLEAN;
+        return n == a->slots ? 0 : -EUCLEAN;
+}
+
+static int row_to_outcome(sqlite3_stmt *stmt, int i, Outcome *o) {
+        int r = row_to_result(stmt, i++, &o->result);
+        if (r < 0)
+                return r;
+        r = stmt_strdup(stmt, i++, &o->reason);
+        if (r < 0)
+                return r;
+        o->exit_status = sqlite3_column_type(stmt, i) == SQLITE_NULL ? -1 : sqlite3_column_int(stmt, i);
+        i++;
+        o->exit_signal = sqlite3_column_int(stmt, i++);
+        o->started_usec = stmt_u64(stmt, i++);
+        o->finished_usec = stmt_u64(stmt, i++);
+        o->runtime_usec = stmt_u64(stmt, i++);
+        o->cpu_usec = stmt_u64(stmt, i++);
+        o->memory_peak = stmt_u64(stmt, i++);
+        o->memory_peak_sampled = sqlite3_column_int(stmt, i++);
+        o->io_read_bytes = stmt_u64(stmt, i++);
+        o->io_write_bytes = stmt_u64(stmt, i++);
+        o->tasks_peak = stmt_u64(stmt, i++);
+        return 0;
+}
+
+int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
+        _cleanup_(attempt_freep) Attempt *a = attempt_new(stmt_u64(stmt, 0), stmt_u64(stmt, 1));
+        int r = 0;
+
+        if (!a)
+                return -ENOMEM;
+        if (!row_to_id128(stmt, 2, &a->epoch.boot_id) || !row_to_id128(stmt, 4, &a->token))
+                r = -EUCLEAN;
+        a->epoch.userspace_usec = stmt_u64(stmt, 3);
+        if (sqlite3_column_type(stmt, 5) != SQLITE_NULL && !row_to_id128(stmt, 5, &a->invocation_id))
+                r = -EUCLEAN;
+        a->slots = stmt_u64(stmt, 6);
+        a->created_usec = stmt_u64(stmt, 8);
+        if (r >= 0)
+                r = row_to_slot_numbers(stmt, 7, a);
+        if (r >= 0)
+                r = row_to_outcome(stmt, 9, &a->outcome);
+        if (r == -EUCLEAN)
+                return store_set_error(s, r, "Attempt %" PRIu32 " of job %" PRIu64 " cannot be understood", a->number,
+                                       a->job_id);
+        if (r < 0)
+                return r;
+
+        if (a->outcome.result != JOB_RESULT_NONE)
+                a->phase = ATTEMPT_ENDED;
+        else
+                a->phase = sd_id128_is_null(a->invocation_id) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+/* ---- one at a time ---- */
+
+int store_load_job(Store *s, uint64_t id, Job **ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_GET);
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, id);
+        r = stmt_step(s, stmt);
+        if (r < 0)
+                return r;
+        return r == 0 ? -ENOENT : job_from_row(s, stmt, ret);
+}
+
+int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ATTEMPT_GET);
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, job);
+        stmt_bind_u64(s, stmt, 2, number);
+        r = stmt_step(s, stmt);
+        if (r < 0)
+                return r;
+        return r == 0 ? -ENOENT : attempt_from_row(s, stmt, ret);
+}
+
+int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_GET);
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        _cleanup_free_ char *error = NULL;
+        const char *text;
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, j->id);
+        r = stmt_step(s, stmt);
+        if (r < 0)
+                return r;
+        text = r > 0 ? stmt_text(stmt, 0) : NULL;
+        if (!text)
+                return store_set_error(s, -EUCLEAN, "The spec of job %" PRIu64 " is missing", j->id);
+        r = spec_from_json(text, sqlite3_column_bytes(stmt, 0), &spec, &error);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return store_set_error(s, -EUCLEAN, "The spec of job %" PRIu64 ": %s", j->id, strempty(error));
+
+        /* What has a column of the job is kept there and nowhere else (SPEC_NOT_STORED). Who it runs as is the job's owner,
+         * and whether it was held is history. */
+        if (j->name && free_and_strdup(&spec->name, j->name) < 0)
+                return -ENOMEM;
+        spec->priority = j->priority;
+        spec->slots = j->slots;
+        spec->not_before_usec = j->not_before_usec;
+        spec->timeout_usec = j->timeout_usec;
+        spec->stop_timeout_usec = j->stop_timeout_usec;
+        *ret = TAKE_PTR(spec);
+        return 0;
+}
+
+static int store_read_payload(Store *s, uint64_t id, JobSpec *spec) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_PAYLOAD);
+        size_t size;
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, id);
+        r = stmt_step(s, stmt);
+        if (r <= 0)
+                return r;
+        if (sqlite3_column_type(stmt, 0) == SQLITE_NULL)
+                return 0;
+
+        const void *data = sqlite3_column_blob(stmt, 0);
+        size = sqlite3_column_bytes(stmt, 0);
+        spec->payload = malloc(size ?: 1);
+        if (!spec->payload || (size > 0 && !data))
+                return -ENOMEM;
+        if (size > 0)
+                memcpy(spec->payload, data, size);
+        spec->payload_size = size;
+        spec->has_payload = true;
+        return 0;
+}
+
+static int store_read_environment_id(Store *s, uint64_t id, int64_t *ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_ENVIRONMENT);
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, id);
+        r = stmt_step(s, stmt);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        *ret = sqlite3_column_int64(stmt, 0);
+        return 0;
+}
+
+int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        _cleanup_(job_freep) Job *j = NULL;
+        int64_t environment = 0;
+        int r;
+
+        r = store_load_job(s, id, &j);
+        if (r < 0)
+                return r;
+        r = store_read_environment_id(s, id, &environment);
+        if (r < 0)
+                return r;
+        if (environment == STORE_ENVIRONMENT_DROPPED)
+                return -ENODATA;
+        r = store_read_spec(s, j, &spec);
+        if (r < 0)
+                return r;
+        r = store_read_payload(s, id, spec);
+        if (r < 0)
+                return r;
+        if (environment > 0) {
+                r = store_environment_load(s, environment, &spec->environment);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(spec);
+        return 0;
+}
+
+/* ---- the backlog, in small pieces ---- */
+
+int store_load_window(Store *s, Queue *q, uint32_t max_slots) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_WINDOW);
+        bool more = false;
+        int r;
+
+        stmt_bind_text(s, stmt, 1, q->name);
+        stmt_bind_u64(s, stmt, 2, max_slots);
+        stmt_bind_i64(s, stmt, 3, QUEUE_WINDOW + 1);
+
+        queue_window_clear(q);
+        q->window_more = false; /* or it would take nothing: all that we put in lies behind what it knows */
+        for (size_t n = 0; (r = stmt_step(s, stmt)) > 0; n++) {
+                if (n == QUEUE_WINDOW) {
+                        more = true;
+                        continue;
+                }
+                r = queue_window_insert(q, &(Candidate) {
+                                .id = sqlite3_column_int64(stmt, 0),
+                                .rank = sqlite3_column_int64(stmt, 1),
+                                .slots = stmt_u64(stmt, 2),
+                                .owner = stmt_u64(stmt, 3),
+                        });
+                if (r < 0)
+                        break;
+        }
+        if (r < 0) {
+                queue_window_clear(q);
+                return r;
+        }
+        q->window_more = more;
+        return 0;
+}
+
+int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next) {
+        _cleanup_stmt_ sqlite3_stmt *due = store_stmt(s, STMT_JOB_DUE), *next = NULL;
+        size_t k = 0;
+        int r;
+
+        now = MIN(now, (usec_t) INT64_MAX);
+        stmt_bind_u64(s, due, 1, now);
+        stmt_bind_u64(s, due, 2, n);
+        while ((r = stmt_step(s, due)) > 0)
+                ids[k++] = sqlite3_column_int64(due, 0);
+        if (r < 0)
+                return r;
+
+        next = store_stmt(s, STMT_JOB_NEXT_DUE);
+        stmt_bind_u64(s, next, 1, now);
+        r = stmt_step(s, next);
+        if (r < 0)
+                return r;
+        *ret_next = r > 0 ? stmt_u64(next, 0) : USEC_INFINITY;
+        *ret_n = k;
+        return 0;
+}
+
+/* ---- at start ---- */
+
+static int store_load_queues(Store *s, Model *m) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_QUEUE_ALL);
+        int r;
+
+        while ((r = stmt_step(s, stmt)) > 0) {
+                const char *name = strempty(stmt_text(stmt, 0));
+                Queue *q;
+
+                r = model_queue_add(m, name, &q);
+                if (r == -EINVAL)
+                        return store_set_error(s, -EUCLEAN, "A queue has the impossible name \"%s\"", name);
+                if (r < 0)
+                        return r;
+                q->paused = sqlite3_column_int(stmt, 1);
+                q->draining = sqlite3_column_int(stmt, 2);
+                for (JobState i = 0; i < _JOB_STATE_MAX; i++)
+                        q->count[i] = sqlite3_column_int64(stmt, 3 + i);
+                q->dead = sqlite3_column_int64(stmt, 3 + _JOB_STATE_MAX);
+                q->is_new = false;
+        }
+        return r;
+}
+
+static int store_load_live_job(Store *s, Model *m, sqlite3_stmt *stmt) {
+        _cleanup_(attempt_freep) Attempt *a = NULL;
+        _cleanup_(job_freep) Job *loaded = NULL;
+        Queue *q;
+        Job *j;
+        int r;
+
+        r = job_from_row(s, stmt, &loaded);
+        if (r < 0)
+                return r;
+        r = model_queue_add(m, strempty(loaded->queue_name), &q);
+        if (r < 0)
+                return r == -EINVAL ? store_set_error(s, -EUCLEAN, "Job %" PRIu64 " is of an impossible queue", loaded->id)
+                                    : r;
+        r = store_load_attempt(s, loaded->id, loaded->attempt, &a);
+        if (r == -ENOENT)
+                return store_set_error(s, -EUCLEAN, "Attempt %" PRIu32 " of job %" PRIu64 " is missing", loaded->attempt,
+                                       loaded->id);
+        if (r < 0)
+                return r;
+        a->phase = loaded->state == JOB_STARTING || sd_id128_is_null(a->invocation_id) ? ATTEMPT_STARTING
+                                                                                       : ATTEMPT_RUNNING;
+        j = TAKE_PTR(loaded);
+        model_job_add(m, j, q);
+        r = model_attempt_add(m, a, j, q);
+        if (r < 0)
+                return r;
+        TAKE_PTR(a);
+        return 0;
+}
+
+static int store_load_next_id(Store *s, Model *m) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_MAX_ID);
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = store_get_meta(s, "next_id", &text);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        s->next_id = text ? strtoull(text, NULL, 10) : 0;
+
+        r = stmt_step(s, stmt);
+        if (r < 0)
+                return r;
+        if (sqlite3_column_type(stmt, 0) != SQLITE_NULL)
+                m->next_id = MAX(m->next_id, (uint64_t) sqlite3_column_int64(stmt, 0) + 1);
+        m->next_id = MAX(m->next_id, s->next_id);
+        return 0;
+}
+
+int store_load(Store *s, Model *m) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
+        int r;
+
+        r = store_load_queues(s, m);
+        if (r < 0)
+                return r;
+        r = store_load_next_id(s, m);
+        if (r < 0)
+                return r;
+
+        stmt = store_stmt(s, STMT_JOB_LIVE);
+        while ((r = stmt_step(s, stmt)) > 0) {
+                r = store_load_live_job(s, m, stmt);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
+ *
+ * Order within it: jobs, attempts, queues, what is purged, the counts of environments, the next id. All or nothing: on any
+ * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
+
+#include "queue/spec-json.h"
+#include "store/store-internal.h"
+
+/* ---- what needs an fsync ---- */
+
+static int queue_flags_differ(Store *s, const Queue *q) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_QUEUE_FLAGS);
+        int r;
+
+        stmt_bind_text(s, stmt, 1, q->name);
+        r = stmt_step(s, stmt);
+        if (r <= 0)
+                return r < 0 ? r : true;
+        return sqlite3_column_int(stmt, 0) != q->paused || sqlite3_column_int(stmt, 1) != q->draining;
+}
+
+/* "Seen started" is all that may be lost in a power cut, for so is then the unit that was seen. Everything else was, or will
+ * be, told to somebody. 1: relaxed. */
+static int record_is_relaxed(Store *s, const Model *m) {
+        const Attempt *a;
+        const Queue *q;
+        const Job *j;
+        int r;
+
+        if (m->n_purged > 0 || m->next_id != s->next_id)
+                return false;
+        TAILQ_FOREACH(j, &m->changed, changed_entry)
+                if (j->is_new || j->state != JOB_RUNNING)
+                        return false;
+        TAILQ_FOREACH(a, &m->changed_attempts, changed_entry)
+                if (a->is_new || a->outcome_changed)
+                        return false;
+        TAILQ_FOREACH(q, &m->changed_queues, changed_entry) {
+                r = queue_flags_differ(s, q);
+                if (r != 0)
+                        return r < 0 ? r : false;
+        }
+        return true;
+}
+
+/* ---- jobs ---- */
+
+static int record_new_spec(Store *s, const Job *j) {
+        _cleanup_free_ char *text = NULL;
+        sqlite3_stmt *stmt;
+        int r;
+
+        r = spec_to_json(j->spec, SPEC_JSON_STORED, &text);
+        if (r < 0)
+                return r;
+        stmt = store_stmt(s, STMT_SPEC_INSERT);
+        stmt_bind_u64(s, stmt, 1, j->id);
+        stmt_bind_text(s, stmt, 2, text);
+        if (j->spec->has_payload)
+                stmt_bind_blob(s, stmt, 3, j->spec->payload, j->spec->payload_size);
+        return stmt_exec(s, stmt);
+}
+
+static int record_new_job(Store *s, const Job *j) {
+        int64_t environment = 0;
+        sqlite3_stmt *stmt;
+        int r;
+
+        if (!j->spec)
+                return store_set_error(s, -EINVAL, "New job %" PRIu64 " has no spec", j->id);
+        if (j->spec->environment && *j->spec->environment) {
+                r = store_environment_reference(s, j->spec->environment, &environment);
+                if (r < 0)
+                        return r;
+        }
+        stmt = store_stmt(s, STMT_JOB_INSERT);
+        job_to_row(s, stmt, j);
+        if (environment > 0)
+                stmt_bind_i64(s, stmt, JOB_N_COLUMNS + 1, environment);
+        r = stmt_exec(s, stmt);
+        if (r < 0)
+                return r;
+        return record_new_spec(s, j);
+}
+
+/* Whether a row was there. */
+static int exec_update(Store *s, sqlite3_stmt *stmt, const char *what, uint64_t id) {
+        int r = stmt_exec(s, stmt);
+        if (r < 0)
+                return r;
+        if (sqlite3_changes(s->db) != 1)
+                return store_set_error(s, -EUCLEAN, "There is no row of %s %" PRIu64, what, id);
+        return 0;
+}
+
+static int record_job(Store *s, const Job *j) {
+        sqlite3_stmt *stmt;
+        int r;
+
+        if (j->is_new)
+                r = record_new_job(s, j);
+        else {
+                stmt = store_stmt(s, STMT_JOB_UPDATE);
+                job_to_row(s, stmt, j);
+                r = exec_update(s, stmt, "job", j->id);
+        }
+        if (r >= 0 && j->spec_dropped)
+                r = store_environment_drop(s, j->id, /* mark = */ true);
+        return r;
+}
+
+/* ---- attempts, queues, purges ---- */
+
+static int record_attempt(Store *s, const Attempt *a) {
+        _cleanup_free_ char *numbers = NULL;
+        sqlite3_stmt *stmt;
+
+        if (a->phase == ATTEMPT_STRAY) /* has no row */
+                return 0;
+
+        if (a->slot_numbers) {
+                numbers = attempt_slot_numbers_to_string(a);
+                if (!numbers)
+                        return -ENOMEM;
+        }
+        stmt = store_stmt(s, a->is_new ? STMT_ATTEMPT_INSERT : STMT_ATTEMPT_UPDATE);
+        attempt_to_row(s, stmt, a, numbers);
+        return exec_update(s, stmt, "an attempt of job", a->job_id);
+}
+
+static int record_queue(Store *s, const Queue *q) {
+        sqlite3_stmt *stmt = store_stmt(s, STMT_QUEUE_UPSERT);
+
+        stmt_bind_text(s, stmt, 1, q->name);
+        stmt_bind_i64(s, stmt, 2, q->paused);
+        stmt_bind_i64(s, stmt, 3, q->draining);
+        for (JobState i = 0; i < _JOB_STATE_MAX; i++)
+                stmt_bind_u64(s, stmt, 4 + i, q->count[i]);
+        stmt_bind_u64(s, stmt, 4 + _JOB_STATE_MAX, q->dead);
+        return stmt_exec(s, stmt);
+}
+
+static int record_purge(Store *s, uint64_t id) {
+        static const StatementId deletes[] = { STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE };
+        int r;
+
+        r = store_environment_drop(s, id, /* mark = */ false);
+        if (r < 0)
+                return r;
+        FOREACH_ELEMENT(i, deletes) {
+                sqlite3_stmt *stmt = store_stmt(s, *i);
+
+                stmt_bind_u64(s, stmt, 1, id);
+                r = stmt_exec(s, stmt);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* ---- all of it ---- */
+
+/* Ids are never used again, also when the highest ones were purged. */
+static int record_next_id(Store *s, uint64_t next_id) {
+        char text[32];
+
+        if (s->next_id == next_id)
+                return 0;
+        (void) snprintf(text, sizeof(text), "%" PRIu64, next_id);
+        return store_meta_write(s, "next_id", text);
+}
+
+static int record_changes(Store *s, const Model *m) {
+        const Attempt *a;
+        const Queue *q;
+        const Job *j;
+        int r;
+
+        TAILQ_FOREACH(j, &m->changed, changed_entry) {
+                r = record_job(s, j);
+                if (r < 0)
+                        return r;
+        }
+        TAILQ_FOREACH(a, &m->changed_attempts, changed_entry) {
+                r = record_attempt(s, a);
+                if (r < 0)
+                        return r;
+        }
+        TAILQ_FOREACH(q, &m->changed_queues, changed_entry) {
+                r = record_queue(s, q);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < m->n_purged; i++) {
+                r = record_purge(s, m->purged[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = store_environment_flush(s);
+        if (r < 0)
+                return r;
+        return record_next_id(s, m->next_id);
+}
+
+int store_record(Store *s, Model *m) {
+        int r, relaxed;
+
+        relaxed = record_is_relaxed(s, m);
+        if (relaxed < 0)
+                return relaxed;
+        r = store_begin(s, relaxed);
+        if (r < 0)
+                return r;
+        r = record_changes(s, m);
+        if (r >= 0)
+                r = store_commit(s);
+        if (r < 0) {
+                store_rollback(s);
+                store_environment_forget(s);
+                return r;
+        }
+        s->next_id = m->next_id;
+        return 0;
+}

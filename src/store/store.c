@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The store as an object: opened, locked, transactions, and its drawer of small texts.
+ *
+ * Who else may be in the file: nobody. The lock file beside it keeps out a second daemon with a clear message and is held
+ * until close; locking_mode=EXCLUSIVE keeps out other programs that use SQLite, and spares us the shared memory. What is
+ * written is durable when the transaction ends (synchronous=FULL, WAL), but for "relaxed" ones: these become durable with the
+ * next one that is not, and after a crash of the machine may be missing as a whole, in order, from the end. */
+
+#include "store/schema.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+/* ---- open and close ---- */
+
+static char *store_lock_path(const char *path) {
+        const char *end = endswith(path, ".db");
+        char *p;
+
+        return asprintf(&p, "%.*s.lock", (int) (end ? end - path : (ssize_t) strlen(path)), path) < 0 ? NULL : p;
+}
+
+static int store_lock(Store *s, const char *path) {
+        _cleanup_free_ char *lock_path = store_lock_path(path);
+        if (!lock_path)
+                return -ENOMEM;
+
+        s->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (s->lock_fd < 0)
+                return store_set_error(s, -errno, "Cannot open %s: %s", lock_path, strerror(errno));
+        if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno == EWOULDBLOCK)
+                        return store_set_error(s, -EBUSY, "Another daemon has it (%s is locked)", lock_path);
+                return store_set_error(s, -errno, "Cannot lock %s: %s", lock_path, strerror(errno));
+        }
+        return 0;
+}
+
+/* SQLite would make it readable for all. The files beside it get the mode of this one. */
+static int store_create(Store *s, const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return store_set_error(s, -errno, "%s", strerror(errno));
+        return 0;
+}
+
+static int store_open_connection(Store *s, const char *path) {
+        int r, rc;
+
+        if (!s->memory) {
+                r = store_lock(s, path);
+                if (r < 0)
+                        return r;
+                r = store_create(s, path);
+                if (r < 0)
+                        return r;
+        }
+        rc = sqlite3_open_v2(path, &s->db,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+                                             SQLITE_OPEN_EXRESCODE,
+                             NULL);
+        if (rc != SQLITE_OK)
+                return store_sqlite_error(s, rc);
+        r = schema_apply(s);
+        if (r < 0)
+                return r;
+        return store_prepare_all(s);
+}
+
+int store_open(const char *path, Store **ret, char **ret_error) {
+        _cleanup_(store_closep) Store *s = new0(Store, 1);
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        s->lock_fd = -EBADF;
+        s->memory = streq(path, STORE_MEMORY);
+
+        r = store_open_connection(s, path);
+        if (r < 0) {
+                if (ret_error && asprintf(ret_error, "%s: %s", path, *s->error ? s->error : strerror(-r)) < 0)
+                        *ret_error = NULL;
+                return r;
+        }
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+Store *store_close(Store *s) {
+        if (!s)
+                return NULL;
+
+        store_finalize_all(s);
+        store_environment_forget(s);
+        (void) sqlite3_close(s->db);
+        safe_close(s->lock_fd); /* last, so that a successor finds the file closed */
+        return mfree(s);
+}
+
+const char *store_error(const Store *s) {
+        return s->error;
+}
+
+/* ---- transactions ---- */
+
+/* SQLite refuses to change it within a transaction. */
+static int store_set_relaxed(Store *s, bool relaxed) {
+        int r;
+
+        if (s->relaxed == relaxed)
+                return 0;
+        r = store_exec(s, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
+        if (r < 0)
+                return r;
+        s->relaxed = relaxed;
+        return 0;
+}
+
+int store_begin(Store *s, bool relaxed) {
+        int r = store_set_relaxed(s, relaxed);
+        if (r < 0)
+                return r;
+        return stmt_exec(s, store_stmt(s, STMT_BEGIN));
+}
+
+int store_commit(Store *s) {
+        return stmt_exec(s, store_stmt(s, STMT_COMMIT));
+}
+
+void store_rollback(Store *s) {
+        /* After some errors SQLite has done it already. */
+        if (!sqlite3_get_autocommit(s->db))
+                (void) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* ---- small texts ---- */
+
+int store_meta_write(Store *s, const char *key, const char *value) {
+        sqlite3_stmt *stmt = store_stmt(s, value ? STMT_META_SET : STMT_META_DELETE);
+
+        stmt_bind_text(s, stmt, 1, key);
+        if (value)
+                stmt_bind_text(s, stmt, 2, value);
+        return stmt_exec(s, stmt);
+}
+
+int store_set_meta(Store *s, const char *key, const char *value) {
+        int r = store_set_relaxed(s, false);
+        if (r < 0)
+                return r;
+        return store_meta_write(s, key, value);
+}
+
+int store_get_meta(Store *s, const char *key, char **ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_META_GET);
+        int r;
+
+        stmt_bind_text(s, stmt, 1, key);
+        r = stmt_step(s, stmt);
+        if (r < 0)
+                return r;
+        return r == 0 ? -ENOENT : stmt_strdup(stmt, 0, ret);
+}

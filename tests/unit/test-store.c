@@ -1,0 +1,989 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The store: what is recorded comes back, column by column; nothing half is ever kept; and every prepared statement is run
+ * at least once, which the last test proves. */
+
+#include "base/strv.h"
+#include "store/history.h"
+#include "store/schema.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+static int statement_runs[_STMT_MAX];
+
+/* All stores of this file are closed here, so that we know what they ran. */
+static void count_and_close(Store **s) {
+        if (!*s)
+                return;
+        for (StatementId i = 0; i < _STMT_MAX; i++)
+                statement_runs[i] += sqlite3_stmt_status((*s)->statements[i], SQLITE_STMTSTATUS_RUN, false);
+        *s = store_close(*s);
+}
+#define _cleanup_store_ _cleanup_(count_and_close)
+#define _cleanup_model_ _cleanup_(model_freep)
+
+static const Now now = { .realtime = 1000 * USEC_PER_SEC, .monotonic = 5 * USEC_PER_SEC };
+
+static Store *open_memory(void) {
+        _cleanup_free_ char *error = NULL;
+        Store *s = NULL;
+
+        assert_int_equal(store_open(STORE_MEMORY, &s, &error), 0);
+        assert_null(error);
+        return s;
+}
+
+static void record(Store *s, Model *m) {
+        if (store_record(s, m) < 0)
+                fail_msg("%s", store_error(s));
+        model_recorded(m);
+        assert_false(model_has_changes(m));
+}
+
+static Model *load(Store *s) {
+        Model *m = model_new();
+
+        assert_non_null(m);
+        if (store_load(s, m) < 0)
+                fail_msg("%s", store_error(s));
+        assert_false(model_has_changes(m));
+        return m;
+}
+
+static Queue *add_queue(Model *m, const char *name) {
+        Queue *q;
+
+        assert_int_equal(model_queue_add(m, name, &q), 0);
+        return q;
+}
+
+static JobSpec *make_spec(const char *word) {
+        JobSpec *spec = spec_new();
+
+        assert_non_null(spec);
+        assert_int_equal(strv_extend(&spec->argv, word), 0);
+        return spec;
+}
+
+static uint64_t submit(Model *m, Queue *q, JobSpec *spec) {
+        Job *j;
+
+        assert_int_equal(model_submit(m, q, spec, 1000, "alice", &now, &j, NULL), 0);
+        return j->id;
+}
+
+static Job *fetch(Store *s, Model *m, uint64_t id) {
+        Job *j = model_job(m, id);
+
+        if (j)
+                return j;
+        assert_int_equal(store_load_job(s, id, &j), 0);
+        model_job_add(m, j, add_queue(m, j->queue_name));
+        return j;
+}
+
+static int64_t number(Store *s, const char *sql) {
+        _cleanup_free_ char *value = NULL;
+
+        assert_int_equal(store_query_text(s, sql, &value), 0);
+        return value ? strtoll(value, NULL, 10) : -1;
+}
+
+/* ---- open ---- */
+
+typedef struct Directory {
+        char *path, *file, *lock;
+} Directory;
+
+static void directory_done(Directory *d) {
+        static const char *const names[] = { "jobmill.db", "jobmill.db-wal", "jobmill.db-journal", "jobmill.lock" };
+
+        FOREACH_ELEMENT(i, names) {
+                _cleanup_free_ char *p = NULL;
+                assert_true(asprintf(&p, "%s/%s", d->path, *i) > 0);
+                (void) unlink(p);
+        }
+        assert_int_equal(rmdir(d->path), 0);
+        free(d->path);
+        free(d->file);
+        free(d->lock);
+}
+#define _cleanup_directory_ _cleanup_(directory_done)
+
+static Directory make_directory(void) {
+        Directory d = { .path = strdup("/tmp/test-store-XXXXXX") };
+
+        assert_non_null(mkdtemp(d.path));
+        assert_true(asprintf(&d.file, "%s/jobmill.db", d.path) > 0);
+        assert_true(asprintf(&d.lock, "%s/jobmill.lock", d.path) > 0);
+        return d;
+}
+
+static void open_fails(const char *path, int error, const char *word) {
+        _cleanup_free_ char *text = NULL;
+        Store *s = NULL;
+
+        assert_int_equal(store_open(path, &s, &text), error);
+        assert_null(s);
+        assert_non_null(text);
+        if (!strstr(text, word))
+                fail_msg("\"%s\" is not in \"%s\"", word, text);
+}
+
+static void run_sql(const char *path, const char *sql) {
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void test_open(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        struct stat st;
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        assert_int_equal(stat(d.file, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(stat(d.lock, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(number(s, "PRAGMA user_version"), schema_version());
+        assert_int_equal(number(s, "PRAGMA synchronous"), 2);
+        assert_true(fcntl(s->lock_fd, F_GETFD) & FD_CLOEXEC);
+
+        open_fails(d.file, -EBUSY, "Another daemon has it");
+        assert_int_equal(store_set_meta(s, "here", "yes"), 0);
+        count_and_close(&s);
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        _cleanup_free_ char *value = NULL;
+        assert_int_equal(store_get_meta(s, "here", &value), 0);
+        assert_string_equal(value, "yes");
+}
+
+/* Somebody who does not know of the lock file. */
+static void test_open_busy(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(d.file, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+        open_fails(d.file, -EBUSY, "locked");
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void test_open_refused(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_fclose_ FILE *f = NULL;
+
+        open_fails("/nonexistent/jobmill.db", -ENOENT, "/nonexistent/jobmill.db");
+
+        run_sql(d.file, "CREATE TABLE foreign_table (x)");
+        open_fails(d.file, -EUCLEAN, "not one of jobmill");
+        run_sql(d.file, "DROP TABLE foreign_table; PRAGMA user_version = 1");
+        open_fails(d.file, -EUCLEAN, "not one of jobmill");
+        assert_int_equal(unlink(d.file), 0);
+
+        f = fopen(d.file, "w");
+        assert_non_null(f);
+        for (unsigned i = 0; i < 1000; i++)
+                fputs("This is no database. ", f);
+        assert_int_equal(fflush(f), 0);
+        open_fails(d.file, -EUCLEAN, "not a database");
+}
+
+static void make_store(const char *path) {
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *m = model_new();
+
+        assert_int_equal(store_open(path, &s, NULL), 0);
+        (void) submit(m, add_queue(m, "q"), make_spec("true"));
+        record(s, m);
+}
+
+static void test_migration(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+
+        /* From nothing: an empty file is what sqlite3 makes of a name. */
+        run_sql(d.file, "PRAGMA user_version = 0");
+        make_store(d.file);
+
+        run_sql(d.file, "PRAGMA user_version = 4711");
+        open_fails(d.file, -EPROTONOSUPPORT, "newer version");
+        run_sql(d.file, "PRAGMA user_version = -1");
+        open_fails(d.file, -EUCLEAN, "impossible version");
+        run_sql(d.file, "PRAGMA user_version = 1");
+        run_sql(d.file, "ALTER TABLE job RENAME COLUMN intent TO other");
+        open_fails(d.file, -EUCLEAN, "not as expected");
+        run_sql(d.file, "ALTER TABLE job RENAME COLUMN other TO intent");
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
+}
+
+static void test_damaged(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        int fd;
+
+        make_store(d.file);
+        fd = open(d.file, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        /* All but the page with the schema, as a failing disk would. */
+        for (off_t at = 4096; at < 20 * 4096; at += 4096)
+                assert_int_equal(pwrite(fd, "garbage garbage garbage", 24, at), 24);
+        assert_int_equal(close(fd), 0);
+        open_fails(d.file, -EUCLEAN, "malformed");
+}
+
+static void test_meta(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_free_ char *value = NULL;
+
+        assert_int_equal(store_get_meta(s, "queue.gpu.slice", &value), -ENOENT);
+        assert_int_equal(store_set_meta(s, "queue.gpu.slice", "one"), 0);
+        assert_int_equal(store_set_meta(s, "queue.gpu.slice", "two"), 0);
+        assert_int_equal(store_get_meta(s, "queue.gpu.slice", &value), 0);
+        assert_string_equal(value, "two");
+        assert_int_equal(store_set_meta(s, "queue.gpu.slice", NULL), 0);
+        assert_int_equal(store_set_meta(s, "queue.gpu.slice", NULL), 0);
+        value = mfree(value);
+        assert_int_equal(store_get_meta(s, "queue.gpu.slice", &value), -ENOENT);
+}
+
+/* ---- every column ---- */
+
+static void assert_job_equal(const Job *a, const Job *b) {
+        assert_int_equal(a->id, b->id);
+        assert_string_equal(a->queue_name, b->queue_name);
+        assert_int_equal(a->owner, b->owner);
+        assert_true(streq_ptr(a->owner_name, b->owner_name));
+        assert_true(streq_ptr(a->name, b->name));
+        assert_int_equal(a->state, b->state);
+        assert_int_equal(a->result, b->result);
+        assert_int_equal(a->intent, b->intent);
+        assert_true(streq_ptr(a->reason, b->reason));
+        assert_int_equal(a->priority, b->priority);
+        assert_int_equal(a->rank, b->rank);
+        assert_int_equal(a->slots, b->slots);
+        assert_int_equal(a->attempt, b->attempt);
+        assert_int_equal(a->max_attempts, b->max_attempts);
+        assert_int_equal(a->dead, b->dead);
+        assert_int_equal(a->submitted_usec, b->submitted_usec);
+        assert_int_equal(a->not_before_usec, b->not_before_usec);
+        assert_int_equal(a->ready_usec, b->ready_usec);
+        assert_int_equal(a->started_usec, b->started_usec);
+        assert_int_equal(a->finished_usec, b->finished_usec);
+        assert_int_equal(a->wait_usec, b->wait_usec);
+        assert_int_equal(a->timeout_usec, b->timeout_usec);
+        assert_int_equal(a->stop_timeout_usec, b->stop_timeout_usec);
+}
+
+static void check_stored_job(Store *s, const Job *j) {
+        _cleanup_(job_freep) Job *stored = NULL;
+
+        assert_int_equal(store_load_job(s, j->id, &stored), 0);
+        assert_job_equal(stored, j);
+        assert_null(stored->queue);
+        assert_false(stored->is_new);
+}
+
+static void test_job_columns(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Job *j;
+
+        j = model_job(m, submit(m, add_queue(m, "gpu-train"), make_spec("true")));
+        assert_int_equal(store_record(s, m), 0);
+        check_stored_job(s, j); /* mostly unknown */
+
+        j->is_new = false;
+        j->owner = UINT32_MAX - 1;
+        j->state = JOB_STOPPING;
+        j->intent = JOB_TIMEOUT;
+        j->attempt = 3;
+        j->reason = strdup("ein \"Grund\" für\talles");
+        j->name = strdup("name");
+        j->owner_name = mfree(j->owner_name);
+        j->priority = -1000;
+        j->rank = INT64_MIN + 5;
+        j->slots = 65536;
+        j->max_attempts = 7;
+        j->dead = true;
+        j->submitted_usec = 1;
+        j->not_before_usec = 2;
+        j->ready_usec = 3;
+        j->started_usec = 4;
+        j->finished_usec = 5;
+        j->wait_usec = 0;
+        j->timeout_usec = INT64_MAX;
+        j->stop_timeout_usec = 8;
+        assert_int_equal(store_record(s, m), 0);
+        check_stored_job(s, j);
+
+        j->state = JOB_DONE;
+        j->intent = JOB_RESULT_NONE;
+        for (JobResult i = 0; i < _JOB_RESULT_MAX; i++) {
+                j->result = i;
+                assert_int_equal(store_record(s, m), 0);
+                check_stored_job(s, j);
+        }
+        for (JobState i = 0; i < _JOB_STATE_MAX; i++) {
+                j->state = i;
+                assert_int_equal(store_record(s, m), 0);
+                check_stored_job(s, j);
+        }
+        _cleanup_(job_freep) Job *none = NULL;
+        assert_int_equal(store_load_job(s, 4711, &none), -ENOENT);
+}
+
+static void test_spec_columns(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(spec_freep) JobSpec *full = NULL, *empty = NULL, *none = NULL;
+        JobSpec *spec = make_spec("printf");
+        uint64_t id;
+
+        assert_int_equal(strv_extend(&spec->argv, "a \"quoted\"\nword ü"), 0);
+        spec->name = strdup("a name");
+        spec->cwd = strdup("/tmp");
+        spec->umask = 027;
+        assert_int_equal(strv_extend(&spec->environment, "A=1"), 0);
+        assert_int_equal(strv_extend(&spec->environment, "EMPTY="), 0);
+        spec->has_payload = true;
+        spec->payload_size = 5;
+        spec->payload = (uint8_t *) strdup("a\1b\xff");
+        assert_int_equal(strv_extend(&spec->tags, "k"), 0);
+        assert_int_equal(strv_extend(&spec->tags, "v"), 0);
+        spec->priority = 10;
+        spec->slots = 2;
+        spec->not_before_usec = now.realtime + 1;
+        spec->timeout_usec = 60 * USEC_PER_SEC;
+        spec->stop_timeout_usec = 5 * USEC_PER_SEC;
+        assert_int_equal(strv_extend(&spec->properties, "MemoryMax=1G"), 0);
+        id = submit(m, add_queue(m, "q"), spec);
+        assert_int_equal(store_record(s, m), 0);
+
+        assert_int_equal(store_load_spec(s, id, &full), 0);
+        assert_string_equal(full->name, spec->name);
+        assert_true(strv_equal(full->argv, spec->argv));
+        assert_string_equal(full->cwd, spec->cwd);
+        assert_int_equal(full->umask, spec->umask);
+        assert_true(strv_equal(full->environment, spec->environment));
+        assert_true(full->has_payload);
+        assert_int_equal(full->payload_size, 5);
+        assert_memory_equal(full->payload, spec->payload, 5);
+        assert_true(strv_equal(full->tags, spec->tags));
+        assert_int_equal(full->priority, 10);
+        assert_int_equal(full->slots, 2);
+        assert_int_equal(full->not_before_usec, spec->not_before_usec);
+        assert_int_equal(full->timeout_usec, spec->timeout_usec);
+        assert_int_equal(full->stop_timeout_usec, spec->stop_timeout_usec);
+        assert_true(strv_equal(full->properties, spec->properties));
+        model_recorded(m);
+
+        /* An empty payload is one. */
+        spec = make_spec("cat");
+        spec->has_payload = true;
+        id = submit(m, add_queue(m, "q"), spec);
+        record(s, m);
+        assert_int_equal(store_load_spec(s, id, &empty), 0);
+        assert_true(empty->has_payload);
+        assert_int_equal(empty->payload_size, 0);
+        assert_null(empty->environment);
+        assert_null(empty->name);
+
+        assert_int_equal(store_load_spec(s, 4711, &none), -ENOENT);
+}
+
+static void assert_attempt_equal(const Attempt *a, const Attempt *b) {
+        assert_int_equal(a->job_id, b->job_id);
+        assert_int_equal(a->number, b->number);
+        assert_string_equal(a->unit, b->unit);
+        assert_true(epoch_equal(&a->epoch, &b->epoch));
+        assert_true(sd_id128_equal(a->token, b->token));
+        assert_true(sd_id128_equal(a->invocation_id, b->invocation_id));
+        assert_int_equal(a->slots, b->slots);
+        for (uint32_t i = 0; i < a->slots; i++)
+                assert_int_equal(a->slot_numbers[i], b->slot_numbers[i]);
+        assert_int_equal(a->created_usec, b->created_usec);
+        assert_int_equal(a->outcome.result, b->outcome.result);
+        assert_true(streq_ptr(a->outcome.reason, b->outcome.reason));
+        assert_int_equal(a->outcome.exit_status, b->outcome.exit_status);
+        assert_int_equal(a->outcome.exit_signal, b->outcome.exit_signal);
+        assert_int_equal(a->outcome.started_usec, b->outcome.started_usec);
+        assert_int_equal(a->outcome.finished_usec, b->outcome.finished_usec);
+        assert_int_equal(a->outcome.runtime_usec, b->outcome.runtime_usec);
+        assert_int_equal(a->outcome.cpu_usec, b->outcome.cpu_usec);
+        assert_int_equal(a->outcome.memory_peak, b->outcome.memory_peak);
+        assert_int_equal(a->outcome.memory_peak_sampled, b->outcome.memory_peak_sampled);
+        assert_int_equal(a->outcome.io_read_bytes, b->outcome.io_read_bytes);
+        assert_int_equal(a->outcome.io_write_bytes, b->outcome.io_write_bytes);
+        assert_int_equal(a->outcome.tasks_peak, b->outcome.tasks_peak);
+}
+
+static void check_stored_attempt(Store *s, const Attempt *a, AttemptPhase phase) {
+        _cleanup_(attempt_freep) Attempt *stored = NULL;
+
+        assert_int_equal(store_load_attempt(s, a->job_id, a->number, &stored), 0);
+        assert_attempt_equal(stored, a);
+        assert_int_equal(stored->phase, phase);
+        assert_false(stored->is_new);
+}
+
+static const sd_id128_t token = SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10);
+static const sd_id128_t invocation = SD_ID128_MAKE(ff, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 00);
+
+static Job *start(Store *s, Model *m, uint64_t id) {
+        Job *j = fetch(s, m, id);
+
+        assert_int_equal(model_start(m, j, token, &now), 0);
+        return j;
+}
+
+static void test_attempt_columns(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(attempt_freep) Attempt *none = NULL;
+        Attempt *a;
+        JobSpec *spec = make_spec("true");
+        Outcome *o;
+
+        m->epoch = (Epoch) { .boot_id = invocation, .userspace_usec = 77 };
+        spec->slots = 3;
+        a = start(s, m, submit(m, add_queue(m, "q"), spec))->live;
+        record(s, m);
+        check_stored_attempt(s, a, ATTEMPT_STARTING); /* mostly unknown */
+
+        model_attempt_started(m, a, invocation, now.realtime + 1, now.monotonic + 1);
+        record(s, m);
+        check_stored_attempt(s, a, ATTEMPT_RUNNING);
+
+        o = &a->outcome;
+        *o = (Outcome) { JOB_SIGNAL, strdup("why"), 0, 9, 11, 12, 13, 14, 15, true, 16, 17, 18 };
+        model_attempt_changed(m, a);
+        record(s, m);
+        check_stored_attempt(s, a, ATTEMPT_ENDED);
+        o->exit_status = 255;
+        o->exit_signal = 0;
+        o->memory_peak_sampled = false;
+        model_attempt_changed(m, a);
+        record(s, m);
+        check_stored_attempt(s, a, ATTEMPT_ENDED);
+
+        assert_int_equal(store_load_attempt(s, a->job_id, 2, &none), -ENOENT);
+        assert_int_equal(store_load_attempt(s, 4711, 1, &none), -ENOENT);
+}
+
+/* ---- a whole life, and loading ---- */
+
+static void test_load(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *l = NULL;
+        _cleanup_(outcome_done) Outcome o = OUTCOME_INIT;
+        uint64_t ready, starting, running, stopping, done;
+        Queue *q = add_queue(m, "gpu-train");
+        Job *j;
+
+        ready = submit(m, q, make_spec("ready"));
+        starting = submit(m, q, make_spec("starting"));
+        running = submit(m, q, make_spec("running"));
+        stopping = submit(m, q, make_spec("stopping"));
+        done = submit(m, add_queue(m, "other"), make_spec("done"));
+        model_queue_pause(m, q, true);
+        record(s, m);
+        assert_null(model_job(m, ready));
+
+        (void) start(s, m, starting);
+        (void) start(s, m, running);
+        (void) start(s, m, stopping);
+        (void) start(s, m, done);
+        record(s, m);
+        model_attempt_started(m, model_job(m, running)->live, invocation, now.realtime, now.monotonic);
+        model_attempt_started(m, model_job(m, stopping)->live, invocation, now.realtime, now.monotonic);
+        model_attempt_started(m, model_job(m, done)->live, invocation, now.realtime, now.monotonic);
+        record(s, m);
+        assert_int_equal(model_cancel(m, model_job(m, stopping), "because", &now), 0);
+        o.result = JOB_EXIT_CODE;
+        model_attempt_ended(m, model_job(m, done)->live, &o, &now);
+        model_queue_drain(m, model_queue(m, "other"), true);
+        record(s, m);
+
+        l = load(s);
+        assert_int_equal(l->next_id, m->next_id);
+        assert_int_equal(HASH_COUNT(l->jobs), 3);
+        assert_int_equal(HASH_COUNT(l->attempts), 3);
+        assert_null(model_job(l, ready));
+        assert_null(model_job(l, done));
+        assert_int_equal(model_job(l, starting)->live->phase, ATTEMPT_STARTING);
+        assert_int_equal(model_job(l, running)->live->phase, ATTEMPT_RUNNING);
+        j = model_job(l, stopping);
+        assert_int_equal(j->live->phase, ATTEMPT_RUNNING);
+        assert_int_equal(j->intent, JOB_CANCELLED);
+        assert_ptr_equal(j->live->job, j);
+        q = model_queue(l, "gpu-train");
+        assert_ptr_equal(j->queue, q);
+        assert_ptr_equal(q->parent, model_queue(l, "gpu"));
+        assert_int_equal(model_queue(l, "gpu")->slots_used, 3);
+        assert_true(q->paused);
+        assert_false(q->draining);
+        assert_false(q->is_new);
+        for (JobState i = 0; i < _JOB_STATE_MAX; i++)
+                assert_int_equal(q->count[i], model_queue(m, "gpu-train")->count[i]);
+        assert_int_equal(q->count[JOB_READY], 1);
+        assert_int_equal(q->count[JOB_RUNNING], 1);
+        q = model_queue(l, "other");
+        assert_true(q->draining);
+        assert_int_equal(q->count[JOB_DONE], 1);
+        assert_int_equal(q->dead, 1);
+}
+
+static void test_load_damaged(void **state) {
+        static const char *const damages[] = {
+                "DELETE FROM attempt",
+                "UPDATE attempt SET slot_numbers = 'x'",
+                "UPDATE attempt SET slot_numbers = '0,1'",
+                "UPDATE attempt SET token = x'00'",
+                "UPDATE attempt SET invocation_id = x'00'",
+                "UPDATE attempt SET result = 'strange'",
+                "UPDATE job SET intent = 'strange'",
+                "UPDATE job SET queue = 'NOT A NAME'",
+                "INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        };
+
+        FOREACH_ELEMENT(i, damages) {
+                _cleanup_store_ Store *s = open_memory();
+                _cleanup_model_ Model *m = model_new(), *l = model_new();
+
+                (void) start(s, m, submit(m, add_queue(m, "q"), make_spec("true")));
+                record(s, m);
+                assert_int_equal(store_exec(s, *i), 0);
+                assert_int_equal(store_load(s, l), -EUCLEAN);
+                assert_true(*store_error(s));
+        }
+}
+
+static void test_spec_damaged(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        _cleanup_(job_freep) Job *j = NULL;
+        uint64_t id = submit(m, add_queue(m, "q"), make_spec("true"));
+
+        record(s, m);
+        assert_int_equal(store_exec(s, "UPDATE job_spec SET spec = '{'"), 0);
+        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+        assert_int_equal(store_exec(s, "DELETE FROM job_spec"), 0);
+        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+        assert_int_equal(store_exec(s, "UPDATE job SET state = 'strange'"), 0);
+        assert_int_equal(store_load_job(s, id, &j), -EUCLEAN);
+}
+
+/* ---- environments ---- */
+
+static uint64_t submit_with(Model *m, const char *variable) {
+        JobSpec *spec = make_spec("env");
+
+        assert_int_equal(strv_extend(&spec->environment, variable), 0);
+        assert_int_equal(strv_extend(&spec->environment, "LANG=C"), 0);
+        return submit(m, add_queue(m, "q"), spec);
+}
+
+static void assert_environment(Store *s, uint64_t id, const char *variable) {
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+
+        assert_int_equal(store_load_spec(s, id, &spec), 0);
+        assert_int_equal(strv_length(spec->environment), 2);
+        assert_string_equal(spec->environment[0], variable);
+        assert_string_equal(spec->environment[1], "LANG=C");
+}
+
+static void drop_environment(Store *s, Model *m, uint64_t id) {
+        Job *j = fetch(s, m, id);
+
+        j->spec_dropped = true;
+        model_job_changed(m, j);
+}
+
+static void test_environment(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        uint64_t a[4], b, plain;
+
+        a[0] = submit_with(m, "A=1");
+        b = submit_with(m, "B=1");
+        a[1] = submit_with(m, "A=1");
+        a[2] = submit_with(m, "A=1");
+        plain = submit(m, add_queue(m, "q"), make_spec("true"));
+        record(s, m);
+        a[3] = submit_with(m, "A=1");
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 2);
+        assert_int_equal(number(s, "SELECT refs FROM environment ORDER BY refs DESC"), 4);
+        assert_environment(s, a[3], "A=1");
+        assert_environment(s, b, "B=1");
+
+        for (unsigned i = 0; i < 3; i++) {
+                drop_environment(s, m, a[i]);
+                record(s, m);
+                drop_environment(s, m, a[i]); /* once more is the same as once */
+                record(s, m);
+                assert_int_equal(store_load_spec(s, a[i], &spec), -ENODATA);
+                assert_environment(s, a[3], "A=1");
+        }
+        drop_environment(s, m, b);
+        drop_environment(s, m, a[3]);
+        drop_environment(s, m, plain);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment_content"), 0);
+        assert_int_equal(store_load_spec(s, plain, &spec), 0); /* never had one */
+        assert_null(spec->environment);
+
+        /* The cache does not remember what is gone. */
+        a[0] = submit_with(m, "A=1");
+        record(s, m);
+        assert_environment(s, a[0], "A=1");
+
+        /* In one turn: in and out again. */
+        b = submit_with(m, "C=1");
+        model_job(m, b)->spec_dropped = true;
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 1);
+        spec = spec_free(spec);
+        assert_int_equal(store_load_spec(s, b, &spec), -ENODATA);
+}
+
+/* Two contents with one hash: the second gets a row of its own. */
+static void test_environment_collision(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        uint64_t mine, other;
+
+        other = submit_with(m, "SECRET=1");
+        record(s, m);
+        mine = submit_with(m, "MINE=1");
+        record(s, m);
+        assert_int_equal(store_exec(s, "UPDATE environment SET hash = (SELECT hash FROM environment WHERE id = 2)"), 0);
+        assert_int_equal(store_exec(s, "UPDATE job SET environment = NULL WHERE id = 2;"
+                                       "DELETE FROM environment WHERE id = 2;"
+                                       "DELETE FROM environment_content WHERE environment = 2"), 0);
+        store_environment_forget(s);
+        mine = submit_with(m, "MINE=1");
+        record(s, m);
+        assert_environment(s, mine, "MINE=1");
+        assert_environment(s, other, "SECRET=1");
+        assert_int_equal(number(s, "SELECT count(DISTINCT hash) FROM environment"), 1);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 2);
+}
+
+static void test_environment_damaged(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        uint64_t id = submit_with(m, "A=1");
+
+        record(s, m);
+        assert_int_equal(store_exec(s, "UPDATE environment_content SET content = x'41'"), 0);
+        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+        assert_int_equal(store_exec(s, "DELETE FROM environment_content"), 0);
+        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+}
+
+/* ---- backlog ---- */
+
+static void test_window(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q"), *other = add_queue(m, "other");
+
+        for (unsigned i = 0; i < QUEUE_WINDOW + 10; i++) {
+                JobSpec *spec = make_spec("true");
+
+                spec->priority = i % 3;
+                spec->slots = i % 2 ? 1 : 8;
+                (void) submit(m, q, spec);
+        }
+        record(s, m);
+
+        queue_window_clear(q);
+        assert_int_equal(store_load_window(s, q, UINT32_MAX), 0);
+        assert_int_equal(q->n_window, QUEUE_WINDOW);
+        assert_true(q->window_more);
+        for (size_t i = 1; i < q->n_window; i++) {
+                const Candidate *a = q->window + i - 1, *b = q->window + i;
+                assert_true(a->rank < b->rank || (a->rank == b->rank && a->id < b->id));
+        }
+        assert_int_equal(q->window[0].rank, -2);
+        assert_int_equal(q->window[0].id, 3);
+        assert_int_equal(q->window[0].slots, 8);
+        assert_int_equal(q->window[0].owner, 1000);
+
+        assert_int_equal(store_load_window(s, q, 7), 0);
+        assert_int_equal(q->n_window, QUEUE_WINDOW / 2 + 5);
+        assert_false(q->window_more);
+        for (size_t i = 0; i < q->n_window; i++)
+                assert_int_equal(q->window[i].slots, 1);
+
+        assert_int_equal(store_load_window(s, other, UINT32_MAX), 0);
+        assert_int_equal(other->n_window, 0);
+        assert_false(other->window_more);
+}
+
+static void test_due(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        uint64_t ids[3];
+        usec_t next;
+        size_t n;
+
+        assert_int_equal(store_load_due(s, now.realtime, ids, 3, &n, &next), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(next, USEC_INFINITY);
+
+        for (unsigned i = 5; i > 0; i--) {
+                JobSpec *spec = make_spec("true");
+                spec->not_before_usec = now.realtime + i;
+                (void) submit(m, add_queue(m, "q"), spec); /* id 1 waits longest */
+        }
+        record(s, m);
+        assert_int_equal(store_load_due(s, now.realtime, ids, 3, &n, &next), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(next, now.realtime + 1);
+        assert_int_equal(store_load_due(s, now.realtime + 2, ids, 3, &n, &next), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(ids[0], 5);
+        assert_int_equal(ids[1], 4);
+        assert_int_equal(next, now.realtime + 3);
+        assert_int_equal(store_load_due(s, now.realtime + 4, ids, 3, &n, &next), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(next, now.realtime + 5);
+        assert_int_equal(store_load_due(s, USEC_INFINITY, ids, 3, &n, &next), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(next, USEC_INFINITY);
+}
+
+/* ---- purge, ids ---- */
+
+static void finish(Store *s, Model *m, uint64_t id) {
+        assert_int_equal(model_cancel(m, fetch(s, m, id), NULL, &now), 0);
+}
+
+static void test_purge(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *m = model_new(), *l = NULL;
+        _cleanup_(job_freep) Job *gone = NULL;
+        uint64_t first, last, next_id;
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        first = submit_with(m, "A=1");
+        last = submit_with(m, "A=1");
+        record(s, m);
+        (void) start(s, m, last);
+        record(s, m);
+        Outcome o = OUTCOME_INIT;
+        o.result = JOB_EXIT_CODE;
+        model_attempt_ended(m, model_job(m, last)->live, &o, &now);
+        record(s, m);
+
+        assert_int_equal(model_purge(m, fetch(s, m, last)), 0);
+        record(s, m);
+        assert_int_equal(store_load_job(s, last, &gone), -ENOENT);
+        assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
+        assert_int_equal(number(s, "SELECT count(*) FROM job_spec"), 1);
+        assert_int_equal(number(s, "SELECT count(*) FROM attempt"), 0);
+        assert_int_equal(number(s, "SELECT refs FROM environment"), 1);
+        assert_environment(s, first, "A=1");
+        assert_int_equal(number(s, "SELECT done FROM queue"), 0);
+        assert_int_equal(number(s, "SELECT dead FROM queue"), 0);
+
+        finish(s, m, first);
+        record(s, m);
+        assert_int_equal(model_purge(m, fetch(s, m, first)), 0);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 0);
+        next_id = m->next_id;
+        assert_int_equal(next_id, last + 1);
+        count_and_close(&s);
+
+        /* The store is empty, and yet no id comes back. */
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        l = load(s);
+        assert_int_equal(l->next_id, next_id);
+        assert_int_equal(submit(l, model_queue(l, "q"), make_spec("true")), next_id);
+        record(s, l);
+        l = model_free(l);
+
+        /* And if it was not written down, the rows tell. */
+        assert_int_equal(store_set_meta(s, "next_id", NULL), 0);
+        l = load(s);
+        assert_int_equal(l->next_id, next_id + 1);
+}
+
+/* ---- failures ---- */
+
+static void test_full(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *m = model_new(), *l = NULL;
+        char sql[64];
+        JobSpec *spec;
+        uint64_t id;
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        (void) submit_with(m, "A=1");
+        record(s, m);
+        (void) snprintf(sql, sizeof(sql), "PRAGMA max_page_count = %" PRIi64, number(s, "PRAGMA page_count") + 2);
+        assert_int_equal(store_exec(s, sql), 0);
+
+        (void) submit_with(m, "B=1");
+        spec = make_spec("cat");
+        spec->has_payload = true;
+        spec->payload_size = 100000;
+        spec->payload = calloc(1, spec->payload_size);
+        id = submit(m, model_queue(m, "q"), spec);
+        assert_int_equal(store_record(s, m), -ENOSPC);
+        assert_non_null(strstr(store_error(s), "full"));
+
+        /* Nothing of it is there, and the model was not touched. */
+        assert_true(sqlite3_get_autocommit(s->db));
+        assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 1);
+        assert_int_equal(number(s, "SELECT ready FROM queue"), 1);
+        assert_int_equal(number(s, "SELECT value FROM meta WHERE key = 'next_id'"), 2);
+        assert_true(model_job(m, id)->is_new);
+        assert_true(model_job(m, id)->changed);
+        assert_int_equal(s->environment.id, 0);
+
+        /* The same once more, when there is room. */
+        assert_int_equal(store_exec(s, "PRAGMA max_page_count = 100000"), 0);
+        record(s, m);
+        assert_environment(s, 2, "B=1");
+        l = load(s);
+        assert_int_equal(model_queue(l, "q")->count[JOB_READY], 3);
+        assert_int_equal(l->next_id, 4);
+}
+
+static void test_record_refused(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *other = model_new();
+        uint64_t id = submit(m, add_queue(m, "q"), make_spec("true"));
+
+        record(s, m);
+        assert_int_equal(submit(other, add_queue(other, "q"), make_spec("true")), id);
+        assert_int_equal(store_record(s, other), -EEXIST);
+        assert_non_null(strstr(store_error(s), "UNIQUE"));
+
+        /* An update of what is not there. */
+        model_job(other, id)->is_new = false;
+        assert_int_equal(store_exec(s, "DELETE FROM job"), 0);
+        assert_int_equal(store_record(s, other), -EUCLEAN);
+        assert_true(sqlite3_get_autocommit(s->db));
+
+        /* A new job without a spec; a counter below zero. */
+        model_job(other, id)->is_new = true;
+        model_job(other, id)->spec = spec_free(model_job(other, id)->spec);
+        assert_int_equal(store_record(s, other), -EINVAL);
+        model_job(other, id)->spec = make_spec("true");
+        assert_int_equal(store_exec(s, "DELETE FROM job_spec"), 0);
+        model_queue(other, "q")->count[JOB_HELD] = UINT64_MAX;
+        assert_int_equal(store_record(s, other), -EEXIST);
+        assert_int_equal(number(s, "SELECT count(*) FROM job"), 0);
+        model_queue(other, "q")->count[JOB_HELD] = 0;
+        record(s, other);
+}
+
+/* ---- fsync ---- */
+
+static void test_relaxed(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *m = model_new();
+        Attempt *a;
+        Job *j;
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        j = start(s, m, submit(m, add_queue(m, "q"), make_spec("true")));
+        a = j->live;
+        record(s, m);
+        assert_false(s->relaxed);
+
+        model_attempt_started(m, a, invocation, now.realtime, now.monotonic);
+        record(s, m);
+        assert_true(s->relaxed);
+        assert_int_equal(number(s, "PRAGMA synchronous"), 1);
+
+        /* With anything else in it, it is not. */
+        model_job_changed(m, j);
+        model_queue_pause(m, j->queue, true);
+        record(s, m);
+        assert_false(s->relaxed);
+        assert_int_equal(number(s, "PRAGMA synchronous"), 2);
+
+        model_job_changed(m, j);
+        record(s, m);
+        assert_true(s->relaxed);
+        assert_int_equal(store_set_meta(s, "k", "v"), 0);
+        assert_false(s->relaxed);
+
+        model_job_changed(m, j);
+        (void) submit(m, j->queue, make_spec("true"));
+        record(s, m);
+        assert_false(s->relaxed);
+
+        assert_int_equal(model_cancel(m, j, NULL, &now), 0);
+        record(s, m);
+        assert_false(s->relaxed);
+}
+
+/* ---- last ---- */
+
+static int on_attempt(void *userdata, const Attempt *a) {
+        return 0;
+}
+
+static void test_every_statement_ran(void **state) {
+        Store *s = open_memory();
+
+        assert_int_equal(history_attempts(s, 1, on_attempt, NULL), 0);
+        count_and_close(&s);
+        for (StatementId i = 0; i < _STMT_MAX; i++)
+                if (statement_runs[i] == 0)
+                        fail_msg("Never run: %s", store_statement_text(i));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_open),
+                cmocka_unit_test(test_open_busy),
+                cmocka_unit_test(test_open_refused),
+                cmocka_unit_test(test_migration),
+                cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_meta),
+                cmocka_unit_test(test_job_columns),
+                cmocka_unit_test(test_spec_columns),
+                cmocka_unit_test(test_attempt_columns),
+                cmocka_unit_test(test_load),
+                cmocka_unit_test(test_load_damaged),
+                cmocka_unit_test(test_spec_damaged),
+                cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_environment_collision),
+                cmocka_unit_test(test_environment_damaged),
+                cmocka_unit_test(test_window),
+                cmocka_unit_test(test_due),
+                cmocka_unit_test(test_purge),
+                cmocka_unit_test(test_full),
+                cmocka_unit_test(test_record_refused),
+                cmocka_unit_test(test_relaxed),
+                cmocka_unit_test(test_every_statement_ran),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
