@@ -226,7 +226,7 @@ static int parse_one(const char *verb, const Option *o, const char *value) {
         if (r == -ENOMEM)
                 return ctl_oom();
         if (o->parse == option_user || o->parse == option_users)
-                return ctl_error(r, "%s--%s: no such user: %s", verb, o->name, value);
+                return ctl_error(r, "%s--%s: there is no user %s", verb, o->name, value);
         return ctl_error(r, "%s%s%s: cannot make sense of '%s' (wanted: %s)", verb, o->name ? "--" : "-",
                          o->name ?: (char[]) { o->letter, 0 }, value, o->argument);
 }
@@ -277,6 +277,15 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
         return optind;
 }
 
+/* Characters, not bytes. */
+static size_t text_width(const char *s) {
+        size_t n = 0;
+
+        for (; *s; s++)
+                n += ((unsigned char) *s & 0xc0) != 0x80;
+        return n;
+}
+
 void options_print_help(unsigned mask) {
         FOREACH_ELEMENT(o, options) {
                 char left[64];
@@ -286,7 +295,7 @@ void options_print_help(unsigned mask) {
                 snprintf(left, sizeof(left), "%c%c%s%s%s%s%s", o->letter ? '-' : ' ', o->letter ?: ' ',
                          o->letter && o->name ? "," : o->name ? " " : "", o->name ? " --" : "", o->name ?: "",
                          !o->argument ? "" : o->name ? "=" : " ", strempty(o->argument));
-                printf("  %-30s %s\n", left, o->help);
+                printf("  %s%*s %s\n", left, (int) (30 - MIN(text_width(left), (size_t) 30)), "", o->help);
         }
 }
 

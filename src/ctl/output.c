@@ -79,7 +79,7 @@ struct libscols_table *table_new(const Column *columns, size_t n, bool header) {
 int table_set(struct libscols_line *line, size_t column, const char *value, const char *color_sequence) {
         int r;
 
-        r = scols_line_set_data(line, column, isempty(value) ? "-" : value);
+        r = scols_line_set_data(line, column, value ?: "-");
         if (r == 0 && color_sequence)
                 r = scols_cell_set_color(scols_line_get_cell(line, column), color_sequence);
         return r;
@@ -195,36 +195,28 @@ char *escape_controls(const char *s, size_t n) {
         return buf;
 }
 
+static char *quote_word(const char *word) {
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%^";
+        char *buf = malloc(strlen(word) * 4 + 3), *p = buf;
+
+        if (!buf)
+                return NULL;
+        if (*word && strspn(word, plain) == strlen(word))
+                return strcpy(buf, word);
+        *p++ = '\'';
+        for (; *word; word++)
+                p = *word == '\'' ? stpcpy(p, "'\\''") : ((*p = *word), p + 1);
+        strcpy(p, "'");
+        return buf;
+}
+
 char *quote_words(char *const *words) {
         _cleanup_strv_free_ char **l = NULL;
 
         STRV_FOREACH(w, words) {
-                bool plain = **w && strspn(*w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                              "_-./:=,+@%^") == strlen(*w);
-                char *safe = escape_controls(*w, strlen(*w)), *q;
-                size_t k = 0;
+                char *q = quote_word(*w);
 
-                if (!safe)
-                        return NULL;
-                if (plain) {
-                        if (strv_consume(&l, safe) < 0)
-                                return NULL;
-                        continue;
-                }
-                q = malloc(strlen(safe) * 4 + 3);
-                if (!q)
-                        return mfree(safe);
-                q[k++] = '\'';
-                for (const char *p = safe; *p; p++)
-                        if (*p == '\'') {
-                                memcpy(q + k, "'\\''", 4);
-                                k += 4;
-                        } else
-                                q[k++] = *p;
-                q[k++] = '\'';
-                q[k] = 0;
-                free(safe);
-                if (strv_consume(&l, q) < 0)
+                if (!q || strv_consume(&l, q) < 0)
                         return NULL;
         }
         return strv_join(l, " ");

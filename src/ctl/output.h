@@ -52,5 +52,5 @@ char *human_size(char *buf, size_t n, uint64_t bytes);
 char *human_ago(char *buf, size_t n, usec_t t, usec_t now); /* "5min ago", "in 2h" */
 /* For a terminal: control characters and bad UTF-8 become \xNN. NULL: out of memory. */
 char *escape_controls(const char *s, size_t n);
-/* Words as one could type them into a shell, without control characters. */
+/* Words as one could type them into a shell. */
 char *quote_words(char *const *words);

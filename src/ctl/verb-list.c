@@ -9,10 +9,18 @@
 #include "ctl/output.h"
 #include "ctl/verb-list.h"
 
+enum { COLUMN_REASON = 8 };
+
 static const Column columns[] = {
-        { "ID", 1, SCOLS_FL_RIGHT },     { "NAME", 0.25, SCOLS_FL_TRUNC }, { "QUEUE", 1, SCOLS_FL_TRUNC },
-        { "OWNER", 1, SCOLS_FL_TRUNC },  { "STATE", 1, 0 },                { "RUN", 1, SCOLS_FL_RIGHT },
-        { "CPU", 1, SCOLS_FL_RIGHT },    { "MEMORY", 1, SCOLS_FL_RIGHT },  { "REASON", 0.1, SCOLS_FL_TRUNC },
+        { "ID", 1, SCOLS_FL_RIGHT },
+        { "NAME", 0.2, SCOLS_FL_TRUNC },
+        { "QUEUE", 1, 0 },
+        { "OWNER", 1, 0 },
+        { "STATE", 1, 0 },
+        { "RUN", 1, SCOLS_FL_RIGHT },
+        { "CPU", 1, SCOLS_FL_RIGHT },
+        { "MEMORY", 1, SCOLS_FL_RIGHT },
+        [COLUMN_REASON] = { "REASON", 0.3, SCOLS_FL_TRUNC },
 };
 
 static const char *const table_fields[] = {
@@ -43,7 +51,7 @@ static int add_line(struct libscols_table *t, const JobInfo *j, usec_t now) {
                 { human_span(run, sizeof(run), runs ? usec_sub(now, j->started_usec) : j->runtime_usec), NULL },
                 { human_span(cpu, sizeof(cpu), j->cpu_usec), NULL },
                 { human_size(memory, sizeof(memory), j->memory_peak), NULL },
-                { j->reason, NULL },
+                { strempty(j->reason), NULL },
         };
         for (size_t i = 0; i < ELEMENTSOF(cells) && r >= 0; i++)
                 r = table_set(l, i, cells[i].value, cells[i].color);
@@ -53,12 +61,17 @@ static int add_line(struct libscols_table *t, const JobInfo *j, usec_t now) {
 static int print_table(const JobInfo *jobs, size_t n, bool header) {
         _cleanup_table_ struct libscols_table *t = table_new(columns, ELEMENTSOF(columns), header);
         usec_t now = now_usec(CLOCK_REALTIME);
+        bool any_reason = false;
 
         if (!t)
                 return ctl_oom();
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+                any_reason = any_reason || jobs[i].reason;
                 if (add_line(t, jobs + i, now) < 0)
                         return ctl_oom();
+        }
+        if (!any_reason)
+                scols_column_set_flags(scols_table_get_column(t, COLUMN_REASON), SCOLS_FL_HIDDEN);
         return scols_print_table(t) == 0 ? 0 : ctl_error(-EIO, "Cannot print the table: %m");
 }
 

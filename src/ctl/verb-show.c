@@ -21,7 +21,7 @@ static void print_row(const char *label, const char *format, ...) {
         va_end(ap);
         safe = n >= 0 ? escape_controls(text, n) : NULL;
         if (safe)
-                printf("%12s: %s\n", label, safe);
+                printf("%12s%c %s\n", label, *label ? ':' : ' ', safe);
         if (n < 0)
                 text = NULL;
 }
