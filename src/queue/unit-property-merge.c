@@ -2,11 +2,12 @@
 
 /* Lists of parsed unit properties, and what comes out when a job's list is laid over the one of the files.
  *
- * The promise: with neither privilege nor Override=, no value in the result is laxer than the file's, and none is laxer
- * than the default where the files are silent. Two rules keep that simple. A property's values are merged as one:
- * a size never lies beside a percentage in the result, so that it does not matter which of them PID 1 reads last. And
- * a path is never compared with another path: limits of devices may be lowered for a path that the file names, further
- * paths, which might be the same device by another name, are refused. */
+ * The promise: with neither privilege nor Override=, no value in the result is laxer than the file's, and none is
+ * laxer than the default where the files are silent. Three rules keep that simple. A property's values are merged as
+ * one: a size never lies beside a percentage in the result, so that it does not matter which of them PID 1 reads last.
+ * A path is never compared with another path: limits of devices may be lowered for a path that the file names, further
+ * paths, which might be the same device by another name, are refused. And PID 1 itself looks up such a path, so where
+ * the file names none, an unprivileged job may not make it wait for somebody's network or FUSE mount. */
 
 #include "queue/unit-property-internal.h"
 
@@ -286,6 +287,15 @@ static int merge_property(const UnitProperty *p,
         return 0;
 }
 
+/* "/", or a device in a directory that only root writes to. */
+static bool path_is_local(const char *path) {
+        const char *e = startswith(path, "/dev/");
+
+        if (!e)
+                return streq(path, "/");
+        return !strchr(e, '/') || startswith(e, "disk/") || startswith(e, "mapper/");
+}
+
 /* The files do not set p: the job's own value, where that is not laxer than the default. */
 static int merge_with_implied(const UnitProperty *p, const UnitPropertyList *job, UnitPropertyList *to) {
         _cleanup_(unit_property_list_done) UnitPropertyList implied = {}, merged = {};
@@ -305,6 +315,10 @@ static int merge_with_implied(const UnitProperty *p, const UnitPropertyList *job
                             value_number(job->values + i) != value_number(merged.values + n++))
                                 return -EACCES;
         }
+        if (p->type == UNIT_VALUE_PATH_LIMITS)
+                STRV_FOREACH(w, first_of(job, p)->strv)
+                        if (!path_is_local(*w))
+                                return -EACCES;
         return copy_all_of(to, job, p);
 }
 
@@ -316,6 +330,27 @@ static bool has_namespace_property(const UnitPropertyList *l) {
                         return true;
         }
         return false;
+}
+
+static int explain(const UnitProperty *p, bool in_base, char **ret_error) {
+        int r;
+
+        if (!ret_error)
+                return 0;
+        if (in_base)
+                r = asprintf(ret_error, "%s= of the job may only be stricter than what the queue sets", p->name);
+        else if (p->implied)
+                r = asprintf(ret_error, "%s= of the job may not be laxer than %s", p->name, p->implied);
+        else if (p->type == UNIT_VALUE_PATH_LIMITS)
+                r = asprintf(ret_error, "%s= of the job may only name / or a device in /dev", p->name);
+        else if (p->class == PROPERTY_OPEN)
+                r = asprintf(ret_error, "%s= of the job could undo what the queue restricts", p->name);
+        else
+                r = asprintf(ret_error, "%s= of the job needs the right to set privileged properties", p->name);
+        if (r >= 0)
+                return 0;
+        *ret_error = NULL;
+        return -ENOMEM;
 }
 
 int unit_property_merge(const UnitPropertyList *base,
@@ -349,14 +384,8 @@ int unit_property_merge(const UnitPropertyList *base,
                         r = merge_property(p, base, job, &merged);
                 else
                         r = merge_with_implied(p, job, &merged);
-                if (r == -EACCES && ret_error &&
-                    asprintf(ret_error, "%s= of the job is not allowed: %s%s", p->name,
-                             in_base || !p->implied ? "it may only be stricter than what the queue sets"
-                                                    : "it may not be laxer than ",
-                             in_base || !p->implied ? "" : p->implied) < 0) {
-                        *ret_error = NULL;
-                        return -ENOMEM;
-                }
+                if (r == -EACCES)
+                        r = explain(p, in_base, ret_error) ?: -EACCES;
                 if (r < 0)
                         return r;
         }

@@ -47,7 +47,7 @@ typedef enum UnitValueType {
         _UNIT_VALUE_TYPE_MAX,
 } UnitValueType;
 
-/* One property as StartTransientUnit wants it. An assignment may become two of them ("LimitNOFILE=1k:4k" gives
+/* One property as StartTransientUnit wants it. An assignment may become two of them ("LimitNOFILE=1024:4096" gives
  * LimitNOFILE and LimitNOFILESoft; "MemoryMax=10%" gives MemoryMaxScale). */
 typedef struct UnitValue {
         const char *name; /* D-Bus name, static storage */

@@ -364,6 +364,10 @@ static const struct {
         { "IOReadIOPSMax=/a 5;IOReadIOPSMax=/b 5", "IOReadIOPSMax=/b 3", "IOReadIOPSMax st /b=3 /a=5" },
         { "IOReadIOPSMax=/a 5", "IOReadIOPSMax=/a 9", "IOReadIOPSMax st /a=5" },
         { "IOReadIOPSMax=/a 5", "IOReadIOPSMax=/other 9", NULL },
+        { "", "IOReadIOPSMax=/ 5;IOReadIOPSMax=/dev/sda 5;IOReadIOPSMax=/dev/disk/by-label/a 5",
+          "IOReadIOPSMax st /=5 /dev/sda=5 /dev/disk/by-label/a=5" },
+        { "", "IOReadIOPSMax=/net/host 5", NULL },
+        { "", "IOReadIOPSMax=/dev/sda 5;IOReadIOPSMax=/dev/shm/link 5", NULL },
         { "KillSignal=TERM", "KillSignal=INT", "KillSignal i 2" },
         { "", "ProtectSystem=strict;ReadWritePaths=/a", "ProtectSystem s strict; ReadWritePaths as /a" },
         { "ProtectSystem=strict", "ReadWritePaths=/", NULL },
@@ -391,7 +395,7 @@ static void test_merge(void **state) {
                         assert_list(&merged, m->merged);
                 } else {
                         assert_int_equal(unit_property_merge(&base, &job, false, NULL, &merged, NULL), -EACCES);
-                        assert_non_null(strstr(error, "= of the job is not allowed: "));
+                        assert_non_null(strstr(error, "= of the job "));
                         assert_int_equal(merged.n_values, 0);
                 }
 
