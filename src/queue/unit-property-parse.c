@@ -17,43 +17,38 @@
 #include "base/strv.h"
 #include "base/time-util.h"
 
-/* The one value of p with that name, in place of all that p had before. */
-static UnitValue *set_value(UnitPropertyList *l, const UnitProperty *p, const char *dbus_name, UnitValueType type) {
+/* Makes v the one value of p, in place of all that p had before, and takes over what v owns, except on error. */
+static int set_value(UnitPropertyList *l, const UnitProperty *p, UnitValue v) {
+        UnitValue *to;
+
         unit_property_list_remove(l, p->dbus_name);
         if (p->aux_name)
                 unit_property_list_remove(l, p->aux_name);
-        return unit_property_list_add(l, dbus_name, type);
+        to = unit_property_list_add(l, v.name, v.type);
+        if (!to)
+                return -ENOMEM;
+        *to = v;
+        return 0;
 }
 
 static int set_u64(UnitPropertyList *l, const UnitProperty *p, uint64_t n) {
-        UnitValue *v = set_value(l, p, p->dbus_name, UNIT_VALUE_U64);
-
-        if (!v)
-                return -ENOMEM;
-        v->u64 = n;
-        return 0;
+        return set_value(l, p, (UnitValue) { .name = p->dbus_name, .type = UNIT_VALUE_U64, .u64 = n });
 }
 
 static int set_i32(UnitPropertyList *l, const UnitProperty *p, int32_t n) {
-        UnitValue *v = set_value(l, p, p->dbus_name, UNIT_VALUE_I32);
-
-        if (!v)
-                return -ENOMEM;
-        v->i32 = n;
-        return 0;
+        return set_value(l, p, (UnitValue) { .name = p->dbus_name, .type = UNIT_VALUE_I32, .i32 = n });
 }
 
 static int set_string(UnitPropertyList *l, const UnitProperty *p, const char *s) {
         _cleanup_free_ char *copy = strdup(s);
-        UnitValue *v;
+        int r;
 
         if (!copy)
                 return -ENOMEM;
-        v = set_value(l, p, p->dbus_name, UNIT_VALUE_STRING);
-        if (!v)
-                return -ENOMEM;
-        v->s = TAKE_PTR(copy);
-        return 0;
+        r = set_value(l, p, (UnitValue) { .name = p->dbus_name, .type = UNIT_VALUE_STRING, .s = copy });
+        if (r >= 0)
+                copy = NULL;
+        return r;
 }
 
 /* Adds words to the list that p already has, or starts it. */
@@ -182,15 +177,10 @@ static int parse_size_or_infinity(const char *s, uint64_t base, uint64_t *ret) {
 
 int property_parse_boolean(const UnitProperty *p, const char *value, UnitPropertyList *l) {
         int b = parse_boolean(value);
-        UnitValue *v;
 
         if (b < 0)
                 return b;
-        v = set_value(l, p, p->dbus_name, UNIT_VALUE_BOOL);
-        if (!v)
-                return -ENOMEM;
-        v->b = b;
-        return 0;
+        return set_value(l, p, (UnitValue) { .name = p->dbus_name, .type = UNIT_VALUE_BOOL, .b = b });
 }
 
 int property_parse_number(const UnitProperty *p, const char *value, UnitPropertyList *l) {
@@ -215,19 +205,14 @@ int property_parse_amount(const UnitProperty *p, const char *value, UnitProperty
 
         if (endswith(value, "%")) {
                 uint32_t permyriad;
-                UnitValue *v;
 
                 r = parse_permyriad(value, &permyriad);
                 if (r < 0)
                         return r;
                 if (permyriad < amount->min)
                         return -ERANGE;
-                v = set_value(l, p, p->aux_name, UNIT_VALUE_U32);
-                if (!v)
-                        return -ENOMEM;
-                /* UINT32_MAX stands for 100 %. */
-                v->u32 = (uint32_t) (((uint64_t) permyriad * UINT32_MAX + 5000) / 10000);
-                return 0;
+                n = ((uint64_t) permyriad * UINT32_MAX + 5000) / 10000; /* UINT32_MAX stands for 100 % */
+                return set_value(l, p, (UnitValue) { .name = p->aux_name, .type = UNIT_VALUE_U32, .u32 = (uint32_t) n });
         }
 
         if (amount->count && !streq(value, "infinity"))
@@ -337,17 +322,12 @@ int property_parse_rlimit(const UnitProperty *p, const char *value, UnitProperty
 
 int property_parse_mode(const UnitProperty *p, const char *value, UnitPropertyList *l) {
         uint32_t mode;
-        UnitValue *v;
         int r;
 
         r = parse_mode(value, &mode);
         if (r < 0)
                 return r;
-        v = set_value(l, p, p->dbus_name, UNIT_VALUE_U32);
-        if (!v)
-                return -ENOMEM;
-        v->u32 = mode;
-        return 0;
+        return set_value(l, p, (UnitValue) { .name = p->dbus_name, .type = UNIT_VALUE_U32, .u32 = mode });
 }
 
 int property_parse_signal(const UnitProperty *p, const char *value, UnitPropertyList *l) {
