@@ -103,6 +103,7 @@ typedef struct Job {
         uint32_t slots;
         uint32_t attempt;        /* number of the newest attempt, 0: none yet */
         uint32_t max_attempts;   /* grows by one with each retry by hand */
+        bool privileged;         /* its submitter may set privileged properties, so they are kept at start */
         bool dead;
         usec_t submitted_usec;   /* realtime, all of these */
         usec_t not_before_usec;  /* USEC_INFINITY: none */
@@ -117,10 +118,10 @@ typedef struct Job {
         Queue *queue;            /* NULL only while being loaded */
         Attempt *live;           /* STARTING, RUNNING, STOPPING: its lease */
         JobSpec *spec;           /* while needed: from submit to commit, and while a start is being asked for */
-        JobState stored_state;   /* what the counters in the store know: for new jobs _JOB_STATE_INVALID */
-        bool stored_dead;
+        JobState told_state;     /* that was last recorded and told; _JOB_STATE_INVALID: none, it is new */
         bool is_new;             /* not in the store yet */
-        bool changed;            /* on model->changed */
+        bool changed;            /* on model->changed; else on model->idle, unless live */
+        bool listed;             /* on one of the two */
         bool spec_dropped;       /* commit: drop the environment */
         TAILQ_ENTRY(Job) changed_entry;
         UT_hash_handle hh;       /* model->jobs, by id */
@@ -156,18 +157,20 @@ struct Attempt {
         char *unit;                 /* jobmill-job-ID-N.service */
         AttemptPhase phase;
         Job *job;                   /* NULL: ended, or a stray */
-        Queue *queue;
+        Queue *queue;               /* that it takes slots of; NULL: of none */
+        Queue *slot_owner;          /* whose numbers these are */
         usec_t started_monotonic;   /* USEC_INFINITY: not yet */
         usec_t deadline;            /* monotonic: time-out; USEC_INFINITY: none */
         usec_t kill_deadline;       /* monotonic: when SIGKILL follows; USEC_INFINITY: not stopping */
         int kill_signal;            /* KillSignal= of the unit */
-        bool asked;                 /* StartTransientUnit was sent in this epoch of the connection */
-        bool recorded;              /* ENDED: the outcome is in the store */
+        bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
+        bool asked;                 /* StartTransientUnit was sent by this process */
+        bool kill_due;              /* kill_deadline has passed */
         bool changed;               /* on model->changed_attempts */
         bool is_new;
         bool outcome_changed;       /* commit: needs an fsync */
         bool acting;                /* on model->act: something is to be asked of PID 1 */
-        void *lease;                /* unit/'s own bookkeeping: calls in flight, what was signalled, samples */
+        struct UnitWatch *watch;    /* unit/'s own bookkeeping: calls in flight, what was signalled, samples */
         TAILQ_ENTRY(Attempt) changed_entry;
         TAILQ_ENTRY(Attempt) act_entry;
         UT_hash_handle hh;          /* model->attempts, by unit name */

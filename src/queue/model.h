@@ -20,6 +20,7 @@ struct Model {
         Job *jobs;               /* uthash by id: live or changed ones only */
         Attempt *attempts;       /* uthash by unit name: everything that holds slots */
         struct JobList changed;
+        struct JobList idle;     /* loaded for a look, neither live nor changed: forgotten at the end of the turn */
         struct AttemptList changed_attempts;
         struct QueueList changed_queues;
         struct AttemptList act;  /* attempts for which PID 1 is to be asked something */
@@ -29,10 +30,12 @@ struct Model {
         Epoch epoch;             /* of the manager that we talk to */
         usec_t next_deadline;    /* monotonic; a lower bound of all deadlines of attempts */
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
-        unsigned starting_limit; /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
+        unsigned starting_max;   /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
         unsigned n_starting;
-        usec_t default_stop_timeout_usec;
 };
+
+#define STARTING_MAX 64U
+#define STOP_TIMEOUT_DEFAULT (90 * USEC_PER_SEC)
 
 /* The two clocks, read once per turn by daemon/. */
 typedef struct Now {
@@ -70,26 +73,27 @@ int model_cancel(Model *m, Job *j, const char *reason, const Now *now);
 int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
 int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
 int model_retry(Model *m, Job *j, const Now *now);   /* -EBUSY: not done */
-int model_purge(Model *m, Job *j);                   /* -EBUSY: not done, or its unit is still there */
+int model_purge(Model *m, Job *j);                   /* -EBUSY: not done */
 /* A waiting job's time has come. */
 void model_due(Model *m, Job *j, const Now *now);
 
 /* ---- decide (pure) ---- */
 
-typedef struct Pick {
-        uint64_t id;
-        Queue *queue;
-} Pick;
-
-/* Which ready jobs may start now, in order, at most n. Marks queues whose windows ran dry (window_wanted). Nothing is
- * changed but marks: the daemon loads the jobs and calls model_start() for each in this order. */
-size_t schedule_run(Model *m, Pick *picks, size_t n);
-/* Why a job is not running yet, in words for people ("queue gpu is full (3 of 3 slots)"); for held and waiting jobs
- * also. Never NULL but out of memory; "" for done ones. */
+/* Which ready job may start next. schedule_begin() clears the marks of the last turn; schedule_next() gives candidates
+ * one after the other, best rank first over all queues, until nothing more may start: false. The caller loads the job and
+ * calls model_start() (which takes the slots and takes it out of the window), or schedule_skip() where this one cannot
+ * start now for a reason of its own. Sets window_wanted where a window ran dry. */
+void schedule_begin(Model *m);
+bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue);
+void schedule_skip(Queue *q);
+/* Why a job is not running yet, in words for people ("queue gpu is full (3 of 3 slots)"); "" for live and done ones. NULL:
+ * out of memory. */
 char *schedule_reason(const Model *m, const Job *j, const Queue *q);
 
 /* STARTING: a new attempt with slots and token. -ENOMEM. */
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
+/* It cannot be started at all (its owner is gone): done, without an attempt. */
+void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now);
 /* Time-outs and overdue kills among the attempts; sets next_deadline. */
 void model_deadlines(Model *m, const Now *now);
 
@@ -99,22 +103,23 @@ void model_deadlines(Model *m, const Now *now);
  * a done one. Takes a over, takes its slots. */
 int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q);
 /* Seen started (also when only the end was seen: before model_attempt_ended). */
-void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_t started_realtime, usec_t started_monotonic);
+void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_t started_realtime,
+                           usec_t started_monotonic);
 /* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. */
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);
 /* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones. */
 void model_attempt_gone(Model *m, Attempt *a);
+/* The job's, else its queue's, else the default. */
+usec_t attempt_stop_timeout(const Attempt *a);
 /* Put on / take off the list of those for which unit/ has something to ask. */
 void model_attempt_act(Model *m, Attempt *a);
 
 /* ---- record ---- */
 
-/* After the commit: clear "changed" of everything, drop jobs that are neither live nor wanted, forget purged ones. */
+/* After the commit and after telling: clear "changed" of everything, drop the jobs that are not live, forget purged ones. */
 void model_recorded(Model *m);
 
 void model_job_changed(Model *m, Job *j);
 void model_attempt_changed(Model *m, Attempt *a);
 void model_queue_changed(Model *m, Queue *q);
 
-/* The unit of an attempt may need a deadline for its time-out: sets it from started_monotonic and the job's time-out. */
-void model_arm_timeout(Model *m, Attempt *a);

@@ -60,6 +60,7 @@ struct Queue {
         Candidate *window;        /* the ready jobs of lowest rank, sorted by (rank, id) */
         size_t n_window, window_capacity;
         bool window_more;         /* the store has ready jobs that are not in the window */
+        size_t cursor;            /* decide: the next of the window to look at */
         bool window_wanted;       /* decide: would have looked further */
         bool blocked;             /* decide: a job lacks slots here, later ranks below must wait */
         bool exhausted;           /* decide: nothing more of this queue in this turn */

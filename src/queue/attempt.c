@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The life of an attempt in the model:
+ *
+ *   model_start()            job starting,  attempt STARTING: slots taken, to be committed, then the unit is asked for
+ *   model_attempt_started()  job running,   attempt RUNNING
+ *   attempt_stop()           job stopping:  a cancel or a time-out, with the result it will have (intent)
+ *   model_attempt_ended()    job done,      attempt ENDED: the outcome is to be committed, then the unit is released
+ *   model_attempt_gone()     -              the unit is gone, its cgroup empty: the slots are free
+ *
+ * An attempt without a job is either ENDED or a STRAY (a unit that no row knows). */
+
+#include "queue/model-internal.h"
+
+static void attempt_set_deadline(Model *m, Attempt *a, usec_t *deadline, usec_t value) {
+        *deadline = value;
+        m->next_deadline = MIN(m->next_deadline, value);
+}
+
+usec_t attempt_stop_timeout(const Attempt *a) {
+        if (a->job && a->job->stop_timeout_usec != USEC_INFINITY)
+                return a->job->stop_timeout_usec;
+        if (a->queue && a->queue->policy.stop_timeout_usec != USEC_INFINITY)
+                return a->queue->policy.stop_timeout_usec;
+        return STOP_TIMEOUT_DEFAULT;
+}
+
+static void attempt_set_phase(Model *m, Attempt *a, AttemptPhase phase) {
+        m->n_starting -= a->phase == ATTEMPT_STARTING;
+        m->n_starting += phase == ATTEMPT_STARTING;
+        a->phase = phase;
+}
+
+void model_attempt_act(Model *m, Attempt *a) {
+        if (a->acting)
+                return;
+        TAILQ_INSERT_TAIL(&m->act, a, act_entry);
+        a->acting = true;
+}
+
+int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
+        int r;
+
+        r = queue_take_slots(q, a);
+        if (r < 0)
+                return r;
+
+        HASH_ADD_KEYPTR(hh, m->attempts, a->unit, strlen(a->unit), a);
+        m->n_starting += a->phase == ATTEMPT_STARTING;
+        if (j && a->phase != ATTEMPT_ENDED && a->phase != ATTEMPT_STRAY) {
+                a->job = j;
+                j->live = a;
+        }
+        return 0;
+}
+
+int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
+        _cleanup_(attempt_freep) Attempt *a = attempt_new(j->id, j->attempt + 1);
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+        a->epoch = m->epoch;
+        a->token = token;
+        a->slots = j->slots;
+        a->created_usec = now->realtime;
+        a->phase = ATTEMPT_STARTING;
+        a->is_new = a->fresh = true;
+        r = model_attempt_add(m, a, j, j->queue);
+        if (r < 0)
+                return r;
+
+        job_set_state(m, j, JOB_STARTING);
+        j->attempt = a->number;
+        model_attempt_changed(m, a);
+        model_attempt_act(m, a);
+        TAKE_PTR(a);
+        return 0;
+}
+
+void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_t started_realtime,
+                           usec_t started_monotonic) {
+        Job *j = a->job;
+
+        if (a->phase != ATTEMPT_STARTING)
+                return;
+
+        attempt_set_phase(m, a, ATTEMPT_RUNNING);
+        a->invocation_id = invocation_id;
+        a->started_monotonic = started_monotonic;
+        a->outcome.started_usec = started_realtime;
+        model_attempt_changed(m, a);
+
+        j->started_usec = started_realtime;
+        j->wait_usec = j->ready_usec == USEC_INFINITY ? USEC_INFINITY : usec_sub(started_realtime, j->ready_usec);
+        if (j->state == JOB_STARTING)
+                job_set_state(m, j, JOB_RUNNING);
+        else
+                model_job_changed(m, j); /* STOPPING: now there is something to signal */
+        if (j->timeout_usec != USEC_INFINITY)
+                attempt_set_deadline(m, a, &a->deadline, usec_add(started_monotonic, j->timeout_usec));
+        model_attempt_act(m, a);
+}
+
+void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now) {
+        Job *j = a->job;
+
+        job_set_state(m, j, JOB_STOPPING);
+        j->intent = intent;
+        (void) free_and_strdup(&j->reason, reason);
+        a->deadline = USEC_INFINITY;
+        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
+        model_attempt_act(m, a);
+}
+
+void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
+        Job *j = a->job;
+
+        if (a->phase != ATTEMPT_STARTING && a->phase != ATTEMPT_RUNNING)
+                return;
+
+        /* What was intended is what it was: the unit was asked to end before it did (docs/states.md). */
+        if (j->intent != JOB_RESULT_NONE) {
+                outcome->result = j->intent;
+                (void) free_and_strdup(&outcome->reason, j->reason);
+        }
+        outcome_done(&a->outcome);
+        a->outcome = *outcome;
+        *outcome = OUTCOME_INIT;
+        a->outcome_changed = true;
+        model_attempt_changed(m, a);
+
+        a->deadline = USEC_INFINITY;
+        a->kill_due = false;
+        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
+        attempt_set_phase(m, a, ATTEMPT_ENDED);
+        a->job = NULL;
+        j->live = NULL;
+        job_finish(m, j, a->outcome.result, a->outcome.reason, now);
+        if (a->outcome.finished_usec != USEC_INFINITY)
+                j->finished_usec = a->outcome.finished_usec;
+        model_attempt_act(m, a);
+}
+
+void model_attempt_gone(Model *m, Attempt *a) {
+        assert(!a->job);
+
+        attempt_set_phase(m, a, ATTEMPT_ENDED);
+        if (a->changed)
+                TAILQ_REMOVE(&m->changed_attempts, a, changed_entry);
+        if (a->acting)
+                TAILQ_REMOVE(&m->act, a, act_entry);
+        queue_give_slots_back(a);
+        HASH_DEL(m->attempts, a);
+        attempt_free(a);
+}
+
+void model_deadlines(Model *m, const Now *now) {
+        Attempt *a, *t;
+
+        if (now->monotonic < m->next_deadline)
+                return;
+
+        m->next_deadline = USEC_INFINITY;
+        HASH_ITER(hh, m->attempts, a, t) {
+                if (a->deadline <= now->monotonic && a->job && a->job->state == JOB_RUNNING)
+                        attempt_stop(m, a, JOB_TIMEOUT, NULL, now);
+                if (a->kill_deadline <= now->monotonic && !a->kill_due) {
+                        a->kill_due = true;
+                        a->kill_deadline = USEC_INFINITY;
+                        model_attempt_act(m, a);
+                }
+                m->next_deadline = MIN(m->next_deadline, MIN(a->deadline, a->kill_deadline));
+        }
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Jobs, attempts and outcomes as objects: their words, their making and freeing. What they may become is model.c's. */
+
+#include "queue/job.h"
+
+#include "base/parse.h"
+#include "base/string-table.h"
+#include "base/strv.h"
+
+#include <signal.h>
+
+static const char *const job_state_table[_JOB_STATE_MAX] = {
+        [JOB_HELD] = "held",         [JOB_WAITING] = "waiting",   [JOB_READY] = "ready", [JOB_STARTING] = "starting",
+        [JOB_RUNNING] = "running",   [JOB_STOPPING] = "stopping", [JOB_DONE] = "done",
+};
+DEFINE_STRING_TABLE_LOOKUP(job_state, JobState);
+
+static const char *const job_result_table[_JOB_RESULT_MAX] = {
+        [JOB_RESULT_NONE] = "",
+        [JOB_SUCCESS] = "success",
+        [JOB_EXIT_CODE] = "exit-code",
+        [JOB_SIGNAL] = "signal",
+        [JOB_CORE_DUMP] = "core-dump",
+        [JOB_TIMEOUT] = "timeout",
+        [JOB_WATCHDOG] = "watchdog",
+        [JOB_OOM_KILL] = "oom-kill",
+        [JOB_EXEC] = "exec",
+        [JOB_CANCELLED] = "cancelled",
+        [JOB_LOST] = "lost",
+};
+DEFINE_STRING_TABLE_LOOKUP(job_result, JobResult);
+
+void outcome_done(Outcome *o) {
+        o->reason = mfree(o->reason);
+}
+
+Job *job_new(void) {
+        Job *j = new0(Job, 1);
+        if (!j)
+                return NULL;
+
+        j->slots = 1;
+        j->max_attempts = 1;
+        j->submitted_usec = j->not_before_usec = j->ready_usec = j->started_usec = j->finished_usec = j->wait_usec =
+                        j->timeout_usec = j->stop_timeout_usec = USEC_INFINITY;
+        j->told_state = _JOB_STATE_INVALID;
+        return j;
+}
+
+Job *job_free(Job *j) {
+        if (!j)
+                return NULL;
+
+        free(j->queue_name);
+        free(j->owner_name);
+        free(j->name);
+        free(j->reason);
+        spec_free(j->spec);
+        return mfree(j);
+}
+
+Attempt *attempt_new(uint64_t job_id, uint32_t number) {
+        _cleanup_(attempt_freep) Attempt *a = new0(Attempt, 1);
+        if (!a)
+                return NULL;
+
+        a->outcome = OUTCOME_INIT;
+        a->job_id = job_id;
+        a->number = number;
+        a->started_monotonic = a->deadline = a->kill_deadline = USEC_INFINITY;
+        a->kill_signal = SIGTERM;
+        if (asprintf(&a->unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job_id, number) < 0) {
+                a->unit = NULL;
+                return NULL;
+        }
+        return TAKE_PTR(a);
+}
+
+Attempt *attempt_free(Attempt *a) {
+        if (!a)
+                return NULL;
+
+        free(a->slot_numbers);
+        free(a->unit);
+        outcome_done(&a->outcome);
+        return mfree(a);
+}
+
+bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number) {
+        const char *p = startswith(unit, "jobmill-job-"), *end = endswith(unit, ".service");
+        if (!p || !end || end < p || end - p > 31)
+                return false;
+
+        char buf[32], *dash;
+        memcpy(buf, p, end - p);
+        buf[end - p] = 0;
+        dash = strchr(buf, '-');
+        if (!dash)
+                return false;
+        *dash = 0;
+        return parse_u64(buf, ret_job) >= 0 && parse_u32(dash + 1, ret_number) >= 0 && *ret_job > 0 &&
+               *ret_job <= INT64_MAX && *ret_number > 0;
+}
+
+char *attempt_slot_numbers_to_string(const Attempt *a) {
+        char *buf = malloc(a->slots * 11 + 1), *p = buf;
+        if (!buf)
+                return NULL;
+
+        *p = 0;
+        for (uint32_t i = 0; a->slot_numbers && i < a->slots; i++)
+                p += sprintf(p, "%s%" PRIu32, i > 0 ? "," : "", a->slot_numbers[i]);
+        return buf;
+}
+
+int attempt_slot_numbers_from_string(const char *s, uint32_t **ret, uint32_t *ret_n) {
+        _cleanup_free_ uint32_t *numbers = NULL;
+        _cleanup_strv_free_ char **words = strv_split(s, ",");
+        uint32_t n = 0;
+        int r;
+
+        if (!words)
+                return -ENOMEM;
+        numbers = new0(uint32_t, strv_length(words));
+        if (!numbers)
+                return -ENOMEM;
+        STRV_FOREACH(w, words) {
+                r = parse_u32(*w, numbers + n);
+                if (r < 0)
+                        return r;
+                if (numbers[n] >= SPEC_SLOTS_MAX)
+                        return -ERANGE;
+                n++;
+        }
+        *ret = TAKE_PTR(numbers);
+        *ret_n = n;
+        return 0;
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What requests do to jobs and queues, and the lists of what changed. What happens to attempts is in attempt.c, who starts
+ * next in schedule.c.
+ *
+ * Counters of a queue follow the memory at once; the store writes them with the same commit that writes the jobs, and when a
+ * commit fails the whole model is dropped and loaded again, so the two never part. */
+
+#include "queue/model-internal.h"
+
+#include "base/parse.h"
+
+#include <stdarg.h>
+
+Model *model_new(void) {
+        Model *m = new0(Model, 1);
+        if (!m)
+                return NULL;
+
+        TAILQ_INIT(&m->changed);
+        TAILQ_INIT(&m->idle);
+        TAILQ_INIT(&m->changed_attempts);
+        TAILQ_INIT(&m->changed_queues);
+        TAILQ_INIT(&m->act);
+        m->next_id = 1;
+        m->next_deadline = USEC_INFINITY;
+        m->starting_max = STARTING_MAX;
+        return m;
+}
+
+Model *model_free(Model *m) {
+        Job *j, *tj;
+        Attempt *a, *ta;
+        Queue *q, *tq;
+
+        if (!m)
+                return NULL;
+
+        HASH_ITER(hh, m->jobs, j, tj) {
+                HASH_DEL(m->jobs, j);
+                job_free(j);
+        }
+        HASH_ITER(hh, m->attempts, a, ta) {
+                HASH_DEL(m->attempts, a);
+                attempt_free(a);
+        }
+        HASH_ITER(hh, m->queues, q, tq) {
+                HASH_DEL(m->queues, q);
+                queue_free(q);
+        }
+        free(m->purged);
+        return mfree(m);
+}
+
+bool model_has_changes(const Model *m) {
+        return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) ||
+               m->n_purged > 0;
+}
+
+/* ---- lists of what changed ---- */
+
+void model_job_changed(Model *m, Job *j) {
+        if (j->changed)
+                return;
+
+        if (j->listed)
+                TAILQ_REMOVE(&m->idle, j, changed_entry);
+        TAILQ_INSERT_TAIL(&m->changed, j, changed_entry);
+        j->changed = j->listed = true;
+}
+
+void model_attempt_changed(Model *m, Attempt *a) {
+        if (a->changed)
+                return;
+
+        TAILQ_INSERT_TAIL(&m->changed_attempts, a, changed_entry);
+        a->changed = true;
+}
+
+void model_queue_changed(Model *m, Queue *q) {
+        if (q->changed)
+                return;
+
+        TAILQ_INSERT_TAIL(&m->changed_queues, q, changed_entry);
+        q->changed = true;
+}
+
+static void model_drop_job(Model *m, Job *j) {
+        if (j->listed)
+                TAILQ_REMOVE(j->changed ? &m->changed : &m->idle, j, changed_entry);
+        HASH_DEL(m->jobs, j);
+        job_free(j);
+}
+
+void model_recorded(Model *m) {
+        Attempt *a;
+        Queue *q;
+        Job *j;
+
+        while ((j = TAILQ_FIRST(&m->changed))) {
+                if (!job_state_is_live(j->state)) {
+                        model_drop_job(m, j);
+                        continue;
+                }
+                TAILQ_REMOVE(&m->changed, j, changed_entry);
+                j->changed = j->listed = j->is_new = false;
+                j->told_state = j->state;
+        }
+        while ((j = TAILQ_FIRST(&m->idle)))
+                model_drop_job(m, j);
+
+        while ((a = TAILQ_FIRST(&m->changed_attempts))) {
+                TAILQ_REMOVE(&m->changed_attempts, a, changed_entry);
+                a->changed = a->is_new = a->outcome_changed = false;
+        }
+        while ((q = TAILQ_FIRST(&m->changed_queues))) {
+                TAILQ_REMOVE(&m->changed_queues, q, changed_entry);
+                q->changed = q->is_new = false;
+        }
+        m->purged = mfree(m->purged);
+        m->n_purged = 0;
+}
+
+/* ---- queues ---- */
+
+Queue *model_queue(Model *m, const char *name) {
+        Queue *q;
+
+        HASH_FIND_STR(m->queues, name, q);
+        return q;
+}
+
+int model_queue_add(Model *m, const char *name, Queue **ret) {
+        _cleanup_(queue_freep) Queue *q = NULL;
+        _cleanup_free_ char *parent = NULL;
+        Queue *found;
+        int r;
+
+        if (!queue_name_is_valid(name))
+                return -EINVAL;
+
+        found = model_queue(m, name);
+        if (found) {
+                if (ret)
+                        *ret = found;
+                return 0;
+        }
+
+        q = queue_new(name);
+        if (!q)
+                return -ENOMEM;
+        parent = queue_parent_name(name);
+        if (parent) {
+                r = model_queue_add(m, parent, &q->parent);
+                if (r < 0)
+                        return r;
+        }
+        q->is_new = true;
+        q->window_more = true;
+        HASH_ADD_KEYPTR(hh, m->queues, q->name, strlen(q->name), q);
+        if (ret)
+                *ret = q;
+        TAKE_PTR(q);
+        return 0;
+}
+
+void model_queue_pause(Model *m, Queue *q, bool paused) {
+        if (q->paused == paused)
+                return;
+        q->paused = paused;
+        model_queue_changed(m, q);
+}
+
+void model_queue_drain(Model *m, Queue *q, bool draining) {
+        if (q->draining == draining)
+                return;
+        q->draining = draining;
+        model_queue_changed(m, q);
+}
+
+/* ---- jobs ---- */
+
+Job *model_job(Model *m, uint64_t id) {
+        Job *j;
+
+        HASH_FIND(hh, m->jobs, &id, sizeof(id), j);
+        return j;
+}
+
+void model_job_add(Model *m, Job *j, Queue *q) {
+        j->queue = q;
+        j->told_state = j->is_new ? _JOB_STATE_INVALID : j->state;
+        HASH_ADD(hh, m->jobs, id, sizeof(j->id), j);
+        if (!job_state_is_live(j->state)) {
+                TAILQ_INSERT_TAIL(&m->idle, j, changed_entry);
+                j->listed = true;
+        }
+}
+
+void job_set_state(Model *m, Job *j, JobState state) {
+        if (j->state == JOB_READY && state != JOB_READY)
+                queue_window_remove(j->queue, j->id);
+        j->queue->count[j->state]--;
+        j->queue->count[state]++;
+        j->state = state;
+        model_job_changed(m, j);
+        model_queue_changed(m, j->queue);
+}
+
+void job_set_dead(Job *j, bool dead) {
+        if (j->dead == dead)
+                return;
+        j->dead = dead;
+        j->queue->dead += dead ? 1 : -1;
+}
+
+static int job_make_ready(Model *m, Job *j, usec_t since) {
+        job_set_state(m, j, JOB_READY);
+        j->ready_usec = since;
+        return queue_window_insert(j->queue, &(Candidate) {
+                        .rank = j->rank, .id = j->id, .slots = j->slots, .owner = j->owner });
+}
+
+/* Where a job goes that nobody holds: to wait for its time, or to the ready ones. A window that cannot grow is emptied, and so
+ * read again from the store: nothing is lost by it. */
+static void job_let_go(Model *m, Job *j, const Now *now) {
+        if (j->not_before_usec != USEC_INFINITY && j->not_before_usec > now->realtime)
+                job_set_state(m, j, JOB_WAITING);
+        else if (job_make_ready(m, j, now->realtime) < 0)
+                queue_window_clear(j->queue);
+}
+
+void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
+        job_set_state(m, j, JOB_DONE);
+        job_set_dead(j, result != JOB_SUCCESS);
+        j->result = result;
+        j->intent = JOB_RESULT_NONE;
+        j->finished_usec = now->realtime;
+        /* Without memory the reason is missing, the result is not. */
+        (void) free_and_strdup(&j->reason, reason);
+        if (result == JOB_SUCCESS)
+                j->spec_dropped = true;
+}
+
+static int refuse(char **ret_error, int error, const char *format, ...) _printf_(3, 4);
+static int refuse(char **ret_error, int error, const char *format, ...) {
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(ret_error, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                *ret_error = NULL;
+                return -ENOMEM;
+        }
+        return error;
+}
+
+int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now, Job **ret,
+                 char **ret_error) {
+        _cleanup_(job_freep) Job *j = NULL;
+        const Queue *at;
+
+        at = queue_draining_at(q);
+        if (at)
+                return refuse(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
+        at = queue_too_small(q, spec->slots);
+        if (at)
+                return refuse(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
+                              spec->slots, at->name, at->policy.slots);
+
+        j = job_new();
+        if (!j)
+                return -ENOMEM;
+        j->queue_name = strdup(q->name);
+        if (!j->queue_name || free_and_strdup(&j->owner_name, owner_name) < 0 ||
+            free_and_strdup(&j->name, spec->name) < 0)
+                return -ENOMEM;
+
+        j->is_new = true;
+        j->id = m->next_id++;
+        j->owner = owner;
+        j->priority = spec->priority;
+        j->rank = -(int64_t) spec->priority;
+        j->slots = spec->slots;
+        j->submitted_usec = now->realtime;
+        j->not_before_usec = spec->not_before_usec;
+        j->timeout_usec = spec->timeout_usec;
+        j->stop_timeout_usec = spec->stop_timeout_usec;
+        j->spec = spec;
+        j->state = JOB_HELD;
+        model_job_add(m, j, q);
+        q->count[JOB_HELD]++;
+        model_job_changed(m, j);
+        model_queue_changed(m, q);
+        if (!spec->hold)
+                job_let_go(m, j, now);
+        *ret = TAKE_PTR(j);
+        return 0;
+}
+
+int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
+        if (j->state == JOB_DONE)
+                return -EALREADY;
+        if (j->state == JOB_STOPPING)
+                return 0;
+        if (!job_state_is_live(j->state)) {
+                job_finish(m, j, JOB_CANCELLED, reason, now);
+                return 0;
+        }
+        attempt_stop(m, j->live, JOB_CANCELLED, reason, now);
+        return 0;
+}
+
+int model_hold(Model *m, Job *j, const Now *now) {
+        if (j->state == JOB_DONE)
+                return -EALREADY;
+        if (job_state_is_live(j->state))
+                return -EBUSY;
+        if (j->state != JOB_HELD)
+                job_set_state(m, j, JOB_HELD);
+        return 0;
+}
+
+int model_release(Model *m, Job *j, const Now *now) {
+        if (j->state == JOB_DONE)
+                return -EALREADY;
+        if (j->state == JOB_HELD)
+                job_let_go(m, j, now);
+        return 0;
+}
+
+int model_retry(Model *m, Job *j, const Now *now) {
+        if (j->state != JOB_DONE)
+                return -EBUSY;
+
+        job_set_dead(j, false);
+        j->max_attempts = j->attempt + 1;
+        j->result = JOB_RESULT_NONE;
+        j->reason = mfree(j->reason);
+        j->not_before_usec = j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
+        j->spec_dropped = false;
+        job_let_go(m, j, now);
+        return 0;
+}
+
+int model_purge(Model *m, Job *j) {
+        uint64_t *p;
+
+        if (j->state != JOB_DONE)
+                return -EBUSY;
+
+        p = realloc(m->purged, (m->n_purged + 1) * sizeof(uint64_t));
+        if (!p)
+                return -ENOMEM;
+        m->purged = p;
+        m->purged[m->n_purged++] = j->id;
+        j->queue->count[JOB_DONE]--;
+        job_set_dead(j, false);
+        model_queue_changed(m, j->queue);
+        model_drop_job(m, j);
+        return 0;
+}
+
+void model_due(Model *m, Job *j, const Now *now) {
+        if (j->state == JOB_WAITING && j->not_before_usec <= now->realtime)
+                job_let_go(m, j, now);
+}
+
+void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
+        job_finish(m, j, result, reason, now);
+}

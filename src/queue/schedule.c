@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Who starts next: the whole scheduling policy. Pure.
+ *
+ * Ready jobs are ordered by (rank, id), over all queues together. A job that lacks slots in an ancestor blocks later ranks
+ * in that ancestor's subtree, so that it cannot starve. A job held back by its own queue's cap or by a pause blocks only its
+ * own queue: the others may go on. A job that needs more than a cap could ever give (it was lowered) is passed over. */
+
+#include "queue/model.h"
+
+void schedule_begin(Model *m) {
+        Queue *q, *t;
+
+        HASH_ITER(hh, m->queues, q, t) {
+                q->cursor = 0;
+                q->blocked = q->window_wanted = false;
+                q->exhausted = q->count[JOB_READY] == 0 || queue_paused_at(q);
+        }
+}
+
+static bool queue_is_blocked(const Queue *q) {
+        for (; q; q = q->parent)
+                if (q->blocked)
+                        return true;
+        return false;
+}
+
+/* The next candidate of one queue that could be started now, or NULL. */
+static const Candidate *queue_next(Queue *q) {
+        if (q->exhausted || queue_is_blocked(q))
+                return NULL;
+
+        while (q->cursor < q->n_window && queue_too_small(q, q->window[q->cursor].slots))
+                q->cursor++;
+        if (q->cursor < q->n_window)
+                return q->window + q->cursor;
+
+        q->exhausted = true;
+        q->window_wanted = q->n_window == 0 && q->window_more;
+        return NULL;
+}
+
+static bool candidate_before(const Candidate *a, const Candidate *b) {
+        return a->rank != b->rank ? a->rank < b->rank : a->id < b->id;
+}
+
+bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
+        if (m->dispatch_blocked || m->n_starting >= m->starting_max)
+                return false;
+
+        for (;;) {
+                const Candidate *best = NULL;
+                Queue *q, *t, *from = NULL, *lacking;
+
+                HASH_ITER(hh, m->queues, q, t) {
+                        const Candidate *c = queue_next(q);
+                        if (c && (!best || candidate_before(c, best))) {
+                                best = c;
+                                from = q;
+                        }
+                }
+                if (!best)
+                        return false;
+
+                lacking = (Queue *) queue_lacking_at(from, best->slots);
+                if (!lacking) {
+                        *ret = *best;
+                        *ret_queue = from;
+                        return true;
+                }
+                if (lacking == from)
+                        from->exhausted = true;
+                else
+                        lacking->blocked = true;
+        }
+}
+
+void schedule_skip(Queue *q) {
+        q->cursor++;
+}
+
+char *schedule_reason(const Model *m, const Job *j, const Queue *q) {
+        const Queue *at;
+        char *s;
+        int r;
+
+        if (j->state == JOB_HELD)
+                return strdup("held");
+        if (j->state == JOB_WAITING)
+                return strdup("waits for its time");
+        if (j->state != JOB_READY)
+                return strdup("");
+        if (m->dispatch_blocked)
+                return strdup(m->dispatch_blocked);
+        if (!q)
+                return strdup("its queue is gone");
+
+        at = queue_paused_at(q);
+        if (at)
+                return asprintf(&s, "queue %s is paused", at->name) < 0 ? NULL : s;
+        at = queue_too_small(q, j->slots);
+        if (at)
+                return asprintf(&s, "needs %" PRIu32 " slots, cap of queue %s is %" PRIu32, j->slots, at->name,
+                                at->policy.slots) < 0 ? NULL : s;
+        at = queue_lacking_at(q, j->slots);
+        if (!at)
+                return strdup("its turn is next");
+        if (j->slots == 1)
+                r = asprintf(&s, "queue %s is full (%" PRIu32 " of %" PRIu32 " slots)", at->name, at->slots_used,
+                             at->policy.slots);
+        else
+                r = asprintf(&s, "needs %" PRIu32 " slots, queue %s has %" PRIu32 " of %" PRIu32 " in use", j->slots,
+                             at->name, at->slots_used, at->policy.slots);
+        return r < 0 ? NULL : s;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From what is known of a unit to what the model should learn: the table of design.md, section 3, of which unit_decide()
+ * picks the row. Start-up, signals, re-exec and the minute's look all end here. */
+
+#include "unit/units.h"
+
+#include "base/log.h"
+#include "base/strv.h"
+#include "unit/journal.h"
+
+static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
+        /* What was sampled while it ran stands in for what PID 1 does not tell. */
+        if (o->memory_peak == UINT64_MAX && a->outcome.memory_peak != UINT64_MAX) {
+                o->memory_peak = a->outcome.memory_peak;
+                o->memory_peak_sampled = true;
+        }
+        if (o->tasks_peak == UINT64_MAX)
+                o->tasks_peak = a->outcome.tasks_peak;
+        if (o->started_usec == USEC_INFINITY)
+                o->started_usec = a->outcome.started_usec;
+        if (o->finished_usec == USEC_INFINITY)
+                o->finished_usec = now->realtime;
+        model_attempt_ended(u->model, a, o, now);
+        outcome_done(o);
+}
+
+static void apply_lost(Units *u, Attempt *a, const char *reason, const Now *now) {
+        Outcome o = OUTCOME_INIT;
+
+        o.result = JOB_LOST;
+        (void) free_and_strdup(&o.reason, reason);
+        apply_ended(u, a, &o, now);
+}
+
+/* There was a unit and now there is none, and its end was not seen. Stopping is the only way that leaves no trace in the
+ * unit; if we did not see that either, the journal may know. */
+static void apply_vanished(Units *u, Attempt *a, const Now *now) {
+        Outcome o = OUTCOME_INIT;
+        UnitWatch *w = a->watch;
+
+        w->removed = true;
+        if (u->stopping) {
+                apply_lost(u, a, "shutdown", now);
+                return;
+        }
+        if (w->stop_seen) {
+                o.result = JOB_CANCELLED;
+                (void) free_and_strdup(&o.reason, "stopped outside jobmill");
+        } else if (journal_unit_outcome(u->user, a->unit, a->invocation_id, &o) != JOURNAL_SEEN) {
+                o.result = JOB_LOST;
+                (void) free_and_strdup(&o.reason, "the unit vanished while nobody watched");
+        }
+        apply_ended(u, a, &o, now);
+}
+
+/* Starting, and there is no unit. It may be asked for (again) only if it is sure that it never was there: it was not asked
+ * for at all, or PID 1's journal reaches back to the commit and knows nothing of it. */
+static void apply_absent_start(Units *u, Attempt *a, const Now *now) {
+        if (a->fresh && !a->asked) {
+                model_attempt_act(u->model, a);
+                return;
+        }
+        if (a->job->intent == JOB_RESULT_NONE && journal_unit_seen(u->user, a->unit, a->created_usec) == JOURNAL_SILENT) {
+                a->fresh = true;
+                a->asked = false;
+                model_attempt_act(u->model, a);
+                return;
+        }
+        a->watch->removed = true;
+        apply_lost(u, a, "it is not known whether it was started", now);
+}
+
+static void apply_started(Units *u, Attempt *a, const UnitState *s) {
+        a->kill_signal = s->kill_signal;
+        model_attempt_started(u->model, a, s->invocation_id, s->active_realtime ?: s->started_realtime,
+                              s->active_monotonic ?: s->started_monotonic);
+}
+
+/* The protocol stands on a few properties that drop-ins of the administrator can override: look at the first job after each
+ * start or reload of the manager, and do not go on where they are not what was asked for. */
+static bool apply_contract(Units *u, Attempt *a, const UnitState *s, const Now *now) {
+        const char *what = unit_state_mismatch(s);
+        Outcome o = OUTCOME_INIT;
+
+        if (u->contract_checked || a->phase == ATTEMPT_STRAY || !a->job)
+                return true;
+        if (!what) {
+                u->contract_checked = true;
+                u->model->starting_max = STARTING_MAX;
+                return true;
+        }
+
+        free(u->mismatch);
+        if (asprintf(&u->mismatch, "%s of job units is changed by %s", what,
+                     s->drop_ins && s->drop_ins[0] ? s->drop_ins[strv_length(s->drop_ins) - 1] : "a drop-in") < 0)
+                u->mismatch = strdup("a drop-in changes job units");
+        log_error("Not starting jobs: %s. Remove it and reload the manager.", u->mismatch);
+        o.result = JOB_EXEC;
+        (void) free_and_strdup(&o.reason, u->mismatch);
+        apply_ended(u, a, &o, now);
+        return false;
+}
+
+static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
+        Outcome o;
+
+        switch (verdict) {
+        case UNIT_STARTED:
+                apply_started(u, a, s);
+                break;
+        case UNIT_ENDED:
+                if (a->phase == ATTEMPT_STRAY) {
+                        log_info("Stray unit %s ended, letting it go.", a->unit);
+                        a->phase = ATTEMPT_ENDED;
+                        model_attempt_act(u->model, a);
+                        break;
+                }
+                if (a->phase == ATTEMPT_STARTING)
+                        apply_started(u, a, s);
+                unit_state_outcome(s, &o);
+                if (u->stopping && o.result != JOB_SUCCESS) {
+                        o.result = JOB_LOST;
+                        (void) free_and_strdup(&o.reason, "shutdown");
+                }
+                apply_ended(u, a, &o, now);
+                break;
+        case UNIT_RESTARTED:
+                apply_lost(u, a, "restarted outside jobmill", now);
+                break;
+        case UNIT_RELEASE:
+                model_attempt_act(u->model, a);
+                break;
+        default:
+                break;
+        }
+}
+
+void units_apply(Units *u, Attempt *a, const UnitState *s) {
+        UnitVerdict verdict = unit_decide(a, &u->model->epoch, s);
+        UnitWatch *w = units_watch(u, a);
+        Now now;
+
+        if (!w)
+                return;
+        units_now(u, &now);
+        if (s)
+                w->active = s->active;
+
+        switch (verdict) {
+        case UNIT_ASK:
+                if (!w->action_slot)
+                        apply_absent_start(u, a, &now);
+                break;
+        case UNIT_VANISHED:
+                apply_vanished(u, a, &now);
+                break;
+        case UNIT_GONE:
+                w->removed = true;
+                model_attempt_act(u->model, a);
+                break;
+        case UNIT_OTHER_EPOCH:
+                w->removed = true;
+                apply_lost(u, a, sd_id128_equal(a->epoch.boot_id, u->model->epoch.boot_id) ?
+                                                 "the service manager was restarted" :
+                                                 "the system was restarted",
+                           &now);
+                break;
+        case UNIT_FOREIGN:
+                w->removed = true;
+                apply_lost(u, a, "another unit has its name", &now);
+                units_resync(u, false);
+                break;
+        default:
+                if (s && apply_contract(u, a, s, &now))
+                        apply_state(u, a, s, verdict, &now);
+        }
+}
+

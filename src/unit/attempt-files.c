@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Files of an attempt on the run-time tmpfs. Names are made of numbers only, the directory is root's (0711), so there is
+ * nothing in the way that somebody else could have put there. */
+
+#include "unit/attempt-files.h"
+
+#include "queue/environment.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static char *attempt_path(const char *run_path, const Attempt *a, const char *file) {
+        char *p;
+
+        return asprintf(&p, "%s/attempt/%" PRIu64 "-%" PRIu32 "%s", run_path, a->job_id, a->number, file) < 0 ? NULL : p;
+}
+
+static int write_file(const char *path, const char *text, size_t size) {
+        _cleanup_close_ int fd = -EBADF;
+
+        (void) unlink(path);
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
+        if (fd < 0)
+                return -errno;
+        while (size > 0) {
+                ssize_t n = write(fd, text, size);
+                if (n < 0) {
+                        int r = -errno;
+                        (void) unlink(path);
+                        return r;
+                }
+                text += n;
+                size -= n;
+        }
+        return 0;
+}
+
+int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file) {
+        _cleanup_free_ char *directory = attempt_path(run_path, a, ""), *path = attempt_path(run_path, a, "/env"),
+                            *text = NULL;
+        size_t size;
+        int r;
+
+        if (!directory || !path)
+                return -ENOMEM;
+        *ret_env_file = NULL;
+        if (!s->environment || !s->environment[0])
+                return 0;
+        text = environment_file_format(s->environment, &size);
+        if (!text)
+                return -ENOMEM;
+        if (mkdir(directory, 0711) < 0 && errno != EEXIST)
+                return -errno;
+        r = write_file(path, text, size);
+        if (r < 0)
+                return r;
+        *ret_env_file = TAKE_PTR(path);
+        return 0;
+}
+
+void attempt_files_started(const char *run_path, const Attempt *a) {
+        _cleanup_free_ char *path = attempt_path(run_path, a, "/env");
+
+        if (path)
+                (void) unlink(path);
+}
+
+void attempt_files_remove(const char *run_path, const Attempt *a) {
+        _cleanup_free_ char *directory = attempt_path(run_path, a, "");
+
+        attempt_files_started(run_path, a);
+        if (directory)
+                (void) rmdir(directory);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The files of an attempt in RUN/attempt/ID-N/: "env" (root 0400), the job's environment, which PID 1 reads at the start
+ * and which would be public as Environment=. */
+
+#include "queue/job.h"
+
+/* *ret_env_file: NULL where the spec has no environment. Writing again (asked again) replaces. */
+int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file);
+/* It runs: PID 1 has read the environment. */
+void attempt_files_started(const char *run_path, const Attempt *a);
+void attempt_files_remove(const char *run_path, const Attempt *a);

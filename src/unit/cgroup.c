@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reading cgroups. The mount is looked for once: /sys/fs/cgroup where it is v2, else the v2 hierarchy of a hybrid
+ * machine. What cannot be read is not known; nothing here fails. */
+
+#include "unit/cgroup.h"
+
+#include "base/parse.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+static const char *cgroup_mount(void) {
+        static const char *mount = NULL;
+        struct statfs fs;
+
+        if (!mount)
+                mount = statfs("/sys/fs/cgroup", &fs) >= 0 && fs.f_type == CGROUP2_SUPER_MAGIC ?
+                                        "/sys/fs/cgroup" :
+                                        "/sys/fs/cgroup/unified";
+        return mount;
+}
+
+char *cgroup_unit_path(const char *root, const char *slice, const char *unit) {
+        _cleanup_fclose_ FILE *f = NULL;
+        char *path = NULL;
+        size_t size;
+
+        f = open_memstream(&path, &size);
+        if (!f)
+                return NULL;
+        fputs(strempty(root), f);
+        /* a-b.slice lies in a.slice */
+        for (const char *dash = strchr(slice, '-'); dash; dash = strchr(dash + 1, '-'))
+                fprintf(f, "/%.*s.slice", (int) (dash - slice), slice);
+        fprintf(f, "/%s/%s", slice, unit);
+        if (fflush(f) != 0)
+                return mfree(path);
+        return path;
+}
+
+static int cgroup_read(const char *path, const char *attribute, char *buf, size_t size) {
+        _cleanup_free_ char *p = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        ssize_t n;
+
+        if (asprintf(&p, "%s%s/%s", cgroup_mount(), path, attribute) < 0) {
+                p = NULL;
+                return -ENOMEM;
+        }
+        fd = open(p, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        n = read(fd, buf, size - 1);
+        if (n < 0)
+                return -errno;
+        buf[n] = 0;
+        return 0;
+}
+
+bool cgroup_is_populated(const char *path) {
+        char buf[256];
+
+        return cgroup_read(path, "cgroup.events", buf, sizeof(buf)) >= 0 && strstr(buf, "populated 1");
+}
+
+uint64_t cgroup_read_u64(const char *path, const char *attribute) {
+        char buf[64];
+        uint64_t v;
+
+        if (cgroup_read(path, attribute, buf, sizeof(buf)) < 0)
+                return UINT64_MAX;
+        buf[strcspn(buf, "\n")] = 0;
+        return parse_u64(buf, &v) < 0 ? UINT64_MAX : v;
+}

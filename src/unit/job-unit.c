@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the unit of a job is made of: the properties of StartTransientUnit (design.md, section 4), from the fixed ones that the
+ * protocol stands on to those that files and the submitter set. */
+
+#include "unit/units.h"
+
+#include "base/strv.h"
+#include "unit/property.h"
+
+#include <sys/mman.h>
+
+/* What systemd calls the executable: a path with a '/' is relative to the job's directory, a plain word is looked up by
+ * ExecSearchPath=, which is the submitter's PATH. */
+static char *executable_path(const JobSpec *s) {
+        char *p;
+
+        if (s->argv[0][0] == '/' || !strchr(s->argv[0], '/'))
+                return strdup(s->argv[0]);
+        return asprintf(&p, "%s/%s", s->cwd ?: "/", s->argv[0]) < 0 ? NULL : p;
+}
+
+static int append_strv_property(sd_bus_message *m, const char *name, char **l) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, l);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_search_path(sd_bus_message *m, const JobSpec *s) {
+        _cleanup_strv_free_ char **all = NULL, **absolute = NULL;
+        const char *path = strv_env_get(s->environment, "PATH");
+        int r;
+
+        if (!path || strchr(s->argv[0], '/'))
+                return 0;
+        all = strv_split(path, ":");
+        if (!all)
+                return -ENOMEM;
+        STRV_FOREACH(p, all)
+                if ((*p)[0] == '/' && !strstr(*p, "/../") && !endswith(*p, "/..")) {
+                        r = strv_extend(&absolute, *p);
+                        if (r < 0)
+                                return r;
+                }
+        return absolute ? append_strv_property(m, "ExecSearchPath", absolute) : 0;
+}
+
+/* ExecStartEx with "no-env-expand", or systemd would replace '$' in the words. */
+static int append_command(sd_bus_message *m, const JobSpec *s) {
+        _cleanup_free_ char *path = executable_path(s);
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', "ExecStartEx");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sasas)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'r', "sasas");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', path);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, s->argv);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
+        for (unsigned i = 0; r >= 0 && i < 4; i++)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : append_search_path(m, s);
+}
+
+static int append_environment(sd_bus_message *m, const Attempt *a, const char *env_file) {
+        _cleanup_free_ char *slots = attempt_slot_numbers_to_string(a);
+        const char *variable = a->slot_owner->policy.slot_variable;
+        _cleanup_strv_free_ char **l = NULL;
+        int r;
+
+        if (!slots)
+                return -ENOMEM;
+        r = strv_extendf(&l, "JOBMILL_JOB_ID=%" PRIu64, a->job_id);
+        if (r >= 0)
+                r = strv_extendf(&l, "JOBMILL_ATTEMPT=%" PRIu32, a->number);
+        if (r >= 0)
+                r = strv_extendf(&l, "JOBMILL_ATTEMPT_ID=" SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(a->token));
+        if (r >= 0)
+                r = strv_extendf(&l, "JOBMILL_QUEUE=%s", a->queue->name);
+        if (r >= 0)
+                r = strv_extendf(&l, "JOBMILL_NAME=%s", strempty(a->job->name));
+        if (r >= 0)
+                r = strv_extendf(&l, "JOBMILL_SLOTS=%s", slots);
+        if (r >= 0 && variable)
+                r = strv_extendf(&l, "%s=%s", variable, slots);
+        if (r < 0)
+                return r;
+
+        r = append_strv_property(m, "Environment", l);
+        if (r < 0 || !env_file)
+                return r;
+        return sd_bus_message_append(m, "(sv)", "EnvironmentFiles", "a(sb)", 1, env_file, 0);
+}
+
+/* The payload as standard input: a memfd, so that it needs no file and no feeder that must live on. */
+static int append_payload(sd_bus_message *m, const JobSpec *s) {
+        _cleanup_close_ int fd = -EBADF;
+        size_t done = 0;
+
+        if (!s->has_payload)
+                return sd_bus_message_append(m, "(sv)", "StandardInput", "s", "null");
+
+        fd = memfd_create("jobmill-payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0)
+                return -errno;
+        while (done < s->payload_size) {
+                ssize_t n = write(fd, s->payload + done, s->payload_size - done);
+                if (n < 0)
+                        return -errno;
+                done += n;
+        }
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        return sd_bus_message_append(m, "(sv)", "StandardInputFileDescriptor", "h", fd);
+}
+
+static int append_journal_fields(sd_bus_message *m, const Attempt *a) {
+        char job[48], queue[QUEUE_NAME_MAX + 32];
+        int r;
+
+        snprintf(job, sizeof(job), "JOBMILL_JOB_ID=%" PRIu64, a->job_id);
+        snprintf(queue, sizeof(queue), "JOBMILL_QUEUE=%s", a->queue->name);
+        r = sd_bus_message_open_container(m, 'r', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', "LogExtraFields");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "aay");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "ay");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'y', job, strlen(job));
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'y', queue, strlen(queue));
+        for (unsigned i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+/* What every job's unit is, whatever its spec says (design.md, section 4). */
+static int append_fixed(sd_bus_message *m, const Attempt *a) {
+        const Job *j = a->job;
+        char description[SPEC_NAME_MAX + 64];
+        usec_t stop = attempt_stop_timeout(a);
+        int r;
+
+        if (j->name)
+                snprintf(description, sizeof(description), "jobmill job %" PRIu64 " (%s)", j->id, j->name);
+        else
+                snprintf(description, sizeof(description), "jobmill job %" PRIu64, j->id);
+
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                  "Description", "s", description,
+                                  "Slice", "s", a->queue->slice,
+                                  "Type", "s", "exec",
+                                  "RemainAfterExit", "b", 1,
+                                  "Restart", "s", "no",
+                                  "KillMode", "s", "control-group",
+                                  "OOMPolicy", "s", "kill",
+                                  "NotifyAccess", "s", "all",
+                                  "IgnoreOnIsolate", "b", 1,
+                                  "IgnoreSIGPIPE", "b", 0);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                  "After", "as", 1, "jobmilld.service",
+                                  "StartLimitIntervalUSec", "t", USEC_INFINITY,
+                                  "StartLimitBurst", "u", UINT32_C(1),
+                                  "CPUAccounting", "b", 1,
+                                  "MemoryAccounting", "b", 1,
+                                  "IOAccounting", "b", 1,
+                                  "TasksAccounting", "b", 1,
+                                  "TimeoutStopUSec", "t", stop);
+        if (r < 0 || j->timeout_usec == USEC_INFINITY)
+                return r;
+        /* A net for when nobody watches; the daemon's own clock comes first. */
+        return sd_bus_message_append(m, "(sv)", "RuntimeMaxUSec", "t",
+                                     usec_add(usec_add(j->timeout_usec, stop), 60 * USEC_PER_SEC));
+}
+
+static int append_owner(sd_bus_message *m, const Units *u, const Job *j) {
+        char uid[16];
+        int r;
+
+        if (u->user)
+                return 0; /* the manager is the owner's own */
+        if (!j->owner_name)
+                snprintf(uid, sizeof(uid), "%" PRIu32, j->owner);
+        r = sd_bus_message_append(m, "(sv)", "User", "s", j->owner_name ?: uid);
+        if (r < 0 || j->owner_name)
+                return r;
+        return sd_bus_message_append(m, "(sv)", "Group", "s", uid); /* nobody knows its group */
+}
+
+/* Queue's [Service] and the job's own, as the rights of the submitter allow (unit_property_merge()). */
+static int append_properties(sd_bus_message *m, const Units *u, const Attempt *a, char **ret_error) {
+        _cleanup_(unit_property_list_done) UnitPropertyList job = {}, merged = {};
+        bool privileged = a->job->privileged || u->user;
+        int r;
+
+        STRV_FOREACH(p, a->job->spec->properties) {
+                r = unit_property_parse_assignment(*p, privileged, UNIT_PROPERTY_SERVICE, &job, ret_error);
+                if (r < 0)
+                        return r;
+        }
+        r = unit_property_merge(&a->queue->policy.service, &job, privileged, a->queue->policy.overridable, &merged, ret_error);
+        if (r < 0)
+                return r;
+        r = property_append_list(m, &merged);
+        if (r < 0)
+                return r;
+        if (!privileged && unit_property_list_needs_no_new_privileges(&job) &&
+            !unit_property_list_find(&merged, "NoNewPrivileges"))
+                return sd_bus_message_append(m, "(sv)", "NoNewPrivileges", "b", 1);
+        return 0;
+}
+
+int job_unit_append(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file, char **ret_error) {
+        const JobSpec *s = a->job->spec;
+        int r;
+
+        r = append_fixed(m, a);
+        if (r >= 0)
+                r = append_owner(m, u, a->job);
+        if (r >= 0)
+                r = append_command(m, s);
+        if (r >= 0)
+                r = append_environment(m, a, env_file);
+        if (r >= 0)
+                r = append_payload(m, s);
+        if (r >= 0 && s->cwd)
+                r = sd_bus_message_append(m, "(sv)", "WorkingDirectory", "s", s->cwd);
+        if (r >= 0 && s->umask != UINT32_MAX)
+                r = sd_bus_message_append(m, "(sv)", "UMask", "u", s->umask);
+        if (r >= 0 && !u->user)
+                r = append_journal_fields(m, a);
+        return r < 0 ? r : append_properties(m, u, a, ret_error);
+}

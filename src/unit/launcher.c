@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The act step: what is to be asked of the manager for an attempt follows from its state alone, so asking is the same
+ * after a restart as before. One call per attempt is out at a time; its answer leads to the next.
+ *
+ *   STARTING, never asked          StartTransientUnit, mode "fail", under the name and token that are committed
+ *   RUNNING of a stopping job      KillUnit with KillSignal= (never StopUnit, which throws the result away), SIGCONT, and
+ *                                  SIGKILL once the stop time-out has passed
+ *   ENDED (outcome recorded)       StopUnit or ResetFailedUnit, which also ends what the job left behind; SIGKILL likewise
+ *   ENDED, the unit is gone        once the cgroup is empty: the slots are free
+ */
+
+#include "unit/units.h"
+
+#include "base/log.h"
+#include "unit/attempt-files.h"
+#include "unit/cgroup.h"
+#include "unit/property.h"
+
+#include <signal.h>
+#include <stdarg.h>
+
+/* ---- start ---- */
+
+/* What may pass: PID 1 refused, so nothing was started, and the same may be asked again later. */
+static bool error_may_pass(const sd_bus_error *e) {
+        static const char *const names[] = {
+                SD_BUS_ERROR_LIMITS_EXCEEDED,
+                SD_BUS_ERROR_NO_MEMORY,
+                SYSTEMD_NAME ".TransactionIsDestructive",
+                SYSTEMD_NAME ".ShuttingDown",
+                "System.Error.ENOSPC",
+                "System.Error.ENOMEM",
+                "System.Error.EMFILE",
+                "System.Error.ENFILE",
+                "System.Error.EAGAIN",
+                "System.Error.EDQUOT",
+        };
+
+        FOREACH_ELEMENT(n, names)
+                if (sd_bus_error_has_name(e, *n))
+                        return true;
+        return false;
+}
+
+/* Nobody answered, so it is not known what was done: the next full look tells. */
+static bool error_is_silence(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT) ||
+               sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED) ||
+               sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+               sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN);
+}
+
+static void fail_start(Units *u, Attempt *a, const char *reason) {
+        Outcome o = OUTCOME_INIT;
+        Now now;
+
+        units_now(u, &now);
+        o.result = JOB_EXEC;
+        o.finished_usec = now.realtime;
+        (void) free_and_strdup(&o.reason, reason);
+        a->watch->removed = true;
+        model_attempt_ended(u->model, a, &o, &now);
+        outcome_done(&o);
+}
+
+static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnitWatch *w = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Units *u = w->units;
+        Attempt *a = w->attempt;
+
+        w->action_slot = sd_bus_slot_unref(w->action_slot);
+        u->in_flight--;
+        if (a->phase != ATTEMPT_STARTING)
+                return 0;
+
+        if (!e) {
+                if (!u->contract_checked)
+                        units_look(w);
+                if (a->job->state == JOB_STOPPING)
+                        model_attempt_act(u->model, a);
+        } else if (sd_bus_error_has_name(e, SYSTEMD_NAME ".UnitExists"))
+                units_look(w); /* asked again, and it had been heard the first time */
+        else if (error_is_silence(e))
+                units_resync(u, true);
+        else if (error_may_pass(e)) {
+                log_warning("The manager did not start %s, asking again: %s", a->unit, e->message);
+                a->asked = false;
+                w->retry = true;
+        } else
+                fail_start(u, a, e->message);
+        return 0;
+}
+
+static int start(Units *u, Attempt *a) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *error = NULL, *env_file = NULL;
+        UnitWatch *w = a->watch;
+        int r;
+
+        r = attempt_files_write(u->run_path, a, a->job->spec, &env_file);
+        if (r < 0) {
+                log_warning_errno(r, "Failed to write the environment of %s, trying again: %m", a->unit);
+                w->retry = true;
+                return 0;
+        }
+
+        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartTransientUnit");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(m, "ss", a->unit, "fail");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (r >= 0)
+                r = job_unit_append(m, u, a, env_file, &error);
+        if (error) {
+                fail_start(u, a, error);
+                return 0;
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "a(sa(sv))", 0);
+        if (r < 0)
+                return r;
+        r = sd_bus_call_async(u->bus, &w->action_slot, m, on_started, w, CALL_TIMEOUT);
+        if (r < 0)
+                return r;
+        u->in_flight++;
+        a->asked = true;
+        w->start_round = u->round;
+        a->job->spec = spec_free(a->job->spec);
+        return 0;
+}
+
+/* ---- kill and release ---- */
+
+static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnitWatch *w = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Units *u = w->units;
+        Attempt *a = w->attempt;
+
+        w->action_slot = sd_bus_slot_unref(w->action_slot);
+        u->in_flight--;
+        if (!e) {
+                /* Asked once; what comes of it is told by signals, or by the next look. */
+                if (a->kill_due || (a->phase == ATTEMPT_ENDED && w->active == UNIT_FAILED))
+                        model_attempt_act(u->model, a);
+                return 0;
+        }
+        if (sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchUnit")) {
+                if (a->phase == ATTEMPT_ENDED)
+                        w->removed = true;
+                else
+                        units_look(w);
+                model_attempt_act(u->model, a);
+        } else if (!error_is_silence(e)) {
+                /* No process yet, or no more: a look tells, and the next tick asks again. */
+                if (sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchProcess") || sd_bus_error_has_name(e, "System.Error.ESRCH"))
+                        units_look(w);
+                else
+                        log_warning("Failed to act on %s, trying again: %s", a->unit, e->message);
+                w->term_sent = w->kill_sent = w->release_sent = false;
+                w->retry = true;
+        } else
+                units_resync(u, true);
+        return 0;
+}
+
+static int call_unit(Units *u, Attempt *a, const char *member, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        va_list ap;
+        int r;
+
+        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, member);
+        if (r < 0)
+                return r;
+        va_start(ap, types);
+        r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return r;
+        r = sd_bus_call_async(u->bus, &a->watch->action_slot, m, on_acted, a->watch, CALL_TIMEOUT);
+        if (r >= 0)
+                u->in_flight++;
+        return r;
+}
+
+int units_kill(Units *u, const Attempt *a, int sig, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
+        if (!u->bus)
+                return -ENOTCONN;
+        return sd_bus_call_method_async(u->bus, slot, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit", callback,
+                                        userdata, "ssi", a->unit, "all", (int32_t) sig);
+}
+
+static int stop(Units *u, Attempt *a) {
+        UnitWatch *w = a->watch;
+        int r;
+
+        if (a->kill_due && !w->kill_sent) {
+                w->kill_sent = true;
+                return call_unit(u, a, "KillUnit", "ssi", a->unit, "all", (int32_t) SIGKILL);
+        }
+        if (w->term_sent)
+                return 0;
+        w->term_sent = true;
+        r = call_unit(u, a, "KillUnit", "ssi", a->unit, "all", (int32_t) a->kill_signal);
+        if (r < 0)
+                return r;
+        /* As systemd does: one that stopped itself must wake up to die. */
+        return sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit", NULL, NULL,
+                                        "ssi", a->unit, "all", (int32_t) SIGCONT);
+}
+
+static int release(Units *u, Attempt *a) {
+        UnitWatch *w = a->watch;
+
+        if (w->removed || !epoch_equal(&a->epoch, &u->model->epoch)) {
+                _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
+                if (path && cgroup_is_populated(path))
+                        return 0; /* looked at again each second */
+                attempt_files_remove(u->run_path, a);
+                units_forget(a);
+                model_attempt_gone(u->model, a);
+                return 0;
+        }
+        if (a->kill_due && !w->kill_sent) {
+                w->kill_sent = true;
+                return call_unit(u, a, "KillUnit", "ssi", a->unit, "all", (int32_t) SIGKILL);
+        }
+        if (w->active == UNIT_FAILED) {
+                w->active = UNIT_INACTIVE;
+                return call_unit(u, a, "ResetFailedUnit", "s", a->unit);
+        }
+        if (w->release_sent)
+                return 0;
+        w->release_sent = true;
+        return call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
+}
+
+/* ---- the act step ---- */
+
+Attempt *units_next(Units *u) {
+        Attempt *a;
+
+        units_flush_looks(u);
+        if (!u->bus || !u->synced || u->in_flight >= UNITS_IN_FLIGHT)
+                return NULL;
+        a = TAILQ_FIRST(&u->model->act);
+        if (!a)
+                return NULL;
+        TAILQ_REMOVE(&u->model->act, a, act_entry);
+        a->acting = false;
+        return a;
+}
+
+bool units_needs_spec(const Attempt *a) {
+        return a->phase == ATTEMPT_STARTING && !a->asked && a->fresh && a->job->state == JOB_STARTING && !a->job->spec;
+}
+
+static int act_starting(Units *u, Attempt *a) {
+        Outcome o = OUTCOME_INIT;
+        Now now;
+
+        if (a->job->state == JOB_STARTING)
+                return a->asked || !a->fresh ? 0 : start(u, a);
+        if (a->asked || !a->fresh)
+                return stop(u, a); /* the unit may be in the middle of its start */
+
+        /* Cancelled before it was asked for: there is no unit. */
+        units_now(u, &now);
+        o.result = JOB_CANCELLED;
+        o.finished_usec = now.realtime;
+        a->watch->removed = true;
+        model_attempt_ended(u->model, a, &o, &now);
+        return 0;
+}
+
+void units_act(Units *u, Attempt *a) {
+        UnitWatch *w = units_watch(u, a);
+        int r = 0;
+
+        units_arm_tick(u);
+        if (!w) {
+                log_oom();
+                return;
+        }
+        if (w->action_slot)
+                return; /* its answer brings it back */
+
+        switch (a->phase) {
+        case ATTEMPT_STARTING:
+                r = act_starting(u, a);
+                break;
+        case ATTEMPT_RUNNING:
+                attempt_files_started(u->run_path, a);
+                if (a->job->state == JOB_STOPPING)
+                        r = stop(u, a);
+                break;
+        case ATTEMPT_ENDED:
+                r = release(u, a);
+                break;
+        default:
+                break;
+        }
+        if (r < 0) {
+                log_warning_errno(r, "Failed to act on %s, trying again: %m", a->unit);
+                w->retry = true;
+        }
+}
+
+/* ---- slices ---- */
+
+static int on_slice_set(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e)
+                log_error("The manager refused the [Slice] properties of a queue: %s", e->message);
+        return 0;
+}
+
+void units_set_slice(Units *u, const Queue *q, const UnitPropertyList *l) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        if (!u->bus || l->n_values == 0)
+                return;
+        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "SetUnitProperties");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sb", q->slice, 1);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (r >= 0)
+                r = property_append_list(m, l);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_call_async(u->bus, NULL, m, on_slice_set, NULL, CALL_TIMEOUT);
+        if (r < 0)
+                log_error_errno(r, "Failed to set the properties of %s, ignoring: %m", q->slice);
+}

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The connection to the manager, its signals, and when to read a unit.
+ *
+ * Order at connect: matches, then Subscribe(), then the full look (resync.c), so that nothing happens unseen between. A signal
+ * is only a hint to look earlier: before an outcome is recorded the properties are read (promise 6); only "started" is taken
+ * from the signal itself, which PID 1 alone can send. A lost connection is opened again with back-off, and everything is
+ * looked at once more. */
+
+#include "unit/units.h"
+
+#include "base/log.h"
+#include "unit/cgroup.h"
+
+#define RECONNECT_MIN (100 * USEC_PER_MSEC)
+#define RECONNECT_MAX (5 * USEC_PER_SEC)
+
+void units_now(const Units *u, Now *ret) {
+        /* The loop's time: read once per iteration by sd-event. */
+        if (sd_event_now(u->event, CLOCK_REALTIME, &ret->realtime) < 0 ||
+            sd_event_now(u->event, CLOCK_MONOTONIC, &ret->monotonic) < 0)
+                *ret = (Now) {};
+}
+
+/* ---- watches ---- */
+
+UnitWatch *units_watch(Units *u, Attempt *a) {
+        UnitWatch *w = a->watch;
+
+        if (w)
+                return w;
+        w = new0(UnitWatch, 1);
+        if (!w)
+                return NULL;
+        w->units = u;
+        w->attempt = a;
+        w->start_round = UINT32_MAX;
+        a->watch = w;
+        return w;
+}
+
+void units_forget(Attempt *a) {
+        UnitWatch *w = a->watch;
+
+        if (!w)
+                return;
+        if (w->look_wanted)
+                TAILQ_REMOVE(&w->units->looks, w, look_entry);
+        if (w->look_slot) {
+                sd_bus_slot_unref(w->look_slot);
+                w->units->looks_in_flight--;
+        }
+        if (w->action_slot) {
+                sd_bus_slot_unref(w->action_slot);
+                w->units->in_flight--;
+        }
+        a->watch = mfree(w);
+}
+
+UnknownUnit *unknown_unit_free(UnknownUnit *x) {
+        if (!x)
+                return NULL;
+        free(x->name);
+        unit_state_done(&x->state);
+        return mfree(x);
+}
+
+/* ---- reading one unit ---- */
+
+static bool error_means_absent(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchUnit") ||
+               sd_bus_error_has_name(e, SD_BUS_ERROR_UNKNOWN_OBJECT);
+}
+
+static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnitWatch *w = userdata;
+        Units *u = w->units;
+        UnitState state;
+        int r;
+
+        w->look_slot = sd_bus_slot_unref(w->look_slot);
+        u->looks_in_flight--;
+
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                if (error_means_absent(sd_bus_message_get_error(m)))
+                        units_apply(u, w->attempt, NULL);
+                else
+                        w->retry = true;
+                units_round_check(u);
+                return 0;
+        }
+
+        unit_state_init(&state);
+        r = unit_state_read(m, &state);
+        if (r < 0) {
+                log_warning_errno(r, "Failed to read the properties of %s, looking again later: %m", w->attempt->unit);
+                w->retry = true;
+        } else
+                units_apply(u, w->attempt, state.loaded ? &state : NULL);
+        unit_state_done(&state);
+        units_round_check(u);
+        return 0;
+}
+
+static int get_all(Units *u, const char *path, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, path, "org.freedesktop.DBus.Properties", "GetAll");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(m, "s", "");
+        if (r < 0)
+                return r;
+        return sd_bus_call_async(u->bus, slot, m, callback, userdata, CALL_TIMEOUT);
+}
+
+/* Read it as soon as there is room: looks are bounded like actions are. */
+void units_look(UnitWatch *w) {
+        if (w->look_wanted || w->look_slot)
+                return;
+        TAILQ_INSERT_TAIL(&w->units->looks, w, look_entry);
+        w->look_wanted = true;
+}
+
+void units_flush_looks(Units *u) {
+        UnitWatch *w;
+
+        while (u->bus && u->looks_in_flight < UNITS_LOOKS_IN_FLIGHT && (w = TAILQ_FIRST(&u->looks))) {
+                _cleanup_free_ char *path = NULL;
+                int r;
+
+                TAILQ_REMOVE(&u->looks, w, look_entry);
+                w->look_wanted = false;
+                r = sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, w->attempt->unit, &path);
+                if (r >= 0)
+                        r = get_all(u, path, on_look, w, &w->look_slot);
+                if (r < 0) {
+                        w->retry = true;
+                        continue;
+                }
+                u->looks_in_flight++;
+        }
+}
+
+static int on_look_unknown(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnknownUnit *x = userdata;
+        Units *u = x->units;
+
+        x->slot = sd_bus_slot_unref(x->slot);
+        u->looks_in_flight--;
+        if (sd_bus_message_is_method_error(m, NULL) || unit_state_read(m, &x->state) < 0 || !x->state.loaded) {
+                TAILQ_REMOVE(&u->unknown, x, entry);
+                unknown_unit_free(x);
+        }
+        units_round_check(u);
+        return 0;
+}
+
+/* A unit of our name that no attempt has: one of a job that is done, or a stray. */
+void units_look_unknown(Units *u, const char *name) {
+        _cleanup_free_ char *path = NULL;
+        UnknownUnit *x;
+
+        TAILQ_FOREACH(x, &u->unknown, entry)
+                if (streq(x->name, name))
+                        return;
+
+        x = new0(UnknownUnit, 1);
+        if (!x)
+                return;
+        unit_state_init(&x->state);
+        x->units = u;
+        x->name = strdup(name);
+        if (!x->name || sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, name, &path) < 0 ||
+            get_all(u, path, on_look_unknown, x, &x->slot) < 0) {
+                unknown_unit_free(x);
+                return;
+        }
+        u->looks_in_flight++;
+        TAILQ_INSERT_TAIL(&u->unknown, x, entry);
+}
+
+/* ---- signals ---- */
+
+static Attempt *find_attempt(Units *u, const char *unit) {
+        Attempt *a = NULL;
+
+        if (u->model)
+                HASH_FIND_STR(u->model->attempts, unit, a);
+        return a;
+}
+
+static void heed_change(Units *u, Attempt *a, const UnitState *s) {
+        UnitWatch *w = units_watch(u, a);
+
+        if (!w)
+                return;
+        w->active = s->active;
+        if (a->phase == ATTEMPT_ENDED) {
+                if (s->active == UNIT_FAILED)
+                        model_attempt_act(u->model, a);
+                return;
+        }
+        /* A failing job passes through "deactivating" too; this counts only for a unit that then vanishes. */
+        if (s->active == UNIT_DEACTIVATING)
+                w->stop_seen = true;
+        if (unit_state_is_ended(s))
+                units_look(w);
+        else if (s->active == UNIT_ACTIVE && !sd_id128_is_null(s->invocation_id)) {
+                if (a->phase == ATTEMPT_STARTING && sd_id128_is_null(a->invocation_id) && u->contract_checked)
+                        model_attempt_started(u->model, a, s->invocation_id, s->active_realtime, s->active_monotonic);
+                else if (a->phase == ATTEMPT_STARTING || !sd_id128_equal(s->invocation_id, a->invocation_id))
+                        units_look(w);
+        }
+}
+
+static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        _cleanup_free_ char *name = NULL;
+        Units *u = userdata;
+        const char *interface;
+        UnitState state;
+        Attempt *a;
+
+        if (!startswith(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/jobmill_2djob_2d"))
+                return 0;
+        if (sd_bus_path_decode(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX, &name) <= 0)
+                return 0;
+        a = find_attempt(u, name);
+        if (!a || sd_bus_message_read_basic(m, 's', &interface) < 0 || !streq(interface, SYSTEMD_UNIT))
+                return 0;
+
+        unit_state_init(&state);
+        if (unit_state_read(m, &state) >= 0)
+                heed_change(u, a, &state);
+        unit_state_done(&state);
+        return 0;
+}
+
+static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Units *u = userdata;
+        const char *name;
+        Attempt *a;
+
+        if (sd_bus_message_read(m, "s", &name) < 0 || !startswith(name, "jobmill-job-"))
+                return 0;
+        a = find_attempt(u, name);
+        if (!a)
+                return 0;
+        /* A look that is on its way would load an empty unit of that name and tell the same. A start that is not answered is
+         * not contradicted by the removal of an empty unit. */
+        if (a->phase != ATTEMPT_STARTING)
+                units_apply(u, a, NULL);
+        return 0;
+}
+
+static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Units *u = userdata;
+        int active;
+
+        if (sd_bus_message_read(m, "b", &active) < 0 || active)
+                return 0;
+        u->contract_checked = false;
+        u->mismatch = mfree(u->mismatch);
+        u->model->starting_max = 1;
+        units_resync(u, true);
+        return 0;
+}
+
+static int on_shutdown_job(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Units *u = userdata;
+
+        u->stopping = streq(sd_bus_message_get_member(m), "JobNew");
+        return 0;
+}
+
+static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const char *name, *old_owner, *new_owner;
+        Units *u = userdata;
+
+        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0)
+                return 0;
+        u->synced = false;
+        if (!isempty(new_owner))
+                units_resync(u, true);
+        return 0;
+}
+
+/* ---- the connection ---- */
+
+static void units_disconnect(Units *u) {
+        Attempt *a, *t;
+
+        if (u->model)
+                HASH_ITER(hh, u->model->attempts, a, t)
+                        if (a->watch) {
+                                if (a->watch->look_slot) {
+                                        a->watch->look_slot = sd_bus_slot_unref(a->watch->look_slot);
+                                        u->looks_in_flight--;
+                                }
+                                if (a->watch->action_slot) {
+                                        a->watch->action_slot = sd_bus_slot_unref(a->watch->action_slot);
+                                        u->in_flight--;
+                                }
+                                a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
+                        }
+        for (UnknownUnit *x; (x = TAILQ_FIRST(&u->unknown));) {
+                TAILQ_REMOVE(&u->unknown, x, entry);
+                if (x->slot)
+                        u->looks_in_flight--;
+                unknown_unit_free(x);
+        }
+        u->round_slot = sd_bus_slot_unref(u->round_slot);
+        u->round_active = u->synced = false;
+        u->bus = sd_bus_close_unref(u->bus);
+}
+
+static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
+        units_connect(userdata);
+        return 0;
+}
+
+static void units_reconnect_later(Units *u) {
+        units_disconnect(u);
+        u->reconnect_delay = MIN(MAX(u->reconnect_delay * 2, RECONNECT_MIN), RECONNECT_MAX);
+        (void) sd_event_source_set_time_relative(u->reconnect_timer, u->reconnect_delay);
+        (void) sd_event_source_set_enabled(u->reconnect_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        log_warning("Lost the bus connection to the manager, connecting again.");
+        units_reconnect_later(userdata);
+        return 0;
+}
+
+static int add_matches(Units *u) {
+        static const struct {
+                const char *rule;
+                sd_bus_message_handler_t handler;
+        } matches[] = {
+                { "type='signal',sender='" SYSTEMD_NAME "',interface='org.freedesktop.DBus.Properties',"
+                  "member='PropertiesChanged',path_namespace='" SYSTEMD_UNIT_PREFIX "',arg0='" SYSTEMD_UNIT "'",
+                  on_properties_changed },
+                { "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "',member='UnitRemoved'",
+                  on_unit_removed },
+                { "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "',member='Reloading'",
+                  on_reloading },
+                { "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "',member='JobNew',"
+                  "arg2='shutdown.target'", on_shutdown_job },
+                { "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "',member='JobRemoved',"
+                  "arg2='shutdown.target'", on_shutdown_job },
+                { "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+                  "member='NameOwnerChanged',arg0='" SYSTEMD_NAME "'", on_name_owner_changed },
+        };
+        int r;
+
+        r = sd_bus_match_signal_async(u->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
+                                      on_disconnected, NULL, u);
+        if (r < 0)
+                return r;
+        FOREACH_ELEMENT(i, matches) {
+                r = sd_bus_add_match_async(u->bus, NULL, i->rule, i->handler, NULL, u);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+void units_connect(Units *u) {
+        int r;
+
+        units_disconnect(u);
+        r = u->user ? sd_bus_open_user_with_description(&u->bus, "manager") :
+                      sd_bus_open_system_with_description(&u->bus, "manager");
+        if (r >= 0)
+                r = sd_bus_attach_event(u->bus, u->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = add_matches(u);
+        if (r < 0) {
+                log_full_errno(u->reconnect_delay == 0 ? LOG_WARNING : LOG_DEBUG, r,
+                               "Failed to connect to the bus, trying again: %m");
+                units_reconnect_later(u);
+                return;
+        }
+        u->contract_checked = false;
+        u->model->starting_max = 1;
+        units_resync(u, true);
+}
+
+/* ---- once a second while there are attempts ---- */
+
+static void tick_sample(Units *u, Attempt *a) {
+        _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
+        uint64_t v;
+
+        if (!path)
+                return;
+        v = cgroup_read_u64(path, "pids.peak");
+        if (v != UINT64_MAX)
+                a->outcome.tasks_peak = a->outcome.tasks_peak == UINT64_MAX ? v : MAX(v, a->outcome.tasks_peak);
+        if (u->version_number >= 256)
+                return;
+        v = cgroup_read_u64(path, "memory.peak");
+        if (v != UINT64_MAX)
+                a->outcome.memory_peak = a->outcome.memory_peak == UINT64_MAX ? v : MAX(v, a->outcome.memory_peak);
+}
+
+void units_arm_tick(Units *u) {
+        if (sd_event_source_get_enabled(u->tick_timer, NULL) > 0)
+                return;
+        (void) sd_event_source_set_time_relative(u->tick_timer, USEC_PER_SEC);
+        (void) sd_event_source_set_enabled(u->tick_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
+        Units *u = userdata;
+        Attempt *a, *t;
+
+        HASH_ITER(hh, u->model->attempts, a, t) {
+                UnitWatch *w = a->watch;
+
+                if (a->phase == ATTEMPT_RUNNING)
+                        tick_sample(u, a);
+                if (!w)
+                        continue;
+                if (a->phase == ATTEMPT_ENDED && w->removed)
+                        model_attempt_act(u->model, a);
+                if (w->retry) {
+                        w->retry = false;
+                        if (w->active == UNIT_INACTIVE && a->phase == ATTEMPT_RUNNING)
+                                units_look(w);
+                        else
+                                model_attempt_act(u->model, a);
+                }
+        }
+        if (++u->ticks % UNITS_LOOK_INTERVAL == 0 || !u->synced)
+                units_resync(u, !u->synced);
+        if (u->model->attempts || (u->bus && !u->synced))
+                units_arm_tick(u);
+        return 0;
+}
+
+/* ---- making and freeing ---- */
+
+int units_new(sd_event *event, bool user, const char *run_path, Units **ret) {
+        _cleanup_(units_freep) Units *u = new0(Units, 1);
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        TAILQ_INIT(&u->looks);
+        TAILQ_INIT(&u->unknown);
+        u->event = sd_event_ref(event);
+        u->user = user;
+        u->run_path = strdup(run_path);
+        if (!u->run_path)
+                return -ENOMEM;
+        r = sd_event_add_time_relative(event, &u->reconnect_timer, CLOCK_MONOTONIC, USEC_PER_SEC, 0, on_reconnect, u);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(u->reconnect_timer, SD_EVENT_OFF);
+        r = sd_event_add_time_relative(event, &u->tick_timer, CLOCK_MONOTONIC, USEC_PER_SEC, 0, on_tick, u);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(u->tick_timer, SD_EVENT_OFF);
+        *ret = TAKE_PTR(u);
+        return 0;
+}
+
+Units *units_free(Units *u) {
+        if (!u)
+                return NULL;
+
+        units_detach_model(u);
+        units_disconnect(u);
+        sd_event_source_disable_unref(u->reconnect_timer);
+        sd_event_source_disable_unref(u->tick_timer);
+        sd_event_unref(u->event);
+        free(u->run_path);
+        free(u->version);
+        free(u->cgroup_root);
+        free(u->mismatch);
+        return mfree(u);
+}
+
+void units_detach_model(Units *u) {
+        Attempt *a, *t;
+
+        if (!u->model)
+                return;
+        HASH_ITER(hh, u->model->attempts, a, t)
+                units_forget(a);
+        u->model = NULL;
+}
+
+void units_set_model(Units *u, Model *m) {
+        units_detach_model(u);
+        u->model = m;
+        u->synced = false;
+        m->starting_max = u->contract_checked ? STARTING_MAX : 1;
+}
+
+const char *units_blocked(const Units *u) {
+        if (!u->bus || !u->synced)
+                return "looking at the units of the manager";
+        if (u->stopping)
+                return "the system is stopping";
+        return u->mismatch;
+}

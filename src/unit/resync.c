@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The full look: which units of ours there are, and whether each is what the model thinks. Used at start, on a new
+ * connection, after the manager re-executed or reloaded, and every minute in case a signal was lost.
+ *
+ * A round asks, in this order on one connection: Subscribe, the manager's identity (epoch), the list. What the list shows is
+ * compared in on_list(); units that need it are read one by one. The first round on a connection ends when all of these
+ * are answered: then "synced" is set and things may be started again. */
+
+#include "unit/units.h"
+
+#include "base/log.h"
+
+#include <stdarg.h>
+
+static int round_call(Units *u, const char *member, const char *interface, sd_bus_message_handler_t callback,
+                      const char *types, ...);
+
+static void round_failed(Units *u, const sd_bus_error *e) {
+        log_warning("Failed to look at the manager's units, trying again: %s", e ? e->message : "no memory");
+        u->round_active = false;
+        u->again_full = u->again_full || u->round_full;
+        units_arm_tick(u); /* which asks again while we are not synced */
+}
+
+void units_round_check(Units *u) {
+        UnknownUnit *x;
+
+        if (!u->round_active || u->round_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks))
+                return;
+        TAILQ_FOREACH(x, &u->unknown, entry)
+                if (x->slot)
+                        return;
+
+        u->round_active = false;
+        u->synced = true;
+        u->reconnect_delay = 0;
+        if (u->round_again)
+                units_resync(u, false);
+}
+
+/* ---- the list ---- */
+
+static bool row_needs_look(const Units *u, const Attempt *a, const char *active, const char *sub) {
+        bool ended = streq(active, "failed") || streq(active, "inactive") || streq(sub, "exited");
+
+        if (a->watch && (a->watch->look_slot || a->watch->look_wanted))
+                return false;
+        if (u->round_full || a->phase == ATTEMPT_STARTING)
+                return true;
+        return a->phase == ATTEMPT_ENDED ? false : ended;
+}
+
+static void heed_row(Units *u, const char *name, const char *active, const char *sub) {
+        uint64_t job;
+        uint32_t number;
+        Attempt *a;
+        UnitWatch *w;
+
+        if (!attempt_unit_name_parse(name, &job, &number))
+                return;
+        HASH_FIND_STR(u->model->attempts, name, a);
+        if (!a) {
+                units_look_unknown(u, name);
+                return;
+        }
+        w = units_watch(u, a);
+        if (!w)
+                return;
+        w->seen = true;
+        w->active = unit_active_state_from_string(active);
+        if (a->phase == ATTEMPT_ENDED)
+                model_attempt_act(u->model, a);
+        else if (row_needs_look(u, a, active, sub))
+                units_look(w);
+}
+
+/* Known, but not in the list. One that was asked for after the list was is not missing. */
+static void heed_missing(Units *u) {
+        Attempt *a, *t;
+
+        HASH_ITER(hh, u->model->attempts, a, t) {
+                UnitWatch *w = units_watch(u, a);
+
+                if (!w || w->seen || (a->asked && w->start_round == u->round))
+                        continue;
+                if (w->action_slot && a->phase == ATTEMPT_STARTING)
+                        continue;
+                if (a->phase == ATTEMPT_STRAY) {
+                        a->phase = ATTEMPT_ENDED;
+                        w->removed = true;
+                        model_attempt_act(u->model, a);
+                } else
+                        units_apply(u, a, NULL);
+        }
+}
+
+static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Units *u = userdata;
+        const char *name, *active, *sub;
+        Attempt *a, *t;
+        int r;
+
+        u->round_slot = sd_bus_slot_unref(u->round_slot);
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                round_failed(u, sd_bus_message_get_error(m));
+                return 0;
+        }
+        HASH_ITER(hh, u->model->attempts, a, t)
+                if (a->watch)
+                        a->watch->seen = false;
+
+        r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(ssssssouso)", &name, NULL, NULL, &active, &sub, NULL, NULL, NULL,
+                                                  NULL, NULL)) > 0)
+                heed_row(u, name, active, sub);
+        if (r < 0) {
+                log_error_errno(r, "Failed to read the list of units: %m");
+                round_failed(u, NULL);
+                return 0;
+        }
+        heed_missing(u);
+        units_flush_looks(u);
+        units_round_check(u);
+        return 0;
+}
+
+static int on_epoch_known(Units *u) {
+        return round_call(u, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 1, "jobmill-job-*.service");
+}
+
+/* ---- who the manager is ---- */
+
+static int read_manager(Units *u, sd_bus_message *m) {
+        const char *name, *contents, *s;
+        uint64_t t;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read_basic(m, 's', &name);
+                if (r >= 0)
+                        r = sd_bus_message_peek_type(m, NULL, &contents);
+                if (r < 0)
+                        return r;
+                if (streq(name, "UserspaceTimestampMonotonic")) {
+                        r = sd_bus_message_read(m, "v", "t", &t);
+                        u->model->epoch.userspace_usec = t;
+                } else if (streq(name, "Version") || streq(name, "ControlGroup") || streq(name, "SystemState")) {
+                        r = sd_bus_message_read(m, "v", "s", &s);
+                        if (r >= 0 && streq(name, "SystemState"))
+                                u->stopping = streq(s, "stopping");
+                        else if (r >= 0)
+                                r = free_and_strdup(streq(name, "Version") ? &u->version : &u->cgroup_root, s);
+                } else
+                        r = sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r;
+}
+
+static int on_manager(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Units *u = userdata;
+        int r;
+
+        u->round_slot = sd_bus_slot_unref(u->round_slot);
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                round_failed(u, sd_bus_message_get_error(m));
+                return 0;
+        }
+        r = read_manager(u, m);
+        if (r >= 0)
+                r = sd_id128_get_boot(&u->model->epoch.boot_id);
+        if (r >= 0)
+                r = on_epoch_known(u);
+        if (r < 0) {
+                log_error_errno(r, "Failed to ask the manager who it is: %m");
+                round_failed(u, NULL);
+                return 0;
+        }
+        u->version_number = strtoul(strempty(u->version), NULL, 10);
+        return 0;
+}
+
+/* ---- a round ---- */
+
+static int round_call(Units *u, const char *member, const char *interface, sd_bus_message_handler_t callback,
+                      const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        va_list ap;
+        int r;
+
+        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, interface, member);
+        if (r < 0)
+                return r;
+        va_start(ap, types);
+        r = sd_bus_message_appendv(m, types, ap);
+        va_end(ap);
+        if (r < 0)
+                return r;
+        return sd_bus_call_async(u->bus, callback ? &u->round_slot : NULL, m, callback, u, CALL_TIMEOUT);
+}
+
+void units_resync(Units *u, bool full) {
+        int r;
+
+        u->again_full = u->again_full || full;
+        if (!u->bus)
+                return;
+        if (u->round_active) {
+                u->round_again = true;
+                return;
+        }
+        u->round_active = true;
+        u->round_full = u->again_full;
+        u->round_again = u->again_full = false;
+        u->round++;
+
+        if (u->synced)
+                r = on_epoch_known(u);
+        else {
+                r = sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Subscribe", NULL,
+                                             NULL, NULL);
+                if (r >= 0)
+                        r = round_call(u, "GetAll", "org.freedesktop.DBus.Properties", on_manager, "s", SYSTEMD_MANAGER);
+        }
+        if (r < 0) {
+                log_error_errno(r, "Failed to look at the manager's units: %m");
+                round_failed(u, NULL);
+        }
+}

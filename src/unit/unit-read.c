@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Properties of a unit from a message, GetAll's answer or PropertiesChanged: what is there is set, what we do not use is
+ * passed over, words become enums. */
+
+#include "unit/units.h"
+
+#include "base/strv.h"
+
+static int read_environment(sd_bus_message *m, UnitState *u) {
+        _cleanup_strv_free_ char **l = NULL;
+        const char *token;
+        int r;
+
+        r = sd_bus_message_read_strv(m, &l);
+        if (r < 0)
+                return r;
+        token = strv_env_get(l, "JOBMILL_ATTEMPT_ID");
+        if (token)
+                (void) sd_id128_from_string(token, &u->token);
+        return free_and_strdup(&u->slots, strv_env_get(l, "JOBMILL_SLOTS"));
+}
+
+static int read_id128(sd_bus_message *m, sd_id128_t *ret) {
+        const void *p;
+        size_t n;
+        int r;
+
+        r = sd_bus_message_read_array(m, 'y', &p, &n);
+        if (r >= 0 && n == sizeof(*ret))
+                memcpy(ret, p, sizeof(*ret));
+        return r;
+}
+
+static int read_string_property(const char *name, const char *s, UnitState *u) {
+        if (streq(name, "LoadState"))
+                u->loaded = streq(s, "loaded");
+        else if (streq(name, "ActiveState"))
+                u->active = unit_active_state_from_string(s);
+        else if (streq(name, "SubState"))
+                u->exited = streq(s, "exited");
+        else if (streq(name, "Result"))
+                u->result = unit_result_from_string(s);
+        else if (streq(name, "Type"))
+                u->type_exec = streq(s, "exec");
+        else if (streq(name, "Restart"))
+                u->restart_no = streq(s, "no");
+        else if (streq(name, "KillMode"))
+                u->kill_control_group = streq(s, "control-group");
+        else if (streq(name, "Slice"))
+                return free_and_strdup(&u->slice, s);
+        return 0;
+}
+
+typedef struct NumberProperty {
+        const char *name;
+        char type;
+        size_t offset;
+} NumberProperty;
+
+static const NumberProperty number_properties[] = {
+        { "ExecMainCode", 'i', offsetof(UnitState, code) },
+        { "ExecMainStatus", 'i', offsetof(UnitState, status) },
+        { "KillSignal", 'i', offsetof(UnitState, kill_signal) },
+        { "ExecMainStartTimestamp", 't', offsetof(UnitState, started_realtime) },
+        { "ExecMainStartTimestampMonotonic", 't', offsetof(UnitState, started_monotonic) },
+        { "ExecMainExitTimestamp", 't', offsetof(UnitState, ended_realtime) },
+        { "ExecMainExitTimestampMonotonic", 't', offsetof(UnitState, ended_monotonic) },
+        { "ExecMainHandoffTimestampMonotonic", 't', offsetof(UnitState, handoff_monotonic) },
+        { "ActiveEnterTimestamp", 't', offsetof(UnitState, active_realtime) },
+        { "ActiveEnterTimestampMonotonic", 't', offsetof(UnitState, active_monotonic) },
+        { "CPUUsageNSec", 't', offsetof(UnitState, cpu_nsec) },
+        { "MemoryPeak", 't', offsetof(UnitState, memory_peak) },
+        { "IOReadBytes", 't', offsetof(UnitState, io_read_bytes) },
+        { "IOWriteBytes", 't', offsetof(UnitState, io_write_bytes) },
+};
+
+/* One property, the variant's content being next in m. 0: not one of ours, nothing was read. */
+static int read_property(sd_bus_message *m, const char *name, const char *contents, UnitState *u) {
+        const char *s, *path;
+        uint32_t id;
+        int r, b;
+
+        switch (contents[0]) {
+        case 's':
+                r = sd_bus_message_read_basic(m, 's', &s);
+                if (r < 0)
+                        return r;
+                r = read_string_property(name, s, u);
+                return r < 0 ? r : 1;
+        case 'b':
+                r = sd_bus_message_read_basic(m, 'b', &b);
+                if (r >= 0 && streq(name, "RemainAfterExit"))
+                        u->remain_after_exit = b;
+                return r;
+        case 'u':
+                r = sd_bus_message_read_basic(m, 'u', &id);
+                if (r >= 0 && streq(name, "StartLimitBurst"))
+                        u->start_limit_one = id == 1;
+                return r;
+        case '(':
+                if (!streq(name, "Job"))
+                        return 0;
+                r = sd_bus_message_read(m, "(uo)", &id, &path);
+                if (r >= 0)
+                        u->unit_job = id != 0;
+                return r;
+        case 'a':
+                if (streq(name, "InvocationID"))
+                        return read_id128(m, &u->invocation_id) < 0 ? -EBADMSG : 1;
+                if (streq(name, "Environment"))
+                        return read_environment(m, u) < 0 ? -EBADMSG : 1;
+                if (streq(name, "DropInPaths"))
+                        return sd_bus_message_read_strv(m, &u->drop_ins) < 0 ? -EBADMSG : 1;
+                return 0;
+        case 'i':
+        case 't':
+                FOREACH_ELEMENT(p, number_properties)
+                        if (p->type == contents[0] && streq(p->name, name)) {
+                                r = sd_bus_message_read_basic(m, p->type, (uint8_t *) u + p->offset);
+                                return r < 0 ? r : 1;
+                        }
+                return 0;
+        default:
+                return 0;
+        }
+}
+
+/* An a{sv}, from GetAll or PropertiesChanged. Only what is there is set. */
+int unit_state_read(sd_bus_message *m, UnitState *ret) {
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                const char *name, *contents;
+
+                r = sd_bus_message_read_basic(m, 's', &name);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_peek_type(m, NULL, &contents);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_enter_container(m, 'v', contents);
+                if (r < 0)
+                        return r;
+                r = read_property(m, name, contents, ret);
+                if (r < 0)
+                        return r;
+                if (r == 0) {
+                        r = sd_bus_message_skip(m, contents);
+                        if (r < 0)
+                                return r;
+                }
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+

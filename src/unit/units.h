@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Our side of the manager (PID 1, or a user's), over a bus connection of its own: starts, watches, signals and
+ * releases the units of attempts. All that it learns becomes an edit of the model; all that it asks is asynchronous, follows
+ * from the state of the attempt alone, and may be asked again. At most UNITS_IN_FLIGHT starts and stops are unanswered at a
+ * time: PID 1 loses its bus connection for everybody when a few hundred are (docs/reliability.md).
+ *
+ *   observer.c  the connection, signals, when to read a unit (unit-read.c)
+ *   apply.c     what follows for an attempt (unit-state.c decides)
+ *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit
+ *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
+
+#include "queue/model.h"
+#include "unit/unit-state.h"
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#define UNITS_IN_FLIGHT 32U
+#define UNITS_LOOKS_IN_FLIGHT 48U
+#define UNITS_LOOK_INTERVAL 60U /* ticks of a second between two full looks */
+
+/* A unit of ours by its name that the model does not know: daemon/ asks the store whose it is. */
+typedef struct UnknownUnit {
+        struct Units *units;
+        char *name;
+        UnitState state;
+        sd_bus_slot *slot; /* NULL: state is read */
+        TAILQ_ENTRY(UnknownUnit) entry;
+} UnknownUnit;
+TAILQ_HEAD(UnknownUnitList, UnknownUnit);
+UnknownUnit *unknown_unit_free(UnknownUnit *u);
+
+/* What unit/ keeps of an attempt beside the model. Freed with units_forget(). */
+typedef struct UnitWatch {
+        struct Units *units;
+        Attempt *attempt;
+        sd_bus_slot *action_slot; /* a start, kill or release that is not answered */
+        sd_bus_slot *look_slot;   /* a GetAll that is not answered */
+        UnitActiveState active;   /* as last heard */
+        unsigned start_round;     /* the full look that was under way when the start was sent */
+        bool look_wanted;
+        bool seen;                /* by the list of the full look under way */
+        bool stop_seen;           /* it was stopping although nobody here asked */
+        bool removed;             /* the unit is gone; the cgroup may not be */
+        bool term_sent, kill_sent, release_sent;
+        bool retry;               /* at the next tick */
+        TAILQ_ENTRY(UnitWatch) look_entry;
+} UnitWatch;
+TAILQ_HEAD(UnitWatchList, UnitWatch);
+
+/* Everything here is valid from units_new() on; the bus may come and go. */
+typedef struct Units {
+        sd_event *event;
+        Model *model;
+        bool user;                /* the user's manager */
+        char *run_path;           /* /run/jobmill: attempt/ lies below */
+
+        sd_bus *bus;              /* NULL: not connected */
+        sd_event_source *reconnect_timer, *tick_timer;
+        usec_t reconnect_delay;
+
+        char *version;            /* of the manager; NULL: not known yet */
+        unsigned version_number;
+        char *cgroup_root;        /* of the manager, below the cgroup mount: "" for PID 1 */
+        bool stopping;            /* the system is */
+        bool contract_checked;    /* a job of ours was seen to be what we asked for (type, restart, …) */
+        char *mismatch;           /* why not: "Restart= is changed by /etc/…"; dispatch waits */
+
+        unsigned in_flight, looks_in_flight;
+        struct UnitWatchList looks;
+        struct UnknownUnitList unknown;
+
+        sd_bus_slot *round_slot;  /* resync.c */
+        unsigned round;           /* number of the full look */
+        bool round_active, round_full;
+        bool round_again, again_full; /* one more after this */
+        bool synced;              /* the first full look on this connection is through */
+        unsigned ticks;
+} Units;
+
+int units_new(sd_event *event, bool user, const char *run_path, Units **ret);
+Units *units_free(Units *u);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Units *, units_free);
+
+/* Connect (and again, with back-off, whenever the bus is lost). */
+void units_connect(Units *u);
+/* The model was dropped and loaded again: nothing of the old one may be touched any more, look at everything. */
+void units_set_model(Units *u, Model *m);
+void units_detach_model(Units *u);
+
+/* The act step: the next attempt for which something can be asked now (NULL: none, or too much is in flight), taken off the
+ * model's list. If units_needs_spec() the daemon loads job->spec first. units_act() asks. */
+Attempt *units_next(Units *u);
+bool units_needs_spec(const Attempt *a);
+void units_act(Units *u, Attempt *a);
+
+/* Before dispatch: why nothing may start, as far as the manager is concerned; NULL: it may. */
+const char *units_blocked(const Units *u);
+
+/* Properties of a queue's slice, now and for the rest of the boot. Not waited for; errors are logged. */
+void units_set_slice(Units *u, const Queue *q, const UnitPropertyList *l);
+
+/* KillUnit with a signal of the user's choice. reply_cb gets the answer; *ret_slot as sd_bus_call_async(). -ENOTCONN. */
+int units_kill(Units *u, const Attempt *a, int sig, sd_bus_message_handler_t reply_cb, void *userdata, sd_bus_slot **ret_slot);
+
+/* A full look as soon as possible; full: also at those that seem to be as we think. */
+void units_resync(Units *u, bool full);
+
+/* An attempt that the daemon adopted from an UnknownUnit, or that is being dropped. */
+void units_forget(Attempt *a);
+/* What is known of a unit now leads to what the model should learn. state: NULL where there is no such unit. */
+void units_apply(Units *u, Attempt *a, const UnitState *state);
+
+/* ---- between the files of unit/ ---- */
+
+UnitWatch *units_watch(Units *u, Attempt *a); /* NULL: out of memory */
+void units_look(UnitWatch *w);
+void units_look_unknown(Units *u, const char *name);
+void units_flush_looks(Units *u);
+int unit_state_read(sd_bus_message *m, UnitState *ret);
+void units_round_check(Units *u);
+/* Everything between the properties' brackets. *ret_error is set (and the return negative) where they are refused. */
+int job_unit_append(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file, char **ret_error);
+void units_now(const Units *u, Now *ret);
+void units_arm_tick(Units *u);
+
+#define SYSTEMD_NAME "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
+#define SYSTEMD_UNIT "org.freedesktop.systemd1.Unit"
+#define SYSTEMD_UNIT_PREFIX "/org/freedesktop/systemd1/unit"
+#define CALL_TIMEOUT (120 * USEC_PER_SEC)
