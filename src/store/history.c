@@ -10,7 +10,7 @@
  * lies, and jobs that come and go meanwhile shift nothing. Every list has one, the first page that of the very beginning,
  * hence one text for all pages.
  *
- *   newest, oldest   by id, from the primary key; from job_state, merged, where states but no done ones are asked for
+ *   newest, oldest   by id, from the primary key; where states are asked for, from job_state, one way for each, merged
  *   rank             ready jobs by (rank, id): the head of each queue from job_ready, then sorted
  *   finished         done jobs by (finished_usec, id) from job_finished
  *
@@ -326,6 +326,11 @@ static void write_states(FILE *f, const Query *q, unsigned states, JobOrder orde
 }
 
 static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrder order) {
+        unsigned states = filter->states;
+
+        if (states == 0 && filter->results != 0 && !(filter->results & (1U << JOB_RESULT_NONE)))
+                states = 1U << JOB_DONE; /* no other has a result */
+
         if (filter->n_ids > 0)
                 fprintf(f, "%s%s", ways_by_id[order], q->filter);
         else if (order == JOB_ORDER_RANK)
@@ -336,8 +341,8 @@ static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrde
                 fprintf(f, "%s%s UNION ALL %s%s", way_finished_equal, q->filter, way_finished_below, q->filter);
         else if (filter->dead > 0)
                 fprintf(f, "%s%s", ways_dead[order], q->filter);
-        else if (filter->states != 0 && !(filter->states & (1U << JOB_DONE)))
-                write_states(f, q, filter->states, order);
+        else if (states != 0)
+                write_states(f, q, states, order);
         else
                 fprintf(f, "%s%s", ways_by_id[order], q->filter);
 }

@@ -53,7 +53,7 @@ void job_row_done(JobRow *r);
  * out). cursor: "" for the start, else what *ret_next gave; *ret_next: "" when there is no more (malloc'd). A non-zero
  * return of the callback ends it and is returned. -EINVAL: not a cursor of this order. Does not hold a statement open
  * between calls. A page costs the same wherever it lies and however large the store is, where an index serves the
- * filter (ids; states other than done; none). */
+ * filter (ids; states; results; dead; none): other conditions are looked at row by row on the way. */
 typedef int (*job_row_t)(void *userdata, JobRow *row);
 int history_list(Store *s, const JobFilter *f, JobOrder order, const char *cursor, uint32_t limit, bool with_spec,
                  job_row_t callback, void *userdata, char **ret_next);

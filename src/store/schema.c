@@ -128,14 +128,14 @@ unsigned schema_version(void) {
 }
 
 /* Set and then asked for: SQLite ignores what it does not know or cannot do, without a word. */
-static const struct Setting {
+struct Setting {
         const char *set;
         const char *get;
         const char *expect;
         bool file_only;
-} settings[] = {
-        /* First, so that not even the first read leaves the file to others (and so that no shared memory is used). */
-        { "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA locking_mode", "exclusive", false },
+};
+
+static const struct Setting settings[] = {
         { "PRAGMA journal_mode = WAL", "PRAGMA journal_mode", "wal", true },
         { "PRAGMA synchronous = FULL", "PRAGMA synchronous", "2", false },
         { "PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys", "0", false },
@@ -150,24 +150,24 @@ static const struct Setting {
         { "PRAGMA trusted_schema = OFF", "PRAGMA trusted_schema", "0", false },
 };
 
-static int schema_apply_settings(Store *s) {
+/* Before the first look into the file: so nobody else gets in between, and no shared memory is made for it. */
+static const struct Setting locking = { "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA locking_mode", "exclusive", false };
+
+static int schema_apply_setting(Store *s, const struct Setting *setting) {
+        _cleanup_free_ char *value = NULL;
         int r;
 
-        FOREACH_ELEMENT(i, settings) {
-                _cleanup_free_ char *value = NULL;
-
-                if (i->file_only && s->memory)
-                        continue;
-                r = store_exec(s, i->set);
-                if (r < 0)
-                        return r;
-                r = store_query_text(s, i->get, &value);
-                if (r < 0)
-                        return r;
-                if (!streq_ptr(value, i->expect))
-                        return store_set_error(s, -EIO, "%s gave \"%s\", expected \"%s\"", i->set, strempty(value),
-                                               i->expect);
-        }
+        if (setting->file_only && s->memory)
+                return 0;
+        r = store_exec(s, setting->set);
+        if (r < 0)
+                return r;
+        r = store_query_text(s, setting->get, &value);
+        if (r < 0)
+                return r;
+        if (!streq_ptr(value, setting->expect))
+                return store_set_error(s, -EIO, "%s gave \"%s\", expected \"%s\"", setting->set, strempty(value),
+                                       setting->expect);
         return 0;
 }
 
@@ -250,12 +250,17 @@ int schema_apply(Store *s) {
         unsigned version;
         int r;
 
+        r = schema_apply_setting(s, &locking);
+        if (r < 0)
+                return r;
         r = schema_identify(s, &version);
         if (r < 0)
                 return r;
-        r = schema_apply_settings(s);
-        if (r < 0)
-                return r;
+        FOREACH_ELEMENT(i, settings) {
+                r = schema_apply_setting(s, i);
+                if (r < 0)
+                        return r;
+        }
         r = schema_migrate(s, version);
         if (r < 0)
                 return r;

@@ -9,8 +9,10 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 static int statement_runs[_STMT_MAX];
@@ -161,9 +163,11 @@ static void test_open(void **state) {
         count_and_close(&s);
 
         assert_int_equal(store_open(d.file, &s, NULL), 0);
-        _cleanup_free_ char *value = NULL;
+        _cleanup_free_ char *value = NULL, *shared = NULL;
         assert_int_equal(store_get_meta(s, "here", &value), 0);
         assert_string_equal(value, "yes");
+        assert_true(asprintf(&shared, "%s-shm", d.file) > 0);
+        assert_int_equal(access(shared, F_OK), -1); /* nobody to share it with */
 }
 
 /* Somebody who does not know of the lock file. */
@@ -900,6 +904,40 @@ static void test_record_refused(void **state) {
         record(s, other);
 }
 
+/* Killed without a word: what was recorded is there, what was not is not. */
+static void test_crash(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *l = NULL;
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                Model *m = model_new();
+
+                if (store_open(d.file, &s, NULL) < 0)
+                        _exit(1);
+                (void) submit_with(m, "A=1");
+                record(s, m);
+                (void) start(s, m, 1);
+                record(s, m);
+                if (store_begin(s, false) < 0 || store_exec(s, "DELETE FROM job; DELETE FROM queue") < 0)
+                        _exit(2);
+                (void) kill(getpid(), SIGKILL);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        l = load(s);
+        assert_int_equal(l->next_id, 2);
+        assert_int_equal(model_job(l, 1)->state, JOB_STARTING);
+        assert_int_equal(model_queue(l, "q")->count[JOB_STARTING], 1);
+        assert_environment(s, 1, "A=1");
+}
+
 /* ---- fsync ---- */
 
 static void test_relaxed(void **state) {
@@ -981,6 +1019,7 @@ int main(void) {
                 cmocka_unit_test(test_purge),
                 cmocka_unit_test(test_full),
                 cmocka_unit_test(test_record_refused),
+                cmocka_unit_test(test_crash),
                 cmocka_unit_test(test_relaxed),
                 cmocka_unit_test(test_every_statement_ran),
         };
