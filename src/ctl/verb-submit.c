@@ -44,6 +44,11 @@ static int check_arguments(int argc, char **argv) {
         return 0;
 }
 
+/* What cannot start is a status of its own for those who wait. */
+static int cannot_start(int r) {
+        return arg_wait ? EXIT_NOT_STARTED : r;
+}
+
 static int find_cwd(char **ret) {
         _cleanup_free_ char *cwd = NULL;
         const char *d = arg_submit.directory;
@@ -55,12 +60,12 @@ static int find_cwd(char **ret) {
         }
         cwd = d ? realpath(d, NULL) : get_current_dir_name();
         if (!cwd)
-                return ctl_error(-errno, "submit: %s: %m", d ?: "the working directory");
+                return cannot_start(ctl_error(-errno, "submit: %s: %m", d ?: "the working directory"));
         if (d) {
                 struct stat st;
 
                 if (stat(cwd, &st) < 0 || !S_ISDIR(st.st_mode))
-                        return ctl_error(-ENOTDIR, "submit: %s: %m", d);
+                        return cannot_start(ctl_error(-ENOTDIR, "submit: %s: %m", d));
         }
         if (!utf8_is_valid(cwd, strlen(cwd)))
                 return ctl_error(-EINVAL, "submit: the name of the working directory is not UTF-8; use -C");
@@ -134,8 +139,8 @@ static int check_command(const char *command, const Submission *s) {
         r = command_find(command, s->cwd, path);
         if (r >= 0)
                 return 0;
-        (void) ctl_error(r, "submit: %s: %s", command, r == -ENOENT && !strchr(command, '/') ? "command not found" : strerror(-r));
-        return arg_wait ? EXIT_NOT_STARTED : r;
+        return cannot_start(ctl_error(r, "submit: %s: %s", command,
+                                      r == -ENOENT && !strchr(command, '/') ? "command not found" : strerror(-r)));
 }
 
 static int append_payload(sd_bus_message *m, const Submission *s) {
@@ -234,11 +239,11 @@ int verb_submit(int argc, char **argv) {
         int r;
 
         r = check_arguments(argc, argv);
-        if (r >= 0)
+        if (r == 0)
                 r = find_cwd(&s.cwd);
-        if (r >= 0)
+        if (r == 0)
                 r = find_environment(&s.environment);
-        if (r >= 0)
+        if (r == 0)
                 r = check_command(argv[0], &s);
         if (r != 0)
                 return r;

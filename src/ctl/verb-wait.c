@@ -16,6 +16,7 @@
 #define IN_FLIGHT_MAX 64U
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (2 * USEC_PER_SEC)
+#define TELL_USEC (5 * USEC_PER_SEC) /* a restart is shorter and no news */
 
 typedef struct WaitContext WaitContext;
 
@@ -33,6 +34,7 @@ struct WaitContext {
         size_t n, n_finished, n_asked, next; /* next: the first one that may have to be asked for */
         usec_t deadline;                     /* monotonic */
         usec_t retry;                        /* how long to pause before the next try */
+        usec_t connected, away_since;        /* monotonic; USEC_INFINITY: not connected; said so */
         bool lost;                           /* the connection is to be made anew */
         bool print;
 };
@@ -95,7 +97,6 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
                 c->lost = true;
                 return 0;
         }
-        c->retry = RETRY_MIN_USEC;
         if (e)
                 (void) ctl_error(0, "job %" PRIu64 ": %s", w->id, bus_error_text(e, 0));
         r = e ? -EIO : read_answer(w, m);
@@ -157,6 +158,7 @@ static int wait_turn(WaitContext *c) {
                 r = bus_open_quietly(&c->bus);
                 if (r < 0)
                         return -EAGAIN;
+                c->connected = now_usec(CLOCK_MONOTONIC);
         }
         r = ask_all(c);
         if (r < 0)
@@ -171,7 +173,7 @@ static int wait_turn(WaitContext *c) {
 }
 
 static int wait_all(WaitContext *c) {
-        bool told = false;
+        usec_t now;
         int r;
 
         while (c->n_finished < c->n) {
@@ -181,13 +183,19 @@ static int wait_all(WaitContext *c) {
                 if (r != -EAGAIN)
                         return ctl_error(r, "Cannot wait: %m");
                 disconnect(c);
-                if (now_usec(CLOCK_MONOTONIC) >= c->deadline)
+                now = now_usec(CLOCK_MONOTONIC);
+                if (now >= c->deadline)
                         return ctl_error(-ETIMEDOUT, "jobmilld is away, and the time is over");
-                if (!told && c->retry >= RETRY_MAX_USEC / 2) {
-                        ctl_warning("jobmilld is away; waiting for it to come back");
-                        told = true;
+                if (usec_sub(now, c->connected) >= USEC_PER_SEC) { /* it was there; this is a new absence */
+                        c->away_since = now;
+                        c->retry = RETRY_MIN_USEC;
                 }
-                (void) usleep(MIN(c->retry, usec_sub(c->deadline, now_usec(CLOCK_MONOTONIC))));
+                c->connected = USEC_INFINITY;
+                if (usec_sub(now, c->away_since) >= TELL_USEC) {
+                        ctl_warning("jobmilld is away; waiting for it to come back");
+                        c->away_since = USEC_INFINITY; /* said */
+                }
+                (void) usleep(MIN(c->retry, c->deadline - now));
                 c->retry = MIN(c->retry * 2, RETRY_MAX_USEC);
         }
         return 0;
@@ -198,6 +206,8 @@ int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print) {
                 .n = n,
                 .print = print,
                 .retry = RETRY_MIN_USEC,
+                .connected = USEC_INFINITY,
+                .away_since = now_usec(CLOCK_MONOTONIC),
                 .deadline = usec_add(now_usec(CLOCK_MONOTONIC), timeout),
         };
         int r;
