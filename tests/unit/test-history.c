@@ -3,30 +3,11 @@
 /* Lists: every order, every condition, and pages that lose and repeat nothing, also where keys are equal and while jobs come
  * and go. What a list must give is always worked out a second time from the whole table. */
 
-#include "base/strv.h"
-#include "store/history.h"
-#include "store/store-internal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
+#include "store-util.h"
 
 #define N_JOBS 200U
 
-static const Now now = { .realtime = 1000 * USEC_PER_SEC, .monotonic = 5 * USEC_PER_SEC };
 static const sd_id128_t token = SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10);
-
-static Queue *add_queue(Model *m, const char *name) {
-        Queue *q;
-
-        assert_int_equal(model_queue_add(m, name, &q), 0);
-        return q;
-}
-
-static void add_tag(JobSpec *spec, const char *key, const char *value) {
-        assert_int_equal(strv_extend(&spec->tags, key), 0);
-        assert_int_equal(strv_extend(&spec->tags, value), 0);
-}
 
 /* Some of everything, with many equal ranks and times. */
 static void fill(Store *s) {

@@ -3,17 +3,10 @@
 /* The store: what is recorded comes back, column by column; nothing half is ever kept; and every prepared statement is run
  * at least once, which the last test proves. */
 
-#include "base/strv.h"
-#include "store/history.h"
-#include "store/schema.h"
+#include "store-util.h"
 
-#include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <cmocka.h>
 
 static int statement_runs[_STMT_MAX];
 
@@ -26,224 +19,6 @@ static void count_and_close(Store **s) {
         *s = store_close(*s);
 }
 #define _cleanup_store_ _cleanup_(count_and_close)
-#define _cleanup_model_ _cleanup_(model_freep)
-
-static const Now now = { .realtime = 1000 * USEC_PER_SEC, .monotonic = 5 * USEC_PER_SEC };
-
-static Store *open_memory(void) {
-        _cleanup_free_ char *error = NULL;
-        Store *s = NULL;
-
-        assert_int_equal(store_open(STORE_MEMORY, &s, &error), 0);
-        assert_null(error);
-        return s;
-}
-
-static void record(Store *s, Model *m) {
-        if (store_record(s, m) < 0)
-                fail_msg("%s", store_error(s));
-        model_recorded(m);
-        assert_false(model_has_changes(m));
-}
-
-static Model *load(Store *s) {
-        Model *m = model_new();
-
-        assert_non_null(m);
-        if (store_load(s, m) < 0)
-                fail_msg("%s", store_error(s));
-        assert_false(model_has_changes(m));
-        return m;
-}
-
-static Queue *add_queue(Model *m, const char *name) {
-        Queue *q;
-
-        assert_int_equal(model_queue_add(m, name, &q), 0);
-        return q;
-}
-
-static JobSpec *make_spec(const char *word) {
-        JobSpec *spec = spec_new();
-
-        assert_non_null(spec);
-        assert_int_equal(strv_extend(&spec->argv, word), 0);
-        return spec;
-}
-
-static uint64_t submit(Model *m, Queue *q, JobSpec *spec) {
-        Job *j;
-
-        assert_int_equal(model_submit(m, q, spec, 1000, "alice", &now, &j, NULL), 0);
-        return j->id;
-}
-
-static Job *fetch(Store *s, Model *m, uint64_t id) {
-        Job *j = model_job(m, id);
-
-        if (j)
-                return j;
-        assert_int_equal(store_load_job(s, id, &j), 0);
-        model_job_add(m, j, add_queue(m, j->queue_name));
-        return j;
-}
-
-static int64_t number(Store *s, const char *sql) {
-        _cleanup_free_ char *value = NULL;
-
-        assert_int_equal(store_query_text(s, sql, &value), 0);
-        return value ? strtoll(value, NULL, 10) : -1;
-}
-
-/* ---- open ---- */
-
-typedef struct Directory {
-        char *path, *file, *lock;
-} Directory;
-
-static void directory_done(Directory *d) {
-        static const char *const names[] = { "jobmill.db", "jobmill.db-wal", "jobmill.db-journal", "jobmill.lock" };
-
-        FOREACH_ELEMENT(i, names) {
-                _cleanup_free_ char *p = NULL;
-                assert_true(asprintf(&p, "%s/%s", d->path, *i) > 0);
-                (void) unlink(p);
-        }
-        assert_int_equal(rmdir(d->path), 0);
-        free(d->path);
-        free(d->file);
-        free(d->lock);
-}
-#define _cleanup_directory_ _cleanup_(directory_done)
-
-static Directory make_directory(void) {
-        Directory d = { .path = strdup("/tmp/test-store-XXXXXX") };
-
-        assert_non_null(mkdtemp(d.path));
-        assert_true(asprintf(&d.file, "%s/jobmill.db", d.path) > 0);
-        assert_true(asprintf(&d.lock, "%s/jobmill.lock", d.path) > 0);
-        return d;
-}
-
-static void open_fails(const char *path, int error, const char *word) {
-        _cleanup_free_ char *text = NULL;
-        Store *s = NULL;
-
-        assert_int_equal(store_open(path, &s, &text), error);
-        assert_null(s);
-        assert_non_null(text);
-        if (!strstr(text, word))
-                fail_msg("\"%s\" is not in \"%s\"", word, text);
-}
-
-static void run_sql(const char *path, const char *sql) {
-        sqlite3 *db;
-
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-        assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
-static void test_open(void **state) {
-        _cleanup_directory_ Directory d = make_directory();
-        _cleanup_store_ Store *s = NULL;
-        struct stat st;
-
-        assert_int_equal(store_open(d.file, &s, NULL), 0);
-        assert_int_equal(stat(d.file, &st), 0);
-        assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(stat(d.lock, &st), 0);
-        assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(number(s, "PRAGMA user_version"), schema_version());
-        assert_int_equal(number(s, "PRAGMA synchronous"), 2);
-        assert_true(fcntl(s->lock_fd, F_GETFD) & FD_CLOEXEC);
-
-        open_fails(d.file, -EBUSY, "Another daemon has it");
-        assert_int_equal(store_set_meta(s, "here", "yes"), 0);
-        count_and_close(&s);
-
-        assert_int_equal(store_open(d.file, &s, NULL), 0);
-        _cleanup_free_ char *value = NULL, *shared = NULL;
-        assert_int_equal(store_get_meta(s, "here", &value), 0);
-        assert_string_equal(value, "yes");
-        assert_true(asprintf(&shared, "%s-shm", d.file) > 0);
-        assert_int_equal(access(shared, F_OK), -1); /* nobody to share it with */
-}
-
-/* Somebody who does not know of the lock file. */
-static void test_open_busy(void **state) {
-        _cleanup_directory_ Directory d = make_directory();
-        sqlite3 *db;
-
-        assert_int_equal(sqlite3_open(d.file, &db), SQLITE_OK);
-        assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
-        open_fails(d.file, -EBUSY, "locked");
-        assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
-static void test_open_refused(void **state) {
-        _cleanup_directory_ Directory d = make_directory();
-        _cleanup_fclose_ FILE *f = NULL;
-
-        open_fails("/nonexistent/jobmill.db", -ENOENT, "/nonexistent/jobmill.db");
-
-        run_sql(d.file, "CREATE TABLE foreign_table (x)");
-        open_fails(d.file, -EUCLEAN, "not one of jobmill");
-        run_sql(d.file, "DROP TABLE foreign_table; PRAGMA user_version = 1");
-        open_fails(d.file, -EUCLEAN, "not one of jobmill");
-        assert_int_equal(unlink(d.file), 0);
-
-        f = fopen(d.file, "w");
-        assert_non_null(f);
-        for (unsigned i = 0; i < 1000; i++)
-                fputs("This is no database. ", f);
-        assert_int_equal(fflush(f), 0);
-        open_fails(d.file, -EUCLEAN, "not a database");
-}
-
-static void make_store(const char *path) {
-        _cleanup_store_ Store *s = NULL;
-        _cleanup_model_ Model *m = model_new();
-
-        assert_int_equal(store_open(path, &s, NULL), 0);
-        (void) submit(m, add_queue(m, "q"), make_spec("true"));
-        record(s, m);
-}
-
-static void test_migration(void **state) {
-        _cleanup_directory_ Directory d = make_directory();
-        _cleanup_store_ Store *s = NULL;
-
-        /* From nothing: an empty file is what sqlite3 makes of a name. */
-        run_sql(d.file, "PRAGMA user_version = 0");
-        make_store(d.file);
-
-        run_sql(d.file, "PRAGMA user_version = 4711");
-        open_fails(d.file, -EPROTONOSUPPORT, "newer version");
-        run_sql(d.file, "PRAGMA user_version = -1");
-        open_fails(d.file, -EUCLEAN, "impossible version");
-        run_sql(d.file, "PRAGMA user_version = 1");
-        run_sql(d.file, "ALTER TABLE job RENAME COLUMN intent TO other");
-        open_fails(d.file, -EUCLEAN, "not as expected");
-        run_sql(d.file, "ALTER TABLE job RENAME COLUMN other TO intent");
-
-        assert_int_equal(store_open(d.file, &s, NULL), 0);
-        assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
-}
-
-static void test_damaged(void **state) {
-        _cleanup_directory_ Directory d = make_directory();
-        int fd;
-
-        make_store(d.file);
-        fd = open(d.file, O_RDWR | O_CLOEXEC);
-        assert_true(fd >= 0);
-        /* All but the page with the schema, as a failing disk would. */
-        for (off_t at = 4096; at < 20 * 4096; at += 4096)
-                assert_int_equal(pwrite(fd, "garbage garbage garbage", 24, at), 24);
-        assert_int_equal(close(fd), 0);
-        open_fails(d.file, -EUCLEAN, "malformed");
-}
 
 static void test_meta(void **state) {
         _cleanup_store_ Store *s = open_memory();
@@ -588,118 +363,6 @@ static void test_spec_damaged(void **state) {
         assert_int_equal(store_load_job(s, id, &j), -EUCLEAN);
 }
 
-/* ---- environments ---- */
-
-static uint64_t submit_with(Model *m, const char *variable) {
-        JobSpec *spec = make_spec("env");
-
-        assert_int_equal(strv_extend(&spec->environment, variable), 0);
-        assert_int_equal(strv_extend(&spec->environment, "LANG=C"), 0);
-        return submit(m, add_queue(m, "q"), spec);
-}
-
-static void assert_environment(Store *s, uint64_t id, const char *variable) {
-        _cleanup_(spec_freep) JobSpec *spec = NULL;
-
-        assert_int_equal(store_load_spec(s, id, &spec), 0);
-        assert_int_equal(strv_length(spec->environment), 2);
-        assert_string_equal(spec->environment[0], variable);
-        assert_string_equal(spec->environment[1], "LANG=C");
-}
-
-static void drop_environment(Store *s, Model *m, uint64_t id) {
-        Job *j = fetch(s, m, id);
-
-        j->spec_dropped = true;
-        model_job_changed(m, j);
-}
-
-static void test_environment(void **state) {
-        _cleanup_store_ Store *s = open_memory();
-        _cleanup_model_ Model *m = model_new();
-        _cleanup_(spec_freep) JobSpec *spec = NULL;
-        uint64_t a[4], b, plain;
-
-        a[0] = submit_with(m, "A=1");
-        b = submit_with(m, "B=1");
-        a[1] = submit_with(m, "A=1");
-        a[2] = submit_with(m, "A=1");
-        plain = submit(m, add_queue(m, "q"), make_spec("true"));
-        record(s, m);
-        a[3] = submit_with(m, "A=1");
-        record(s, m);
-        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 2);
-        assert_int_equal(number(s, "SELECT refs FROM environment ORDER BY refs DESC"), 4);
-        assert_environment(s, a[3], "A=1");
-        assert_environment(s, b, "B=1");
-
-        for (unsigned i = 0; i < 3; i++) {
-                drop_environment(s, m, a[i]);
-                record(s, m);
-                drop_environment(s, m, a[i]); /* once more is the same as once */
-                record(s, m);
-                assert_int_equal(store_load_spec(s, a[i], &spec), -ENODATA);
-                assert_environment(s, a[3], "A=1");
-        }
-        drop_environment(s, m, b);
-        drop_environment(s, m, a[3]);
-        drop_environment(s, m, plain);
-        record(s, m);
-        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 0);
-        assert_int_equal(number(s, "SELECT count(*) FROM environment_content"), 0);
-        assert_int_equal(store_load_spec(s, plain, &spec), 0); /* never had one */
-        assert_null(spec->environment);
-
-        /* The cache does not remember what is gone. */
-        a[0] = submit_with(m, "A=1");
-        record(s, m);
-        assert_environment(s, a[0], "A=1");
-
-        /* In one turn: in and out again. */
-        b = submit_with(m, "C=1");
-        model_job(m, b)->spec_dropped = true;
-        record(s, m);
-        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 1);
-        spec = spec_free(spec);
-        assert_int_equal(store_load_spec(s, b, &spec), -ENODATA);
-}
-
-/* Two contents with one hash: the second gets a row of its own. */
-static void test_environment_collision(void **state) {
-        _cleanup_store_ Store *s = open_memory();
-        _cleanup_model_ Model *m = model_new();
-        uint64_t mine, other;
-
-        other = submit_with(m, "SECRET=1");
-        record(s, m);
-        mine = submit_with(m, "MINE=1");
-        record(s, m);
-        assert_int_equal(store_exec(s, "UPDATE environment SET hash = (SELECT hash FROM environment WHERE id = 2)"), 0);
-        assert_int_equal(store_exec(s, "UPDATE job SET environment = NULL WHERE id = 2;"
-                                       "DELETE FROM environment WHERE id = 2;"
-                                       "DELETE FROM environment_content WHERE environment = 2"), 0);
-        store_environment_forget(s);
-        mine = submit_with(m, "MINE=1");
-        record(s, m);
-        assert_environment(s, mine, "MINE=1");
-        assert_environment(s, other, "SECRET=1");
-        assert_int_equal(number(s, "SELECT count(DISTINCT hash) FROM environment"), 1);
-        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 2);
-}
-
-static void test_environment_damaged(void **state) {
-        _cleanup_store_ Store *s = open_memory();
-        _cleanup_model_ Model *m = model_new();
-        _cleanup_(spec_freep) JobSpec *spec = NULL;
-        uint64_t id = submit_with(m, "A=1");
-
-        record(s, m);
-        assert_int_equal(store_exec(s, "UPDATE environment_content SET content = x'41'"), 0);
-        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
-        assert_int_equal(store_exec(s, "DELETE FROM environment_content"), 0);
-        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
-}
-
 /* ---- backlog ---- */
 
 static void test_window(void **state) {
@@ -776,7 +439,10 @@ static void test_due(void **state) {
 /* ---- purge, ids ---- */
 
 static void finish(Store *s, Model *m, uint64_t id) {
-        assert_int_equal(model_cancel(m, fetch(s, m, id), NULL, &now), 0);
+        Job *j = fetch(s, m, id);
+
+        assert_int_equal(model_cancel(m, j, NULL, &now), 0);
+        j->spec_dropped = true;
 }
 
 static void test_purge(void **state) {
@@ -999,11 +665,6 @@ static void test_every_statement_ran(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_open),
-                cmocka_unit_test(test_open_busy),
-                cmocka_unit_test(test_open_refused),
-                cmocka_unit_test(test_migration),
-                cmocka_unit_test(test_damaged),
                 cmocka_unit_test(test_meta),
                 cmocka_unit_test(test_job_columns),
                 cmocka_unit_test(test_spec_columns),
@@ -1011,9 +672,6 @@ int main(void) {
                 cmocka_unit_test(test_load),
                 cmocka_unit_test(test_load_damaged),
                 cmocka_unit_test(test_spec_damaged),
-                cmocka_unit_test(test_environment),
-                cmocka_unit_test(test_environment_collision),
-                cmocka_unit_test(test_environment_damaged),
                 cmocka_unit_test(test_window),
                 cmocka_unit_test(test_due),
                 cmocka_unit_test(test_purge),

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Opening the store: made, brought up to date, locked, or refused with a word that helps. */
+
+#include "store-util.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define _cleanup_store_ _cleanup_(store_closep)
+
+static void open_fails(const char *path, int error, const char *word) {
+        _cleanup_free_ char *text = NULL;
+        Store *s = NULL;
+
+        assert_int_equal(store_open(path, &s, &text), error);
+        assert_null(s);
+        assert_non_null(text);
+        if (!strstr(text, word))
+                fail_msg("\"%s\" is not in \"%s\"", word, text);
+}
+
+static void run_sql(const char *path, const char *sql) {
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void test_open(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        struct stat st;
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        assert_int_equal(stat(d.file, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(stat(d.lock, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(number(s, "PRAGMA user_version"), schema_version());
+        assert_int_equal(number(s, "PRAGMA synchronous"), 2);
+        assert_true(fcntl(s->lock_fd, F_GETFD) & FD_CLOEXEC);
+
+        open_fails(d.file, -EBUSY, "Another daemon has it");
+        assert_int_equal(store_set_meta(s, "here", "yes"), 0);
+        s = store_close(s);
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        _cleanup_free_ char *value = NULL, *shared = NULL;
+        assert_int_equal(store_get_meta(s, "here", &value), 0);
+        assert_string_equal(value, "yes");
+        assert_true(asprintf(&shared, "%s-shm", d.file) > 0);
+        assert_int_equal(access(shared, F_OK), -1); /* nobody to share it with */
+}
+
+/* Somebody who does not know of the lock file. */
+static void test_open_busy(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(d.file, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+        open_fails(d.file, -EBUSY, "locked");
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void test_open_refused(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_fclose_ FILE *f = NULL;
+
+        open_fails("/nonexistent/jobmill.db", -ENOENT, "/nonexistent/jobmill.db");
+
+        run_sql(d.file, "CREATE TABLE foreign_table (x)");
+        open_fails(d.file, -EUCLEAN, "not one of jobmill");
+        run_sql(d.file, "DROP TABLE foreign_table; PRAGMA user_version = 1");
+        open_fails(d.file, -EUCLEAN, "not one of jobmill");
+        assert_int_equal(unlink(d.file), 0);
+
+        f = fopen(d.file, "w");
+        assert_non_null(f);
+        for (unsigned i = 0; i < 1000; i++)
+                fputs("This is no database. ", f);
+        assert_int_equal(fflush(f), 0);
+        open_fails(d.file, -EUCLEAN, "not a database");
+}
+
+static void make_store(const char *path) {
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *m = model_new();
+
+        assert_int_equal(store_open(path, &s, NULL), 0);
+        (void) submit(m, add_queue(m, "q"), make_spec("true"));
+        record(s, m);
+}
+
+static void test_migration(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+
+        /* From nothing: an empty file is what sqlite3 makes of a name. */
+        run_sql(d.file, "PRAGMA user_version = 0");
+        make_store(d.file);
+
+        run_sql(d.file, "PRAGMA user_version = 4711");
+        open_fails(d.file, -EPROTONOSUPPORT, "newer version");
+        run_sql(d.file, "PRAGMA user_version = -1");
+        open_fails(d.file, -EUCLEAN, "impossible version");
+        run_sql(d.file, "PRAGMA user_version = 1");
+        run_sql(d.file, "ALTER TABLE job RENAME COLUMN intent TO other");
+        open_fails(d.file, -EUCLEAN, "not as expected");
+        run_sql(d.file, "ALTER TABLE job RENAME COLUMN other TO intent");
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
+}
+
+static void test_damaged(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        int fd;
+
+        make_store(d.file);
+        fd = open(d.file, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        /* All but the page with the schema, as a failing disk would. */
+        for (off_t at = 4096; at < 20 * 4096; at += 4096)
+                assert_int_equal(pwrite(fd, "garbage garbage garbage", 24, at), 24);
+        assert_int_equal(close(fd), 0);
+        open_fails(d.file, -EUCLEAN, "malformed");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_open),
+                cmocka_unit_test(test_open_busy),
+                cmocka_unit_test(test_open_refused),
+                cmocka_unit_test(test_migration),
+                cmocka_unit_test(test_damaged),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
