@@ -97,12 +97,14 @@ static int read_logical_line(Reader *r) {
 
                 if (r->line == 1)
                         p = (char *) (startswith(p, "\xef\xbb\xbf") ?: p);
-                p = strip(p);
+                p += strspn(p, WHITESPACE);
                 if (*p == '#' || *p == ';') /* also between a line and its continuation */
                         continue;
                 if (!continued)
                         r->start = r->line;
                 length = strlen(p);
+                if (length > 0 && p[length - 1] == '\r')
+                        p[--length] = '\0';
                 memmove(line, p, length + 1);
                 for (slashes = 0; slashes < length && line[length - 1 - slashes] == '\\';)
                         slashes++;
