@@ -57,10 +57,12 @@ static int content_to_strv(const char *content, size_t size, char ***ret) {
 
 /* Without making the content: most jobs have that of the job before. */
 static bool cache_matches(const EnvironmentCache *c, char *const *environment) {
-        const char *p = c->content, *end = p + c->size;
+        const char *p, *end;
 
         if (c->id == 0)
                 return false;
+        p = c->content;
+        end = p + c->size;
         STRV_FOREACH(i, environment) {
                 size_t n = strlen(*i) + 1;
                 if ((size_t) (end - p) < n || memcmp(p, *i, n) != 0)

@@ -97,6 +97,16 @@ static inline void assert_environment(Store *s, uint64_t id, const char *variabl
         assert_string_equal(spec->environment[1], "LANG=C");
 }
 
+static const sd_id128_t token = SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10);
+static const sd_id128_t invocation = SD_ID128_MAKE(ff, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 00);
+
+static inline Job *start(Store *s, Model *m, uint64_t id) {
+        Job *j = fetch(s, m, id);
+
+        assert_int_equal(model_start(m, j, token, &now), 0);
+        return j;
+}
+
 /* A directory of its own for a file. */
 typedef struct Directory {
         char *path, *file, *lock;

@@ -7,7 +7,10 @@
 
 #define N_JOBS 200U
 
-static const sd_id128_t token = SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10);
+static void add_tag(JobSpec *spec, const char *key, const char *value) {
+        assert_int_equal(strv_extend(&spec->tags, key), 0);
+        assert_int_equal(strv_extend(&spec->tags, value), 0);
+}
 
 /* Some of everything, with many equal ranks and times. */
 static void fill(Store *s) {
