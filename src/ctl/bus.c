@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The way to the daemon: which bus, calls, and what to tell people when one fails. The tool asks synchronously, except
- * where it waits for jobs (verb-wait.c). A call starts the daemon where the bus can do that. */
+/* The way to the daemon: which bus, calls, and what to tell people when one fails. The tool asks
+ * synchronously, except where it waits for jobs (verb-wait.c). A call starts the daemon where the bus can do
+ * that. */
 
 #include "api/protocol.h"
 #include "base/parse.h"
@@ -21,7 +22,8 @@ int bus_open_quietly(sd_bus **ret) {
         if (arg_host)
                 r = sd_bus_open_system_remote(&bus, arg_host);
         else if (arg_machine)
-                r = arg_user ? sd_bus_open_user_machine(&bus, arg_machine) : sd_bus_open_system_machine(&bus, arg_machine);
+                r = arg_user ? sd_bus_open_user_machine(&bus, arg_machine)
+                             : sd_bus_open_system_machine(&bus, arg_machine);
         else
                 r = arg_user ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
         if (r >= 0)
@@ -41,7 +43,8 @@ int bus_open(sd_bus **ret) {
                 return ctl_error(-EINVAL, "--user and --host cannot be combined");
         r = bus_open_quietly(ret);
         if (r == -ENOMEDIUM && arg_user)
-                return ctl_error(r, "There is no session bus (neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set)");
+                return ctl_error(r, "There is no session bus (neither DBUS_SESSION_BUS_ADDRESS nor "
+                                    "XDG_RUNTIME_DIR is set)");
         if (r < 0)
                 return ctl_error(r, "Cannot connect to the %s bus%s%s: %m", arg_user ? "session" : "system",
                                  bus_is_elsewhere() ? " of " : "", arg_host ?: strempty(arg_machine));
@@ -59,9 +62,10 @@ const char *bus_error_text(const sd_bus_error *e, int r) {
                 return strerror(abs(r));
         FOREACH_ELEMENT(i, away)
                 if (sd_bus_error_has_name(e, *i))
-                        return arg_user ? "jobmilld does not run (systemctl --user start jobmilld)" :
-                                          "jobmilld does not run (systemctl start jobmilld)";
-        if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
+                        return arg_user ? "jobmilld does not run (systemctl --user start jobmilld)"
+                                        : "jobmilld does not run (systemctl start jobmilld)";
+        if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) ||
+            sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
                 return "jobmilld went away before it answered";
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
                 return "not allowed without authentication";
@@ -70,8 +74,12 @@ const char *bus_error_text(const sd_bus_error *e, int r) {
 
 bool bus_error_is_transient(const sd_bus_error *e, int r) {
         static const char *const names[] = {
-                SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_NO_REPLY,
-                SD_BUS_ERROR_DISCONNECTED, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_SERVER,
+                SD_BUS_ERROR_SERVICE_UNKNOWN,
+                SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+                SD_BUS_ERROR_NO_REPLY,
+                SD_BUS_ERROR_DISCONNECTED,
+                SD_BUS_ERROR_TIMEOUT,
+                SD_BUS_ERROR_NO_SERVER,
                 "org.freedesktop.DBus.Error.TimedOut",
         };
 
@@ -81,11 +89,12 @@ bool bus_error_is_transient(const sd_bus_error *e, int r) {
                                 return true;
                 /* Starting the daemon failed; libsystemd's own names for a connection that broke. */
                 return startswith(e->name, "org.freedesktop.DBus.Error.Spawn.") ||
-                                startswith(e->name, "System.Error.ECONN") || streq(e->name, "System.Error.ENOTCONN") ||
-                                streq(e->name, "System.Error.EPIPE");
+                       startswith(e->name, "System.Error.ECONN") ||
+                       streq(e->name, "System.Error.ENOTCONN") || streq(e->name, "System.Error.EPIPE");
         }
         r = -abs(r);
-        return r == -ENOTCONN || r == -ECONNRESET || r == -ECONNREFUSED || r == -EPIPE || r == -ENOENT || r == -ETIMEDOUT;
+        return r == -ENOTCONN || r == -ECONNRESET || r == -ECONNREFUSED || r == -EPIPE || r == -ENOENT ||
+               r == -ETIMEDOUT;
 }
 
 int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member) {
@@ -103,7 +112,8 @@ static int call_with_context(sd_bus *bus, sd_bus_message *call, sd_bus_message *
         r = sd_bus_call(bus, call, 0, &e, ret);
         if (r >= 0)
                 return 0;
-        return ctl_error(r, "%s%s%s", strempty(context), isempty(context) ? "" : ": ", bus_error_text(&e, r));
+        return ctl_error(r, "%s%s%s", strempty(context), isempty(context) ? "" : ": ",
+                         bus_error_text(&e, r));
 }
 
 int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) {
@@ -119,7 +129,12 @@ int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char
         return call_with_context(bus, call, ret, context);
 }
 
-int bus_call_simple(sd_bus *bus, sd_bus_message **ret, const char *member, const char *what, const char *types, ...) {
+int bus_call_simple(sd_bus *bus,
+                    sd_bus_message **ret,
+                    const char *member,
+                    const char *what,
+                    const char *types,
+                    ...) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         va_list ap;
         int r;
@@ -198,8 +213,9 @@ static int find_last(sd_bus *bus, uint64_t *ret) {
         _cleanup_(job_info_done) JobInfo j = JOB_INFO_INIT;
         int r;
 
-        r = bus_call_simple(bus, &reply, "ListJobs", "@last", "a{sv}su", 3, "owner", "u", (uint32_t) getuid(), "order", "s",
-                            "newest", "fields", "as", 1, "id", "", (uint32_t) 1);
+        r = bus_call_simple(bus, &reply, "ListJobs", "@last", "a{sv}su", 3, "owner", "u",
+                            (uint32_t) getuid(), "order", "s", "newest", "fields", "as", 1, "id", "",
+                            (uint32_t) 1);
         if (r < 0)
                 return r;
         r = sd_bus_message_enter_container(reply, 'a', "a{sv}");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The command-line tool: what was asked for on the command line, and the helpers that every verb uses. Verbs say
- * themselves what went wrong (once, by ctl_error()) and return a negative errno, or the exit status. */
+/* The command-line tool: what was asked for on the command line, and the helpers that every verb uses. Verbs
+ * say themselves what went wrong (once, by ctl_error()) and return a negative errno, or the exit status. */
 
 #include "base/macro.h"
 #include <systemd/sd-bus.h>
@@ -24,12 +24,12 @@ enum {
 };
 
 typedef struct Verb {
-        const char *name;      /* "queue list": two words */
-        int min, max;          /* words behind it; max -1: any number */
-        unsigned options;      /* OPTIONS_…, the global ones always */
-        bool stops_at_word;    /* options end at the first other word: the rest is a command */
+        const char *name;                  /* "queue list": two words */
+        int min, max;                      /* words behind it; max -1: any number */
+        unsigned options;                  /* OPTIONS_…, the global ones always */
+        bool stops_at_word;                /* options end at the first other word: the rest is a command */
         int (*run)(int argc, char **argv); /* argv[0] is the first word behind the verb */
-        const char *arguments; /* for the help */
+        const char *arguments;             /* for the help */
         const char *help;
 } Verb;
 
@@ -89,7 +89,12 @@ int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member);
 /* Send it and wait. On failure it says "WHAT: why" and returns the errno. ret may be NULL. */
 int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) _printf_(4, 5);
 /* The same for arguments of simple types. */
-int bus_call_simple(sd_bus *bus, sd_bus_message **ret, const char *member, const char *what, const char *types, ...);
+int bus_call_simple(sd_bus *bus,
+                    sd_bus_message **ret,
+                    const char *member,
+                    const char *what,
+                    const char *types,
+                    ...);
 /* What to tell people about a failed call. Valid as long as e. */
 const char *bus_error_text(const sd_bus_error *e, int r);
 /* The daemon or the bus went away; asking again later makes sense. */
@@ -108,7 +113,7 @@ int job_ids_resolve(sd_bus *bus, int argc, char **argv, uint64_t **ret);
 /* filter.c */
 bool filter_is_empty(const Filter *f);
 int filter_append(sd_bus_message *m, const Filter *f); /* the entries of an open a{sv} */
-int uid_from_user(const char *user, uint32_t *ret); /* name or number */
+int uid_from_user(const char *user, uint32_t *ret);    /* name or number */
 
 /* Verbs */
 int verb_overview(int argc, char **argv);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Dictionaries of the bus into C structs and JSON, by a table. A key whose type is not the expected one counts as not
- * sent: a newer daemon may know it otherwise, and what the tool cannot read it must not show wrongly. */
+/* Dictionaries of the bus into C structs and JSON, by a table. A key whose type is not the expected one
+ * counts as not sent: a newer daemon may know it otherwise, and what the tool cannot read it must not show
+ * wrongly. */
 
 #include "ctl/dict.h"
 #include "base/strv.h"
@@ -56,7 +57,7 @@ static int read_u32_list(sd_bus_message *m, U32List *ret) {
         if (size > 0)
                 memcpy(copy, data, size);
         free(ret->values);
-        *ret = (U32List) { .values = copy, .n = size / sizeof(uint32_t) };
+        *ret = (U32List){ .values = copy, .n = size / sizeof(uint32_t) };
         return 0;
 }
 
@@ -88,8 +89,10 @@ static int read_value(sd_bus_message *m, const DictField *f, void *p) {
                 return r < 0 ? r : 1;
         case 'i':
                 r = sd_bus_message_read_basic(m, 'i', p);
-                return r < 0 ? r : !((f->flags & DICT_NEGATIVE_IS_NULL) && *(int32_t *) p < 0) &&
-                                !((f->flags & DICT_ZERO_IS_NULL) && *(int32_t *) p == 0);
+                return r < 0 ? r
+                             : !((f->flags & DICT_NEGATIVE_IS_NULL) && *(int32_t *) p < 0) &&
+                                                       !((f->flags & DICT_ZERO_IS_NULL) &&
+                                                         *(int32_t *) p == 0);
         case 'u':
                 r = sd_bus_message_read_basic(m, 'u', p);
                 return r < 0 ? r : *(uint32_t *) p != UINT32_MAX;
@@ -213,7 +216,8 @@ struct json_object *dict_to_json(const DictField *fields, size_t n, unsigned fla
                         continue;
                 json_object_object_add(
                                 o, fields[i].key,
-                                known ? value_to_json(fields + i, (const uint8_t *) data + fields[i].offset) : NULL);
+                                known ? value_to_json(fields + i, (const uint8_t *) data + fields[i].offset)
+                                      : NULL);
         }
         return o;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A dictionary of the bus (a{sv}) as a C struct, by a table of its keys: read from a message, written as JSON. Each struct
- * begins with `uint64_t present`, a bit per row of the table: a key that did not come is unknown, and null in JSON. */
+/* A dictionary of the bus (a{sv}) as a C struct, by a table of its keys: read from a message, written as
+ * JSON. Each struct begins with `uint64_t present`, a bit per row of the table: a key that did not come is
+ * unknown, and null in JSON. */
 
 #include "base/macro.h"
 #include <json-c/json.h>
@@ -14,7 +15,7 @@ typedef struct U32List {
 } U32List;
 
 typedef enum DictFlags {
-        DICT_NOT_JSON = 1 << 0,      /* for tables only */
+        DICT_NOT_JSON = 1 << 0, /* for tables only */
         DICT_ZERO_IS_NULL = 1 << 1,
         DICT_NEGATIVE_IS_NULL = 1 << 2,
         DICT_IN_JOB = 1 << 3,
@@ -24,12 +25,13 @@ typedef enum DictFlags {
 typedef struct DictField {
         const char *key;       /* as in JSON; of object properties SlotsUsed matches slots_used */
         const char *signature; /* s as b i u t au a{ss}; NULL: never sent, always null */
-        size_t offset;         /* char*, char** (also of a{ss}: flat pairs), bool, int32_t, uint32_t, uint64_t, U32List */
+        size_t offset; /* char*, char** (also of a{ss}: flat pairs), bool, int32_t, uint32_t, uint64_t,
+                          U32List */
         unsigned flags;
 } DictField;
 
-/* Read one dictionary; 0 where an array of them has ended. Keys that the table does not know are skipped, text is kept
- * only where it is not empty, numbers only where they are not the greatest one ("unknown"). */
+/* Read one dictionary; 0 where an array of them has ended. Keys that the table does not know are skipped,
+ * text is kept only where it is not empty, numbers only where they are not the greatest one ("unknown"). */
 int dict_read(sd_bus_message *m, const DictField *fields, size_t n, void *data);
 void dict_done(const DictField *fields, size_t n, void *data);
 /* All rows, or those with any of these flags. */

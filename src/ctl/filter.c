@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which jobs: from the options of list, wait and purge to the filter dictionary of the bus. The daemon knows the words
- * for states and results, and says which one it does not. */
+/* Which jobs: from the options of list, wait and purge to the filter dictionary of the bus. The daemon knows
+ * the words for states and results, and says which one it does not. */
 
 #include "base/parse.h"
 #include "base/strv.h"
@@ -21,8 +21,8 @@ int uid_from_user(const char *user, uint32_t *ret) {
 }
 
 bool filter_is_empty(const Filter *f) {
-        return !f->queues && !f->states && !f->results && !f->tags && f->owners.n == 0 && !f->name && !f->dead &&
-                        f->since == USEC_INFINITY && f->until == USEC_INFINITY;
+        return !f->queues && !f->states && !f->results && !f->tags && f->owners.n == 0 && !f->name &&
+               !f->dead && f->since == USEC_INFINITY && f->until == USEC_INFINITY;
 }
 
 static int append_owners(sd_bus_message *m, const UidList *owners) {

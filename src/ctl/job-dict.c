@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The keys of a job, in the order in which JSON shows them: the only list of them in the tool. Rows without a signature
- * belong to what this version of the daemon does not do; they are null, so that readers find every key always. */
+/* The keys of a job, in the order in which JSON shows them: the only list of them in the tool. Rows without
+ * a signature belong to what this version of the daemon does not do; they are null, so that readers find
+ * every key always. */
 
 #include "ctl/job-dict.h"
 #include "base/parse.h"
@@ -11,9 +12,9 @@
 
 #define J DICT_IN_JOB
 #define A DICT_IN_ATTEMPT
-#define FIELD(name, signature, flags)                                                                        \
+#define FIELD(name, signature, flags)                                                                       \
         { #name, signature, offsetof(JobInfo, name), flags }
-#define NEVER(name)                                                                                          \
+#define NEVER(name)                                                                                         \
         { #name, NULL, 0, J }
 
 static const DictField job_fields[] = {
@@ -68,12 +69,21 @@ static const DictField job_fields[] = {
 
 int job_info_read(sd_bus_message *m, JobInfo *j) {
         job_info_done(j);
-        *j = (JobInfo) {
-                .exit_status = -1, .submitted_usec = UINT64_MAX, .not_before_usec = UINT64_MAX,
-                .created_usec = UINT64_MAX, .started_usec = UINT64_MAX, .finished_usec = UINT64_MAX,
-                .wait_usec = UINT64_MAX, .runtime_usec = UINT64_MAX, .timeout_usec = UINT64_MAX,
-                .cpu_usec = UINT64_MAX, .memory_peak = UINT64_MAX, .io_read_bytes = UINT64_MAX,
-                .io_write_bytes = UINT64_MAX, .tasks_peak = UINT64_MAX,
+        *j = (JobInfo){
+                .exit_status = -1,
+                .submitted_usec = UINT64_MAX,
+                .not_before_usec = UINT64_MAX,
+                .created_usec = UINT64_MAX,
+                .started_usec = UINT64_MAX,
+                .finished_usec = UINT64_MAX,
+                .wait_usec = UINT64_MAX,
+                .runtime_usec = UINT64_MAX,
+                .timeout_usec = UINT64_MAX,
+                .cpu_usec = UINT64_MAX,
+                .memory_peak = UINT64_MAX,
+                .io_read_bytes = UINT64_MAX,
+                .io_write_bytes = UINT64_MAX,
+                .tasks_peak = UINT64_MAX,
         };
         return dict_read(m, job_fields, ELEMENTSOF(job_fields), j);
 }
@@ -199,8 +209,14 @@ int job_attempts_get(sd_bus *bus, uint64_t id, JobInfo **ret, size_t *ret_n) {
         return r < 0 ? r : read_array(reply, ret, ret_n);
 }
 
-int job_list_page(sd_bus *bus, const Filter *filter, char *const *fields, const char *cursor, uint32_t limit,
-                  JobInfo **ret, size_t *ret_n, char **ret_next) {
+int job_list_page(sd_bus *bus,
+                  const Filter *filter,
+                  char *const *fields,
+                  const char *cursor,
+                  uint32_t limit,
+                  JobInfo **ret,
+                  size_t *ret_n,
+                  char **ret_next) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
         const char *next;
         int r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A job, or one attempt of it, as the daemon describes it: one table of keys for list, show, wait and JSON. */
+/* A job, or one attempt of it, as the daemon describes it: one table of keys for list, show, wait and JSON.
+ */
 
 #include "ctl/ctl.h"
 #include "ctl/dict.h"
@@ -9,7 +10,8 @@
 typedef struct JobInfo {
         uint64_t present;
         uint64_t id;
-        char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id, *status;
+        char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id,
+                        *status;
         uint32_t owner, attempt, max_attempts, slots;
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
@@ -20,8 +22,11 @@ typedef struct JobInfo {
         bool memory_peak_sampled, dead;
 } JobInfo;
 
-/* Numbers that did not come are UINT64_MAX, an exit status -1. A struct that is read into again is emptied first. */
-#define JOB_INFO_INIT (JobInfo) {}
+/* Numbers that did not come are UINT64_MAX, an exit status -1. A struct that is read into again is emptied
+ * first. */
+#define JOB_INFO_INIT                                                                                       \
+        (JobInfo) {                                                                                         \
+        }
 int job_info_read(sd_bus_message *m, JobInfo *j); /* 1; 0: end of the array */
 void job_info_done(JobInfo *j);
 struct json_object *job_info_to_json(const JobInfo *j);
@@ -41,6 +46,13 @@ int job_info_get(sd_bus *bus, uint64_t id, JobInfo *ret);
 int job_attempts_get(sd_bus *bus, uint64_t id, JobInfo **ret, size_t *ret_n);
 void job_info_array_free(JobInfo *jobs, size_t n);
 
-/* One page of ListJobs. cursor: "" for the first one; ret_next: NULL behind the last one. fields: NULL for all. */
-int job_list_page(sd_bus *bus, const Filter *filter, char *const *fields, const char *cursor, uint32_t limit,
-                  JobInfo **ret, size_t *ret_n, char **ret_next);
+/* One page of ListJobs. cursor: "" for the first one; ret_next: NULL behind the last one. fields: NULL for
+ * all. */
+int job_list_page(sd_bus *bus,
+                  const Filter *filter,
+                  char *const *fields,
+                  const char *cursor,
+                  uint32_t limit,
+                  JobInfo **ret,
+                  size_t *ret_n,
+                  char **ret_next);

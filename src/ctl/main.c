@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* jobmill, the command-line tool: global options, a verb, the verb's options and words. The table of verbs is also the help.
- * Errors go to standard error, one line and no help; what is printed on standard output is the answer and nothing else. */
+/* jobmill, the command-line tool: global options, a verb, the verb's options and words. The table of verbs
+ * is also the help. Errors go to standard error, one line and no help; what is printed on standard output is
+ * the answer and nothing else. */
 
 #include "base/strv.h"
 #include "ctl/ctl.h"
@@ -22,7 +23,8 @@ static const Verb verbs[] = {
         { "wait", 0, -1, F | OPTIONS_WAIT, false, verb_wait, "ID…|FILTER…",
           "Wait until jobs (of a filter: unfinished ones) are done; the first failure's exit status" },
         { "cancel", 1, -1, 0, false, verb_cancel, "ID…", "Take jobs out of the queue, or end them" },
-        { "kill", 1, -1, OPTIONS_KILL, false, verb_kill, "[-s SIGNAL] ID…", "Send a signal to running jobs" },
+        { "kill", 1, -1, OPTIONS_KILL, false, verb_kill, "[-s SIGNAL] ID…",
+          "Send a signal to running jobs" },
         { "hold", 1, -1, 0, false, verb_hold, "ID…", "Keep jobs from starting" },
         { "release", 1, -1, 0, false, verb_release, "ID…", "Let held jobs start" },
         { "retry", 1, -1, 0, false, verb_retry, "ID…", "Run finished jobs once more" },
@@ -58,7 +60,8 @@ static const Verb *verb_find(int argc, char **argv, int *ret_words) {
 }
 
 static void print_help(void) {
-        printf("jobmill [OPTION…] [VERB …]\n\nA job queue that runs each job as a systemd unit. Without a verb: an overview.\n\n"
+        printf("jobmill [OPTION…] [VERB …]\n\nA job queue that runs each job as a systemd unit. Without a "
+               "verb: an overview.\n\n"
                "%sVerbs:%s\n",
                color(COLOR_BOLD), color(COLOR_OFF));
         FOREACH_ELEMENT(v, verbs)
@@ -96,9 +99,11 @@ static int verb_help(int argc, char **argv) {
 
 static int check_words(const Verb *v, int n, char **words) {
         if (n < v->min)
-                return ctl_error(-EINVAL, "%s: something is missing: jobmill %s %s", v->name, v->name, v->arguments);
+                return ctl_error(-EINVAL, "%s: something is missing: jobmill %s %s", v->name, v->name,
+                                 v->arguments);
         if (v->max >= 0 && n > v->max)
-                return ctl_error(-EINVAL, "%s: unexpected word: %s", *v->name ? v->name : "jobmill", words[v->max]);
+                return ctl_error(-EINVAL, "%s: unexpected word: %s", *v->name ? v->name : "jobmill",
+                                 words[v->max]);
         return 0;
 }
 
@@ -112,7 +117,8 @@ static int run(int argc, char **argv) {
         if (first < argc) {
                 v = verb_find(argc - first, argv + first, &words);
                 if (!v)
-                        return ctl_error(-EINVAL, "There is no verb %s (jobmill help shows them)", argv[first]);
+                        return ctl_error(-EINVAL, "There is no verb %s (jobmill help shows them)",
+                                         argv[first]);
         }
         if (v->run == verb_wait)
                 arg_wait = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* All options in one table: which verbs take one, how its value is read, where it goes, what the help says. Before the verb
- * only the global ones are known, behind it those of the verb too; a letter may mean different things to different
- * verbs. */
+/* All options in one table: which verbs take one, how its value is read, where it goes, what the help says.
+ * Before the verb only the global ones are known, behind it those of the verb too; a letter may mean
+ * different things to different verbs. */
 
 #include "base/parse.h"
 #include "base/strv.h"
@@ -165,19 +165,26 @@ static int option_json(const char *value, void *target) {
 #define F OPTIONS_FILTER
 
 static const Option options[] = {
-        { "help", 'h', NULL, OPTIONS_GLOBAL, option_true, &arg_help, "Show what there is, or a verb's options" },
+        { "help", 'h', NULL, OPTIONS_GLOBAL, option_true, &arg_help,
+          "Show what there is, or a verb's options" },
         { "version", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_version, "Show the version" },
-        { "user", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_user, "Talk to your own jobmilld on the session bus" },
-        { "system", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_system, "Talk to the system's jobmilld (default)" },
-        { "host", 'H', "[USER@]HOST", OPTIONS_GLOBAL, option_string, &arg_host, "Operate on another host, over ssh" },
-        { "machine", 'M', "[USER@]MACHINE", OPTIONS_GLOBAL, option_string, &arg_machine, "Operate on a local container" },
+        { "user", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_user,
+          "Talk to your own jobmilld on the session bus" },
+        { "system", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_system,
+          "Talk to the system's jobmilld (default)" },
+        { "host", 'H', "[USER@]HOST", OPTIONS_GLOBAL, option_string, &arg_host,
+          "Operate on another host, over ssh" },
+        { "machine", 'M', "[USER@]MACHINE", OPTIONS_GLOBAL, option_string, &arg_machine,
+          "Operate on a local container" },
         { "json", 0, "MODE", OPTIONS_GLOBAL, option_json, &arg_json, "Print JSON: short, pretty, off" },
-        { NULL, 'j', NULL, OPTIONS_GLOBAL, option_json, &arg_json, "JSON: pretty on a terminal, else short" },
+        { NULL, 'j', NULL, OPTIONS_GLOBAL, option_json, &arg_json,
+          "JSON: pretty on a terminal, else short" },
         { "quiet", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_quiet, "Say less" },
         { "no-legend", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_legend, "No column headers and hints" },
         { "legend", 0, "BOOL", OPTIONS_GLOBAL, option_boolean, &arg_legend, NULL },
         { "no-pager", 0, NULL, OPTIONS_GLOBAL, option_nothing, NULL, "Accepted; no pager is ever started" },
-        { "no-ask-password", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_ask_password, "Do not let polkit ask" },
+        { "no-ask-password", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_ask_password,
+          "Do not let polkit ask" },
 
         { "queue", 'q', "QUEUE", S, option_string, &arg_submit.queue, "The queue (default: default)" },
         { "name", 'n', "NAME", S, option_string, &arg_submit.name, "A name for people" },
@@ -187,10 +194,12 @@ static const Option options[] = {
         { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed" },
         { "timeout", 0, "SPAN", S, option_span, &arg_submit.timeout, "End it when it runs longer" },
         { "stop-timeout", 0, "SPAN", S, option_span, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL" },
-        { "env", 0, "all|none|NAME,…", S, option_string, &arg_submit.env, "What of your environment it gets" },
+        { "env", 0, "all|none|NAME,…", S, option_string, &arg_submit.env,
+          "What of your environment it gets" },
         { NULL, 'E', "NAME[=VALUE]", S, option_append, &arg_submit.set, "Set or pass one variable" },
         { NULL, 'C', "DIRECTORY", S, option_string, &arg_submit.directory, "Run there instead of here" },
-        { "property", 'p', "NAME=VALUE", S, option_append, &arg_submit.properties, "A unit property, such as MemoryMax=2G" },
+        { "property", 'p', "NAME=VALUE", S, option_append, &arg_submit.properties,
+          "A unit property, such as MemoryMax=2G" },
         { "payload", 0, "FILE|-", S, option_string, &arg_submit.payload, "Its standard input" },
         { "tag", 0, "KEY=VALUE", S, option_tag, &arg_submit.tags, "A tag to find it by" },
         { "uid", 0, "USER", S, option_user, &arg_submit.uid, "Run it as another user, inheriting nothing" },
@@ -200,10 +209,12 @@ static const Option options[] = {
         { "queue", 'q', "QUEUE,…", F, option_words, &arg_filter.queues, "Jobs in these queues" },
         { "state", 0, "STATE,…", F, option_words, &arg_filter.states,
           "held, waiting, ready, starting, running, stopping, done" },
-        { "result", 0, "RESULT,…", F, option_words, &arg_filter.results, "success, exit-code, signal, timeout, lost, …" },
+        { "result", 0, "RESULT,…", F, option_words, &arg_filter.results,
+          "success, exit-code, signal, timeout, lost, …" },
         { "dead", 0, NULL, F, option_true, &arg_filter.dead, "Jobs that failed for good" },
         { "owner", 0, "USER,…", F, option_users, &arg_filter.owners, "Jobs of these users" },
-        { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags, "Jobs with this tag; several: with all of them" },
+        { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags,
+          "Jobs with this tag; several: with all of them" },
         { "name", 0, "NAME", F, option_string, &arg_filter.name, "Jobs of this name" },
         { "since", 0, "TIME", F, option_time, &arg_filter.since, "Submitted at this time or later" },
         { "until", 0, "TIME", F, option_time, &arg_filter.until, "Submitted at this time or earlier" },
@@ -228,7 +239,7 @@ static int parse_one(const char *verb, const Option *o, const char *value) {
         if (o->parse == option_user || o->parse == option_users)
                 return ctl_error(r, "%s--%s: there is no user %s", verb, o->name, value);
         return ctl_error(r, "%s%s%s: cannot make sense of '%s' (wanted: %s)", verb, o->name ? "--" : "-",
-                         o->name ?: (char[]) { o->letter, 0 }, value, o->argument);
+                         o->name ?: (char[]){ o->letter, 0 }, value, o->argument);
 }
 
 int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc, char **argv) {
@@ -251,8 +262,8 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
                                 *p++ = ':';
                 }
                 if (o->name)
-                        longs[n++] = (struct option) { o->name, o->argument ? required_argument : no_argument, NULL,
-                                                       LONG_BASE + (int) (o - options) };
+                        longs[n++] = (struct option){ o->name, o->argument ? required_argument : no_argument,
+                                                      NULL, LONG_BASE + (int) (o - options) };
         }
         *p = 0;
 
@@ -264,9 +275,10 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
                 if (c == ':')
                         return ctl_error(-EINVAL, "%s%s needs a value", prefix, argv[optind - 1]);
                 if (c == '?')
-                        return optopt > 0 && optopt < LONG_BASE ?
-                                        ctl_error(-EINVAL, "%sunknown option -%c", prefix, optopt) :
-                                        ctl_error(-EINVAL, "%sunknown option %s", prefix, argv[optind - 1]);
+                        return optopt > 0 && optopt < LONG_BASE
+                                               ? ctl_error(-EINVAL, "%sunknown option -%c", prefix, optopt)
+                                               : ctl_error(-EINVAL, "%sunknown option %s", prefix,
+                                                           argv[optind - 1]);
                 FOREACH_ELEMENT(o, options)
                         if (!found && (o->verbs & mask) && o->letter == c)
                                 found = o;
@@ -293,8 +305,14 @@ void options_print_help(unsigned mask) {
                 if (!(o->verbs & mask) || !o->help)
                         continue;
                 snprintf(left, sizeof(left), "%c%c%s%s%s%s%s", o->letter ? '-' : ' ', o->letter ?: ' ',
-                         o->letter && o->name ? "," : o->name ? " " : "", o->name ? " --" : "", o->name ?: "",
-                         !o->argument ? "" : o->name ? "=" : " ", strempty(o->argument));
+                         o->letter && o->name ? ","
+                         : o->name            ? " "
+                                              : "",
+                         o->name ? " --" : "", o->name ?: "",
+                         !o->argument ? ""
+                         : o->name    ? "="
+                                      : " ",
+                         strempty(o->argument));
                 printf("  %s%*s %s\n", left, (int) (30 - MIN(text_width(left), (size_t) 30)), "", o->help);
         }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Messages, tables, JSON, and what people read. Nothing that others wrote (commands, tags, log lines) reaches a terminal
- * with control characters in it: tables are made safe by libsmartcols, the rest by escape_controls(). */
+/* Messages, tables, JSON, and what people read. Nothing that others wrote (commands, tags, log lines)
+ * reaches a terminal with control characters in it: tables are made safe by libsmartcols, the rest by
+ * escape_controls(). */
 
 #include "ctl/output.h"
 #include "base/parse.h"
@@ -51,7 +52,8 @@ bool colors_wanted(void) {
                 else if (e && (streq(e, "16") || streq(e, "256") || streq(e, "24bit")))
                         cached = true;
                 else
-                        cached = !getenv("NO_COLOR") && isatty(STDOUT_FILENO) && !streq(getenv("TERM") ?: "dumb", "dumb");
+                        cached = !getenv("NO_COLOR") && isatty(STDOUT_FILENO) &&
+                                 !streq(getenv("TERM") ?: "dumb", "dumb");
         }
         return cached;
 }
@@ -88,8 +90,9 @@ int table_set(struct libscols_line *line, size_t column, const char *value, cons
 static int json_write(struct json_object *o) {
         const char *text = json_object_to_json_string_ext(
                         o, JSON_C_TO_STRING_NOSLASHESCAPE |
-                                        (arg_json == JSON_PRETTY ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED :
-                                                                   JSON_C_TO_STRING_PLAIN));
+                                           (arg_json == JSON_PRETTY ? JSON_C_TO_STRING_PRETTY |
+                                                                                      JSON_C_TO_STRING_SPACED
+                                                                    : JSON_C_TO_STRING_PLAIN));
 
         if (text)
                 fputs(text, stdout);
@@ -154,9 +157,9 @@ char *human_ago(char *buf, size_t n, usec_t t, usec_t now) {
                 return buf;
         }
         format_span(span, sizeof(span), d,
-                    d < 3600 * USEC_PER_SEC          ? USEC_PER_SEC :
-                    d < 24 * 3600 * USEC_PER_SEC     ? 60 * USEC_PER_SEC :
-                                                       3600 * USEC_PER_SEC);
+                    d < 3600 * USEC_PER_SEC        ? USEC_PER_SEC
+                    : d < 24 * 3600 * USEC_PER_SEC ? 60 * USEC_PER_SEC
+                                                   : 3600 * USEC_PER_SEC);
         if (d < USEC_PER_SEC)
                 snprintf(buf, n, "now");
         else
@@ -196,7 +199,8 @@ char *escape_controls(const char *s, size_t n) {
 }
 
 static char *quote_word(const char *word) {
-        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%^";
+        static const char plain[] =
+                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%^";
         char *buf = malloc(strlen(word) * 4 + 3), *p = buf;
 
         if (!buf)

@@ -15,7 +15,8 @@ int ctl_error(int error, const char *format, ...) _printf_(2, 3);
 void ctl_warning(const char *format, ...) _printf_(1, 2); /* not with --quiet */
 #define ctl_oom() ctl_error(-ENOMEM, "Out of memory.")
 
-bool colors_wanted(void); /* standard output is a terminal, and neither NO_COLOR nor SYSTEMD_COLORS says no */
+bool colors_wanted(
+                void); /* standard output is a terminal, and neither NO_COLOR nor SYSTEMD_COLORS says no */
 const char *color(const char *sequence); /* the sequence, or "" */
 #define COLOR_RED "\033[31m"
 #define COLOR_GREEN "\033[32m"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cancel, kill, hold, release, retry: one call for each id; a failure is said and the rest goes on. purge: one call for all. */
+/* cancel, kill, hold, release, retry: one call for each id; a failure is said and the rest goes on. purge:
+ * one call for all. */
 
 #include "ctl/ctl.h"
 #include "ctl/output.h"
@@ -27,8 +28,8 @@ static int for_each_job(int argc, char **argv, const char *member, append_t appe
                         r = sd_bus_message_append(call, "t", id);
                         if (r >= 0 && append)
                                 r = append(call);
-                        r = r < 0 ? ctl_error(r, "Cannot create a message: %m") :
-                                    bus_call(bus, call, NULL, "job %" PRIu64, id);
+                        r = r < 0 ? ctl_error(r, "Cannot create a message: %m")
+                                  : bus_call(bus, call, NULL, "job %" PRIu64, id);
                 }
                 if (r < 0)
                         worst = r;
@@ -87,7 +88,8 @@ int verb_purge(int argc, char **argv) {
         int r;
 
         if (argc == 0 && filter_is_empty(&arg_filter))
-                return ctl_error(-EINVAL, "purge: which ones? Give ids or a filter; --state=done means all finished jobs");
+                return ctl_error(-EINVAL, "purge: which ones? Give ids or a filter; --state=done means all "
+                                          "finished jobs");
         r = bus_open(&bus);
         if (r >= 0)
                 r = job_ids_resolve(bus, argc, argv, &ids);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* list: jobs that match a filter, newest first, page by page as they come. And what a bare `jobmill` shows: the queues
- * and the jobs that run. */
+/* list: jobs that match a filter, newest first, page by page as they come. And what a bare `jobmill` shows:
+ * the queues and the jobs that run. */
 
+#include "ctl/verb-list.h"
 #include "api/protocol.h"
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
 #include "ctl/output.h"
-#include "ctl/verb-list.h"
 
 enum { COLUMN_REASON = 8 };
 
@@ -24,8 +24,9 @@ static const Column columns[] = {
 };
 
 static const char *const table_fields[] = {
-        "id",          "name",        "argv",         "queue",    "owner",        "owner_name", "state",       "result", "reason",
-        "exit_status", "exit_signal", "started_usec", "cpu_usec", "runtime_usec", "memory_peak", "dead",       NULL,
+        "id",       "name",         "argv",        "queue",       "owner",       "owner_name",
+        "state",    "result",       "reason",      "exit_status", "exit_signal", "started_usec",
+        "cpu_usec", "runtime_usec", "memory_peak", "dead",        NULL,
 };
 
 static int add_line(struct libscols_table *t, const JobInfo *j, usec_t now) {
@@ -48,7 +49,8 @@ static int add_line(struct libscols_table *t, const JobInfo *j, usec_t now) {
                 { j->queue, NULL },
                 { j->owner_name ?: uid, NULL },
                 { job_info_outcome(j, outcome, sizeof(outcome)), job_info_color(j) },
-                { human_span(run, sizeof(run), runs ? usec_sub(now, j->started_usec) : j->runtime_usec), NULL },
+                { human_span(run, sizeof(run), runs ? usec_sub(now, j->started_usec) : j->runtime_usec),
+                  NULL },
                 { human_span(cpu, sizeof(cpu), j->cpu_usec), NULL },
                 { human_size(memory, sizeof(memory), j->memory_peak), NULL },
                 { strempty(j->reason), NULL },
@@ -98,8 +100,9 @@ int list_jobs(sd_bus *bus, const Filter *filter, uint32_t limit, size_t *ret_n) 
                 JobInfo *jobs;
                 size_t n;
 
-                r = job_list_page(bus, filter, arg_json == JSON_OFF ? (char *const *) table_fields : NULL, strempty(cursor),
-                                  MIN(limit - (uint32_t) total, JOBMILL_LIST_MAX), &jobs, &n, &cursor);
+                r = job_list_page(bus, filter, arg_json == JSON_OFF ? (char *const *) table_fields : NULL,
+                                  strempty(cursor), MIN(limit - (uint32_t) total, JOBMILL_LIST_MAX), &jobs,
+                                  &n, &cursor);
                 if (r < 0)
                         return r;
                 r = print_page(jobs, n, total == 0, &array);
@@ -140,7 +143,8 @@ int verb_overview(int argc, char **argv) {
         int r;
 
         if (arg_json != JSON_OFF)
-                return ctl_error(-EINVAL, "JSON of what? Try: jobmill list --json=…, jobmill queue list --json=…");
+                return ctl_error(-EINVAL,
+                                 "JSON of what? Try: jobmill list --json=…, jobmill queue list --json=…");
         r = bus_open(&bus);
         if (r >= 0)
                 r = list_queues(bus);
@@ -151,8 +155,9 @@ int verb_overview(int argc, char **argv) {
         if (r < 0)
                 return r;
         if (arg_legend && !arg_quiet)
-                printf("%s%s%s\n", color(COLOR_GREY), n == 0 ? "No job runs. jobmill help shows what can be done." :
-                                                               "jobmill list shows all jobs, jobmill help what can be done.",
+                printf("%s%s%s\n", color(COLOR_GREY),
+                       n == 0 ? "No job runs. jobmill help shows what can be done."
+                              : "jobmill list shows all jobs, jobmill help what can be done.",
                        color(COLOR_OFF));
         return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* logs: what a job wrote, straight from this machine's journal. Lines are matched by the unit and the invocation id of each
- * attempt, which journald itself records; never by JOBMILL_… fields, which anybody can write. systemd's own lines about the
- * unit carry other fields and stay out. */
+/* logs: what a job wrote, straight from this machine's journal. Lines are matched by the unit and the
+ * invocation id of each attempt, which journald itself records; never by JOBMILL_… fields, which anybody can
+ * write. systemd's own lines about the unit carry other fields and stay out. */
 
 #include "api/protocol.h"
 #include "base/strv.h"
@@ -21,6 +21,7 @@ typedef struct Log {
         sd_journal *journal;
         uint64_t id;
         char **matched; /* invocation ids */
+        usec_t ended;   /* realtime: the newest attempt; 0: none has */
         bool done;
         bool printed;
 } Log;
@@ -58,8 +59,11 @@ static int match_known_attempts(Log *l) {
         r = job_attempts_get(l->bus, l->id, &attempts, &n);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n && r >= 0; i++)
+        for (size_t i = 0; i < n && r >= 0; i++) {
                 r = match_attempt(l, attempts + i);
+                if (attempts[i].finished_usec != USEC_INFINITY)
+                        l->ended = MAX(l->ended, attempts[i].finished_usec);
+        }
         job_info_array_free(attempts, n);
         return r < 0 ? ctl_error(r, "Cannot search the journal: %m") : 0;
 }
@@ -140,6 +144,16 @@ static int print_lines(Log *l) {
         return r < 0 ? ctl_error(r, "Cannot read the journal: %m") : 0;
 }
 
+/* Asked for right after the end: let the last lines arrive. */
+static void give_grace(Log *l) {
+        usec_t now = now_usec(CLOCK_REALTIME);
+
+        if (l->ended == 0 || now < l->ended || now - l->ended >= GRACE_USEC)
+                return;
+        (void) usleep(GRACE_USEC - (now - l->ended));
+        (void) sd_journal_wait(l->journal, 0); /* files that are new */
+}
+
 static int skip_to_last_lines(Log *l) {
         int r;
 
@@ -184,9 +198,11 @@ int verb_logs(int argc, char **argv) {
         int r;
 
         if (bus_is_elsewhere())
-                return ctl_error(-EOPNOTSUPP, "logs: only from this machine's journal; run jobmill logs there");
+                return ctl_error(-EOPNOTSUPP,
+                                 "logs: only from this machine's journal; run jobmill logs there");
         if (arg_json != JSON_OFF)
-                return ctl_error(-EOPNOTSUPP, "logs: no JSON; try journalctl -o json JOBMILL_JOB_ID=%s", argv[0]);
+                return ctl_error(-EOPNOTSUPP, "logs: no JSON; try journalctl -o json JOBMILL_JOB_ID=%s",
+                                 argv[0]);
         r = bus_open(&l.bus);
         if (r >= 0)
                 r = job_id_resolve(l.bus, argv[0], &l.id);
@@ -197,6 +213,7 @@ int verb_logs(int argc, char **argv) {
                 return ctl_error(r, "Cannot open the journal: %m");
         (void) sd_journal_set_data_threshold(l.journal, 0);
         r = match_known_attempts(&l);
+        give_grace(&l);
         if (r >= 0)
                 r = skip_to_last_lines(&l);
         if (r >= 0)
@@ -204,6 +221,7 @@ int verb_logs(int argc, char **argv) {
         if (r < 0)
                 return r;
         if (!l.printed && arg_legend && !arg_quiet)
-                fprintf(stderr, "%s\n", l.matched ? "It wrote no line that you may read." : "It has not been started.");
+                fprintf(stderr, "%s\n",
+                        l.matched ? "It wrote no line that you may read." : "It has not been started.");
         return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* queue list, show, pause, resume, drain. A queue is an object of the bus; its properties are the keys of its JSON. */
+/* queue list, show, pause, resume, drain. A queue is an object of the bus; its properties are the keys of
+ * its JSON. */
 
 #include "api/protocol.h"
 #include "ctl/ctl.h"
@@ -16,13 +17,14 @@ typedef struct QueueInfo {
         bool paused, draining;
 } QueueInfo;
 
-#define FIELD(name, signature)                                                                               \
+#define FIELD(name, signature)                                                                              \
         { #name, signature, offsetof(QueueInfo, name), 0 }
 
 static const DictField queue_fields[] = {
-        FIELD(name, "s"),     FIELD(slots, "u"),    FIELD(slots_used, "u"), FIELD(ready, "t"),    FIELD(waiting, "t"),
-        FIELD(held, "t"),     FIELD(starting, "t"), FIELD(running, "t"),    FIELD(stopping, "t"), FIELD(dead, "t"),
-        FIELD(paused, "b"),   FIELD(draining, "b"), FIELD(reason, "s"),     FIELD(slice, "s"),
+        FIELD(name, "s"),     FIELD(slots, "u"), FIELD(slots_used, "u"), FIELD(ready, "t"),
+        FIELD(waiting, "t"),  FIELD(held, "t"),  FIELD(starting, "t"),   FIELD(running, "t"),
+        FIELD(stopping, "t"), FIELD(dead, "t"),  FIELD(paused, "b"),     FIELD(draining, "b"),
+        FIELD(reason, "s"),   FIELD(slice, "s"),
 };
 
 static const Column columns[] = {
@@ -46,8 +48,8 @@ static int queue_info_get(sd_bus *bus, const char *name, const char *path, Queue
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         int r;
 
-        r = sd_bus_call_method(bus, JOBMILL_BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", &e, &reply, "s",
-                               JOBMILL_INTERFACE_QUEUE);
+        r = sd_bus_call_method(bus, JOBMILL_BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll", &e,
+                               &reply, "s", JOBMILL_INTERFACE_QUEUE);
         if (r < 0)
                 return ctl_error(r, "queue %s: %s", name, bus_error_text(&e, r));
         r = dict_read(reply, queue_fields, ELEMENTSOF(queue_fields), ret);
@@ -55,12 +57,17 @@ static int queue_info_get(sd_bus *bus, const char *name, const char *path, Queue
 }
 
 static const char *queue_state(const QueueInfo *q) {
-        return q->paused && q->draining ? "paused, draining" : q->paused ? "paused" : q->draining ? "draining" : "open";
+        return q->paused && q->draining ? "paused, draining"
+               : q->paused              ? "paused"
+               : q->draining            ? "draining"
+                                        : "open";
 }
 
 static int add_line(struct libscols_table *t, const QueueInfo *q) {
-        uint64_t numbers[] = { q->slots == UINT32_MAX ? UINT64_MAX : q->slots, q->slots_used, q->ready, q->waiting, q->held,
-                               q->starting + q->running + q->stopping, q->dead };
+        uint64_t numbers[] = {
+                q->slots == UINT32_MAX ? UINT64_MAX : q->slots, q->slots_used, q->ready, q->waiting, q->held,
+                q->starting + q->running + q->stopping,         q->dead
+        };
         struct libscols_line *l = scols_table_new_line(t, NULL);
         int r;
 
@@ -75,7 +82,8 @@ static int add_line(struct libscols_table *t, const QueueInfo *q) {
                               i + 1 == 7 && numbers[i] > 0 ? COLOR_RED : NULL);
         }
         if (r >= 0)
-                r = table_set(l, ELEMENTSOF(numbers) + 1, queue_state(q), q->paused || q->draining ? COLOR_YELLOW : NULL);
+                r = table_set(l, ELEMENTSOF(numbers) + 1, queue_state(q),
+                              q->paused || q->draining ? COLOR_YELLOW : NULL);
         return r;
 }
 
@@ -87,11 +95,12 @@ static void print_queue(const QueueInfo *q) {
                 printf("    Slots: no cap, %" PRIu32 " used\n", q->slots_used);
         else
                 printf("    Slots: %" PRIu32 ", %" PRIu32 " used\n", q->slots, q->slots_used);
-        printf("     Jobs: %" PRIu64 " ready, %" PRIu64 " waiting, %" PRIu64 " held, %" PRIu64 " starting, %" PRIu64
-               " running, %" PRIu64 " stopping, %" PRIu64 " dead\n",
+        printf("     Jobs: %" PRIu64 " ready, %" PRIu64 " waiting, %" PRIu64 " held, %" PRIu64
+               " starting, %" PRIu64 " running, %" PRIu64 " stopping, %" PRIu64 " dead\n",
                q->ready, q->waiting, q->held, q->starting, q->running, q->stopping, q->dead);
         if (q->slice && arg_legend)
-                printf("    Slice: %s (systemctl%s status %s)\n", q->slice, arg_user ? " --user" : "", q->slice);
+                printf("    Slice: %s (systemctl%s status %s)\n", q->slice, arg_user ? " --user" : "",
+                       q->slice);
 }
 
 /* How the queues that are asked for are shown. */
@@ -110,7 +119,8 @@ static int show_queue(QueueView *v, sd_bus *bus, const char *name, const char *p
                 return r;
         v->n++;
         if (arg_json != JSON_OFF)
-                return json_array_add(&v->array, dict_to_json(queue_fields, ELEMENTSOF(queue_fields), 0, &q));
+                return json_array_add(&v->array,
+                                      dict_to_json(queue_fields, ELEMENTSOF(queue_fields), 0, &q));
         if (v->table)
                 return add_line(v->table, &q) < 0 ? ctl_oom() : 0;
         if (v->n > 1)

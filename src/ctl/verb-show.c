@@ -43,9 +43,10 @@ static const char *dot(const JobInfo *j) {
         if (!streq(nl_langinfo(CODESET), "UTF-8"))
                 return "*";
         if (!job_info_is_done(j))
-                return streq_ptr(j->state, "running") || streq_ptr(j->state, "starting") || streq_ptr(j->state, "stopping") ?
-                                "●" :
-                                "○";
+                return streq_ptr(j->state, "running") || streq_ptr(j->state, "starting") ||
+                                                       streq_ptr(j->state, "stopping")
+                                       ? "●"
+                                       : "○";
         return streq_ptr(j->result, "success") ? "✓" : "×";
 }
 
@@ -65,14 +66,15 @@ static void print_state(const JobInfo *j) {
         if (!job_info_is_done(j))
                 printf("%12s: %s%s%s\n", "State", color(job_info_color(j)), state, color(COLOR_OFF));
         else if (signal)
-                printf("%12s: %s%s%s (killed by SIG%s)%s\n", "Result", color(job_info_color(j)), strempty(j->result),
-                       color(COLOR_OFF), signal, j->dead ? ", dead" : "");
+                printf("%12s: %s%s%s (killed by SIG%s)%s\n", "Result", color(job_info_color(j)),
+                       strempty(j->result), color(COLOR_OFF), signal, j->dead ? ", dead" : "");
         else if (j->exit_status > 0)
-                printf("%12s: %s%s%s (exited with status %" PRIi32 ")%s\n", "Result", color(job_info_color(j)),
-                       strempty(j->result), color(COLOR_OFF), j->exit_status, j->dead ? ", dead" : "");
-        else
-                printf("%12s: %s%s%s%s\n", "Result", color(job_info_color(j)), strempty(j->result), color(COLOR_OFF),
+                printf("%12s: %s%s%s (exited with status %" PRIi32 ")%s\n", "Result",
+                       color(job_info_color(j)), strempty(j->result), color(COLOR_OFF), j->exit_status,
                        j->dead ? ", dead" : "");
+        else
+                printf("%12s: %s%s%s%s\n", "Result", color(job_info_color(j)), strempty(j->result),
+                       color(COLOR_OFF), j->dead ? ", dead" : "");
         if (j->reason)
                 print_row("Reason", "%s", j->reason);
         if (j->status)
@@ -139,7 +141,8 @@ static void print_attempts(const JobInfo *j, const JobInfo *attempts, size_t n) 
                 print_row(i == 0 ? "Attempts" : "", "#%" PRIu32 " %s; %s; ran %s%s%s", a->attempt,
                           format_timestamp(stamp, sizeof(stamp), a->started_usec),
                           a->result ? job_info_outcome(a, outcome, sizeof(outcome)) : "not ended",
-                          human_span(run, sizeof(run), a->runtime_usec), a->reason ? "; " : "", strempty(a->reason));
+                          human_span(run, sizeof(run), a->runtime_usec), a->reason ? "; " : "",
+                          strempty(a->reason));
         }
 }
 
@@ -160,11 +163,12 @@ static void print_further(const JobInfo *j) {
 }
 
 static void print_job(const JobInfo *j, const JobInfo *attempts, size_t n) {
-        _cleanup_free_ char *title = job_info_title(j), *safe = title ? escape_controls(title, strlen(title)) : NULL;
+        _cleanup_free_ char *title = job_info_title(j),
+                            *safe = title ? escape_controls(title, strlen(title)) : NULL;
         usec_t now = now_usec(CLOCK_REALTIME);
 
-        printf("%s%s%s %" PRIu64 "%s%s\n", color(job_info_color(j)), dot(j), color(job_info_color(j) ? COLOR_OFF : NULL), j->id,
-               safe ? " - " : "", strempty(safe));
+        printf("%s%s%s %" PRIu64 "%s%s\n", color(job_info_color(j)), dot(j),
+               color(job_info_color(j) ? COLOR_OFF : NULL), j->id, safe ? " - " : "", strempty(safe));
         print_state(j);
         print_what(j);
         print_times(j, now);

@@ -13,13 +13,14 @@ typedef struct Statistics {
         uint32_t queues, attempts, strays;
 } Statistics;
 
-#define FIELD(name, signature)                                                                               \
+#define FIELD(name, signature)                                                                              \
         { #name, signature, offsetof(Statistics, name), 0 }
 
 static const DictField fields[] = {
-        FIELD(version, "s"), FIELD(systemd, "s"),  FIELD(held, "t"),   FIELD(waiting, "t"),  FIELD(ready, "t"),
-        FIELD(starting, "t"), FIELD(running, "t"), FIELD(stopping, "t"), FIELD(done, "t"),   FIELD(dead, "t"),
-        FIELD(queues, "u"),  FIELD(attempts, "u"), FIELD(strays, "u"), FIELD(dispatch, "s"), FIELD(store_bytes, "t"),
+        FIELD(version, "s"), FIELD(systemd, "s"),  FIELD(held, "t"),        FIELD(waiting, "t"),
+        FIELD(ready, "t"),   FIELD(starting, "t"), FIELD(running, "t"),     FIELD(stopping, "t"),
+        FIELD(done, "t"),    FIELD(dead, "t"),     FIELD(queues, "u"),      FIELD(attempts, "u"),
+        FIELD(strays, "u"),  FIELD(dispatch, "s"), FIELD(store_bytes, "t"),
 };
 
 static void statistics_done(Statistics *s) {
@@ -48,8 +49,8 @@ int verb_stats(int argc, char **argv) {
                 printf("%sDispatch: %s%s\n", color(COLOR_YELLOW), s.dispatch, color(COLOR_OFF));
         else
                 printf("Dispatch: jobs are started as there is room\n");
-        printf("    Jobs: %" PRIu64 " held, %" PRIu64 " waiting, %" PRIu64 " ready, %" PRIu64 " starting, %" PRIu64
-               " running, %" PRIu64 " stopping, %" PRIu64 " done, %" PRIu64 " dead\n",
+        printf("    Jobs: %" PRIu64 " held, %" PRIu64 " waiting, %" PRIu64 " ready, %" PRIu64
+               " starting, %" PRIu64 " running, %" PRIu64 " stopping, %" PRIu64 " done, %" PRIu64 " dead\n",
                s.held, s.waiting, s.ready, s.starting, s.running, s.stopping, s.done, s.dead);
         printf("  Queues: %" PRIu32 "\n", s.queues);
         printf("   Units: %" PRIu32 " of jobs, %" PRIu32 " strays\n", s.attempts, s.strays);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* submit: one job from the words of the command line. It carries the caller's working directory, umask and environment,
- * unless the job is for another user or another machine: there they mean nothing, and nothing is inherited. Prints the id
- * alone. */
+/* submit: one job from the words of the command line. It carries the caller's working directory, umask and
+ * environment, unless the job is for another user or another machine: there they mean nothing, and nothing
+ * is inherited. Prints the id alone. */
 
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/time-util.h"
 #include "ctl/ctl.h"
-#include "ctl/environment.h"
+#include "ctl/inherit.h"
 #include "ctl/output.h"
 #include "queue/spec.h"
 #include <fcntl.h>
@@ -36,7 +36,8 @@ static int check_arguments(int argc, char **argv) {
         if (arg_submit.at != USEC_INFINITY && arg_submit.in != USEC_INFINITY)
                 return ctl_error(-EINVAL, "submit: --at and --in cannot be combined");
         if (!inherits() && arg_submit.env && !streq(arg_submit.env, "none"))
-                return ctl_error(-EINVAL, "submit: nothing is inherited by a job of another %s; use -E NAME=VALUE",
+                return ctl_error(-EINVAL,
+                                 "submit: nothing is inherited by a job of another %s; use -E NAME=VALUE",
                                  bus_is_elsewhere() ? "machine" : "user");
         for (int i = 0; i < argc; i++)
                 if (!utf8_is_valid(argv[i], strlen(argv[i])))
@@ -78,8 +79,8 @@ static int find_environment(char ***ret) {
         const char *bad = NULL;
         int r;
 
-        r = environment_collect(environ, inherits() ? arg_submit.env : "none", arg_submit.set, !arg_submit.directory, ret,
-                                &left_out, &bad);
+        r = inherit_environment(environ, inherits() ? arg_submit.env : "none", arg_submit.set,
+                                !arg_submit.directory, ret, &left_out, &bad);
         if (r == -ENXIO)
                 return ctl_error(r, "submit: -E: %s is not set here", bad);
         if (r == -EINVAL)
@@ -123,7 +124,8 @@ static int read_payload(const char *path, char **ret, size_t *ret_size) {
                         break;
                 n += k;
                 if (n > SPEC_PAYLOAD_MAX)
-                        return ctl_error(-EFBIG, "submit: --payload: %s: more than %u MiB", path, SPEC_PAYLOAD_MAX >> 20);
+                        return ctl_error(-EFBIG, "submit: --payload: %s: more than %u MiB", path,
+                                         SPEC_PAYLOAD_MAX >> 20);
         }
         *ret = TAKE_PTR(buf);
         *ret_size = n;
@@ -140,7 +142,8 @@ static int check_command(const char *command, const Submission *s) {
         if (r >= 0)
                 return 0;
         return cannot_start(ctl_error(r, "submit: %s: %s", command,
-                                      r == -ENOENT && !strchr(command, '/') ? "command not found" : strerror(-r)));
+                                      r == -ENOENT && !strchr(command, '/') ? "command not found"
+                                                                            : strerror(-r)));
 }
 
 static int append_payload(sd_bus_message *m, const Submission *s) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* wait, and submit --wait. One WaitJob call for each job, answered when the job is done; as many in flight as the bus allows
- * one client comfortably. When the daemon or the bus goes away the connection is dropped, made again, and every job that has
- * no answer is asked for again: a job that ended meanwhile answers at once. Only the first contact starts the daemon, so that
- * somebody who stops it finds it stopped. */
+/* wait, and submit --wait. One WaitJob call for each job, answered when the job is done; as many in flight
+ * as the bus allows one client comfortably. When the daemon or the bus goes away the connection is dropped,
+ * made again, and every job that has no answer is asked for again: a job that ended meanwhile answers at
+ * once. Only the first contact starts the daemon, so that somebody who stops it finds it stopped. */
 
 #include "api/protocol.h"
 #include "base/strv.h"
@@ -53,8 +53,8 @@ static void report(const Waiter *w, const JobInfo *j) {
                 printf("%" PRIu64 " %s\n", w->id, outcome);
                 fflush(stdout);
         } else if (!w->context->print && w->status != 0 && !arg_quiet)
-                (void) ctl_error(0, "job %" PRIu64 ": %s%s%s%s", w->id, outcome, j->reason ? " (" : "", strempty(j->reason),
-                                 j->reason ? ")" : "");
+                (void) ctl_error(0, "job %" PRIu64 ": %s%s%s%s", w->id, outcome, j->reason ? " (" : "",
+                                 strempty(j->reason), j->reason ? ")" : "");
 }
 
 /* 0: done, or its time is over; 1: ask again; or a negative errno. */
@@ -216,7 +216,7 @@ int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print) {
         if (!c.waiters)
                 return ctl_oom();
         for (size_t i = 0; i < n; i++)
-                c.waiters[i] = (Waiter) { .context = &c, .id = ids[i] };
+                c.waiters[i] = (Waiter){ .context = &c, .id = ids[i] };
         r = wait_all(&c);
         disconnect(&c);
         for (size_t i = 0; i < n && r == 0; i++)
@@ -227,7 +227,8 @@ int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print) {
 
 /* The unfinished jobs that match, unless the filter names states itself. */
 static int find_jobs(sd_bus *bus, uint64_t **ret, size_t *ret_n) {
-        static const char *const unfinished[] = { "held", "waiting", "ready", "starting", "running", "stopping", NULL };
+        static const char *const unfinished[] = { "held",    "waiting",  "ready", "starting",
+                                                  "running", "stopping", NULL };
         static const char *const fields[] = { "id", NULL };
         _cleanup_free_ uint64_t *ids = NULL;
         _cleanup_free_ char *cursor = NULL;
@@ -242,7 +243,8 @@ static int find_jobs(sd_bus *bus, uint64_t **ret, size_t *ret_n) {
                 JobInfo *jobs;
                 size_t n;
 
-                r = job_list_page(bus, &filter, (char *const *) fields, strempty(cursor), JOBMILL_LIST_MAX, &jobs, &n, &cursor);
+                r = job_list_page(bus, &filter, (char *const *) fields, strempty(cursor), JOBMILL_LIST_MAX,
+                                  &jobs, &n, &cursor);
                 if (r < 0)
                         return r;
                 more = reallocarray(ids, total + n + 1, sizeof(uint64_t));
@@ -289,13 +291,14 @@ int verb_wait(int argc, char **argv) {
         int r, status;
 
         if ((argc == 0) == filter_is_empty(&arg_filter))
-                return ctl_error(-EINVAL, argc == 0 ? "wait: for which jobs? Give ids or a filter" :
-                                                      "wait: ids and a filter cannot be combined");
+                return ctl_error(-EINVAL, argc == 0 ? "wait: for which jobs? Give ids or a filter"
+                                                    : "wait: ids and a filter cannot be combined");
         r = bus_open(&bus);
         if (r < 0)
                 return r;
         r = argc > 0 ? job_ids_resolve(bus, argc, argv, &ids) : find_jobs(bus, &ids, &n);
-        if (r >= 0) /* starts the daemon, and says so where that fails: from here on its absence is only waited for */
+        if (r >= 0) /* starts the daemon, and says so where that fails: from here on its absence is only
+                       waited for */
                 r = bus_call_simple(bus, NULL, "ListQueues", NULL, "");
         if (r < 0)
                 return r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A job sees what its submitter would, except what belongs to the submitter's session: it may run when that is over. The
- * daemon strips once more what would confuse the job or systemd (design: "How a job runs"). */
+/* A job sees what its submitter would, except what belongs to the submitter's session: it may run when that
+ * is over. The daemon strips once more what would confuse the job or systemd (design: "How a job runs"). */
 
-#include "ctl/environment.h"
+#include "ctl/inherit.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include <ctype.h>
@@ -11,24 +11,25 @@
 
 /* A name, or the beginning of names where it ends in '*'. */
 static const char *const session_variables[] = {
-        "_",           "SHLVL",     "OLDPWD",     "TERM",      "COLORTERM", "COLUMNS",    "LINES",
-        "DISPLAY",     "XAUTHORITY", "WAYLAND_*", "WINDOWID",  "STY",       "TMUX*",      "GPG_TTY",
-        "SSH_*",       "XDG_SESSION_*", "XDG_SEAT*", "XDG_VTNR", "DESKTOP_STARTUP_ID", "SUDO_*", "JOBMILL_*",
-        "NOTIFY_SOCKET", "INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_*", "WATCHDOG_*", "MAINPID", "MANAGERPID",
-        "SYSTEMD_*",   "CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_*",
+        "_",          "SHLVL",     "OLDPWD",   "TERM",
+        "COLORTERM",  "COLUMNS",   "LINES",    "DISPLAY",
+        "XAUTHORITY", "WAYLAND_*", "WINDOWID", "STY",
+        "TMUX*",      "GPG_TTY",   "SSH_*",    "XDG_SESSION_*",
+        "XDG_SEAT*",  "XDG_VTNR",  "SUDO_*",   "DESKTOP_STARTUP_ID",
 };
 
 static bool is_of_session(const char *name, size_t n) {
         FOREACH_ELEMENT(v, session_variables) {
                 size_t l = strlen(*v);
 
-                if ((*v)[l - 1] == '*' ? n >= l - 1 && memcmp(name, *v, l - 1) == 0 : n == l && memcmp(name, *v, l) == 0)
+                if ((*v)[l - 1] == '*' ? n >= l - 1 && memcmp(name, *v, l - 1) == 0
+                                       : n == l && memcmp(name, *v, l) == 0)
                         return true;
         }
         return false;
 }
 
-bool environment_name_is_valid(const char *s, size_t n) {
+static bool name_is_valid(const char *s, size_t n) {
         if (n == 0 || isdigit((unsigned char) s[0]))
                 return false;
         for (size_t i = 0; i < n; i++)
@@ -58,7 +59,8 @@ static bool is_wanted(const char *name, size_t n, char *const *names, bool keep_
         return false;
 }
 
-static int inherit(char *const *environment, char *const *names, bool keep_pwd, char ***l, char ***left_out) {
+static int
+inherit(char *const *environment, char *const *names, bool keep_pwd, char ***l, char ***left_out) {
         int r;
 
         STRV_FOREACH(v, environment) {
@@ -66,7 +68,7 @@ static int inherit(char *const *environment, char *const *names, bool keep_pwd, 
 
                 if ((*v)[n] != '=' || !is_wanted(*v, n, names, keep_pwd))
                         continue;
-                if (environment_name_is_valid(*v, n) && utf8_is_valid(*v, strlen(*v)))
+                if (name_is_valid(*v, n) && utf8_is_valid(*v, strlen(*v)))
                         r = strv_extend(l, *v);
                 else
                         r = strv_extendf(left_out, "%.*s", (int) n, *v);
@@ -85,7 +87,7 @@ static int apply_set(char *const *environment, char *const *set, char ***l, cons
                 const char *value, *assignment = *s;
 
                 *ret_bad = *s;
-                if (!environment_name_is_valid(*s, n))
+                if (!name_is_valid(*s, n))
                         return -EINVAL;
                 if (!(*s)[n]) {
                         value = strv_env_get(environment, *s);
@@ -104,8 +106,13 @@ static int apply_set(char *const *environment, char *const *set, char ***l, cons
         return 0;
 }
 
-int environment_collect(char *const *environment, const char *mode, char *const *set, bool keep_pwd, char ***ret,
-                        char ***ret_left_out, const char **ret_bad) {
+int inherit_environment(char *const *environment,
+                        const char *mode,
+                        char *const *set,
+                        bool keep_pwd,
+                        char ***ret,
+                        char ***ret_left_out,
+                        const char **ret_bad) {
         _cleanup_strv_free_ char **l = NULL, **left_out = NULL, **names = NULL;
         bool all = !mode || streq(mode, "all");
         int r = 0;
@@ -139,8 +146,8 @@ static int check_file(const char *path) {
 static int check_in(const char *directory, const char *command, const char *cwd) {
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, "%s%s%s/%s", directory[0] == '/' ? "" : cwd, directory[0] == '/' ? "" : "/", directory, command) <
-            0)
+        if (asprintf(&path, "%s%s%s/%s", directory[0] == '/' ? "" : cwd, directory[0] == '/' ? "" : "/",
+                     directory, command) < 0)
                 return -ENOMEM;
         return check_file(path);
 }
