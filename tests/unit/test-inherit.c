@@ -5,11 +5,12 @@
 #include "base/strv.h"
 #include "ctl/inherit.h"
 
-#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+
+#include <cmocka.h>
 
 static const char *const environment[] = {
         "PATH=/bin",           "HOME=/root",         "PWD=/root", "TERM=xterm",

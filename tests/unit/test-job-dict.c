@@ -4,10 +4,11 @@
 
 #include "ctl/job-dict.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 static void test_exit_status(void **state) {
         assert_int_equal(job_exit_status("success", 0, 0), 0);
