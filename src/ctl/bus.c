@@ -64,6 +64,8 @@ const char *bus_error_text(const sd_bus_error *e, int r) {
                 if (sd_bus_error_has_name(e, *i))
                         return arg_user ? "jobmilld does not run (systemctl --user start jobmilld)"
                                         : "jobmilld does not run (systemctl start jobmilld)";
+        if (sd_bus_error_has_name(e, JOBMILL_ERROR_NO_SUCH_JOB))
+                return "there is no such job"; /* callers say which */
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) ||
             sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
                 return "jobmilld went away before it answered";

@@ -154,9 +154,11 @@ int job_exit_status(const char *result, int exit_status, int exit_signal) {
 
 int job_info_get(sd_bus *bus, uint64_t id, JobInfo *ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char what[DECIMAL_MAX + 4];
         int r;
 
-        r = bus_call_simple(bus, &reply, "GetJobInfo", NULL, "t", id);
+        snprintf(what, sizeof(what), "job %" PRIu64, id);
+        r = bus_call_simple(bus, &reply, "GetJobInfo", what, "t", id);
         if (r < 0)
                 return r;
         r = job_info_read(reply, ret);
@@ -203,9 +205,11 @@ static int read_array(sd_bus_message *m, JobInfo **ret, size_t *ret_n) {
 
 int job_attempts_get(sd_bus *bus, uint64_t id, JobInfo **ret, size_t *ret_n) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char what[DECIMAL_MAX + 4];
         int r;
 
-        r = bus_call_simple(bus, &reply, "ListAttempts", NULL, "t", id);
+        snprintf(what, sizeof(what), "job %" PRIu64, id);
+        r = bus_call_simple(bus, &reply, "ListAttempts", what, "t", id);
         return r < 0 ? r : read_array(reply, ret, ret_n);
 }
 
