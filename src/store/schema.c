@@ -182,7 +182,7 @@ static int schema_query_number(Store *s, const char *sql, int64_t *ret) {
 }
 
 static int schema_identify(Store *s, unsigned *ret_version) {
-        int64_t version, application, n_objects;
+        int64_t version = 0, application = 0, n_objects = 0;
         int r;
 
         r = schema_query_number(s, "PRAGMA user_version", &version);
@@ -247,7 +247,7 @@ static int schema_look(Store *s) {
 }
 
 int schema_apply(Store *s) {
-        unsigned version;
+        unsigned version = 0;
         int r;
 
         r = schema_apply_setting(s, &locking);
