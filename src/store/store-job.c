@@ -134,7 +134,7 @@ static bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
 
 static int row_to_slot_numbers(sqlite3_stmt *stmt, int i, Attempt *a) {
         const char *text = stmt_text(stmt, i);
-        uint32_t n;
+        uint32_t n = 0;
         int r;
 
         if (!text)

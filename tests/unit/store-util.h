@@ -57,7 +57,7 @@ static inline JobSpec *make_spec(const char *word) {
 }
 
 static inline uint64_t submit(Model *m, Queue *q, JobSpec *spec) {
-        Job *j;
+        Job *j = NULL;
 
         assert_int_equal(model_submit(m, q, spec, 1000, "alice", &now, &j, NULL), 0);
         return j->id;

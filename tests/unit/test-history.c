@@ -20,7 +20,7 @@ static void fill(Store *s) {
         for (unsigned i = 0; i < N_JOBS; i++) {
                 JobSpec *spec = spec_new();
                 Now then = now;
-                Job *j;
+                Job *j = NULL;
 
                 assert_int_equal(strv_extend(&spec->argv, "true"), 0);
                 spec->priority = i % 4;
@@ -55,7 +55,7 @@ static void fill(Store *s) {
 }
 
 static int setup(void **state) {
-        Store *s;
+        Store *s = NULL;
 
         assert_int_equal(store_open(STORE_MEMORY, &s, NULL), 0);
         fill(s);
