@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Configuration files. inih gives the grammar of sections and keys, but its line buffer is short, it cuts what is
- * longer, takes " ;" in a value for a comment and knows no continuation. So our reader makes the logical lines, keeps
- * the value aside, and feeds inih "[Section]" or "Key=" alone; the handler puts both together again.
+/* Configuration files. inih gives the grammar of sections and keys, but it cuts what is longer than its line
+ * buffer, takes " ;" in a value for a comment and knows no continuation. So our reader makes the logical lines,
+ * keeps the value aside, and feeds inih "[Section]" or "Key=" alone; the handler puts both together again.
  *
- * Promises: a value arrives whole and as written, without white space around it; what cannot be read is refused
- * with its line; after the first error nothing more is assigned. */
+ * Promises: a value arrives whole and as written, without white space around it; what cannot be read is
+ * refused with its line; after the first error nothing more is assigned. */
 
 #include "base/conf-file.h"
 #include "base/parse.h"
@@ -65,27 +65,24 @@ static char *strip(char *s) {
 
 /* Appends a physical line to the first n bytes of the buffer. 1, 0 at the end of the file, or an error. */
 static int read_line(Reader *r, size_t n) {
-        bool any = false;
+        size_t start = n;
         int c;
 
+        r->line++;
         errno = 0;
         while ((c = getc_unlocked(r->f)) != EOF && c != '\n') {
-                r->line += !any;
-                any = true;
-                if (c == '\0')
-                        return conf_error_set(r->error, r->name, r->line, "Line contains a NUL byte.");
-                if (n >= CONF_LINE_MAX)
-                        return conf_error_set(r->error, r->name, r->line, "Line is longer than %u bytes.", CONF_LINE_MAX);
+                if (c == '\0' || n >= CONF_LINE_MAX)
+                        return conf_error_set(r->error, r->name, r->line,
+                                              c == '\0' ? "Line contains a NUL byte." : "Line is too long.");
                 r->buffer[n++] = (char) c;
         }
         r->buffer[n] = '\0';
         if (c == EOF && ferror(r->f))
                 return errno > 0 ? -errno : -EIO;
-        r->line += c == '\n' && !any;
-        return c == '\n' || any;
+        return c == '\n' || n > start;
 }
 
-/* The next logical line, without empty and comment lines, a space for every line break in it. 1, 0 at the end, or
+/* The next logical line; none is empty or a comment. A space for every line break in it. 1, 0 at the end, or
  * an error. */
 static int read_logical_line(Reader *r) {
         bool continued = false;
@@ -174,7 +171,7 @@ static int on_assignment(void *userdata, const char *section, const char *key, c
         Reader *r = userdata;
 
         if (!*section)
-                r->r = conf_error_set(r->error, r->name, r->start, "Assignment of '%s' outside of a section.", key);
+                r->r = conf_error_set(r->error, r->name, r->start, "'%s=' outside of a section.", key);
         else
                 r->r = r->assign(r->userdata, r->name, r->start, section, key, r->value, r->error);
         return r->r == 0;
@@ -182,7 +179,7 @@ static int on_assignment(void *userdata, const char *section, const char *key, c
 
 int conf_parse_stream(FILE *f, const char *name, conf_assign_t assign, void *userdata, ConfError *error) {
         _cleanup_free_ char *buffer = malloc(CONF_LINE_MAX + 1);
-        Reader r = { .f = f, .name = name, .assign = assign, .userdata = userdata, .error = error, .buffer = buffer };
+        Reader r = { f, name, assign, userdata, error, buffer, .line = 0 };
 
         if (!buffer || (ini_parse_stream(on_read, &r, on_assignment, &r) != 0 && r.r == 0))
                 return -ENOMEM;
@@ -228,7 +225,7 @@ static int compare_base_names(const void *a, const void *b) {
         return strcmp(base_name(*(char *const *) a), base_name(*(char *const *) b));
 }
 
-/* The paths of all SUBDIR/ *SUFFIX in the directories, by file name; an earlier directory hides namesakes. */
+/* All SUBDIR/ *SUFFIX of the directories, by file name; an earlier directory hides namesakes in a later one. */
 static int list_directories(char *const *directories, const char *subdir, const char *suffix, char ***ret) {
         _cleanup_strv_free_ char **l = new0(char *, 1);
         int r = l ? 0 : -ENOMEM;
@@ -282,8 +279,9 @@ int conf_list_names(char *const *directories, const char *subdir, const char *su
 
         for (char **i = files; r >= 0 && *i; i++) {
                 char *file = (char *) base_name(*i);
-                _cleanup_free_ char *name = strv_join((char *[]){ (char *) subdir, file, NULL }, "/"), *path = NULL;
+                _cleanup_free_ char *name = NULL, *path = NULL;
 
+                name = strv_join((char *[]){ (char *) subdir, file, NULL }, "/");
                 r = name ? find_main(directories, name, &path) : -ENOMEM;
                 if (r > 0)
                         r = strv_extendf(&l, "%.*s", (int) (strlen(file) - strlen(suffix)), file);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Log lines of daemon and tool. Two ways out: records for the journal with the place in the source and fields
- * of their own, and plain lines on stderr. AUTO becomes one of them when it is set: the journal's when stderr
- * is connected to it ($JOURNAL_STREAM), the console's otherwise. What the journal does not take goes to the
- * console, so that no line is lost. */
+/* Log lines of daemon and tool. Two ways out: records for the journal with the place in the source and fields of
+ * their own, and plain lines on stderr. AUTO becomes one of them when it is set: the journal when stderr is
+ * connected to it ($JOURNAL_STREAM), else the console. What the journal does not take goes to the console. */
 
 #define SD_JOURNAL_SUPPRESS_LOCATION /* the caller's place is sent, not this file's */
 
@@ -64,8 +63,9 @@ void log_set_target(LogTarget target) {
         log_target = log_target_used = target;
         if (target == LOG_TARGET_AUTO)
                 log_target_used = stderr_is_journal() ? LOG_TARGET_JOURNAL : LOG_TARGET_CONSOLE;
+        /* Without a journal libsystemd drops all and says nothing. */
         if (log_target_used == LOG_TARGET_JOURNAL && access("/run/systemd/journal/socket", W_OK) < 0)
-                log_target_used = LOG_TARGET_CONSOLE; /* without a journal libsystemd drops all and says nothing */
+                log_target_used = LOG_TARGET_CONSOLE;
         /* Somebody under a service manager reads stderr: let it know the level. */
         log_prefix = getenv("INVOCATION_ID") && !isatty(STDERR_FILENO);
 }
@@ -75,16 +75,10 @@ LogTarget log_get_target(void) {
 }
 
 static void write_console(int level, const char *message) {
-        char prefix[] = "<0>";
-
-        prefix[1] = (char) ('0' + (level & LOG_PRIMASK));
-        const struct iovec iov[] = {
-                { prefix, log_prefix ? strlen(prefix) : 0 },
-                { (char *) message, strlen(message) },
-                { (char *) "\n", 1 },
-        };
-        if (writev(STDERR_FILENO, iov, ELEMENTSOF(iov)) < 0)
-                return; /* nobody left to tell */
+        if (log_prefix)
+                (void) dprintf(STDERR_FILENO, "<%i>%s\n", level & LOG_PRIMASK, message);
+        else
+                (void) dprintf(STDERR_FILENO, "%s\n", message);
 }
 
 static void dispatch(int level, const char *message, const char *const *fields) {

@@ -118,7 +118,7 @@ int parse_decimal(const char **s, unsigned decimals, uint64_t *ret_whole, uint64
         if (point && (decimals == 0 || !isdigit((unsigned char) *++p)))
                 return -EINVAL;
         for (; decimals > 0; decimals--)
-                fraction = fraction * 10 + (point && isdigit((unsigned char) *p) ? (uint64_t) (*p++ - '0') : 0);
+                fraction = 10 * fraction + (point && isdigit((unsigned char) *p) ? (uint64_t) *p++ - '0' : 0);
         if (point && isdigit((unsigned char) *p))
                 return -EINVAL;
         *s = p;

@@ -169,7 +169,7 @@ int parse_timestamp(const char *s, usec_t now, usec_t *ret) {
         if (!(utc ? gmtime_r(&t, &tm) : localtime_r(&t, &tm)))
                 return -ERANGE;
         for (int i = 0; *w && i < (int) ELEMENTSOF(weekdays); i++)
-                if (strcasecmp(*w, weekdays[i]) == 0 || (strlen(*w) == 3 && strncasecmp(*w, weekdays[i], 3) == 0))
+                if (strncasecmp(*w, weekdays[i], strlen(*w) == 3 ? 3 : strlen(weekdays[i]) + 1) == 0)
                         weekday = i;
         w += weekday >= 0;
         dated = *w && parse_date(*w, &tm, &mday);
@@ -190,15 +190,15 @@ int parse_timestamp(const char *s, usec_t now, usec_t *ret) {
 }
 
 char *format_span(char *buf, size_t n, usec_t t, usec_t accuracy) {
-        size_t l = 0;
+        size_t l = 0, i = 0;
 
         (void) snprintf(buf, n, "%s", t == USEC_INFINITY ? "infinity" : "0");
         /* What is smaller than the accuracy as a whole is shown by its largest unit. */
-        for (size_t i = 0; i < FORMAT_UNITS && t != USEC_INFINITY && l < n && (l == 0 || t >= accuracy); i++) {
-                if (t < units[i].usec)
-                        continue;
-                l += (size_t) snprintf(buf + l, n - l, "%s%" PRIu64 "%s", l > 0 ? " " : "", t / units[i].usec, units[i].name);
-                t %= units[i].usec;
+        for (; i < FORMAT_UNITS && t != USEC_INFINITY && l < n && (l == 0 || t >= accuracy); t %= units[i++].usec) {
+                const char *format = l > 0 ? " %" PRIu64 "%s" : "%" PRIu64 "%s";
+
+                if (t >= units[i].usec)
+                        l += (size_t) snprintf(buf + l, n - l, format, t / units[i].usec, units[i].name);
         }
         return buf;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Configuration files: what inih alone would cut, join or swallow arrives whole; what is wrong is refused with its
- * line; lookup, order, hiding and masking over three directories. */
+/* Configuration files: what inih alone would cut, join or swallow arrives whole; what is wrong is refused
+ * with its line; lookup, order, hiding and masking over three directories. */
 
 #include "base/conf-file.h"
 #include "base/strv.h"
@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+
 #include <cmocka.h>
 
 /* Every assignment becomes "line:Section.Key=value;" in one text, so that order is compared too. */
@@ -20,8 +21,13 @@ typedef struct Log {
         FILE *f;
 } Log;
 
-static int on_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key,
-                     const char *value, ConfError *error) {
+static int on_assign(void *userdata,
+                     const char *file,
+                     unsigned line,
+                     const char *section,
+                     const char *key,
+                     const char *value,
+                     ConfError *error) {
         Log *log = userdata;
 
         if (streq(key, "Refuse"))
@@ -44,7 +50,8 @@ static void log_check(Log *log, const char *expect) {
         free(log->text);
 }
 
-/* Parse the text; compare return value, assignments (NULL: do not) and the error's line (0: no error expected). */
+/* Parse the text; compare return value, assignments (NULL: do not) and the error's line (0: no error
+ * expected). */
 static void check_n(const char *text, size_t n, int r, const char *expect, unsigned line) {
         _cleanup_fclose_ FILE *f = fmemopen((void *) text, n, "r");
         ConfError e = {};
@@ -81,13 +88,15 @@ static void test_values(void **state) {
         check("[A]\nKey=", "2:A.Key=;");
         check("[A]\nKey= \t \n", "2:A.Key=;");
         check("[A]\nKey=a=b==c:d\n", "2:A.Key=a=b==c:d;");
-        check("[A]\nK=2\nL=x\nK=1\nK=\nK=1\n", "2:A.K=2;3:A.L=x;4:A.K=1;5:A.K=;6:A.K=1;"); /* all, in order */
+        check("[A]\nK=2\nL=x\nK=1\nK=\nK=1\n",
+              "2:A.K=2;3:A.L=x;4:A.K=1;5:A.K=;6:A.K=1;"); /* all, in order */
         check("[A]\nK=1\n[B]\nK=2\n[A]\nK=3\n[B]\n", "2:A.K=1;4:B.K=2;6:A.K=3;");
         check("[X-Section_1]\nX-Key_1=1\n", "2:X-Section_1.X-Key_1=1;");
         check("[A]\nK=Grüße, 世界 🚂\n", "2:A.K=Grüße, 世界 🚂;");
-        check("\xef\xbb\xbf[A]\nK=1\n", "2:A.K=1;");                                /* a BOM */
-        check("[A]\nK=\xef\xbb\xbf\n", "2:A.K=\xef\xbb\xbf;");                      /* not one */
-        check("[A]\n  Indented=1\n  Again=2\n", "2:A.Indented=1;3:A.Again=2;"); /* no continuation in inih's sense */
+        check("\xef\xbb\xbf[A]\nK=1\n", "2:A.K=1;");           /* a BOM */
+        check("[A]\nK=\xef\xbb\xbf\n", "2:A.K=\xef\xbb\xbf;"); /* not one */
+        check("[A]\n  Indented=1\n  Again=2\n",
+              "2:A.Indented=1;3:A.Again=2;"); /* no continuation in inih's sense */
         check("[A]\nK=\"quoted\" 'as is'\n", "2:A.K=\"quoted\" 'as is';");
 }
 
@@ -191,8 +200,13 @@ typedef struct Sizes {
         size_t k, l;
 } Sizes;
 
-static int on_sizes(void *userdata, const char *file, unsigned line, const char *section, const char *key,
-                    const char *value, ConfError *error) {
+static int on_sizes(void *userdata,
+                    const char *file,
+                    unsigned line,
+                    const char *section,
+                    const char *key,
+                    const char *value,
+                    ConfError *error) {
         Sizes *sizes = userdata;
 
         *(streq(key, "K") ? &sizes->k : &sizes->l) += strlen(value);
@@ -221,7 +235,8 @@ static void check_long(size_t n, size_t every, size_t expect_k, size_t expect_l,
 }
 
 static void test_long_lines(void **state) {
-        static const size_t lengths[] = { 190, 194, 195, 196, 197, 198, 199, 200, 201, 202, 398, 400, 4096, 65536 };
+        static const size_t lengths[] = { 190, 194, 195, 196, 197, 198,  199,
+                                          200, 201, 202, 398, 400, 4096, 65536 };
 
         FOREACH_ELEMENT(n, lengths)
                 check_long(*n, 0, *n, 1, 0);
@@ -373,7 +388,8 @@ static void test_dropins(void **state) {
 
         check_files("queues/a.queue",
                     "usr/lib/queues/a.queue run/queues/a.queue.d/10.conf usr/lib/queues/a.queue.d/20-a.conf "
-                    "etc/queues/a.queue.d/20-b.conf etc/queues/a.queue.d/50.conf usr/lib/queues/a.queue.d/99.conf");
+                    "etc/queues/a.queue.d/20-b.conf etc/queues/a.queue.d/50.conf "
+                    "usr/lib/queues/a.queue.d/99.conf");
         check_object("queues/a.queue", 0,
                      "2:Q.K=main;2:Q.K=run10;2:Q.K=usr20a;2:Q.K=etc20b;2:Q.K=etc50;2:Q.K=usr99;");
 
@@ -474,8 +490,13 @@ static void test_unreadable(void **state) {
 }
 
 /* Files that go away between the listing and the reading: the assignment of one removes the next. */
-static int on_assign_remove(void *userdata, const char *file, unsigned line, const char *section, const char *key,
-                            const char *value, ConfError *error) {
+static int on_assign_remove(void *userdata,
+                            const char *file,
+                            unsigned line,
+                            const char *section,
+                            const char *key,
+                            const char *value,
+                            ConfError *error) {
         Log *log = userdata;
         _cleanup_free_ char *path = make_path("run/queues/a.queue.d/20.conf");
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Words to numbers: what is read, what is refused and with which errno, and that nothing is stored on error. */
+/* Words to numbers: what is read, what is refused and with which errno, and that nothing is stored on error.
+ */
 
 #include "base/parse.h"
 
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define UNTOUCHED 4711U
@@ -17,14 +19,14 @@ typedef struct Case {
         uint64_t value;
 } Case;
 
-#define CHECK_TABLE(table, type, call)                                                                                 \
-        FOREACH_ELEMENT(i, table) {                                                                                    \
-                const char *s = i->text;                                                                               \
-                type v = UNTOUCHED;                                                                                    \
-                int r = (call);                                                                                        \
-                                                                                                                       \
-                if (r != i->r || v != (type) (r < 0 ? UNTOUCHED : i->value))                                           \
-                        fail_msg("'%s': %i, %" PRIi64, s ?: "(null)", r, (int64_t) v);                                 \
+#define CHECK_TABLE(table, type, call)                                                                      \
+        FOREACH_ELEMENT(i, table) {                                                                         \
+                const char *s = i->text;                                                                    \
+                type v = UNTOUCHED;                                                                         \
+                int r = (call);                                                                             \
+                                                                                                            \
+                if (r != i->r || v != (type) (r < 0 ? UNTOUCHED : i->value))                                \
+                        fail_msg("'%s': %i, %" PRIi64, s ?: "(null)", r, (int64_t) v);                      \
         }
 
 static void test_boolean(void **state) {
@@ -32,9 +34,11 @@ static void test_boolean(void **state) {
                 const char *text;
                 int r;
         } table[] = {
-                { "1", 1 },   { "yes", 1 },   { "y", 1 },         { "true", 1 },       { "T", 1 },        { "ON", 1 },
-                { "0", 0 },   { "No", 0 },    { "n", 0 },         { "FALSE", 0 },      { "f", 0 },        { "off", 0 },
-                { "", -EINVAL }, { "2", -EINVAL }, { " yes", -EINVAL }, { "yes ", -EINVAL }, { "tru", -EINVAL }, { NULL, -EINVAL },
+                { "1", 1 },         { "yes", 1 },      { "y", 1 },          { "true", 1 },
+                { "T", 1 },         { "ON", 1 },       { "0", 0 },          { "No", 0 },
+                { "n", 0 },         { "FALSE", 0 },    { "f", 0 },          { "off", 0 },
+                { "", -EINVAL },    { "2", -EINVAL },  { " yes", -EINVAL }, { "yes ", -EINVAL },
+                { "tru", -EINVAL }, { NULL, -EINVAL },
         };
 
         FOREACH_ELEMENT(i, table)
@@ -60,16 +64,26 @@ static void test_unsigned(void **state) {
                 { NULL, -EINVAL, 0 },
         };
         static const Case narrow[] = {
-                { "4294967295", 0, UINT32_MAX }, { "4294967296", -ERANGE, 0 }, { "4294967296x", -EINVAL, 0 }, { NULL, -EINVAL, 0 },
+                { "4294967295", 0, UINT32_MAX },
+                { "4294967296", -ERANGE, 0 },
+                { "4294967296x", -EINVAL, 0 },
+                { NULL, -EINVAL, 0 },
         };
         static const Case uids[] = {
-                { "0", 0, 0 },           { "1000", 0, 1000 },       { "65534", 0, 65534 },   { "65535", -EINVAL, 0 },
-                { "65536", 0, 65536 },   { "4294967294", 0, 4294967294 }, { "4294967295", -EINVAL, 0 }, { "4294967296", -ERANGE, 0 },
-                { "root", -EINVAL, 0 },     { "-1", -EINVAL, 0 },
+                { "0", 0, 0 },
+                { "1000", 0, 1000 },
+                { "65534", 0, 65534 },
+                { "65535", -EINVAL, 0 },
+                { "65536", 0, 65536 },
+                { "4294967294", 0, 4294967294 },
+                { "4294967295", -EINVAL, 0 },
+                { "4294967296", -ERANGE, 0 },
+                { "root", -EINVAL, 0 },
+                { "-1", -EINVAL, 0 },
         };
         static const Case modes[] = {
-                { "0", 0, 0 },     { "022", 0, 022 },    { "7777", 0, 07777 }, { "0000755", 0, 0755 },
-                { "10000", -ERANGE, 0 }, { "8", -EINVAL, 0 }, { "0o22", -EINVAL, 0 },  { "", -EINVAL, 0 },
+                { "0", 0, 0 },           { "022", 0, 022 },   { "7777", 0, 07777 },   { "0000755", 0, 0755 },
+                { "10000", -ERANGE, 0 }, { "8", -EINVAL, 0 }, { "0o22", -EINVAL, 0 }, { "", -EINVAL, 0 },
         };
 
         CHECK_TABLE(wide, uint64_t, parse_u64(s, &v));
@@ -136,7 +150,9 @@ static void test_size(void **state) {
                 { "", -EINVAL, 0 },
                 { NULL, -EINVAL, 0 },
         };
-        static const Case decimal[] = { { "1K", 0, 1000 }, { "1.5M", 0, 1500000 }, { "18E", 0, 18000000000000000000U } };
+        static const Case decimal[] = { { "1K", 0, 1000 },
+                                        { "1.5M", 0, 1500000 },
+                                        { "18E", 0, 18000000000000000000U } };
 
         CHECK_TABLE(binary, uint64_t, parse_size(s, 1024, &v));
         CHECK_TABLE(decimal, uint64_t, parse_size(s, 1000, &v));
@@ -144,14 +160,30 @@ static void test_size(void **state) {
 
 static void test_percent(void **state) {
         static const Case permyriad[] = {
-                { "0%", 0, 0 },       { "12%", 0, 1200 },    { "12.3%", 0, 1230 },  { "12.34%", 0, 1234 },
-                { "100%", 0, 10000 }, { "100.00%", 0, 10000 }, { "100.01%", -ERANGE, 0 }, { "184467440737095517%", -ERANGE, 0 },
-                { "12.345%", -EINVAL, 0 }, { "12", -EINVAL, 0 },   { "%", -EINVAL, 0 },      { "12 %", -EINVAL, 0 },
-                { "12%%", -EINVAL, 0 },  { "-1%", -EINVAL, 0 },    { "", -EINVAL, 0 },       { NULL, -EINVAL, 0 },
+                { "0%", 0, 0 },
+                { "12%", 0, 1200 },
+                { "12.3%", 0, 1230 },
+                { "12.34%", 0, 1234 },
+                { "100%", 0, 10000 },
+                { "100.00%", 0, 10000 },
+                { "100.01%", -ERANGE, 0 },
+                { "184467440737095517%", -ERANGE, 0 },
+                { "12.345%", -EINVAL, 0 },
+                { "12", -EINVAL, 0 },
+                { "%", -EINVAL, 0 },
+                { "12 %", -EINVAL, 0 },
+                { "12%%", -EINVAL, 0 },
+                { "-1%", -EINVAL, 0 },
+                { "", -EINVAL, 0 },
+                { NULL, -EINVAL, 0 },
         };
         static const Case percent[] = {
-                { "250%", 0, 250 }, { "4294967295%", 0, UINT32_MAX }, { "4294967296%", -ERANGE, 0 }, { "2.5%", -EINVAL, 0 },
-                { "250", -EINVAL, 0 }, { NULL, -EINVAL, 0 },
+                { "250%", 0, 250 },
+                { "4294967295%", 0, UINT32_MAX },
+                { "4294967296%", -ERANGE, 0 },
+                { "2.5%", -EINVAL, 0 },
+                { "250", -EINVAL, 0 },
+                { NULL, -EINVAL, 0 },
         };
 
         CHECK_TABLE(permyriad, uint32_t, parse_permyriad(s, &v));
@@ -163,10 +195,14 @@ static void test_cpu_set(void **state) {
                 const char *text, *hex; /* NULL: refused */
                 int r;
         } table[] = {
-                { "0", "01", 0 },          { "0-3,7 9", "8f02", 0 },  { "8", "0001", 0 },        { " 1,\t1 , ", "02", 0 },
-                { "7-8", "8001", 0 },      { "0-0", "01", 0 },        { "", NULL, -EINVAL },     { " , ", NULL, -EINVAL },
-                { "3-1", NULL, -EINVAL },  { "1-", NULL, -EINVAL },   { "-1", NULL, -EINVAL },   { "1-2-3", NULL, -EINVAL },
-                { "a", NULL, -EINVAL },    { "1x", NULL, -EINVAL },   { "8192", NULL, -ERANGE }, { "0-8192", NULL, -ERANGE },
+                { "0", "01", 0 },          { "0-3,7 9", "8f02", 0 },
+                { "8", "0001", 0 },        { " 1,\t1 , ", "02", 0 },
+                { "7-8", "8001", 0 },      { "0-0", "01", 0 },
+                { "", NULL, -EINVAL },     { " , ", NULL, -EINVAL },
+                { "3-1", NULL, -EINVAL },  { "1-", NULL, -EINVAL },
+                { "-1", NULL, -EINVAL },   { "1-2-3", NULL, -EINVAL },
+                { "a", NULL, -EINVAL },    { "1x", NULL, -EINVAL },
+                { "8192", NULL, -ERANGE }, { "0-8192", NULL, -ERANGE },
                 { NULL, NULL, -EINVAL },
         };
 
@@ -194,11 +230,27 @@ static void test_signals(void **state) {
                 const char *text;
                 int sig;
         } table[] = {
-                { "TERM", SIGTERM },    { "SIGTERM", SIGTERM }, { "15", 15 },           { "KILL", SIGKILL }, { "HUP", 1 },
-                { "SYS", SIGSYS },      { "WINCH", SIGWINCH },  { "64", 64 },           { "65", -EINVAL },   { "0", -EINVAL },
-                { "", -EINVAL },        { "SIG", -EINVAL },     { "term", -EINVAL },    { "SIGSIGTERM", -EINVAL },
-                { "RTMIN+31", -EINVAL }, { "RTMIN+", -EINVAL },  { "RTMIN-1", -EINVAL }, { "RTMAX+1", -EINVAL },
-                { "-15", -EINVAL },     { "TERM ", -EINVAL },   { NULL, -EINVAL },
+                { "TERM", SIGTERM },
+                { "SIGTERM", SIGTERM },
+                { "15", 15 },
+                { "KILL", SIGKILL },
+                { "HUP", 1 },
+                { "SYS", SIGSYS },
+                { "WINCH", SIGWINCH },
+                { "64", 64 },
+                { "65", -EINVAL },
+                { "0", -EINVAL },
+                { "", -EINVAL },
+                { "SIG", -EINVAL },
+                { "term", -EINVAL },
+                { "SIGSIGTERM", -EINVAL },
+                { "RTMIN+31", -EINVAL },
+                { "RTMIN+", -EINVAL },
+                { "RTMIN-1", -EINVAL },
+                { "RTMAX+1", -EINVAL },
+                { "-15", -EINVAL },
+                { "TERM ", -EINVAL },
+                { NULL, -EINVAL },
         };
 
         FOREACH_ELEMENT(i, table)
@@ -258,7 +310,8 @@ static void test_utf8(void **state) {
 
 static void test_queue_name(void **state) {
         static const char *const good[] = { "a", "default", "gpu-train", "a-b-c", "0", "_", "gpu_0-x9" };
-        static const char *const bad[] = { "", "-", "-a", "a-", "a--b", "A", "a.b", "a/b", "a b", "ä", "a\n", "..", "a@b" };
+        static const char *const bad[] = { "",    "-",   "-a", "a-",  "a--b", "A",  "a.b",
+                                           "a/b", "a b", "ä",  "a\n", "..",   "a@b" };
         char name[66] = {};
 
         FOREACH_ELEMENT(i, good)
@@ -272,9 +325,11 @@ static void test_queue_name(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_boolean), cmocka_unit_test(test_unsigned),   cmocka_unit_test(test_signed),
-                cmocka_unit_test(test_size),    cmocka_unit_test(test_percent),    cmocka_unit_test(test_cpu_set),
-                cmocka_unit_test(test_signals), cmocka_unit_test(test_utf8),       cmocka_unit_test(test_queue_name),
+                cmocka_unit_test(test_boolean),    cmocka_unit_test(test_unsigned),
+                cmocka_unit_test(test_signed),     cmocka_unit_test(test_size),
+                cmocka_unit_test(test_percent),    cmocka_unit_test(test_cpu_set),
+                cmocka_unit_test(test_signals),    cmocka_unit_test(test_utf8),
+                cmocka_unit_test(test_queue_name),
         };
 
         return cmocka_run_group_tests_name("parse", tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static char *const three[] = { (char *) "a", (char *) "", (char *) "c", NULL };
@@ -52,10 +53,8 @@ static void test_split_and_join(void **state) {
         static const struct {
                 const char *text, *separators, *joined;
         } table[] = {
-                { "", ",", "" },
-                { " \t ", " \t", "" },
-                { "a", ",", "a" },
-                { ",,a,b , c,", ", ", "a|b|c" },
+                { "", ",", "" },         { " \t ", " \t", "" },
+                { "a", ",", "a" },       { ",,a,b , c,", ", ", "a|b|c" },
                 { "äö ü", " ", "äö|ü" },
         };
 
@@ -73,7 +72,9 @@ static void test_split_and_join(void **state) {
 }
 
 static void test_foreach(void **state) {
-        char *const pairs[] = { (char *) "a", (char *) "1", (char *) "b", (char *) "2", (char *) "odd", NULL };
+        char *const pairs[] = {
+                (char *) "a", (char *) "1", (char *) "b", (char *) "2", (char *) "odd", NULL
+        };
         unsigned n = 0;
 
         STRV_FOREACH_PAIR(x, y, pairs) {
@@ -89,8 +90,8 @@ static void test_foreach(void **state) {
 }
 
 static void test_env_get(void **state) {
-        char *const env[] = { (char *) "PATHX=no", (char *) "PATH=first", (char *) "PATH=", (char *) "HOME=/=/", (char *) "BARE",
-                              NULL };
+        char *const env[] = { (char *) "PATHX=no", (char *) "PATH=first", (char *) "PATH=",
+                              (char *) "HOME=/=/", (char *) "BARE",       NULL };
 
         assert_string_equal(strv_env_get(env, "PATH"), ""); /* the last counts */
         assert_string_equal(strv_env_get(env, "HOME"), "/=/");
@@ -101,9 +102,12 @@ static void test_env_get(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_length_and_contains), cmocka_unit_test(test_copy_and_equal),
-                cmocka_unit_test(test_extend),              cmocka_unit_test(test_split_and_join),
-                cmocka_unit_test(test_foreach),             cmocka_unit_test(test_env_get),
+                cmocka_unit_test(test_length_and_contains),
+                cmocka_unit_test(test_copy_and_equal),
+                cmocka_unit_test(test_extend),
+                cmocka_unit_test(test_split_and_join),
+                cmocka_unit_test(test_foreach),
+                cmocka_unit_test(test_env_get),
         };
 
         return cmocka_run_group_tests_name("strv", tests, NULL, NULL);

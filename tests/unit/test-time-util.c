@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define SEC USEC_PER_SEC
@@ -234,7 +235,8 @@ static void test_format_timestamp(void **state) {
         assert_string_equal(format_timestamp(buf, 4, NOW), "Mon");
 
         zone("CET-1CEST,M3.5.0,M10.5.0/3");
-        assert_string_equal(format_timestamp(buf, sizeof(buf), 1795282215 * SEC), "Sat 2026-11-21 18:30:15 CET");
+        assert_string_equal(format_timestamp(buf, sizeof(buf), 1795282215 * SEC),
+                            "Sat 2026-11-21 18:30:15 CET");
         for (usec_t t = SEC, parsed; t < 4000000000 * SEC; t += 12345678 * SEC) {
                 format_timestamp(buf, sizeof(buf), t);
                 assert_int_equal(parse_timestamp(buf, NOW, &parsed), 0);
@@ -252,9 +254,12 @@ static void test_now(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parse_span),      cmocka_unit_test(test_parse_span_default_unit),
-                cmocka_unit_test(test_format_span),     cmocka_unit_test(test_parse_timestamp),
-                cmocka_unit_test(test_parse_timestamp_zone), cmocka_unit_test(test_format_timestamp),
+                cmocka_unit_test(test_parse_span),
+                cmocka_unit_test(test_parse_span_default_unit),
+                cmocka_unit_test(test_format_span),
+                cmocka_unit_test(test_parse_timestamp),
+                cmocka_unit_test(test_parse_timestamp_zone),
+                cmocka_unit_test(test_format_timestamp),
                 cmocka_unit_test(test_now),
         };
 
