@@ -27,7 +27,8 @@ typedef int (*conf_assign_t)(void *userdata, const char *file, unsigned line, co
 
 #define CONF_LINE_MAX (1024U * 1024U)
 
-/* Parse one stream or file. 0, -EBADMSG (error filled), or the errno of opening or reading. */
+/* Parse one stream or file. 0, -EBADMSG (error filled), or the errno of opening or reading, where error names the
+ * file with line 0, except for -ENOENT. CONF_LINE_MAX is for a line with all its continuations. */
 int conf_parse_stream(FILE *f, const char *name, conf_assign_t assign, void *userdata, ConfError *error);
 int conf_parse_file(const char *path, conf_assign_t assign, void *userdata, ConfError *error);
 

@@ -18,7 +18,7 @@ int parse_timestamp(const char *s, usec_t now, usec_t *ret);
 
 #define SPAN_MAX 64
 #define TIMESTAMP_MAX 64
-/* "2min 3s"; accuracy cuts what is smaller (USEC_PER_SEC: whole seconds). "infinity" for USEC_INFINITY, "0" for 0. */
+/* "2min 3s"; accuracy cuts what is smaller (USEC_PER_SEC: whole seconds), but never all of it. "infinity" for USEC_INFINITY, "0" for 0. */
 char *format_span(char *buf, size_t n, usec_t t, usec_t accuracy);
 /* "Sat 2026-11-21 18:30:15 CET"; "n/a" for USEC_INFINITY. */
 char *format_timestamp(char *buf, size_t n, usec_t t);
