@@ -100,6 +100,8 @@ class Client:
 
     def finish(self, pending):
         while not pending.done:
+            if not self.bus.get_is_connected():  # libdbus forgets what was on its way then
+                raise BusError("org.freedesktop.DBus.Error.Disconnected", "the bus has gone")
             GLib.MainContext.default().iteration(True)
         if pending.error:
             raise pending.error

@@ -142,7 +142,10 @@ class Mill:
 
     def call(self, member, *args, timeout=60):
         try:
-            if not self._client:
+            # A call on a connection whose end was not seen yet would wait for ever.
+            if self._client:
+                self._client.pump()
+            if not self._client or not self._client.bus.get_is_connected():
                 self._client = client.Client(SYSTEM_BUS)
             return self._client.call(member, *args, timeout=timeout * SLOW)
         except client.dbus.DBusException as e:  # of the connection itself
