@@ -57,6 +57,10 @@
         }                                                                                                    \
         struct _semicolon_
 
+/* glibc's <sys/queue.h> has no variant that lets the element be freed. */
+#define TAILQ_FOREACH_SAFE(var, head, field, next)                                                           \
+        for ((var) = TAILQ_FIRST(head); (var) && ((next) = TAILQ_NEXT(var, field), true); (var) = (next))
+
 #define new0(t, n) ((t *) calloc((n) ?: 1, sizeof(t)))
 
 static inline void freep(void *p) {

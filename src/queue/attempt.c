@@ -38,6 +38,14 @@ void model_attempt_act(Model *m, Attempt *a) {
         a->acting = true;
 }
 
+uint32_t model_count_strays(const Model *m) {
+        uint32_t n = 0;
+
+        for (const Attempt *a = m->attempts; a; a = a->hh.next)
+                n += a->phase == ATTEMPT_STRAY;
+        return n;
+}
+
 int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         int r;
 

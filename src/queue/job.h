@@ -163,6 +163,7 @@ struct Attempt {
         usec_t deadline;            /* monotonic: time-out; USEC_INFINITY: none */
         usec_t kill_deadline;       /* monotonic: when SIGKILL follows; USEC_INFINITY: not stopping */
         int kill_signal;            /* KillSignal= of the unit */
+        uint64_t signals;           /* asked for by users, not sent yet: bit mask of 1 << (signal - 1) */
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
         bool asked;                 /* StartTransientUnit was sent by this process */
         bool kill_due;              /* kill_deadline has passed */

@@ -313,6 +313,16 @@ int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
         return 0;
 }
 
+int model_kill(Model *m, Job *j, int sig) {
+        if (j->state == JOB_DONE)
+                return -EALREADY;
+        if (!j->live || j->live->phase != ATTEMPT_RUNNING)
+                return -EBUSY;
+        j->live->signals |= UINT64_C(1) << (sig - 1);
+        model_attempt_act(m, j->live);
+        return 0;
+}
+
 int model_hold(Model *m, Job *j, const Now *now) {
         if (j->state == JOB_DONE)
                 return -EALREADY;

@@ -48,6 +48,7 @@ Model *model_free(Model *m);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Model *, model_free);
 
 bool model_has_changes(const Model *m);
+uint32_t model_count_strays(const Model *m);
 
 /* ---- queues ---- */
 
@@ -70,6 +71,7 @@ void model_job_add(Model *m, Job *j, Queue *q); /* takes it over; j->live is not
 
 /* -EALREADY: it is done. */
 int model_cancel(Model *m, Job *j, const char *reason, const Now *now);
+int model_kill(Model *m, Job *j, int sig);           /* -EALREADY done; -EBUSY: not running */
 int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
 int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
 int model_retry(Model *m, Job *j, const Now *now);   /* -EBUSY: not done */

@@ -4,7 +4,8 @@
  *
  * Ready jobs are ordered by (rank, id), over all queues together. A job that lacks slots in an ancestor blocks later ranks
  * in that ancestor's subtree, so that it cannot starve. A job held back by its own queue's cap or by a pause blocks only its
- * own queue: the others may go on. A job that needs more than a cap could ever give (it was lowered) is passed over. */
+ * own queue: the others may go on. A job that needs more than a cap could ever give (it was lowered) is passed over. Jobs of a
+ * queue whose file is gone wait, since nobody knows its cap. */
 
 #include "queue/model.h"
 
@@ -14,7 +15,7 @@ void schedule_begin(Model *m) {
         HASH_ITER(hh, m->queues, q, t) {
                 q->cursor = 0;
                 q->blocked = q->window_wanted = false;
-                q->exhausted = q->count[JOB_READY] == 0 || queue_paused_at(q);
+                q->exhausted = !q->configured || q->count[JOB_READY] == 0 || queue_paused_at(q);
         }
 }
 
@@ -92,8 +93,8 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q) {
                 return strdup("");
         if (m->dispatch_blocked)
                 return strdup(m->dispatch_blocked);
-        if (!q)
-                return strdup("its queue is gone");
+        if (!q || !q->configured)
+                return strdup("its queue has no file");
 
         at = queue_paused_at(q);
         if (at)

@@ -66,6 +66,7 @@ static const char *const migrations[] = {
         "  wait_usec INTEGER,"
         "  timeout_usec INTEGER,"
         "  stop_timeout_usec INTEGER,"
+        "  privileged INTEGER NOT NULL,"
         "  environment INTEGER" /* NULL: none; -1: it had one, which was dropped */
         ") STRICT;"
 

@@ -31,12 +31,12 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_INSERT] =
                 "INSERT INTO job (" JOB_COLUMNS ", environment)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22, ?23, ?24)",
+                "  ?21, ?22, ?23, ?24, ?25)",
         [STMT_JOB_UPDATE] =
                 "UPDATE job SET queue = ?2, owner = ?3, owner_name = ?4, name = ?5, state = ?6, result = ?7, intent = ?8,"
                 " reason = ?9, priority = ?10, rank = ?11, slots = ?12, attempt = ?13, max_attempts = ?14, dead = ?15,"
                 " submitted_usec = ?16, not_before_usec = ?17, ready_usec = ?18, started_usec = ?19,"
-                " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23 WHERE id = ?1",
+                " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23, privileged = ?24 WHERE id = ?1",
         [STMT_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
         [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
         [STMT_JOB_LIVE] = "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_state"

@@ -117,8 +117,8 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
 #define JOB_COLUMNS                                                                                          \
         "id, queue, owner, owner_name, name, state, result, intent, reason, priority, rank, slots, attempt, " \
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
-        "wait_usec, timeout_usec, stop_timeout_usec"
-#define JOB_N_COLUMNS 23
+        "wait_usec, timeout_usec, stop_timeout_usec, privileged"
+#define JOB_N_COLUMNS 24
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \

@@ -9,6 +9,8 @@
 
 #include "store/schema.h"
 
+#include "base/parse.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -162,4 +164,14 @@ int store_get_meta(Store *s, const char *key, char **ret) {
         if (r < 0)
                 return r;
         return r == 0 ? -ENOENT : stmt_strdup(stmt, 0, ret);
+}
+
+uint64_t store_size(Store *s) {
+        _cleanup_free_ char *pages = NULL, *size = NULL;
+        uint64_t n, k;
+
+        if (store_query_text(s, "PRAGMA page_count", &pages) < 0 || store_query_text(s, "PRAGMA page_size", &size) < 0 ||
+            parse_u64(strempty(pages), &n) < 0 || parse_u64(strempty(size), &k) < 0)
+                return 0;
+        return n * k;
 }

@@ -224,13 +224,17 @@ static int append_properties(sd_bus_message *m, const Units *u, const Attempt *a
         r = unit_property_merge(&a->queue->policy.service, &job, privileged, a->queue->policy.overridable, &merged, ret_error);
         if (r < 0)
                 return r;
-        r = property_append_list(m, &merged);
-        if (r < 0)
-                return r;
-        if (!privileged && unit_property_list_needs_no_new_privileges(&job) &&
-            !unit_property_list_find(&merged, "NoNewPrivileges"))
-                return sd_bus_message_append(m, "(sv)", "NoNewPrivileges", "b", 1);
-        return 0;
+        if (!privileged && unit_property_list_needs_no_new_privileges(&job)) {
+                UnitValue *v = (UnitValue *) unit_property_list_find(&merged, "NoNewPrivileges");
+                if (v)
+                        v->b = true;
+                else {
+                        r = sd_bus_message_append(m, "(sv)", "NoNewPrivileges", "b", 1);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return property_append_list(m, &merged);
 }
 
 int job_unit_append(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file, char **ret_error) {

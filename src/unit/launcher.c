@@ -188,11 +188,19 @@ static int call_unit(Units *u, Attempt *a, const char *member, const char *types
         return r;
 }
 
-int units_kill(Units *u, const Attempt *a, int sig, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
-        if (!u->bus)
-                return -ENOTCONN;
-        return sd_bus_call_method_async(u->bus, slot, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit", callback,
-                                        userdata, "ssi", a->unit, "all", (int32_t) sig);
+/* Signals of a user's choice: sent beside the one call that may be out, nobody waits for them. */
+static int send_signals(Units *u, Attempt *a) {
+        int r = 0;
+
+        for (int sig = 1; a->signals; sig++)
+                if (a->signals & (UINT64_C(1) << (sig - 1))) {
+                        a->signals &= ~(UINT64_C(1) << (sig - 1));
+                        r = sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit",
+                                                     NULL, NULL, "ssi", a->unit, "all", (int32_t) sig);
+                        if (r < 0)
+                                return r;
+                }
+        return r;
 }
 
 static int stop(Units *u, Attempt *a) {
@@ -287,6 +295,8 @@ void units_act(Units *u, Attempt *a) {
                 log_oom();
                 return;
         }
+        if (a->phase == ATTEMPT_RUNNING && a->signals)
+                r = send_signals(u, a);
         if (w->action_slot)
                 return; /* its answer brings it back */
 

@@ -102,9 +102,6 @@ const char *units_blocked(const Units *u);
 /* Properties of a queue's slice, now and for the rest of the boot. Not waited for; errors are logged. */
 void units_set_slice(Units *u, const Queue *q, const UnitPropertyList *l);
 
-/* KillUnit with a signal of the user's choice. reply_cb gets the answer; *ret_slot as sd_bus_call_async(). -ENOTCONN. */
-int units_kill(Units *u, const Attempt *a, int sig, sd_bus_message_handler_t reply_cb, void *userdata, sd_bus_slot **ret_slot);
-
 /* A full look as soon as possible; full: also at those that seem to be as we think. */
 void units_resync(Units *u, bool full);
 

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The D-Bus face of jobmill: org.jobmill1 on a connection of its own.
+ *
+ * A call goes through the same steps whatever it is (call.c): who is the caller (from the bus, cached), then the method: read,
+ * validate, authorize, edit the model, hold the answer. Held answers are sent by api_tell() after the commit, or answered with
+ * an error by api_storage_failed(). Reads are answered at once from what is recorded (store/history.h). A method may be run
+ * again from its start, when a credential or an authorization was missing: it must change nothing before it has all. */
+
+#include "api/protocol.h"
+#include "api/user-db.h"
+#include "queue/change.h"
+#include "store/history.h"
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+typedef struct Api Api;
+typedef struct Call Call;
+
+/* A caller: one connection to the bus. */
+typedef struct Client {
+        Api *api;
+        char *name;          /* unique bus name */
+        uint32_t uid;
+        bool known;
+        bool gone;           /* it left, but a call of its is still being run */
+        sd_bus_slot *slot;   /* GetConnectionCredentials */
+        bool subscribed;
+        TAILQ_HEAD(, Call) calls; /* in order, until the caller is known */
+        UT_hash_handle hh;
+} Client;
+
+typedef int (*call_handler_t)(Call *c, sd_bus_error *error);
+
+typedef struct Authorization {
+        const char *action;
+        bool allowed, challenge;
+} Authorization;
+
+struct Call {
+        Api *api;
+        Client *client;
+        sd_bus_message *message;
+        call_handler_t handler;
+        enum {
+                CALL_QUEUED,      /* on client->calls */
+                CALL_ASKING,      /* on api->asking, as all that follow: polkit is asked, or it is being run again */
+                CALL_FOR_USER,    /* the user data base is asked */
+                CALL_AGAIN,       /* a page is done, the next comes with the next turn */
+        } where;
+        uint64_t count;           /* of what the pages so far did */
+        sd_bus_slot *polkit_slot;
+        Authorization authorizations[4]; /* answers so far; one call needs at most so many */
+        unsigned n_authorizations;
+        const char *asking;       /* the action that polkit is asked for */
+        TAILQ_ENTRY(Call) entry;
+};
+
+/* An answer that waits for the commit. */
+typedef struct Held {
+        sd_bus_message *call, *reply;
+        TAILQ_ENTRY(Held) entry;
+} Held;
+
+/* Somebody waits for a job's end. */
+typedef struct Wait {
+        Api *api;
+        uint64_t id;
+        sd_bus_message *call;
+        sd_event_source *timer;
+        TAILQ_ENTRY(Wait) entry;
+} Wait;
+
+struct Api {
+        sd_event *event;
+        bool user;
+        Model *model;
+        Store *store;
+        UserDb *users;
+        const Now *now;          /* the turn's, kept by daemon/ */
+
+        sd_bus *bus;
+        sd_event_source *reconnect_timer;
+        usec_t reconnect_delay;
+
+        Client *clients;
+        unsigned n_subscribed;
+        TAILQ_HEAD(, Call) asking;   /* polkit, or the user data base */
+        TAILQ_HEAD(, Held) held;
+        unsigned n_held;
+        TAILQ_HEAD(, Wait) waits;
+        JobRow row;              /* of the job object that is being looked at */
+        bool has_row;
+
+        bool ready;              /* the name is ours */
+        bool reload_wanted;      /* Reload(): daemon/ does it */
+        const char *systemd_version; /* daemon/ keeps them, for GetStatistics */
+};
+
+int api_new(sd_event *event, bool user, UserDb *users, const Now *now, Api **ret);
+Api *api_free(Api *a);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Api *, api_free);
+void api_set_model(Api *a, Model *m, Store *s);
+/* Connect and take the name; again with back-off when the bus is lost. */
+void api_connect(Api *a);
+
+/* Top of the turn: run calls again whose caller is known by now. */
+void api_run_waiting(Api *a);
+/* Is there a call that wants a turn although nothing happens? */
+bool api_wants_turn(const Api *a);
+/* After the commit: signals, ends of waits, held answers, in this order. */
+void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues);
+/* The commit failed: held callers get StorageFull or StorageError. */
+void api_storage_failed(Api *a, int error, const char *text);
+
+/* ---- between the files of api/ ---- */
+
+extern const sd_bus_vtable api_manager_vtable[];
+extern const sd_bus_vtable api_queue_vtable[];
+extern const sd_bus_vtable api_job_vtable[];
+int api_queue_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error);
+int api_queue_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error);
+int api_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error);
+int api_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error);
+void api_forget_row(Api *a);
+
+/* call.c */
+int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler);
+void call_client_gone(Api *a, const char *name);
+void call_drop_all(Api *a);
+bool call_is_root(const Call *c);
+/* May the caller do this beyond what he owns? 1 yes; 0 the answer is not there yet: return 0 from the handler at once, it
+ * will be run again; negative with *error: no. details: pairs, NULL ends. */
+int call_authorize(Call *c, const char *action, const char *const *details, sd_bus_error *error);
+/* May he read what is private of others' jobs? 1 and *ret; 0: not there yet, as above. */
+int call_reads_all(Call *c, bool *ret);
+/* The caller's, or another, user: 1 and *ret; 0: not there yet, as above. */
+int call_user(Call *c, uint32_t uid, const User **ret);
+/* Run it again in the next turn; its handler returns 0. */
+void call_again(Call *c);
+/* Hold an answer for the commit (takes reply over). Without a reply: the empty one. */
+int call_hold(Call *c, sd_bus_message *reply);
+int call_hold_empty(Call *c);
+
+/* errors.c */
+/* The bus error for an errno of model or store; text: for the user, or NULL. Returns negative. */
+int api_error(sd_bus_error *error, const char *name, const char *format, ...) _printf_(3, 4);
+int api_error_no_such_job(sd_bus_error *error, uint64_t id);
+int api_error_store(Api *a, sd_bus_error *error, int r);
+
+/* dict.c */
+int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
+int dict_append_attempt(sd_bus_message *m, const Attempt *at);
+int dict_append(sd_bus_message *m, const char *key, const char *type, ...);
+
+/* filter.c */
+typedef struct ListOptions {
+        JobFilter filter;
+        JobOrder order;
+        char **fields;
+} ListOptions;
+void list_options_done(ListOptions *o);
+/* An a{sv}; with_list: order and fields may stand in it. -EINVAL and *error. */
+int filter_read(sd_bus_message *m, bool with_list, ListOptions *ret, sd_bus_error *error);
+
+/* wait.c */
+int wait_start(Call *c, uint64_t id, usec_t timeout);
+void wait_tell(Api *a, uint64_t id);
+void wait_drop(Api *a, const char *client);
+
+/* Handlers (call_handler_t) and the vtable functions in front of them, by file. */
+#define DECLARE_METHOD(name) int method_##name(sd_bus_message *m, void *userdata, sd_bus_error *error)
+#define DEFINE_METHOD(name)                                                                                  \
+        int method_##name(sd_bus_message *m, void *userdata, sd_bus_error *error) {                          \
+                return call_dispatch(userdata, m, handle_##name);                                            \
+        }                                                                                                    \
+        struct _semicolon_
+
+DECLARE_METHOD(submit); /* bus-submit.c */
+DECLARE_METHOD(submit_many);
+DECLARE_METHOD(wait_job); /* bus-read.c */
+DECLARE_METHOD(get_job);
+DECLARE_METHOD(get_job_info);
+DECLARE_METHOD(list_jobs);
+DECLARE_METHOD(list_attempts);
+DECLARE_METHOD(list_queues);
+DECLARE_METHOD(get_statistics);
+DECLARE_METHOD(cancel_job); /* bus-control.c */
+DECLARE_METHOD(kill_job);
+DECLARE_METHOD(hold_job);
+DECLARE_METHOD(release_job);
+DECLARE_METHOD(retry_job);
+DECLARE_METHOD(purge_jobs);
+DECLARE_METHOD(pause_queue);
+DECLARE_METHOD(resume_queue);
+DECLARE_METHOD(drain_queue);
+DECLARE_METHOD(reload);
+
+/* A job with the right to act on it: into the model. 1 and *ret; 0: authorization pending; negative with *error. */
+int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What changes jobs and queues. Each method reads, gets the job or queue with the right to act on it, edits the model, and holds
+ * its answer for the commit. */
+
+#include "api/api.h"
+
+#include <signal.h>
+
+static int read_id(Call *c, uint64_t *ret) {
+        return sd_bus_message_read_basic(c->message, 't', ret);
+}
+
+static int refuse_state(sd_bus_error *error, const Job *j, int r) {
+        switch (r) {
+        case -EALREADY:
+                return api_error(error, JOBMILL_ERROR_JOB_FINISHED, "Job %" PRIu64 " is done (%s)", j->id,
+                                 job_result_to_string(j->result));
+        case -EBUSY:
+                return api_error(error, JOBMILL_ERROR_JOB_LIVE, "Job %" PRIu64 " is %s", j->id,
+                                 job_state_to_string(j->state));
+        default:
+                return r;
+        }
+}
+
+static int handle_cancel_job(Call *c, sd_bus_error *error) {
+        uint64_t id;
+        Job *j;
+        int r;
+
+        r = read_id(c, &id);
+        if (r >= 0)
+                r = call_own_job(c, id, &j, error);
+        if (r <= 0)
+                return r;
+        r = model_cancel(c->api->model, j, NULL, c->api->now);
+        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+}
+DEFINE_METHOD(cancel_job);
+
+static int handle_kill_job(Call *c, sd_bus_error *error) {
+        int32_t sig;
+        uint64_t id;
+        Job *j;
+        int r;
+
+        r = sd_bus_message_read(c->message, "ti", &id, &sig);
+        if (r < 0)
+                return r;
+        if (sig < 1 || sig > SIGRTMAX)
+                return api_error(error, SD_BUS_ERROR_INVALID_ARGS, "signal: %" PRIi32 " is none; 1…%i", sig, SIGRTMAX);
+        r = call_own_job(c, id, &j, error);
+        if (r <= 0)
+                return r;
+        r = model_kill(c->api->model, j, sig);
+        if (r == -EBUSY)
+                return api_error(error, JOBMILL_ERROR_JOB_NOT_RUNNING, "Job %" PRIu64 " is %s, there is nothing to signal",
+                                 id, job_state_to_string(j->state));
+        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+}
+DEFINE_METHOD(kill_job);
+
+static int handle_hold_job(Call *c, sd_bus_error *error) {
+        uint64_t id;
+        Job *j;
+        int r;
+
+        r = read_id(c, &id);
+        if (r >= 0)
+                r = call_own_job(c, id, &j, error);
+        if (r <= 0)
+                return r;
+        r = model_hold(c->api->model, j, c->api->now);
+        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+}
+DEFINE_METHOD(hold_job);
+
+static int handle_release_job(Call *c, sd_bus_error *error) {
+        uint64_t id;
+        Job *j;
+        int r;
+
+        r = read_id(c, &id);
+        if (r >= 0)
+                r = call_own_job(c, id, &j, error);
+        if (r <= 0)
+                return r;
+        r = model_release(c->api->model, j, c->api->now);
+        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+}
+DEFINE_METHOD(release_job);
+
+static int handle_retry_job(Call *c, sd_bus_error *error) {
+        const Queue *at;
+        const char *key;
+        uint64_t id;
+        Job *j;
+        int r;
+
+        r = read_id(c, &id);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(c->message, 'a', "{sv}");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(c->message, 'e', "sv");
+        if (r > 0) {
+                r = sd_bus_message_read_basic(c->message, 's', &key);
+                return r < 0 ? r : api_error(error, SD_BUS_ERROR_INVALID_ARGS, "unknown key '%s'", key);
+        }
+        if (r >= 0)
+                r = call_own_job(c, id, &j, error);
+        if (r <= 0)
+                return r;
+        if (j->state != JOB_DONE)
+                return api_error(error, JOBMILL_ERROR_JOB_NOT_FINISHED, "Job %" PRIu64 " is %s, not done", id,
+                                 job_state_to_string(j->state));
+
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        r = store_load_spec(c->api->store, id, &spec);
+        if (r == -ENODATA)
+                return api_error(error, JOBMILL_ERROR_JOB_FINISHED,
+                                 "Job %" PRIu64 " succeeded and its environment was dropped; submit it again", id);
+        if (r < 0)
+                return api_error_store(c->api, error, r);
+        at = queue_draining_at(j->queue);
+        if (at)
+                return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "Queue '%s' is being drained and takes no jobs", at->name);
+        r = model_retry(c->api->model, j, c->api->now);
+        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+}
+DEFINE_METHOD(retry_job);
+
+/* ---- purge ---- */
+
+typedef struct Ids {
+        uint64_t *ids;
+        size_t n;
+} Ids;
+
+static int collect_id(void *userdata, JobRow *row) {
+        Ids *l = userdata;
+
+        if (row->job->state == JOB_DONE)
+                l->ids[l->n++] = row->job->id;
+        return 0;
+}
+
+/* One page of what the filter matches: 1 when that was all, 2 when there is more, 0 run again, or negative. */
+static int purge_page(Call *c, const JobFilter *f, sd_bus_error *error) {
+        uint64_t ids[JOBMILL_LIST_MAX];
+        _cleanup_free_ char *next = NULL;
+        Ids l = { .ids = ids };
+        Job *j;
+        int r;
+
+        r = history_list(c->api->store, f, JOB_ORDER_OLDEST, "", JOBMILL_LIST_MAX, false, collect_id, &l, &next);
+        if (r < 0)
+                return api_error_store(c->api, error, r);
+        for (size_t i = 0; i < l.n; i++) {
+                r = call_own_job(c, ids[i], &j, error);
+                if (r <= 0)
+                        return r;
+                if (model_purge(c->api->model, j) >= 0)
+                        c->count++;
+        }
+        return isempty(next) ? 1 : 2;
+}
+
+/* Without right to others' jobs a filter means one's own. */
+static int purge_own_only(Call *c, JobFilter *f, sd_bus_error *error) {
+        if (call_is_root(c) || (f->n_owners == 1 && f->owners[0] == c->client->uid))
+                return 1;
+        if (f->n_owners > 0)
+                return call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS, NULL, error);
+        f->owners = new0(uint32_t, 1);
+        if (!f->owners)
+                return -ENOMEM;
+        f->owners[f->n_owners++] = c->client->uid;
+        return 1;
+}
+
+/* A page a turn, each committed on its own, so that a million of them stop nobody else; answered after the last. */
+static int handle_purge_jobs(Call *c, sd_bus_error *error) {
+        _cleanup_(list_options_done) ListOptions o = {};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        r = filter_read(c->message, false, &o, error);
+        if (r < 0)
+                return r;
+        if (job_filter_is_empty(&o.filter))
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "An empty filter would purge everything; say which");
+        if (o.filter.states == 0)
+                o.filter.states = 1U << JOB_DONE;
+        else if (!(o.filter.states &= 1U << JOB_DONE))
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "state: only done jobs can be purged");
+        r = purge_own_only(c, &o.filter, error);
+        if (r > 0)
+                r = purge_page(c, &o.filter, error);
+        if (r <= 0)
+                return r;
+        if (r == 2) {
+                call_again(c);
+                return 0;
+        }
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "t", c->count);
+        return r < 0 ? r : call_hold(c, TAKE_PTR(reply));
+}
+DEFINE_METHOD(purge_jobs);
+
+/* ---- queues ---- */
+
+static int own_queue(Call *c, Queue **ret, sd_bus_error *error) {
+        const char *name;
+        Queue *q;
+        int r;
+
+        r = sd_bus_message_read_basic(c->message, 's', &name);
+        if (r < 0)
+                return r;
+        q = model_queue(c->api->model, name);
+        if (!q)
+                return api_error(error, JOBMILL_ERROR_NO_SUCH_QUEUE, "There is no queue '%s'", name);
+        r = call_authorize(c, JOBMILL_ACTION_MANAGE_QUEUES, (const char *const[]) { "queue", name, NULL }, error);
+        if (r <= 0)
+                return r;
+        *ret = q;
+        return 1;
+}
+
+static int handle_pause_queue(Call *c, sd_bus_error *error) {
+        Queue *q;
+        int r;
+
+        r = own_queue(c, &q, error);
+        if (r <= 0)
+                return r;
+        model_queue_pause(c->api->model, q, true);
+        return call_hold_empty(c);
+}
+DEFINE_METHOD(pause_queue);
+
+static int handle_resume_queue(Call *c, sd_bus_error *error) {
+        Queue *q;
+        int r;
+
+        r = own_queue(c, &q, error);
+        if (r <= 0)
+                return r;
+        model_queue_pause(c->api->model, q, false);
+        model_queue_drain(c->api->model, q, false);
+        return call_hold_empty(c);
+}
+DEFINE_METHOD(resume_queue);
+
+static int handle_drain_queue(Call *c, sd_bus_error *error) {
+        Queue *q;
+        int r;
+
+        r = own_queue(c, &q, error);
+        if (r <= 0)
+                return r;
+        model_queue_drain(c->api->model, q, true);
+        return call_hold_empty(c);
+}
+DEFINE_METHOD(drain_queue);
+
+static int handle_reload(Call *c, sd_bus_error *error) {
+        int r;
+
+        r = call_authorize(c, JOBMILL_ACTION_MANAGE_QUEUES, NULL, error);
+        if (r <= 0)
+                return r;
+        c->api->reload_wanted = true;
+        return call_hold_empty(c);
+}
+DEFINE_METHOD(reload);

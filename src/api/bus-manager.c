@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.jobmill1.Manager: the list of its members (dbus/org.jobmill1.Manager.xml documents them), and subscribing. */
+
+#include "api/api.h"
+
+static int handle_subscribe(Call *c, sd_bus_error *error) {
+        if (!c->client->subscribed)
+                c->api->n_subscribed++;
+        c->client->subscribed = true;
+        return sd_bus_reply_method_return(c->message, NULL);
+}
+static DEFINE_METHOD(subscribe);
+
+static int handle_unsubscribe(Call *c, sd_bus_error *error) {
+        if (c->client->subscribed)
+                c->api->n_subscribed--;
+        c->client->subscribed = false;
+        return sd_bus_reply_method_return(c->message, NULL);
+}
+static DEFINE_METHOD(unsubscribe);
+
+static int property_get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", JOBMILL_VERSION);
+}
+
+static int property_get_dispatch(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                 sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Api *a = userdata;
+
+        return sd_bus_message_append(reply, "s", strempty(a->model->dispatch_blocked));
+}
+
+
+const sd_bus_vtable api_manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Submit", SD_BUS_ARGS("s", queue, "as", argv, "a{sv}", options), SD_BUS_RESULT("t", id, "o", job), method_submit, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SubmitMany", SD_BUS_ARGS("aa{sv}", jobs), SD_BUS_RESULT("at", ids), method_submit_many, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("WaitJob", SD_BUS_ARGS("t", id, "t", timeout_usec), SD_BUS_RESULT("s", state, "s", result, "a{sv}", outcome), method_wait_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetJob", SD_BUS_ARGS("t", id), SD_BUS_RESULT("o", job), method_get_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetJobInfo", SD_BUS_ARGS("t", id), SD_BUS_RESULT("a{sv}", info), method_get_job_info, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListJobs", SD_BUS_ARGS("a{sv}", filter, "s", cursor, "u", limit), SD_BUS_RESULT("aa{sv}", jobs, "s", next), method_list_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListAttempts", SD_BUS_ARGS("t", id), SD_BUS_RESULT("aa{sv}", attempts), method_list_attempts, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CancelJob", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_cancel_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("KillJob", SD_BUS_ARGS("t", id, "i", signal), SD_BUS_NO_RESULT, method_kill_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("HoldJob", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_hold_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReleaseJob", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_release_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RetryJob", SD_BUS_ARGS("t", id, "a{sv}", options), SD_BUS_NO_RESULT, method_retry_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PurgeJobs", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("t", count), method_purge_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListQueues", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(so)", queues), method_list_queues, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PauseQueue", SD_BUS_ARGS("s", queue), SD_BUS_NO_RESULT, method_pause_queue, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ResumeQueue", SD_BUS_ARGS("s", queue), SD_BUS_NO_RESULT, method_resume_queue, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DrainQueue", SD_BUS_ARGS("s", queue), SD_BUS_NO_RESULT, method_drain_queue, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", statistics), method_get_statistics, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Unsubscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_unsubscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+
+        SD_BUS_SIGNAL_WITH_ARGS("JobNew", SD_BUS_ARGS("t", id), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("JobChanged", SD_BUS_ARGS("t", id, "s", state), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("JobFinished", SD_BUS_ARGS("t", id, "u", attempt, "s", result), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("QueueChanged", SD_BUS_ARGS("s", queue), 0),
+
+        SD_BUS_PROPERTY("Version", "s", property_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Dispatch", "s", property_get_dispatch, 0, 0),
+        SD_BUS_VTABLE_END,
+};

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.jobmill1.Queue: one object for each queue of the model, found by its path. Counters are those of memory: they may be one
+ * commit ahead of the lists. */
+
+#include "api/api.h"
+
+#include "base/strv.h"
+
+int api_queue_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
+        _cleanup_free_ char *name = NULL;
+        Api *a = userdata;
+        Queue *q;
+        int r;
+
+        r = sd_bus_path_decode(path, JOBMILL_QUEUE_PATH_PREFIX, &name);
+        if (r <= 0)
+                return r;
+        q = model_queue(a->model, name);
+        if (!q)
+                return 0;
+        *ret = q;
+        return 1;
+}
+
+int api_queue_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error) {
+        _cleanup_strv_free_ char **l = NULL;
+        Api *a = userdata;
+        Queue *q, *t;
+        int r;
+
+        HASH_ITER(hh, a->model->queues, q, t) {
+                char *path;
+                r = sd_bus_path_encode(JOBMILL_QUEUE_PATH_PREFIX, q->name, &path);
+                if (r >= 0)
+                        r = strv_consume(&l, path);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+static int property_get_count(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Queue *q = userdata;
+        static const struct {
+                const char *property;
+                JobState state;
+        } table[] = {
+                { "Held", JOB_HELD },         { "Waiting", JOB_WAITING }, { "Ready", JOB_READY },
+                { "Starting", JOB_STARTING }, { "Running", JOB_RUNNING }, { "Stopping", JOB_STOPPING },
+        };
+
+        FOREACH_ELEMENT(i, table)
+                if (streq(i->property, property))
+                        return sd_bus_message_append(reply, "t", q->count[i->state]);
+        return sd_bus_message_append(reply, "t", q->dead);
+}
+
+static int property_get_flag(sd_bus *bus, const char *path, const char *interface, const char *property,
+                             sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Queue *q = userdata;
+
+        return sd_bus_message_append(reply, "b", (int) (streq(property, "Paused") ? q->paused : q->draining));
+}
+
+static int property_get_reason(sd_bus *bus, const char *path, const char *interface, const char *property,
+                               sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Queue *q = userdata, *at = queue_paused_at(q);
+        char buf[QUEUE_NAME_MAX + 64] = "";
+
+        if (at)
+                snprintf(buf, sizeof(buf), "queue %s is paused", at->name);
+        else if (q->count[JOB_READY] > 0 && (at = queue_lacking_at(q, 1)))
+                snprintf(buf, sizeof(buf), "queue %s is full (%" PRIu32 " of %" PRIu32 " slots)", at->name, at->slots_used,
+                         at->policy.slots);
+        return sd_bus_message_append(reply, "s", buf);
+}
+
+#define COUNT(name) SD_BUS_PROPERTY(name, "t", property_get_count, 0, 0)
+
+const sd_bus_vtable api_queue_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Name", "s", NULL, offsetof(Queue, name), 0),
+        SD_BUS_PROPERTY("Slice", "s", NULL, offsetof(Queue, slice), 0),
+        SD_BUS_PROPERTY("Slots", "u", NULL, offsetof(Queue, policy.slots), 0),
+        SD_BUS_PROPERTY("SlotsUsed", "u", NULL, offsetof(Queue, slots_used), 0),
+        COUNT("Held"),
+        COUNT("Waiting"),
+        COUNT("Ready"),
+        COUNT("Starting"),
+        COUNT("Running"),
+        COUNT("Stopping"),
+        COUNT("Dead"),
+        SD_BUS_PROPERTY("Paused", "b", property_get_flag, 0, 0),
+        SD_BUS_PROPERTY("Draining", "b", property_get_flag, 0, 0),
+        SD_BUS_PROPERTY("Reason", "s", property_get_reason, 0, 0),
+        SD_BUS_VTABLE_END,
+};

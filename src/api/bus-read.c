@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What only looks: answered at once, from what is recorded. */
+
+#include "api/api.h"
+
+#include "base/strv.h"
+
+static bool call_owns(const Call *c, const Job *j) {
+        return j->owner == c->client->uid || call_is_root(c);
+}
+
+static int read_job(Call *c, bool with_spec, uint64_t *ret_id, JobRow *ret, sd_bus_error *error) {
+        int r;
+
+        r = sd_bus_message_read_basic(c->message, 't', ret_id);
+        if (r < 0)
+                return r;
+        r = history_get(c->api->store, *ret_id, with_spec, ret);
+        if (r == -ENOENT)
+                return api_error_no_such_job(error, *ret_id);
+        return r < 0 ? api_error_store(c->api, error, r) : 0;
+}
+
+static int handle_wait_job(Call *c, sd_bus_error *error) {
+        uint64_t id, timeout;
+        int r;
+
+        r = sd_bus_message_read(c->message, "tt", &id, &timeout);
+        return r < 0 ? r : wait_start(c, id, timeout);
+}
+DEFINE_METHOD(wait_job);
+
+static int handle_get_job(Call *c, sd_bus_error *error) {
+        _cleanup_(job_row_done) JobRow row = {};
+        char path[64];
+        uint64_t id;
+        int r;
+
+        r = read_job(c, false, &id, &row, error);
+        if (r < 0)
+                return r;
+        snprintf(path, sizeof(path), JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, id);
+        return sd_bus_reply_method_return(c->message, "o", path);
+}
+DEFINE_METHOD(get_job);
+
+static int handle_get_job_info(Call *c, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(job_row_done) JobRow row = {};
+        bool is_private = true;
+        uint64_t id;
+        int r;
+
+        r = read_job(c, true, &id, &row, error);
+        if (r < 0)
+                return r;
+        if (!call_owns(c, row.job)) {
+                r = call_reads_all(c, &is_private);
+                if (r <= 0)
+                        return r;
+        }
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = dict_append_job(reply, c->api, &row, is_private, NULL);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+DEFINE_METHOD(get_job_info);
+
+static int append_attempt(void *userdata, const Attempt *a) {
+        return dict_append_attempt(userdata, a);
+}
+
+static int handle_list_attempts(Call *c, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(job_row_done) JobRow row = {};
+        uint64_t id;
+        int r;
+
+        r = read_job(c, false, &id, &row, error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        if (r < 0)
+                return r;
+        r = history_attempts(c->api->store, id, append_attempt, reply);
+        if (r < 0)
+                return api_error_store(c->api, error, r);
+        r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+DEFINE_METHOD(list_attempts);
+
+typedef struct ListReply {
+        Call *call;
+        sd_bus_message *message;
+        char **fields;
+        bool reads_all;
+} ListReply;
+
+static int append_row(void *userdata, JobRow *row) {
+        ListReply *l = userdata;
+
+        return dict_append_job(l->message, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
+}
+
+static bool only_own(const Call *c, const JobFilter *f) {
+        return f->n_owners == 1 && f->owners[0] == c->client->uid;
+}
+
+static int handle_list_jobs(Call *c, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(list_options_done) ListOptions o = {};
+        _cleanup_free_ char *next = NULL;
+        ListReply l = { .call = c };
+        const char *cursor;
+        bool with_spec;
+        uint32_t limit;
+        int r;
+
+        r = filter_read(c->message, true, &o, error);
+        if (r >= 0)
+                r = sd_bus_message_read(c->message, "su", &cursor, &limit);
+        if (r < 0)
+                return r;
+        if (!only_own(c, &o.filter)) {
+                r = call_reads_all(c, &l.reads_all);
+                if (r <= 0)
+                        return r;
+        }
+        if (limit == 0 || limit > JOBMILL_LIST_MAX)
+                limit = JOBMILL_LIST_MAX;
+        l.fields = o.fields;
+        with_spec = !o.fields || strv_contains(o.fields, "argv") || strv_contains(o.fields, "cwd") ||
+                    strv_contains(o.fields, "tags");
+
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        if (r < 0)
+                return r;
+        l.message = reply;
+        r = history_list(c->api->store, &o.filter, o.order, cursor, limit, with_spec, append_row, &l, &next);
+        if (r == -EINVAL)
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "cursor: '%s' is not one of this order", cursor);
+        if (r < 0)
+                return api_error_store(c->api, error, r);
+        r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", strempty(next));
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+DEFINE_METHOD(list_jobs);
+
+static int compare_queues(const Queue *a, const Queue *b) {
+        return strcmp(a->name, b->name);
+}
+
+static int handle_list_queues(Call *c, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Queue *q, *t;
+        int r;
+
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(so)");
+        if (r < 0)
+                return r;
+        HASH_SORT(c->api->model->queues, compare_queues);
+        HASH_ITER(hh, c->api->model->queues, q, t) {
+                _cleanup_free_ char *path = NULL;
+                r = sd_bus_path_encode(JOBMILL_QUEUE_PATH_PREFIX, q->name, &path);
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "(so)", q->name, path);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+DEFINE_METHOD(list_queues);
+
+static int handle_get_statistics(Call *c, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        uint64_t count[_JOB_STATE_MAX] = {}, dead = 0;
+        const Api *a = c->api;
+        Queue *q, *t;
+        int r;
+
+        HASH_ITER(hh, a->model->queues, q, t) {
+                for (JobState s = 0; s < _JOB_STATE_MAX; s++)
+                        count[s] += q->count[s];
+                dead += q->dead;
+        }
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0)
+                r = dict_append(reply, "version", "s", JOBMILL_VERSION);
+        for (JobState s = 0; r >= 0 && s < _JOB_STATE_MAX; s++)
+                r = dict_append(reply, job_state_to_string(s), "t", count[s]);
+        if (r >= 0)
+                r = dict_append(reply, "dead", "t", dead);
+        if (r >= 0)
+                r = dict_append(reply, "queues", "u", (uint32_t) HASH_COUNT(a->model->queues));
+        if (r >= 0)
+                r = dict_append(reply, "attempts", "u", (uint32_t) HASH_COUNT(a->model->attempts));
+        if (r >= 0)
+                r = dict_append(reply, "strays", "u", model_count_strays(a->model));
+        if (r >= 0)
+                r = dict_append(reply, "dispatch", "s", strempty(a->model->dispatch_blocked));
+        if (r >= 0)
+                r = dict_append(reply, "systemd", "s", strempty(a->systemd_version));
+        if (r >= 0)
+                r = dict_append(reply, "store_bytes", "t", store_size(a->store));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+DEFINE_METHOD(get_statistics);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The public connection: objects first, then the name, so that nobody finds the name without them. Lost with the bus, opened
+ * again with back-off. And telling: what a commit changed, as signals, ends of waits, and the answers that were held. */
+
+#include "api/api.h"
+
+#include "api/log-control.h"
+#include "base/log.h"
+
+#define RECONNECT_MIN (100 * USEC_PER_MSEC)
+#define RECONNECT_MAX (5 * USEC_PER_SEC)
+
+static void api_disconnect(Api *a) {
+        call_drop_all(a);
+        wait_drop(a, NULL);
+        a->bus = sd_bus_close_unref(a->bus);
+}
+
+static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
+        api_connect(userdata);
+        return 0;
+}
+
+static void api_reconnect_later(Api *a) {
+        api_disconnect(a);
+        a->reconnect_delay = MIN(MAX(a->reconnect_delay * 2, RECONNECT_MIN), RECONNECT_MAX);
+        (void) sd_event_source_set_time_relative(a->reconnect_timer, a->reconnect_delay);
+        (void) sd_event_source_set_enabled(a->reconnect_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        log_warning("Lost the bus, connecting again.");
+        api_reconnect_later(userdata);
+        return 0;
+}
+
+static int on_name_lost(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const char *name, *old_owner, *new_owner;
+        Api *a = userdata;
+
+        if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0)
+                return 0;
+        if (name[0] == ':' && isempty(new_owner))
+                call_client_gone(a, name);
+        return 0;
+}
+
+static int on_name_requested(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Api *a = userdata;
+        uint32_t answer;
+
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                log_error("The bus does not give us the name " JOBMILL_BUS_NAME ": %s", sd_bus_message_get_error(m)->message);
+                api_reconnect_later(a);
+                return 0;
+        }
+        /* 1: primary owner, 4: already. 3: somebody else has it. */
+        if (sd_bus_message_read(m, "u", &answer) < 0 || (answer != 1 && answer != 4)) {
+                log_error("Another program has the bus name " JOBMILL_BUS_NAME ", trying again.");
+                api_reconnect_later(a);
+                return 0;
+        }
+        a->reconnect_delay = 0;
+        a->ready = true;
+        log_debug("Got the bus name " JOBMILL_BUS_NAME ".");
+        return 0;
+}
+
+static int add_objects(Api *a) {
+        int r;
+
+        r = sd_bus_add_object_vtable(a->bus, NULL, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, api_manager_vtable, a);
+        if (r >= 0)
+                r = sd_bus_add_fallback_vtable(a->bus, NULL, JOBMILL_QUEUE_PATH_PREFIX, JOBMILL_INTERFACE_QUEUE,
+                                               api_queue_vtable, api_queue_find, a);
+        if (r >= 0)
+                r = sd_bus_add_node_enumerator(a->bus, NULL, JOBMILL_QUEUE_PATH_PREFIX, api_queue_enumerate, a);
+        if (r >= 0)
+                r = sd_bus_add_fallback_vtable(a->bus, NULL, JOBMILL_JOB_PATH_PREFIX, JOBMILL_INTERFACE_JOB, api_job_vtable,
+                                               api_job_find, a);
+        if (r >= 0)
+                r = sd_bus_add_node_enumerator(a->bus, NULL, JOBMILL_JOB_PATH_PREFIX, api_job_enumerate, a);
+        return r < 0 ? r : log_control_add(a->bus);
+}
+
+static int add_matches(Api *a) {
+        int r;
+
+        r = sd_bus_match_signal_async(a->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
+                                      on_disconnected, NULL, a);
+        if (r < 0)
+                return r;
+        /* Who leaves the bus: arg2, the new owner, is empty. */
+        return sd_bus_add_match_async(a->bus, NULL,
+                                      "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+                                      "member='NameOwnerChanged',arg2=''",
+                                      on_name_lost, NULL, a);
+}
+
+void api_connect(Api *a) {
+        int r;
+
+        api_disconnect(a);
+        r = a->user ? sd_bus_open_user_with_description(&a->bus, "api") : sd_bus_open_system_with_description(&a->bus, "api");
+        if (r >= 0)
+                r = sd_bus_attach_event(a->bus, a->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = add_objects(a);
+        if (r >= 0)
+                r = add_matches(a);
+        if (r >= 0)
+                r = sd_bus_request_name_async(a->bus, NULL, JOBMILL_BUS_NAME, 0, on_name_requested, a);
+        if (r < 0) {
+                log_full_errno(a->reconnect_delay == 0 ? LOG_WARNING : LOG_DEBUG, r,
+                               "Failed to connect to the bus, trying again: %m");
+                api_reconnect_later(a);
+        }
+}
+
+/* ---- telling ---- */
+
+static void emit_change(Api *a, const Change *c) {
+        if (c->is_new)
+                (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "JobNew", "t", c->id);
+        if (c->state_changed)
+                (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "JobChanged", "ts", c->id,
+                                          job_state_to_string(c->state));
+        if (c->state_changed && c->state == JOB_DONE)
+                (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "JobFinished", "tus", c->id,
+                                          c->attempt, job_result_to_string(c->result));
+}
+
+static Held *held_take(Api *a) {
+        Held *h = TAILQ_FIRST(&a->held);
+
+        if (!h)
+                return NULL;
+        TAILQ_REMOVE(&a->held, h, entry);
+        a->n_held--;
+        return h;
+}
+
+static void held_free(Held *h) {
+        sd_bus_message_unref(h->call);
+        sd_bus_message_unref(h->reply);
+        free(h);
+}
+
+void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues) {
+        api_forget_row(a);
+        if (!a->bus)
+                return;
+        for (size_t i = 0; i < n; i++) {
+                if (a->n_subscribed > 0)
+                        emit_change(a, changes + i);
+                if (changes[i].state_changed && changes[i].state == JOB_DONE && !TAILQ_EMPTY(&a->waits))
+                        wait_tell(a, changes[i].id);
+        }
+        for (size_t i = 0; a->n_subscribed > 0 && i < n_queues; i++)
+                (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "QueueChanged", "s",
+                                          queues[i]->name);
+        for (Held *h; (h = held_take(a)); held_free(h))
+                (void) sd_bus_send(a->bus, h->reply, NULL);
+}
+
+void api_storage_failed(Api *a, int error, const char *text) {
+        api_forget_row(a);
+        for (Held *h; (h = held_take(a)); held_free(h))
+                (void) sd_bus_reply_method_errorf(h->call, error == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE,
+                                                  "Not recorded, nothing was changed: %s", text);
+}
+
+void api_set_model(Api *a, Model *m, Store *s) {
+        api_forget_row(a);
+        a->model = m;
+        a->store = s;
+}
+
+int api_new(sd_event *event, bool user, UserDb *users, const Now *now, Api **ret) {
+        _cleanup_(api_freep) Api *a = new0(Api, 1);
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+        TAILQ_INIT(&a->asking);
+        TAILQ_INIT(&a->held);
+        TAILQ_INIT(&a->waits);
+        a->event = sd_event_ref(event);
+        a->user = user;
+        a->users = users;
+        a->now = now;
+        r = sd_event_add_time_relative(event, &a->reconnect_timer, CLOCK_MONOTONIC, USEC_PER_SEC, 0, on_reconnect, a);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(a->reconnect_timer, SD_EVENT_OFF);
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+Api *api_free(Api *a) {
+        if (!a)
+                return NULL;
+
+        api_forget_row(a);
+        if (a->bus)
+                sd_bus_flush(a->bus);
+        api_disconnect(a);
+        sd_event_source_disable_unref(a->reconnect_timer);
+        sd_event_unref(a->event);
+        return mfree(a);
+}

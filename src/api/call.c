@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A method call from its arrival to its answer: who calls, what he may, and answers held for the commit.
+ *
+ * The caller's uid comes from the bus (GetConnectionCredentials, asynchronous, once for each connection), never from
+ * arguments. Calls of one client keep their order until the client is known; one that asks polkit steps aside. polkit absent,
+ * or an error of it, is a denial; root never needs it. */
+
+#include "api/api.h"
+
+#include "base/log.h"
+
+#define POLKIT_NAME "org.freedesktop.PolicyKit1"
+#define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
+#define POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"
+#define POLKIT_ALLOW_INTERACTION 1U
+#define POLKIT_TIMEOUT (10 * USEC_PER_SEC)
+
+/* ---- clients and calls as objects ---- */
+
+static Call *call_free(Call *c) {
+        if (c->where == CALL_QUEUED)
+                TAILQ_REMOVE(&c->client->calls, c, entry);
+        else
+                TAILQ_REMOVE(&c->api->asking, c, entry);
+        sd_bus_slot_unref(c->polkit_slot);
+        sd_bus_message_unref(c->message);
+        return mfree(c);
+}
+
+static void client_free(Client *cl) {
+        Api *a = cl->api;
+        Call *c, *t;
+
+        while ((c = TAILQ_FIRST(&cl->calls)))
+                call_free(c);
+        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
+                if (c->client == cl)
+                        call_free(c);
+        a->n_subscribed -= cl->subscribed;
+        sd_bus_slot_unref(cl->slot);
+        HASH_DEL(a->clients, cl);
+        free(cl->name);
+        free(cl);
+}
+
+static Client *client_get(Api *a, const char *name) {
+        Client *cl;
+
+        HASH_FIND_STR(a->clients, name, cl);
+        if (cl)
+                return cl;
+        cl = new0(Client, 1);
+        if (!cl)
+                return NULL;
+        cl->name = strdup(name);
+        if (!cl->name)
+                return mfree(cl);
+        cl->api = a;
+        TAILQ_INIT(&cl->calls);
+        HASH_ADD_KEYPTR(hh, a->clients, cl->name, strlen(cl->name), cl);
+        return cl;
+}
+
+void call_client_gone(Api *a, const char *name) {
+        Client *cl;
+
+        HASH_FIND_STR(a->clients, name, cl);
+        if (cl)
+                client_free(cl);
+        wait_drop(a, name);
+}
+
+void call_drop_all(Api *a) {
+        Client *cl, *t;
+        Held *h;
+
+        HASH_ITER(hh, a->clients, cl, t)
+                client_free(cl);
+        while ((h = TAILQ_FIRST(&a->held))) {
+                TAILQ_REMOVE(&a->held, h, entry);
+                sd_bus_message_unref(h->call);
+                sd_bus_message_unref(h->reply);
+                free(h);
+        }
+        a->n_held = 0;
+}
+
+bool call_is_root(const Call *c) {
+        /* Everybody who reaches a user's bus is that user. */
+        return c->client->uid == 0 || c->api->user;
+}
+
+/* ---- running a call ---- */
+
+/* Runs the handler. The call is freed unless the handler has put it aside to be run again. */
+static void call_run(Call *c) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        r = sd_bus_message_rewind(c->message, true);
+        if (r >= 0)
+                r = c->handler(c, &error);
+        if (r < 0 || sd_bus_error_is_set(&error))
+                (void) sd_bus_reply_method_errno(c->message, r, &error);
+        else if (c->asking || c->where == CALL_FOR_USER || c->where == CALL_AGAIN)
+                return;
+        call_free(c);
+}
+
+static void client_run(Client *cl) {
+        Call *c;
+
+        while ((c = TAILQ_FIRST(&cl->calls)))
+                call_run(c);
+}
+
+static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Client *cl = userdata;
+        const char *name, *contents;
+        int r;
+
+        cl->slot = sd_bus_slot_unref(cl->slot);
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                /* It left meanwhile, so nobody waits for an answer. */
+                call_client_gone(cl->api, cl->name);
+                return 0;
+        }
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read_basic(m, 's', &name);
+                if (r >= 0)
+                        r = sd_bus_message_peek_type(m, NULL, &contents);
+                if (r < 0)
+                        break;
+                if (streq(name, "UnixUserID") && streq(contents, "u")) {
+                        r = sd_bus_message_read(m, "v", "u", &cl->uid);
+                        cl->known = r >= 0;
+                } else
+                        r = sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (!cl->known) {
+                log_warning("The bus does not tell the uid of %s, refusing its calls.", cl->name);
+                for (Call *c; (c = TAILQ_FIRST(&cl->calls)); call_free(c))
+                        (void) sd_bus_reply_method_errorf(c->message, SD_BUS_ERROR_ACCESS_DENIED, "Caller unknown");
+                return 0;
+        }
+        client_run(cl);
+        return 0;
+}
+
+int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
+        Client *cl = client_get(a, sd_bus_message_get_sender(m));
+        Call *c;
+        int r;
+
+        if (!cl)
+                return -ENOMEM;
+        c = new0(Call, 1);
+        if (!c)
+                return -ENOMEM;
+        c->api = a;
+        c->client = cl;
+        c->message = sd_bus_message_ref(m);
+        c->handler = handler;
+        TAILQ_INSERT_TAIL(&cl->calls, c, entry);
+
+        if (cl->known)
+                client_run(cl);
+        else if (!cl->slot) {
+                r = sd_bus_call_method_async(a->bus, &cl->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                             "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials, cl, "s",
+                                             cl->name);
+                if (r < 0) {
+                        call_free(c);
+                        return r;
+                }
+        }
+        return 1;
+}
+
+static void call_put_aside(Call *c) {
+        if (c->where != CALL_QUEUED)
+                return;
+        TAILQ_REMOVE(&c->client->calls, c, entry);
+        TAILQ_INSERT_TAIL(&c->api->asking, c, entry);
+}
+
+/* ---- users ---- */
+
+int call_user(Call *c, uint32_t uid, const User **ret) {
+        *ret = user_db_get(c->api->users, uid);
+        if (*ret)
+                return 1;
+        call_put_aside(c);
+        c->where = CALL_FOR_USER;
+        return 0;
+}
+
+void call_again(Call *c) {
+        call_put_aside(c);
+        c->where = CALL_AGAIN;
+}
+
+void api_run_waiting(Api *a) {
+        Call *c, *t;
+
+        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
+                if (c->where == CALL_FOR_USER || c->where == CALL_AGAIN) {
+                        c->where = CALL_ASKING;
+                        call_run(c);
+                }
+}
+
+bool api_wants_turn(const Api *a) {
+        const Call *c;
+
+        TAILQ_FOREACH(c, &a->asking, entry)
+                if (c->where == CALL_AGAIN)
+                        return true;
+        return false;
+}
+
+/* ---- polkit ---- */
+
+static int polkit_answer(sd_bus_message *m, Authorization *ret) {
+        int authorized, challenge, r;
+
+        if (sd_bus_message_is_method_error(m, NULL))
+                return 0;
+        r = sd_bus_message_enter_container(m, 'r', "bba{ss}");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read(m, "bb", &authorized, &challenge);
+        if (r < 0)
+                return r;
+        ret->allowed = authorized;
+        ret->challenge = challenge;
+        return 0;
+}
+
+static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Call *c = userdata;
+        Authorization answer = { .action = c->asking };
+
+        c->polkit_slot = sd_bus_slot_unref(c->polkit_slot);
+        c->asking = NULL;
+        if (polkit_answer(m, &answer) < 0)
+                answer.allowed = answer.challenge = false;
+        c->authorizations[c->n_authorizations++] = answer;
+        call_run(c);
+        return 0;
+}
+
+static int polkit_ask(Call *c, const char *action, const char *const *details, bool interactive) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(c->api->bus, &m, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
+                                           "CheckAuthorization");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s", c->client->name, action);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{ss}");
+        for (; r >= 0 && details && details[0]; details += 2)
+                r = sd_bus_message_append(m, "{ss}", details[0], details[1]);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "us", interactive ? POLKIT_ALLOW_INTERACTION : 0U, "");
+        if (r < 0)
+                return r;
+        /* Somebody may have to type a password. */
+        r = sd_bus_call_async(c->api->bus, &c->polkit_slot, m, on_polkit, c, interactive ? USEC_INFINITY : POLKIT_TIMEOUT);
+        if (r < 0)
+                return r;
+        c->asking = action;
+        call_put_aside(c);
+        c->where = CALL_ASKING;
+        return 0;
+}
+
+static const Authorization *call_answer(const Call *c, const char *action) {
+        for (unsigned i = 0; i < c->n_authorizations; i++)
+                if (streq(c->authorizations[i].action, action))
+                        return c->authorizations + i;
+        return NULL;
+}
+
+int call_authorize(Call *c, const char *action, const char *const *details, sd_bus_error *error) {
+        bool interactive = sd_bus_message_get_allow_interactive_authorization(c->message) > 0;
+        const Authorization *a;
+
+        if (call_is_root(c))
+                return 1;
+        a = call_answer(c, action);
+        if (!a)
+                return c->n_authorizations >= ELEMENTSOF(c->authorizations) ? -ELOOP :
+                                                                              polkit_ask(c, action, details, interactive);
+        if (a->allowed)
+                return 1;
+        if (a->challenge && !interactive)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                                         "Interactive authentication required for %s", action);
+        return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "Not authorized: %s", action);
+}
+
+/* Nobody is asked for a password to look at a list. */
+int call_reads_all(Call *c, bool *ret) {
+        const Authorization *a;
+
+        *ret = call_is_root(c);
+        if (*ret)
+                return 1;
+        a = call_answer(c, JOBMILL_ACTION_READ_ALL);
+        if (!a)
+                return polkit_ask(c, JOBMILL_ACTION_READ_ALL, NULL, false);
+        *ret = a->allowed;
+        return 1;
+}
+
+/* ---- answers ---- */
+
+int call_hold(Call *c, sd_bus_message *reply) {
+        Held *h;
+        int r;
+
+        if (!reply) {
+                r = sd_bus_message_new_method_return(c->message, &reply);
+                if (r < 0)
+                        return r;
+        }
+        h = new0(Held, 1);
+        if (!h) {
+                sd_bus_message_unref(reply);
+                return -ENOMEM;
+        }
+        h->call = sd_bus_message_ref(c->message);
+        h->reply = reply;
+        TAILQ_INSERT_TAIL(&c->api->held, h, entry);
+        c->api->n_held++;
+        return 1;
+}
+
+int call_hold_empty(Call *c) {
+        return call_hold(c, NULL);
+}
+
+/* ---- rights on jobs ---- */
+
+int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error) {
+        Api *a = c->api;
+        char number[24];
+        Job *j;
+        int r;
+
+        j = model_job(a->model, id);
+        if (!j) {
+                _cleanup_(job_freep) Job *loaded = NULL;
+                Queue *q;
+
+                r = store_load_job(a->store, id, &loaded);
+                if (r == -ENOENT)
+                        return api_error_no_such_job(error, id);
+                if (r < 0)
+                        return api_error_store(a, error, r);
+                r = model_queue_add(a->model, loaded->queue_name, &q);
+                if (r < 0)
+                        return r;
+                j = TAKE_PTR(loaded);
+                model_job_add(a->model, j, q);
+        }
+        if (j->owner != c->client->uid) {
+                snprintf(number, sizeof(number), "%" PRIu64, id);
+                r = call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS,
+                                   (const char *const[]) { "job", number, "queue", j->queue_name, NULL }, error);
+                if (r <= 0)
+                        return r;
+        }
+        *ret = j;
+        return 1;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Jobs and attempts as a{sv}: the keys of design.md, section 10. What is not known is not there. Of a foreign job only what every
+ * local user may know. */
+
+#include "api/api.h"
+
+#include "base/strv.h"
+
+#include <stdarg.h>
+
+int dict_append(sd_bus_message *m, const char *key, const char *type, ...) {
+        va_list ap;
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', type);
+        if (r < 0)
+                return r;
+        va_start(ap, type);
+        r = sd_bus_message_appendv(m, type, ap);
+        va_end(ap);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_strv(sd_bus_message *m, const char *key, char **l) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, l);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_u32s(sd_bus_message *m, const char *key, const uint32_t *numbers, size_t n) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "au");
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'u', numbers, n * sizeof(uint32_t));
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_tags(sd_bus_message *m, char **tags) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', "tags");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a{ss}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{ss}");
+        STRV_FOREACH_PAIR(k, v, tags)
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "{ss}", *k, *v);
+        for (unsigned i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+/* One row of the list of keys: appended where wanted and known. */
+#define WANTED(key) (strv_length(fields) == 0 || strv_contains(fields, key))
+#define APPEND(key, type, known, value)                                                                      \
+        do {                                                                                                 \
+                if ((known) && WANTED(key)) {                                                                \
+                        r = dict_append(m, key, type, value);                                                \
+                        if (r < 0)                                                                           \
+                                return r;                                                                    \
+                }                                                                                            \
+        } while (false)
+#define APPEND_USEC(key, value) APPEND(key, "t", (value) != USEC_INFINITY, value)
+
+static int append_usage(sd_bus_message *m, const Outcome *o, char *const *fields) {
+        int r;
+
+        APPEND("exit_status", "i", o->exit_status >= 0, o->exit_status);
+        APPEND("exit_signal", "i", o->exit_signal > 0, o->exit_signal);
+        APPEND_USEC("runtime_usec", o->runtime_usec);
+        APPEND_USEC("cpu_usec", o->cpu_usec);
+        APPEND_USEC("memory_peak", o->memory_peak);
+        APPEND("memory_peak_sampled", "b", o->memory_peak != UINT64_MAX, (int) o->memory_peak_sampled);
+        APPEND_USEC("io_read_bytes", o->io_read_bytes);
+        APPEND_USEC("io_write_bytes", o->io_write_bytes);
+        APPEND_USEC("tasks_peak", o->tasks_peak);
+        return 0;
+}
+
+static int append_lease(sd_bus_message *m, const Attempt *a, char *const *fields) {
+        char id[SD_ID128_STRING_MAX];
+        int r;
+
+        APPEND("unit", "s", true, a->unit);
+        APPEND("invocation_id", "s", !sd_id128_is_null(a->invocation_id), sd_id128_to_string(a->invocation_id, id));
+        if (a->slot_numbers && WANTED("slot_numbers"))
+                return append_u32s(m, "slot_numbers", a->slot_numbers, a->slots);
+        return 0;
+}
+
+int dict_append_attempt(sd_bus_message *m, const Attempt *a) {
+        char *const *fields = NULL;
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        APPEND("attempt", "u", true, a->number);
+        r = append_lease(m, a, NULL);
+        if (r < 0)
+                return r;
+        APPEND("result", "s", a->outcome.result != JOB_RESULT_NONE, job_result_to_string(a->outcome.result));
+        APPEND("reason", "s", a->outcome.reason, a->outcome.reason);
+        APPEND_USEC("created_usec", a->created_usec);
+        APPEND_USEC("started_usec", a->outcome.started_usec);
+        APPEND_USEC("finished_usec", a->outcome.finished_usec);
+        r = append_usage(m, &a->outcome, NULL);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, char *const *fields) {
+        const Job *j = row->job;
+        const JobSpec *s = row->spec;
+        _cleanup_free_ char *why = NULL;
+        const char *reason = j->reason;
+        int r;
+
+        APPEND("name", "s", j->name, j->name);
+        if (!reason && WANTED("reason")) {
+                why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name));
+                if (!why)
+                        return -ENOMEM;
+                reason = isempty(why) ? NULL : why;
+        }
+        APPEND("reason", "s", reason, reason);
+        if (!s)
+                return 0;
+        APPEND("cwd", "s", s->cwd, s->cwd);
+        if (s->argv && WANTED("argv")) {
+                r = append_strv(m, "argv", s->argv);
+                if (r < 0)
+                        return r;
+        }
+        return s->tags && WANTED("tags") ? append_tags(m, s->tags) : 0;
+}
+
+static int append_public(sd_bus_message *m, const JobRow *row, char *const *fields) {
+        const Job *j = row->job;
+        int r;
+
+        APPEND("id", "t", true, j->id);
+        APPEND("queue", "s", true, j->queue_name);
+        APPEND("owner", "u", true, j->owner);
+        APPEND("owner_name", "s", j->owner_name, j->owner_name);
+        APPEND("state", "s", true, job_state_to_string(j->state));
+        APPEND("result", "s", j->result != JOB_RESULT_NONE, job_result_to_string(j->result));
+        APPEND("attempt", "u", true, j->attempt);
+        APPEND("max_attempts", "u", true, j->max_attempts);
+        APPEND("priority", "i", true, j->priority);
+        APPEND("slots", "u", true, j->slots);
+        APPEND("dead", "b", true, (int) j->dead);
+        APPEND_USEC("submitted_usec", j->submitted_usec);
+        APPEND_USEC("not_before_usec", j->not_before_usec);
+        APPEND_USEC("started_usec", j->started_usec);
+        APPEND_USEC("finished_usec", j->finished_usec);
+        APPEND_USEC("wait_usec", j->wait_usec);
+        APPEND_USEC("timeout_usec", j->timeout_usec);
+        return 0;
+}
+
+int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields) {
+        int r;
+
+        r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_public(m, row, fields);
+        if (r >= 0 && is_private)
+                r = append_private(m, a, row, fields);
+        /* The newest attempt says nothing of a job that waits to be tried again. */
+        if (r >= 0 && row->attempt && (job_state_is_live(row->job->state) || row->job->state == JOB_DONE)) {
+                r = append_lease(m, row->attempt, fields);
+                if (r >= 0)
+                        r = append_usage(m, &row->attempt->outcome, fields);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Named errors. "Failed" is never sent on purpose: an errno that is not expected becomes System.Error.* by sd-bus. */
+
+#include "api/api.h"
+
+#include <stdarg.h>
+
+int api_error(sd_bus_error *error, const char *name, const char *format, ...) {
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = sd_bus_error_setfv(error, name, format, ap);
+        va_end(ap);
+        return r < 0 ? r : -EINVAL;
+}
+
+int api_error_no_such_job(sd_bus_error *error, uint64_t id) {
+        return api_error(error, JOBMILL_ERROR_NO_SUCH_JOB, "There is no job %" PRIu64, id);
+}
+
+int api_error_store(Api *a, sd_bus_error *error, int r) {
+        return api_error(error, r == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE, "The store failed: %s",
+                         store_error(a->store));
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The a{sv} that picks jobs, for lists and bulk operations. A key that is not known is refused by name. */
+
+#include "api/api.h"
+
+#include "base/strv.h"
+
+void list_options_done(ListOptions *o) {
+        job_filter_done(&o->filter);
+        strv_free(o->fields);
+        *o = (ListOptions) {};
+}
+
+/* sd_bus_message_read_strv(), adding to a list. */
+static int bus_read_words(sd_bus_message *m, char ***ret) {
+        const char *s;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &s)) > 0)
+                r = strv_extend(ret, s);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_words(sd_bus_message *m, const char *contents, char ***ret) {
+        const char *s;
+        int r;
+
+        if (streq(contents, "as"))
+                return bus_read_words(m, ret);
+        r = sd_bus_message_read_basic(m, 's', &s);
+        return r < 0 ? r : strv_extend(ret, s);
+}
+
+static int read_numbers(sd_bus_message *m, char type, void **ret, size_t *ret_n) {
+        size_t width = type == 't' ? sizeof(uint64_t) : sizeof(uint32_t), size;
+        const void *p;
+        void *copy;
+        int r;
+
+        r = sd_bus_message_read_array(m, type, &p, &size);
+        if (r < 0)
+                return r;
+        copy = malloc(size ?: 1);
+        if (!copy)
+                return -ENOMEM;
+        memcpy(copy, p, size);
+        free(*ret);
+        *ret = copy;
+        *ret_n = size / width;
+        return 0;
+}
+
+static int read_owner(sd_bus_message *m, const char *contents, JobFilter *f) {
+        if (streq(contents, "au"))
+                return read_numbers(m, 'u', (void **) &f->owners, &f->n_owners);
+
+        uint32_t *one = new0(uint32_t, 1);
+        if (!one)
+                return -ENOMEM;
+        free(f->owners);
+        f->owners = one;
+        f->n_owners = 1;
+        return sd_bus_message_read_basic(m, 'u', one);
+}
+
+static int read_mask(sd_bus_message *m, const char *contents, int (*from_string)(const char *), const char *key,
+                     unsigned *ret, sd_bus_error *error) {
+        _cleanup_strv_free_ char **words = NULL;
+        int r;
+
+        r = read_words(m, contents, &words);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(w, words) {
+                int v = from_string(*w);
+                if (v < 0)
+                        return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: '%s' is none", key, *w);
+                *ret |= 1U << v;
+        }
+        /* An empty list is fulfilled by nothing, not by everything. */
+        if (*ret == 0)
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: the list is empty", key);
+        return 0;
+}
+
+static int state_from_string(const char *s) {
+        return job_state_from_string(s);
+}
+static int result_from_string(const char *s) {
+        return isempty(s) ? -EINVAL : (int) job_result_from_string(s);
+}
+
+static int read_tags(sd_bus_message *m, char ***ret) {
+        const char *k, *v;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{ss}");
+        while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &k, &v)) > 0) {
+                r = strv_extend(ret, k);
+                if (r >= 0)
+                        r = strv_extend(ret, v);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+typedef enum FilterKey {
+        FILTER_IDS,
+        FILTER_QUEUE,
+        FILTER_STATE,
+        FILTER_RESULT,
+        FILTER_OWNER,
+        FILTER_NAME,
+        FILTER_TAGS,
+        FILTER_DEAD,
+        FILTER_SINCE,
+        FILTER_UNTIL,
+        FILTER_ORDER,
+        FILTER_FIELDS,
+        _FILTER_KEY_MAX,
+} FilterKey;
+
+static const struct {
+        const char *name;
+        const char *type, *or_type;
+} filter_keys[_FILTER_KEY_MAX] = {
+        [FILTER_IDS] = { "ids", "at", NULL },
+        [FILTER_QUEUE] = { "queue", "s", "as" },
+        [FILTER_STATE] = { "state", "s", "as" },
+        [FILTER_RESULT] = { "result", "s", "as" },
+        [FILTER_OWNER] = { "owner", "u", "au" },
+        [FILTER_NAME] = { "name", "s", NULL },
+        [FILTER_TAGS] = { "tags", "a{ss}", NULL },
+        [FILTER_DEAD] = { "dead", "b", NULL },
+        [FILTER_SINCE] = { "since_usec", "t", NULL },
+        [FILTER_UNTIL] = { "until_usec", "t", NULL },
+        [FILTER_ORDER] = { "order", "s", NULL },
+        [FILTER_FIELDS] = { "fields", "as", NULL },
+};
+
+static int read_value(sd_bus_message *m, FilterKey key, const char *contents, ListOptions *o, sd_bus_error *error) {
+        JobFilter *f = &o->filter;
+        const char *s;
+        int r;
+
+        switch (key) {
+        case FILTER_IDS:
+                return read_numbers(m, 't', (void **) &f->ids, &f->n_ids);
+        case FILTER_QUEUE:
+                return read_words(m, contents, &f->queues);
+        case FILTER_STATE:
+                return read_mask(m, contents, state_from_string, "state", &f->states, error);
+        case FILTER_RESULT:
+                return read_mask(m, contents, result_from_string, "result", &f->results, error);
+        case FILTER_OWNER:
+                return read_owner(m, contents, f);
+        case FILTER_NAME:
+                r = sd_bus_message_read_basic(m, 's', &s);
+                return r < 0 ? r : free_and_strdup(&f->name, s);
+        case FILTER_TAGS:
+                return read_tags(m, &f->tags);
+        case FILTER_DEAD:
+                return sd_bus_message_read_basic(m, 'b', &f->dead);
+        case FILTER_SINCE:
+                return sd_bus_message_read_basic(m, 't', &f->since_usec);
+        case FILTER_UNTIL:
+                return sd_bus_message_read_basic(m, 't', &f->until_usec);
+        case FILTER_ORDER:
+                r = sd_bus_message_read_basic(m, 's', &s);
+                if (r < 0)
+                        return r;
+                o->order = job_order_from_string(s);
+                return o->order < 0 ? api_error(error, JOBMILL_ERROR_INVALID_FILTER,
+                                                "order: '%s' is none; newest, oldest, rank or finished", s) : 0;
+        case FILTER_FIELDS:
+                return bus_read_words(m, &o->fields);
+        default:
+                return -EINVAL;
+        }
+}
+
+static int read_entry(sd_bus_message *m, bool with_list, ListOptions *o, unsigned *seen, sd_bus_error *error) {
+        const char *name, *contents;
+        FilterKey key;
+        int r;
+
+        r = sd_bus_message_read_basic(m, 's', &name);
+        if (r >= 0)
+                r = sd_bus_message_peek_type(m, NULL, &contents);
+        if (r < 0)
+                return r;
+        for (key = 0; key < _FILTER_KEY_MAX; key++)
+                if (streq(filter_keys[key].name, name))
+                        break;
+        if (key == _FILTER_KEY_MAX || (!with_list && key >= FILTER_ORDER))
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "unknown key '%s'", name);
+        if (!streq(contents, filter_keys[key].type) && !streq_ptr(contents, filter_keys[key].or_type))
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: type is '%s', '%s' is wanted", name, contents,
+                                 filter_keys[key].type);
+        if (*seen & (1U << key))
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: given twice", name);
+        *seen |= 1U << key;
+
+        r = sd_bus_message_enter_container(m, 'v', contents);
+        if (r >= 0)
+                r = read_value(m, key, contents, o, error);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+int filter_read(sd_bus_message *m, bool with_list, ListOptions *ret, sd_bus_error *error) {
+        unsigned seen = 0;
+        int r;
+
+        *ret = (ListOptions) { .filter = JOB_FILTER_INIT, .order = JOB_ORDER_NEWEST };
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_entry(m, with_list, ret, &seen, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Queue files: queues/NAME.queue and their drop-ins, into the policies of the model's queues. */
+
+#include "queue/model.h"
+
+/* The directories of this instance, first wins: $JOBMILL_CONFIG_PATH, else those of design.md, section 5. */
+int config_directories(bool user, char ***ret);
+
+/* Read all queue files. A bad one is logged and its queue keeps its last good policy: that of m, or, when m is new, the one of
+ * old, which is taken out of it. A queue whose file is gone is "not configured": its jobs wait. Negative: out of memory. */
+int config_load_queues(Model *m, Model *old, char **directories);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* jobmilld: options, the manager, the loop. */
+
+#include "daemon/manager.h"
+
+#include "base/log.h"
+
+#include <getopt.h>
+#include <sys/stat.h>
+
+static bool arg_user = false;
+
+static void help(void) {
+        puts("jobmilld [OPTIONS...]\n\n"
+             "The job queue for machines that run systemd. Usually started by jobmilld.service.\n\n"
+             "  -h --help      Show this help\n"
+             "     --version   Show the version\n"
+             "     --system    The system's instance: system bus, PID 1 (default)\n"
+             "     --user      A user's instance: session bus, the user's service manager\n\n"
+             "See jobmilld.service and /usr/share/doc/jobmill.");
+}
+
+/* 1: go on, 0: all done. */
+static int parse_argv(int argc, char *argv[]) {
+        enum { ARG_VERSION = 0x100, ARG_SYSTEM, ARG_USER };
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, ARG_VERSION },
+                { "system", no_argument, NULL, ARG_SYSTEM },
+                { "user", no_argument, NULL, ARG_USER },
+                {},
+        };
+
+        for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;)
+                switch (c) {
+                case 'h':
+                        help();
+                        return 0;
+                case ARG_VERSION:
+                        puts("jobmilld " JOBMILL_VERSION);
+                        return 0;
+                case ARG_SYSTEM:
+                        arg_user = false;
+                        break;
+                case ARG_USER:
+                        arg_user = true;
+                        break;
+                default:
+                        return -EINVAL;
+                }
+        if (optind < argc)
+                return log_error_errno(EINVAL, "jobmilld takes no arguments.");
+        return 1;
+}
+
+static int run(int argc, char *argv[]) {
+        _cleanup_(manager_freep) Manager *m = NULL;
+        int r;
+
+        log_setup();
+        umask(0022);
+        r = parse_argv(argc, argv);
+        if (r <= 0)
+                return r;
+        r = manager_new(arg_user, &m);
+        if (r >= 0)
+                r = manager_start(m);
+        if (r < 0)
+                return r;
+        r = sd_event_loop(m->event);
+        return r < 0 ? log_error_errno(r, "Event loop failed: %m") : r;
+}
+
+int main(int argc, char *argv[]) {
+        return run(argc, argv) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

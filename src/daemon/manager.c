@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Making the daemon, starting it, reloading it. What it does all day is in settle.c. */
+
+#include "daemon/manager.h"
+
+#include "base/log.h"
+#include "base/strv.h"
+#include "daemon/config.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+static int mkdir_p(const char *path, mode_t mode) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        if (!copy)
+                return -ENOMEM;
+        for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
+                *p = 0;
+                if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+                        return -errno;
+                *p = '/';
+        }
+        return mkdir(copy, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* ---- events ---- */
+
+static int on_settle(sd_event_source *s, void *userdata) {
+        return manager_settle(userdata);
+}
+
+/* Waking up is all: the turn comes by itself, after every event. */
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        return 0;
+}
+static int on_again(sd_event_source *s, void *userdata) {
+        return 0;
+}
+
+/* A commit that means nothing, to see whether commits work again. */
+static int on_storage_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+
+        if (!m->storage_failed)
+                return 0;
+        if (store_set_meta(m->store, "storage", "ok") >= 0) {
+                log_notice("Recording works again.");
+                m->storage_failed = false;
+                units_resync(m->units, true);
+                return 0;
+        }
+        (void) sd_event_source_set_time_relative(s, USEC_PER_SEC);
+        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Manager *m = userdata;
+
+        if (si->ssi_signo == SIGHUP) {
+                m->api->reload_wanted = true;
+                return 0;
+        }
+        log_info("Got SIG%s, stopping; running jobs run on.", sigabbrev_np(si->ssi_signo));
+        (void) sd_notify(false, "STOPPING=1");
+        return sd_event_exit(m->event, EXIT_SUCCESS);
+}
+
+static int add_sources(Manager *m) {
+        static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+        sigset_t mask;
+        int r;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGCHLD);
+        FOREACH_ELEMENT(sig, signals)
+                sigaddset(&mask, *sig);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return -errno;
+        FOREACH_ELEMENT(sig, signals) {
+                r = sd_event_add_signal(m->event, NULL, *sig, on_signal, m);
+                if (r < 0)
+                        return r;
+        }
+
+        /* Idle priority: what has piled up is taken in first, so that it shares one commit. */
+        r = sd_event_add_post(m->event, &m->settle_source, on_settle, m);
+        if (r >= 0)
+                r = sd_event_source_set_priority(m->settle_source, SD_EVENT_PRIORITY_IDLE);
+        if (r >= 0)
+                /* sd-event would silently switch off a source that fails. */
+                r = sd_event_source_set_exit_on_failure(m->settle_source, true);
+        if (r >= 0)
+                r = sd_event_add_time(m->event, &m->due_timer, CLOCK_REALTIME, USEC_INFINITY, 0, on_timer, m);
+        if (r >= 0)
+                r = sd_event_add_time(m->event, &m->deadline_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_timer, m);
+        if (r >= 0)
+                r = sd_event_add_time(m->event, &m->storage_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_storage_timer, m);
+        if (r >= 0)
+                r = sd_event_add_defer(m->event, &m->again_source, on_again, m);
+        return r < 0 ? r : sd_event_source_set_enabled(m->again_source, SD_EVENT_OFF);
+}
+
+/* ---- paths ---- */
+
+static int find_paths(Manager *m) {
+        const char *state = getenv("STATE_DIRECTORY"), *run = getenv("JOBMILL_RUNTIME_PATH"), *xdg;
+        int r;
+
+        if (!m->user) {
+                m->state_path = strdup(state ?: "/var/lib/jobmill");
+                m->run_path = strdup(run ?: "/run/jobmill");
+        } else {
+                xdg = getenv("XDG_STATE_HOME");
+                if (state || xdg)
+                        r = state ? free_and_strdup(&m->state_path, state) : asprintf(&m->state_path, "%s/jobmill", xdg);
+                else
+                        r = asprintf(&m->state_path, "%s/.local/state/jobmill", strempty(getenv("HOME")));
+                if (r < 0)
+                        m->state_path = NULL;
+                xdg = getenv("XDG_RUNTIME_DIR");
+                if (!run && !xdg)
+                        return log_error_errno(ENXIO, "$XDG_RUNTIME_DIR is not set.");
+                r = run ? free_and_strdup(&m->run_path, run) : asprintf(&m->run_path, "%s/jobmill", xdg);
+                if (r < 0)
+                        m->run_path = NULL;
+        }
+        if (!m->state_path || !m->run_path)
+                return log_oom();
+        return config_directories(m->user, &m->config_directories);
+}
+
+static int make_directories(Manager *m) {
+        _cleanup_free_ char *attempts = NULL;
+        int r;
+
+        r = mkdir_p(m->state_path, 0700);
+        if (r < 0)
+                return log_error_errno(r, "Failed to create %s: %m", m->state_path);
+        if (asprintf(&attempts, "%s/attempt", m->run_path) < 0)
+                return log_oom();
+        r = mkdir_p(m->run_path, 0711);
+        if (r >= 0)
+                r = mkdir_p(attempts, 0711);
+        return r < 0 ? log_error_errno(r, "Failed to create %s: %m", attempts) : 0;
+}
+
+/* ---- the manager ---- */
+
+int manager_new(bool user, Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = new0(Manager, 1);
+        int r;
+
+        if (!m)
+                return log_oom();
+        m->user = user;
+        r = find_paths(m);
+        if (r < 0)
+                return r;
+        r = sd_event_default(&m->event);
+        if (r >= 0)
+                r = add_sources(m);
+        if (r >= 0)
+                r = sd_event_set_watchdog(m->event, true);
+        if (r >= 0)
+                r = user_db_new(m->event, &m->users);
+        if (r >= 0)
+                r = units_new(m->event, user, m->run_path, &m->units);
+        if (r >= 0)
+                r = api_new(m->event, user, m->users, &m->now, &m->api);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up: %m");
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+
+        api_free(m->api);
+        units_free(m->units);
+        user_db_free(m->users);
+        model_free(m->model);
+        store_close(m->store);
+        sd_event_source_disable_unref(m->settle_source);
+        sd_event_source_disable_unref(m->due_timer);
+        sd_event_source_disable_unref(m->deadline_timer);
+        sd_event_source_disable_unref(m->storage_timer);
+        sd_event_source_disable_unref(m->again_source);
+        sd_event_unref(m->event);
+        strv_free(m->config_directories);
+        free(m->state_path);
+        free(m->run_path);
+        free(m->status);
+        return mfree(m);
+}
+
+int manager_load_model(Manager *m) {
+        _cleanup_(model_freep) Model *model = model_new();
+        int r;
+
+        if (!model)
+                return -ENOMEM;
+        r = config_load_queues(model, m->model, m->config_directories);
+        if (r >= 0)
+                r = store_load(m->store, model);
+        if (r < 0)
+                return r;
+        units_set_model(m->units, model);
+        api_set_model(m->api, model, m->store);
+        model_free(m->model);
+        m->model = TAKE_PTR(model);
+        m->next_due = 0;
+        return 0;
+}
+
+static void set_slices(Manager *m) {
+        Queue *q, *t;
+
+        HASH_ITER(hh, m->model->queues, q, t)
+                units_set_slice(m->units, q, &q->policy.slice);
+}
+
+void manager_reload(Manager *m) {
+        char text[64];
+        int r;
+
+        m->api->reload_wanted = false;
+        snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, m->now.monotonic);
+        (void) sd_notify(false, text);
+        r = config_load_queues(m->model, NULL, m->config_directories);
+        if (r < 0)
+                log_error_errno(r, "Failed to read the configuration again, keeping what there is: %m");
+        set_slices(m);
+        user_db_flush(m->users);
+        (void) sd_notify(false, "READY=1");
+}
+
+int manager_start(Manager *m) {
+        _cleanup_free_ char *path = NULL, *error = NULL;
+        int r;
+
+        r = make_directories(m);
+        if (r < 0)
+                return r;
+        if (asprintf(&path, "%s/jobmill.db", m->state_path) < 0)
+                return log_oom();
+        r = store_open(path, &m->store, &error);
+        if (r < 0)
+                return log_error_errno(r, "Failed to open the store: %s", error ?: strerror(-r));
+        r = manager_load_model(m);
+        if (r < 0)
+                return log_error_errno(r, "Failed to load the store: %s", store_error(m->store));
+
+        units_connect(m->units);
+        set_slices(m);
+        api_connect(m->api);
+        /* A post source runs only after some other source did. */
+        return manager_settle(m);
+}

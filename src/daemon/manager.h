@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The daemon: everything that there is, and the turn that holds it together (settle.c: read that first). */
+
+#include "api/api.h"
+#include "api/user-db.h"
+#include "queue/model.h"
+#include "store/store.h"
+#include "unit/units.h"
+
+#include <systemd/sd-event.h>
+
+typedef struct Manager {
+        sd_event *event;
+        bool user;                   /* of a user: session bus, user manager */
+        char *state_path, *run_path;
+        char **config_directories;
+
+        Model *model;
+        Store *store;
+        Units *units;
+        Api *api;
+        UserDb *users;
+
+        Now now;                     /* of this turn */
+        usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
+        bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
+        bool ready_told;
+        char *status;                /* last STATUS= */
+
+        sd_event_source *settle_source; /* post: after each turn of the loop that did something */
+        sd_event_source *due_timer, *deadline_timer, *storage_timer, *again_source;
+} Manager;
+
+int manager_new(bool user, Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Manager *, manager_free);
+
+/* Open the store, read the configuration, connect. */
+int manager_start(Manager *m);
+/* Read queue files again (SIGHUP, Reload()). */
+void manager_reload(Manager *m);
+/* A new model from files and store, as at start: at start, and after a failed commit. */
+int manager_load_model(Manager *m);
+
+/* settle.c */
+int manager_settle(Manager *m);
+
+/* adopt.c: units of our name that the model does not know. */
+void manager_adopt_unknown(Manager *m);

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The turn. Requests and events only edit the model; here the world is made to agree with it, always in this order:
+ *
+ *   decide   which jobs are due, which may start, whose time is over (pure, but for loading the jobs that were picked)
+ *   record   all that changed, in one transaction: durable before anybody sees it
+ *   act      start, kill and release units, asynchronously
+ *   tell     signals, ends of waits, and the answers that were held
+ *
+ * Many requests of one turn of the event loop share one commit. Start-up is not a special case: load, look at the units,
+ * settle. If recording fails, nothing is acted or told: callers get an error, the model is dropped and loaded again from
+ * what is recorded, and nothing starts until a commit succeeds. */
+
+#include "daemon/manager.h"
+
+#include "base/log.h"
+#include "notify/event.h"
+
+#include <malloc.h>
+#include <systemd/sd-daemon.h>
+
+#define DUE_PER_ROUND 256U
+#define TRIM_JOBS 1000U /* a batch of so many leaves enough free memory behind to give it back */
+#define STORAGE_RETRY (1 * USEC_PER_SEC)
+
+/* ---- decide ---- */
+
+/* A job that is in the store only. NULL: gone, or the store failed. */
+static Job *load_job(Manager *m, uint64_t id, Queue *q) {
+        Job *j = model_job(m->model, id);
+        int r;
+
+        if (j)
+                return j;
+        r = store_load_job(m->store, id, &j);
+        if (r < 0) {
+                log_error_errno(r, "Failed to load job %" PRIu64 ": %s", id, store_error(m->store));
+                return NULL;
+        }
+        if (!q && model_queue_add(m->model, j->queue_name, &q) < 0)
+                return job_free(j);
+        model_job_add(m->model, j, q);
+        return j;
+}
+
+static void decide_due(Manager *m) {
+        uint64_t ids[DUE_PER_ROUND];
+        size_t n;
+        int r;
+
+        if (m->now.realtime < m->next_due)
+                return;
+        r = store_load_due(m->store, m->now.realtime, ids, DUE_PER_ROUND, &n, &m->next_due);
+        if (r < 0) {
+                log_error_errno(r, "Failed to look for jobs that are due: %s", store_error(m->store));
+                m->next_due = m->now.realtime + STORAGE_RETRY;
+                return;
+        }
+        for (size_t i = 0; i < n; i++) {
+                Job *j = load_job(m, ids[i], NULL);
+                if (j)
+                        model_due(m->model, j, &m->now);
+        }
+        if (n == DUE_PER_ROUND)
+                m->next_due = 0;
+}
+
+/* The uid must still lead to the name that it had when the job was submitted. 1: yes, 0: not known yet, -ESTALE: no. */
+static int check_owner(Manager *m, const Job *j) {
+        const User *u;
+
+        if (m->user || (j->owner == 0 && streq_ptr(j->owner_name, "root")))
+                return 1;
+        u = user_db_get(m->users, j->owner);
+        if (!u)
+                return 0;
+        return streq_ptr(u->name, j->owner_name) ? 1 : -ESTALE;
+}
+
+static void decide_start(Manager *m, const Candidate *c, Queue *q) {
+        Job *j = load_job(m, c->id, q);
+        sd_id128_t token;
+        int r;
+
+        if (!j || j->state != JOB_READY) {
+                queue_window_remove(q, c->id);
+                return;
+        }
+        r = check_owner(m, j);
+        if (r == 0) {
+                schedule_skip(q);
+                return;
+        }
+        if (r < 0) {
+                char reason[128];
+                snprintf(reason, sizeof(reason), "uid %" PRIu32 " is no longer user %s", j->owner, strempty(j->owner_name));
+                model_fail(m->model, j, JOB_EXEC, reason, &m->now);
+                return;
+        }
+        r = sd_id128_randomize(&token);
+        if (r >= 0)
+                r = model_start(m->model, j, token, &m->now);
+        if (r < 0) {
+                log_error_errno(r, "Failed to start job %" PRIu64 ", later: %m", j->id);
+                schedule_skip(q);
+        }
+}
+
+static void decide(Manager *m) {
+        Candidate c;
+        Queue *q;
+
+        model_deadlines(m->model, &m->now);
+        decide_due(m);
+        m->model->dispatch_blocked = m->storage_failed ? "storage" : units_blocked(m->units);
+        schedule_begin(m->model);
+        while (schedule_next(m->model, &c, &q))
+                decide_start(m, &c, q);
+}
+
+/* Windows that ran dry are filled from the store; only when the store has everything that memory has. */
+static bool refill(Manager *m) {
+        bool any = false;
+        Queue *q, *t;
+
+        HASH_ITER(hh, m->model->queues, q, t) {
+                uint32_t cap = UINT32_MAX;
+
+                if (!q->window_wanted)
+                        continue;
+                for (Queue *p = q; p; p = p->parent)
+                        cap = MIN(cap, p->policy.slots);
+                int r = store_load_window(m->store, q, cap);
+                if (r < 0) {
+                        log_error_errno(r, "Failed to read the ready jobs of queue %s: %s", q->name, store_error(m->store));
+                        continue;
+                }
+                any = any || q->n_window > 0;
+        }
+        return any;
+}
+
+/* ---- record ---- */
+
+static void storage_failed(Manager *m, int error) {
+        char text[256];
+
+        snprintf(text, sizeof(text), "%s", store_error(m->store));
+        log_full_errno(m->storage_failed ? LOG_DEBUG : LOG_ERR, error,
+                       "Failed to record changes, nothing is started until that works again: %s", text);
+        m->storage_failed = true;
+        api_storage_failed(m->api, error, text);
+        if (manager_load_model(m) < 0)
+                log_error("Failed to load the store again: %s", store_error(m->store));
+        (void) sd_event_source_set_time_relative(m->storage_timer, STORAGE_RETRY);
+        (void) sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
+}
+
+typedef struct Told {
+        Change *changes;
+        size_t n_changes;
+        Queue **queues;
+        size_t n_queues;
+} Told;
+
+static int told_take(const Model *m, Told *ret) {
+        size_t n = 0;
+        Queue *q;
+        int r;
+
+        r = changes_take(m, &ret->changes, &ret->n_changes);
+        if (r < 0)
+                return r;
+        TAILQ_FOREACH(q, &m->changed_queues, changed_entry)
+                n++;
+        ret->queues = new0(Queue *, n);
+        if (!ret->queues)
+                return -ENOMEM;
+        TAILQ_FOREACH(q, &m->changed_queues, changed_entry)
+                ret->queues[ret->n_queues++] = q;
+        return 0;
+}
+
+static void told_done(Told *t) {
+        changes_free(t->changes, t->n_changes);
+        free(t->queues);
+}
+
+static int record(Manager *m, Told *ret) {
+        Job *j;
+        int r;
+
+        if (!model_has_changes(m->model))
+                return 0;
+        TAILQ_FOREACH(j, &m->model->changed, changed_entry)
+                if (j->state == JOB_WAITING)
+                        m->next_due = MIN(m->next_due, j->not_before_usec);
+        r = told_take(m->model, ret);
+        if (r >= 0)
+                r = store_record(m->store, m->model);
+        if (r < 0)
+                return r;
+        model_recorded(m->model);
+        if (m->storage_failed) {
+                log_notice("Recording works again.");
+                m->storage_failed = false;
+                units_resync(m->units, true);
+        }
+        return 0;
+}
+
+/* ---- act ---- */
+
+static void load_spec(Manager *m, Attempt *a) {
+        Outcome o = OUTCOME_INIT;
+        int r;
+
+        r = store_load_spec(m->store, a->job_id, &a->job->spec);
+        if (r >= 0)
+                return;
+        log_error_errno(r, "Failed to load the spec of job %" PRIu64 ": %s", a->job_id, store_error(m->store));
+        o.result = JOB_EXEC;
+        (void) free_and_strdup(&o.reason, r == -ENODATA ? "its environment was dropped" : "its spec cannot be read");
+        model_attempt_ended(m->model, a, &o, &m->now);
+}
+
+static bool act(Manager *m) {
+        bool any = false;
+        Attempt *a;
+
+        while ((a = units_next(m->units))) {
+                if (units_needs_spec(a))
+                        load_spec(m, a);
+                units_act(m->units, a);
+                any = true;
+        }
+        return any;
+}
+
+/* ---- tell ---- */
+
+static void tell(Manager *m, const Told *t) {
+        for (size_t i = 0; i < t->n_changes; i++)
+                event_log(t->changes + i, m->user);
+        api_tell(m->api, t->changes, t->n_changes, t->queues, t->n_queues);
+        if (t->n_changes >= TRIM_JOBS)
+                malloc_trim(0);
+}
+
+/* ---- the turn ---- */
+
+static void arm(sd_event_source *s, usec_t when) {
+        if (when == USEC_INFINITY) {
+                (void) sd_event_source_set_enabled(s, SD_EVENT_OFF);
+                return;
+        }
+        (void) sd_event_source_set_time(s, when);
+        (void) sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static void tell_service_manager(Manager *m) {
+        uint64_t running = 0, queued = 0;
+        char status[128];
+        Queue *q, *t;
+
+        HASH_ITER(hh, m->model->queues, q, t) {
+                running += q->count[JOB_STARTING] + q->count[JOB_RUNNING] + q->count[JOB_STOPPING];
+                queued += q->count[JOB_READY] + q->count[JOB_WAITING] + q->count[JOB_HELD];
+        }
+        snprintf(status, sizeof(status), "%sSTATUS=%" PRIu64 " running, %" PRIu64 " queued%s%s",
+                 m->api->ready && !m->ready_told ? "READY=1\n" : "", running, queued,
+                 m->model->dispatch_blocked ? "; nothing starts: " : "", strempty(m->model->dispatch_blocked));
+        if (streq_ptr(status, m->status))
+                return;
+        m->ready_told = m->ready_told || m->api->ready;
+        (void) sd_notify(false, status);
+        (void) free_and_strdup(&m->status, status);
+}
+
+static int read_clocks(Manager *m) {
+        int r;
+
+        r = sd_event_now(m->event, CLOCK_REALTIME, &m->now.realtime);
+        return r < 0 ? r : sd_event_now(m->event, CLOCK_MONOTONIC, &m->now.monotonic);
+}
+
+int manager_settle(Manager *m) {
+        int r;
+
+        r = read_clocks(m);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the clock: %m");
+        if (m->api->reload_wanted)
+                manager_reload(m);
+        api_run_waiting(m->api);
+        manager_adopt_unknown(m);
+
+        for (bool more = true; more;) {
+                Told t = {};
+
+                decide(m);
+                r = record(m, &t);
+                if (r < 0) {
+                        told_done(&t);
+                        storage_failed(m, r);
+                        break;
+                }
+                more = act(m);
+                tell(m, &t);
+                more = more || model_has_changes(m->model) || t.n_changes > 0;
+                told_done(&t);
+                if (!more)
+                        more = refill(m);
+        }
+        model_recorded(m->model);
+
+        m->api->systemd_version = m->units->version;
+        arm(m->due_timer, m->next_due);
+        arm(m->deadline_timer, m->model->next_deadline);
+        if (api_wants_turn(m->api))
+                (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
+        tell_service_manager(m);
+        return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Snapshots for telling: jobs that are done leave memory with the commit, so what is to be said of them is copied before. */
+
+#include "queue/change.h"
+
+void changes_free(Change *l, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                free(l[i].reason);
+                free(l[i].name);
+        }
+        free(l);
+}
+
+static int change_of(const Model *m, const Job *j, Change *ret) {
+        Attempt *a = j->live;
+
+        *ret = (Change) {
+                .id = j->id,
+                .attempt = j->attempt,
+                .owner = j->owner,
+                .state = j->state,
+                .result = j->result,
+                .is_new = j->is_new,
+                .state_changed = j->told_state != j->state,
+                .queue = j->queue,
+        };
+        if (j->attempt > 0) {
+                snprintf(ret->unit, sizeof(ret->unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", j->id, j->attempt);
+                if (!a)
+                        HASH_FIND_STR(m->attempts, ret->unit, a);
+        }
+        if (a)
+                ret->invocation_id = a->invocation_id;
+        return free_and_strdup(&ret->reason, j->reason) < 0 || free_and_strdup(&ret->name, j->name) < 0 ? -ENOMEM : 0;
+}
+
+int changes_take(const Model *m, Change **ret, size_t *ret_n) {
+        size_t n = 0, i = 0;
+        Change *l;
+        Job *j;
+        int r;
+
+        TAILQ_FOREACH(j, &m->changed, changed_entry)
+                n++;
+        l = new0(Change, n);
+        if (!l)
+                return -ENOMEM;
+        TAILQ_FOREACH(j, &m->changed, changed_entry) {
+                r = change_of(m, j, l + i);
+                if (r < 0) {
+                        changes_free(l, i + 1);
+                        return r;
+                }
+                i++;
+        }
+        *ret = l;
+        *ret_n = n;
+        return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What one commit did to a job: taken before the model forgets it, told after the commit by api/ and notify/. */
+
+#include "queue/model.h"
+
+typedef struct Change {
+        uint64_t id;
+        uint32_t attempt;
+        uint32_t owner;
+        JobState state;
+        JobResult result;
+        bool is_new, state_changed;
+        const Queue *queue;
+        char unit[56];            /* "": no attempt */
+        sd_id128_t invocation_id; /* null: not known */
+        char *reason;             /* or NULL */
+        char *name;
+} Change;
+
+/* All jobs that changed: a new array, strings included. */
+int changes_take(const Model *m, Change **ret, size_t *ret_n);
+void changes_free(Change *l, size_t n);
