@@ -69,7 +69,7 @@ def type_in(commands):
                 f.write(command.text + "\n")
             script.append(f"printf '\\001'; . {folder}/{n} </dev/null")
         with open(f"{folder}/all", "w") as f:
-            f.write("\n".join(["exec 2>&1"] + script) + "\n")
+            f.write("\n".join(["export LANG=C.UTF-8", "exec 2>&1"] + script) + "\n")
         login = ["runuser", "--login", commands[0].user, "--command", f"exec bash {folder}/all"]
         return run(*login, check=False, timeout=120).stdout.split("\1")[1:]
 
