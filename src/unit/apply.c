@@ -144,6 +144,7 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
         if (!w)
                 return;
         units_now(u, &now);
+        log_debug("%s is %s: verdict %i", a->unit, s ? unit_active_state_to_string(s->active) : "absent", verdict);
         if (s)
                 w->active = s->active;
 

@@ -196,6 +196,8 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
 
         if (!w)
                 return;
+        log_debug("%s: %s%s%s", a->unit, unit_active_state_to_string(s->active), s->exited ? " (exited)" : "",
+                  s->unit_job ? ", a job pending" : "");
         w->active = s->active;
         if (a->phase == ATTEMPT_ENDED) {
                 if (s->active == UNIT_FAILED)
@@ -207,10 +209,13 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
                 w->stop_seen = true;
         if (unit_state_is_ended(s))
                 units_look(w);
-        else if (s->active == UNIT_ACTIVE && !sd_id128_is_null(s->invocation_id)) {
-                if (a->phase == ATTEMPT_STARTING && sd_id128_is_null(a->invocation_id) && u->contract_checked)
+        else if (s->active == UNIT_ACTIVE || s->active == UNIT_FAILED) {
+                /* PID 1 sends the invocation id along (252 … 262), which spares us a look for jobs that just start. */
+                bool known = !sd_id128_is_null(s->invocation_id);
+
+                if (a->phase == ATTEMPT_STARTING && known && u->contract_checked && s->active == UNIT_ACTIVE)
                         model_attempt_started(u->model, a, s->invocation_id, s->active_realtime, s->active_monotonic);
-                else if (a->phase == ATTEMPT_STARTING || !sd_id128_equal(s->invocation_id, a->invocation_id))
+                else if (a->phase == ATTEMPT_STARTING || !known || !sd_id128_equal(s->invocation_id, a->invocation_id))
                         units_look(w);
         }
 }

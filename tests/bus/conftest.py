@@ -251,7 +251,7 @@ class Mill:
     # -- the daemon --
 
     def environment(self):
-        env = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
+        env = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "JOBMILL_LOG_LEVEL")}
         f = self.folder
         env.update(DBUS_SYSTEM_BUS_ADDRESS=self.address, DBUS_SESSION_BUS_ADDRESS=self.address,
                    STATE_DIRECTORY=str(f / "state"), JOBMILL_RUNTIME_PATH=str(f / "run"),
@@ -261,7 +261,7 @@ class Mill:
 
     def spawn(self, *options, **environment):
         log = open(self.log_path, "ab")
-        argv = [BUILD / "jobmilld", *([] if AS_ROOT else ["--user"]), *options]
+        argv = [BUILD / "src" / "jobmilld", *([] if AS_ROOT else ["--user"]), *options]
         self.process = spawn(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                              env={**self.environment(), **environment})
         log.close()
@@ -389,8 +389,8 @@ _count = 0
 def mill(folder, address, session_client, systemd):
     """A daemon of this test alone; the test starts it."""
     global _count
-    if not (BUILD / "jobmilld").exists():
-        pytest.skip("no %s: build first, or set JOBMILL_BUILD" % (BUILD / "jobmilld"))
+    if not (BUILD / "src" / "jobmilld").exists():
+        pytest.fail("no %s: build first, or set JOBMILL_BUILD" % (BUILD / "src" / "jobmilld"))
     _count += 1
     path = folder / ("mill-%d" % _count)
     path.mkdir()

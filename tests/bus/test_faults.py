@@ -348,10 +348,10 @@ def test_says_ready_and_feeds_the_watchdog(mill, tmp_path):
 def test_version_and_help():
     import subprocess
     from conftest import BUILD
-    if not (BUILD / "jobmilld").exists():
+    if not (BUILD / "src" / "jobmilld").exists():
         pytest.skip("no jobmilld")
     for option, words in (("--version", "jobmill"), ("--help", "--user")):
-        p = subprocess.run([BUILD / "jobmilld", option], capture_output=True, text=True, timeout=10)
+        p = subprocess.run([BUILD / "src" / "jobmilld", option], capture_output=True, text=True, timeout=10)
         assert p.returncode == 0 and words in p.stdout
-    p = subprocess.run([BUILD / "jobmilld", "--nonsense"], capture_output=True, text=True, timeout=10)
+    p = subprocess.run([BUILD / "src" / "jobmilld", "--nonsense"], capture_output=True, text=True, timeout=10)
     assert p.returncode != 0 and "nonsense" in p.stderr
