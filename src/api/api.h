@@ -48,6 +48,7 @@ struct Call {
                 CALL_QUEUED,      /* on client->calls */
                 CALL_ASKING,      /* on api->asking, as all that follow: polkit is asked, or it is being run again */
                 CALL_FOR_USER,    /* the user data base is asked */
+                CALL_RELOADING,   /* answered by api_reload_done() */
                 CALL_AGAIN,       /* a page is done, the next comes with the next turn */
         } where;
         uint64_t count;           /* of what the pages so far did */
@@ -112,6 +113,8 @@ void api_run_waiting(Api *a);
 bool api_wants_turn(const Api *a);
 /* After the commit: signals, ends of waits, held answers, in this order. */
 void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues);
+/* Reload() is through. text: what is wrong with which file, or NULL. */
+void api_reload_done(Api *a, const char *text);
 /* The commit failed: held callers get StorageFull or StorageError. */
 void api_storage_failed(Api *a, int error, const char *text);
 
@@ -169,34 +172,6 @@ int filter_read(sd_bus_message *m, bool with_list, ListOptions *ret, sd_bus_erro
 int wait_start(Call *c, uint64_t id, usec_t timeout);
 void wait_tell(Api *a, uint64_t id);
 void wait_drop(Api *a, const char *client);
-
-/* Handlers (call_handler_t) and the vtable functions in front of them, by file. */
-#define DECLARE_METHOD(name) int method_##name(sd_bus_message *m, void *userdata, sd_bus_error *error)
-#define DEFINE_METHOD(name)                                                                                  \
-        int method_##name(sd_bus_message *m, void *userdata, sd_bus_error *error) {                          \
-                return call_dispatch(userdata, m, handle_##name);                                            \
-        }                                                                                                    \
-        struct _semicolon_
-
-DECLARE_METHOD(submit); /* bus-submit.c */
-DECLARE_METHOD(submit_many);
-DECLARE_METHOD(wait_job); /* bus-read.c */
-DECLARE_METHOD(get_job);
-DECLARE_METHOD(get_job_info);
-DECLARE_METHOD(list_jobs);
-DECLARE_METHOD(list_attempts);
-DECLARE_METHOD(list_queues);
-DECLARE_METHOD(get_statistics);
-DECLARE_METHOD(cancel_job); /* bus-control.c */
-DECLARE_METHOD(kill_job);
-DECLARE_METHOD(hold_job);
-DECLARE_METHOD(release_job);
-DECLARE_METHOD(retry_job);
-DECLARE_METHOD(purge_jobs);
-DECLARE_METHOD(pause_queue);
-DECLARE_METHOD(resume_queue);
-DECLARE_METHOD(drain_queue);
-DECLARE_METHOD(reload);
 
 /* A job with the right to act on it: into the model. 1 and *ret; 0: authorization pending; negative with *error. */
 int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error);

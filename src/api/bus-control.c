@@ -3,7 +3,7 @@
 /* What changes jobs and queues. Each method reads, gets the job or queue with the right to act on it, edits the model, and holds
  * its answer for the commit. */
 
-#include "api/api.h"
+#include "api/methods.h"
 
 #include <signal.h>
 
@@ -54,10 +54,10 @@ static int handle_kill_job(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
         r = model_kill(c->api->model, j, sig);
-        if (r == -EBUSY)
+        if (r < 0)
                 return api_error(error, JOBMILL_ERROR_JOB_NOT_RUNNING, "Job %" PRIu64 " is %s, there is nothing to signal",
                                  id, job_state_to_string(j->state));
-        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+        return call_hold_empty(c);
 }
 DEFINE_METHOD(kill_job);
 
@@ -105,7 +105,7 @@ static int handle_retry_job(Call *c, sd_bus_error *error) {
                 r = sd_bus_message_enter_container(c->message, 'e', "sv");
         if (r > 0) {
                 r = sd_bus_message_read_basic(c->message, 's', &key);
-                return r < 0 ? r : api_error(error, SD_BUS_ERROR_INVALID_ARGS, "unknown key '%s'", key);
+                return r < 0 ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "unknown key '%s'", key);
         }
         if (r >= 0)
                 r = call_own_job(c, id, &j, error);
@@ -170,6 +170,8 @@ static int purge_page(Call *c, const JobFilter *f, sd_bus_error *error) {
 static int purge_own_only(Call *c, JobFilter *f, sd_bus_error *error) {
         if (call_is_root(c) || (f->n_owners == 1 && f->owners[0] == c->client->uid))
                 return 1;
+        if (f->n_ids > 0)
+                return 1; /* named one by one: asked for the first that is somebody else's */
         if (f->n_owners > 0)
                 return call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS, NULL, error);
         f->owners = new0(uint32_t, 1);
@@ -274,6 +276,8 @@ static int handle_reload(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
         c->api->reload_wanted = true;
-        return call_hold_empty(c);
+        call_again(c);
+        c->where = CALL_RELOADING;
+        return 0;
 }
 DEFINE_METHOD(reload);

@@ -20,7 +20,7 @@ int api_job_find(sd_bus *bus, const char *path, const char *interface, void *use
         uint64_t id;
         int r;
 
-        if (!number || parse_u64(number, &id) < 0 || id > INT64_MAX)
+        if (!number || number[0] < '1' || number[0] > '9' || parse_u64(number, &id) < 0 || id > INT64_MAX)
                 return 0;
         if (!a->has_row || a->row.job->id != id) {
                 api_forget_row(a);

@@ -2,7 +2,7 @@
 
 /* org.jobmill1.Manager: the list of its members (dbus/org.jobmill1.Manager.xml documents them), and subscribing. */
 
-#include "api/api.h"
+#include "api/methods.h"
 
 static int handle_subscribe(Call *c, sd_bus_error *error) {
         if (!c->client->subscribed)

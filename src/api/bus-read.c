@@ -2,7 +2,7 @@
 
 /* What only looks: answered at once, from what is recorded. */
 
-#include "api/api.h"
+#include "api/methods.h"
 
 #include "base/strv.h"
 
@@ -110,6 +110,23 @@ static bool only_own(const Call *c, const JobFilter *f) {
         return f->n_owners == 1 && f->owners[0] == c->client->uid;
 }
 
+/* Names and tags of others are private, so a filter on them finds one's own only. false: it can find nothing. */
+static bool filter_hides_foreign(Call *c, JobFilter *f) {
+        bool mine = f->n_owners == 0;
+
+        for (size_t i = 0; i < f->n_owners; i++)
+                mine = mine || f->owners[i] == c->client->uid;
+        if (!mine)
+                return false;
+        free(f->owners);
+        f->n_owners = 0;
+        f->owners = new0(uint32_t, 1);
+        if (!f->owners)
+                return false;
+        f->owners[f->n_owners++] = c->client->uid;
+        return true;
+}
+
 static int handle_list_jobs(Call *c, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(list_options_done) ListOptions o = {};
@@ -142,7 +159,10 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         l.message = reply;
-        r = history_list(c->api->store, &o.filter, o.order, cursor, limit, with_spec, append_row, &l, &next);
+        r = 0;
+        if (!(o.filter.name || o.filter.tags) || l.reads_all || filter_hides_foreign(c, &o.filter))
+                r = history_list(c->api->store, &o.filter, o.order, cursor, limit, with_spec, append_row, &l,
+                                 &next);
         if (r == -EINVAL)
                 return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "cursor: '%s' is not one of this order", cursor);
         if (r < 0)

@@ -3,7 +3,7 @@
 /* Submit and SubmitMany: from an untrusted message to jobs in the model. Everything is checked before the first job is made,
  * so a batch is taken whole or not at all. */
 
-#include "api/api.h"
+#include "api/methods.h"
 #include "api/spec-bus.h"
 #include "base/parse.h"
 #include "base/strv.h"
@@ -59,24 +59,46 @@ static int check_queue(Call *c, const char *name, const User *u, Queue **ret, sd
 
 /* ---- one request ---- */
 
-static int check_properties(Request *q, sd_bus_error *error) {
+static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_text) {
+        int r = 0;
+
+        STRV_FOREACH(p, q->spec->properties) {
+                r = unit_property_parse_assignment(*p, q->privileged, UNIT_PROPERTY_SERVICE, ret, ret_text);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The submitter's rights decide, not the owner's: root may give a job of alice's what alice could not. One who may not set a
+ * property himself may be allowed to by polkit. 1, 0 (not there yet) or negative. */
+static int check_properties(Call *c, Request *q, sd_bus_error *error) {
         _cleanup_(unit_property_list_done) UnitPropertyList job = {}, merged = {};
         _cleanup_free_ char *text = NULL;
         int r;
 
-        STRV_FOREACH(p, q->spec->properties) {
-                r = unit_property_parse_assignment(*p, q->privileged, UNIT_PROPERTY_SERVICE, &job, &text);
-                if (r == -ENOMEM)
+        q->privileged = call_is_root(c);
+        r = parse_properties(q, &job, &text);
+        if (r == -EACCES) {
+                r = call_authorize(c, JOBMILL_ACTION_SET_PRIVILEGED_PROPERTIES, (const char *const[]) { "why", text, NULL },
+                                   error);
+                if (r <= 0)
                         return r;
-                if (r == -EACCES || r == -EPERM)
-                        return api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text);
-                if (r < 0)
-                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "properties: %s", text);
+                q->privileged = true;
+                unit_property_list_done(&job);
+                text = mfree(text);
+                r = parse_properties(q, &job, &text);
         }
+        if (r == -ENOMEM)
+                return r;
+        if (r == -EPERM)
+                return api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text);
+        if (r < 0)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "properties: %s", text);
         r = unit_property_merge(&q->queue->policy.service, &job, q->privileged, q->queue->policy.overridable, &merged, &text);
         if (r == -ENOMEM)
                 return r;
-        return r < 0 ? api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text) : 0;
+        return r < 0 ? api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text) : 1;
 }
 
 /* The owner: the caller, or with submit-as somebody else. 1, 0 (not there yet) or negative. */
@@ -121,10 +143,8 @@ static int check_request(Call *c, Request *q, const char *queue, sd_bus_error *e
         r = check_queue(c, isempty(queue) ? QUEUE_DEFAULT : queue, u, &q->queue, error);
         if (r <= 0)
                 return r;
-        /* Rights of the submitter, not of the owner: root may give a job of alice's what alice could not. */
-        q->privileged = call_is_root(c);
-        r = check_properties(q, error);
-        if (r < 0)
+        r = check_properties(c, q, error);
+        if (r <= 0)
                 return r;
 
         if (q->spec->environment) {
@@ -278,6 +298,8 @@ static int handle_submit_many(Call *c, sd_bus_error *error) {
         r = read_many(c, &l, &n, error);
         if (r <= 0)
                 return r;
+        if (n == 0)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "jobs: the list is empty");
         ids = new0(uint64_t, n);
         if (!ids)
                 r = -ENOMEM;

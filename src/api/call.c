@@ -103,7 +103,7 @@ static void call_run(Call *c) {
                 r = c->handler(c, &error);
         if (r < 0 || sd_bus_error_is_set(&error))
                 (void) sd_bus_reply_method_errno(c->message, r, &error);
-        else if (c->asking || c->where == CALL_FOR_USER || c->where == CALL_AGAIN)
+        else if (c->asking || c->where >= CALL_FOR_USER)
                 return;
         call_free(c);
 }
@@ -211,6 +211,19 @@ void api_run_waiting(Api *a) {
                 if (c->where == CALL_FOR_USER || c->where == CALL_AGAIN) {
                         c->where = CALL_ASKING;
                         call_run(c);
+                }
+}
+
+void api_reload_done(Api *a, const char *text) {
+        Call *c, *t;
+
+        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
+                if (c->where == CALL_RELOADING) {
+                        if (text)
+                                (void) sd_bus_reply_method_errorf(c->message, JOBMILL_ERROR_CONFIGURATION, "%s", text);
+                        else
+                                (void) sd_bus_reply_method_return(c->message, NULL);
+                        call_free(c);
                 }
 }
 

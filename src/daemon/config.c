@@ -11,6 +11,8 @@
 #include "base/strv.h"
 #include "base/time-util.h"
 
+#include <stdarg.h>
+
 typedef struct QueueFile {
         QueuePolicy policy;
         bool paused;
@@ -171,18 +173,35 @@ static void queue_set_policy(Model *m, Queue *q, QueuePolicy *policy) {
         queue_window_clear(q); /* what was too wide for the old cap may fit the new one */
 }
 
-static int load_queue(Model *m, Model *old, char **directories, const char *name) {
+static int complain(char **ret_error, const char *format, ...) _printf_(2, 3);
+static int complain(char **ret_error, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        log_error("%s", text);
+        if (!*ret_error)
+                *ret_error = TAKE_PTR(text);
+        return 0;
+}
+
+static int load_queue(Model *m, Model *old, char **directories, const char *name, char **ret_error) {
         _cleanup_free_ char *file = NULL;
         _cleanup_(conf_error_done) ConfError error = {};
         QueueFile f = {};
         Queue *q, *before;
         int r;
 
-        if (!queue_name_is_valid(name)) {
-                log_error("queues/%s.queue: not the name of a queue ([a-z0-9_]+ joined by '-', at most %u), ignoring.", name,
-                          QUEUE_NAME_MAX);
-                return 0;
-        }
+        if (!queue_name_is_valid(name))
+                return complain(ret_error, "queues/%s.queue: not the name of a queue ([a-z0-9_]+ joined by '-', at most %u)",
+                                name, QUEUE_NAME_MAX);
         r = model_queue_add(m, name, &q);
         if (r < 0)
                 return r;
@@ -208,23 +227,23 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
         before = old ? model_queue(old, name) : NULL;
         if (before && before->configured)
                 queue_set_policy(m, q, &before->policy);
-        log_error("%s:%u: %s%s", strempty(error.file), error.line, error.message ?: strerror(-r),
-                  q->configured ? "; the queue keeps what it had." : "; jobs of this queue wait until it is mended.");
-        return 0;
+        return complain(ret_error, "%s:%u: %s; %s", error.file ?: file, error.line, error.message ?: strerror(-r),
+                        q->configured ? "the queue keeps what it had" : "jobs of this queue wait until it is mended");
 }
 
-int config_load_queues(Model *m, Model *old, char **directories) {
+int config_load_queues(Model *m, Model *old, char **directories, char **ret_error) {
         _cleanup_strv_free_ char **names = NULL;
         Queue *q, *t;
         int r;
 
+        *ret_error = NULL;
         r = conf_list_names(directories, "queues", ".queue", &names);
         if (r < 0)
                 return r;
         HASH_ITER(hh, m->queues, q, t)
                 q->seen = false;
         STRV_FOREACH(name, names) {
-                r = load_queue(m, old, directories, *name);
+                r = load_queue(m, old, directories, *name, ret_error);
                 if (r < 0)
                         return r;
         }

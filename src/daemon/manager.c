@@ -163,8 +163,8 @@ int manager_new(bool user, Manager **ret) {
         r = sd_event_default(&m->event);
         if (r >= 0)
                 r = add_sources(m);
-        if (r >= 0)
-                r = sd_event_set_watchdog(m->event, true);
+        if (r >= 0 && sd_event_set_watchdog(m->event, true) < 0)
+                log_warning("Cannot feed the watchdog of the service manager, ignoring.");
         if (r >= 0)
                 r = user_db_new(m->event, &m->users);
         if (r >= 0)
@@ -201,11 +201,12 @@ Manager *manager_free(Manager *m) {
 
 int manager_load_model(Manager *m) {
         _cleanup_(model_freep) Model *model = model_new();
+        _cleanup_free_ char *error = NULL;
         int r;
 
         if (!model)
                 return -ENOMEM;
-        r = config_load_queues(model, m->model, m->config_directories);
+        r = config_load_queues(model, m->model, m->config_directories, &error);
         if (r >= 0)
                 r = store_load(m->store, model);
         if (r < 0)
@@ -226,17 +227,19 @@ static void set_slices(Manager *m) {
 }
 
 void manager_reload(Manager *m) {
+        _cleanup_free_ char *error = NULL;
         char text[64];
         int r;
 
         m->api->reload_wanted = false;
         snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, m->now.monotonic);
         (void) sd_notify(false, text);
-        r = config_load_queues(m->model, NULL, m->config_directories);
+        r = config_load_queues(m->model, NULL, m->config_directories, &error);
         if (r < 0)
                 log_error_errno(r, "Failed to read the configuration again, keeping what there is: %m");
         set_slices(m);
         user_db_flush(m->users);
+        api_reload_done(m->api, r < 0 ? strerror(-r) : error);
         (void) sd_notify(false, "READY=1");
 }
 

@@ -177,7 +177,10 @@ static int told_take(const Model *m, Told *ret) {
         if (!ret->queues)
                 return -ENOMEM;
         TAILQ_FOREACH(q, &m->changed_queues, changed_entry)
-                ret->queues[ret->n_queues++] = q;
+                if (!q->told) {
+                        ret->queues[ret->n_queues++] = q;
+                        q->told = true;
+                }
         return 0;
 }
 

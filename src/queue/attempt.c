@@ -110,6 +110,20 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
         model_attempt_act(m, a);
 }
 
+void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const Now *now) {
+        Job *j = a->job;
+
+        if (a->started_monotonic == USEC_INFINITY)
+                a->started_monotonic = started_monotonic;
+        if (!j || a->kill_due)
+                return;
+        if (j->state == JOB_STOPPING && a->kill_deadline == USEC_INFINITY) {
+                attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
+                model_attempt_act(m, a);
+        } else if (j->state == JOB_RUNNING && a->deadline == USEC_INFINITY && j->timeout_usec != USEC_INFINITY)
+                attempt_set_deadline(m, a, &a->deadline, usec_add(started_monotonic, j->timeout_usec));
+}
+
 void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now) {
         Job *j = a->job;
 
@@ -119,6 +133,43 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
         a->deadline = USEC_INFINITY;
         attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
         model_attempt_act(m, a);
+}
+
+/* The attempt is over for the model: its outcome is to be recorded, its unit to be let go. */
+static Job *attempt_end(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
+        usec_t stop = attempt_stop_timeout(a);
+        Job *j = TAKE_PTR(a->job);
+
+        outcome_done(&a->outcome);
+        a->outcome = *outcome;
+        *outcome = OUTCOME_INIT;
+        a->outcome_changed = true;
+        model_attempt_changed(m, a);
+
+        a->deadline = USEC_INFINITY;
+        a->kill_due = false;
+        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, stop));
+        attempt_set_phase(m, a, ATTEMPT_ENDED);
+        j->live = NULL;
+        model_attempt_act(m, a);
+        return j;
+}
+
+void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now) {
+        JobResult intent = a->job->intent;
+        Outcome o = OUTCOME_INIT;
+        Job *j;
+
+        o.result = intent != JOB_RESULT_NONE ? intent : JOB_EXEC;
+        o.finished_usec = now->realtime;
+        (void) free_and_strdup(&o.reason, reason);
+        j = attempt_end(m, a, &o, now);
+        if (intent != JOB_RESULT_NONE) {
+                job_finish(m, j, intent, NULL, now);
+                return;
+        }
+        j->max_attempts++;
+        job_make_ready(m, j, now->realtime);
 }
 
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
@@ -132,22 +183,10 @@ void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now)
                 outcome->result = j->intent;
                 (void) free_and_strdup(&outcome->reason, j->reason);
         }
-        outcome_done(&a->outcome);
-        a->outcome = *outcome;
-        *outcome = OUTCOME_INIT;
-        a->outcome_changed = true;
-        model_attempt_changed(m, a);
-
-        a->deadline = USEC_INFINITY;
-        a->kill_due = false;
-        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
-        attempt_set_phase(m, a, ATTEMPT_ENDED);
-        a->job = NULL;
-        j->live = NULL;
+        (void) attempt_end(m, a, outcome, now);
         job_finish(m, j, a->outcome.result, a->outcome.reason, now);
         if (a->outcome.finished_usec != USEC_INFINITY)
                 j->finished_usec = a->outcome.finished_usec;
-        model_attempt_act(m, a);
 }
 
 void model_attempt_gone(Model *m, Attempt *a) {

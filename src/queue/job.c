@@ -99,8 +99,9 @@ bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_
         if (!dash)
                 return false;
         *dash = 0;
-        return parse_u64(buf, ret_job) >= 0 && parse_u32(dash + 1, ret_number) >= 0 && *ret_job > 0 &&
-               *ret_job <= INT64_MAX && *ret_number > 0;
+        /* Only as we write them: no leading zeros or signs. */
+        return buf[0] >= '1' && buf[0] <= '9' && dash[1] >= '1' && dash[1] <= '9' && parse_u64(buf, ret_job) >= 0 &&
+               parse_u32(dash + 1, ret_number) >= 0 && *ret_job <= INT64_MAX;
 }
 
 char *attempt_slot_numbers_to_string(const Attempt *a) {

@@ -155,7 +155,7 @@ int model_queue_add(Model *m, const char *name, Queue **ret) {
                 if (r < 0)
                         return r;
         }
-        q->is_new = true;
+        q->is_new = q->told = true;
         q->window_more = true;
         HASH_ADD_KEYPTR(hh, m->queues, q->name, strlen(q->name), q);
         if (ret)
@@ -168,6 +168,7 @@ void model_queue_pause(Model *m, Queue *q, bool paused) {
         if (q->paused == paused)
                 return;
         q->paused = paused;
+        q->told = false;
         model_queue_changed(m, q);
 }
 
@@ -175,6 +176,7 @@ void model_queue_drain(Model *m, Queue *q, bool draining) {
         if (q->draining == draining)
                 return;
         q->draining = draining;
+        q->told = false;
         model_queue_changed(m, q);
 }
 
@@ -214,20 +216,22 @@ void job_set_dead(Job *j, bool dead) {
         j->queue->dead += dead ? 1 : -1;
 }
 
-static int job_make_ready(Model *m, Job *j, usec_t since) {
+void job_make_ready(Model *m, Job *j, usec_t since) {
+        Candidate c = { .rank = j->rank, .id = j->id, .slots = j->slots, .owner = j->owner };
+
         job_set_state(m, j, JOB_READY);
         j->ready_usec = since;
-        return queue_window_insert(j->queue, &(Candidate) {
-                        .rank = j->rank, .id = j->id, .slots = j->slots, .owner = j->owner });
+        /* A window that cannot grow is emptied, and so read again from the store: nothing is lost by it. */
+        if (queue_window_insert(j->queue, &c) < 0)
+                queue_window_clear(j->queue);
 }
 
-/* Where a job goes that nobody holds: to wait for its time, or to the ready ones. A window that cannot grow is emptied, and so
- * read again from the store: nothing is lost by it. */
+/* Where a job goes that nobody holds: to wait for its time, or to the ready ones. */
 static void job_let_go(Model *m, Job *j, const Now *now) {
         if (j->not_before_usec != USEC_INFINITY && j->not_before_usec > now->realtime)
                 job_set_state(m, j, JOB_WAITING);
-        else if (job_make_ready(m, j, now->realtime) < 0)
-                queue_window_clear(j->queue);
+        else
+                job_make_ready(m, j, now->realtime);
 }
 
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {

@@ -107,6 +107,11 @@ int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q);
 /* Seen started (also when only the end was seen: before model_attempt_ended). */
 void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_t started_realtime,
                            usec_t started_monotonic);
+/* Seen running, by a process that did not see it start: the deadlines count from the true start. */
+void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const Now *now);
+/* It turned out that its unit's name is somebody else's: nothing was started, the job is ready again and will have the next
+ * number. The row says so. */
+void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
 /* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. */
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);
 /* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones. */

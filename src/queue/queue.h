@@ -54,6 +54,7 @@ struct Queue {
         bool is_new;
 
         /* In memory */
+        bool told;                /* false: more than a counter changed, which QueueChanged tells */
         uint32_t slots_used;      /* by attempts of this queue and of all below it */
         uint64_t *slot_map;       /* numbers in use, see queue_slot_owner() */
         size_t slot_map_words;

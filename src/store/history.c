@@ -183,7 +183,7 @@ static int filter_write(Query *q, const JobFilter *f) {
         if (f->since_usec != USEC_INFINITY)
                 fprintf(q->f, " AND submitted_usec >= ?%i", query_add_number(q, f->since_usec));
         if (f->until_usec != USEC_INFINITY)
-                fprintf(q->f, " AND submitted_usec <= ?%i", query_add_number(q, f->until_usec));
+                fprintf(q->f, " AND submitted_usec < ?%i", query_add_number(q, f->until_usec));
         STRV_FOREACH_PAIR(key, value, f->tags) {
                 int k = query_add_text(q, *key), v = query_add_text(q, *value);
 

@@ -30,7 +30,7 @@ typedef struct JobFilter {
         char *name;
         char **tags;              /* pairs; all must match */
         int dead;                 /* -1: either */
-        usec_t since_usec;        /* submitted, both inclusive; USEC_INFINITY: any */
+        usec_t since_usec;        /* submitted: since ≤ submitted < until; USEC_INFINITY: any */
         usec_t until_usec;
 } JobFilter;
 

@@ -108,6 +108,11 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
         switch (verdict) {
         case UNIT_STARTED:
                 apply_started(u, a, s);
+                model_attempt_adopted(u->model, a, a->started_monotonic, now);
+                break;
+        case UNIT_NOTHING:
+                if (a->phase == ATTEMPT_RUNNING)
+                        model_attempt_adopted(u->model, a, s->active_monotonic ?: s->started_monotonic, now);
                 break;
         case UNIT_ENDED:
                 if (a->phase == ATTEMPT_STRAY) {
@@ -169,7 +174,11 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
                 break;
         case UNIT_FOREIGN:
                 w->removed = true;
-                apply_lost(u, a, "another unit has its name", &now);
+                if (a->phase == ATTEMPT_STARTING)
+                        model_attempt_withdraw(u->model, a, "another unit has its name", &now);
+                else if (a->job)
+                        apply_lost(u, a, "another unit has its name", &now);
+                model_attempt_act(u->model, a);
                 units_resync(u, false);
                 break;
         default:

@@ -64,22 +64,28 @@ static void fail_start(Units *u, Attempt *a, const char *reason) {
         outcome_done(&o);
 }
 
+/* What came up while the answer was out. */
+static void action_answered(UnitWatch *w) {
+        w->action_slot = sd_bus_slot_unref(w->action_slot);
+        w->units->in_flight--;
+        if (w->act_wanted || w->removed)
+                model_attempt_act(w->units->model, w->attempt);
+        w->act_wanted = false;
+}
+
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         UnitWatch *w = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Units *u = w->units;
         Attempt *a = w->attempt;
 
-        w->action_slot = sd_bus_slot_unref(w->action_slot);
-        u->in_flight--;
+        action_answered(w);
         if (a->phase != ATTEMPT_STARTING)
                 return 0;
 
         if (!e) {
                 if (!u->contract_checked)
                         units_look(w);
-                if (a->job->state == JOB_STOPPING)
-                        model_attempt_act(u->model, a);
         } else if (sd_bus_error_has_name(e, SYSTEMD_NAME ".UnitExists"))
                 units_look(w); /* asked again, and it had been heard the first time */
         else if (error_is_silence(e))
@@ -142,14 +148,9 @@ static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         Units *u = w->units;
         Attempt *a = w->attempt;
 
-        w->action_slot = sd_bus_slot_unref(w->action_slot);
-        u->in_flight--;
-        if (!e) {
-                /* Asked once; what comes of it is told by signals, or by the next look. */
-                if (a->kill_due || (a->phase == ATTEMPT_ENDED && w->active == UNIT_FAILED))
-                        model_attempt_act(u->model, a);
-                return 0;
-        }
+        action_answered(w);
+        if (!e)
+                return 0; /* asked once; what comes of it is told by signals, or by the next look */
         if (sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchUnit")) {
                 if (a->phase == ATTEMPT_ENDED)
                         w->removed = true;
@@ -188,18 +189,26 @@ static int call_unit(Units *u, Attempt *a, const char *member, const char *types
         return r;
 }
 
-/* Signals of a user's choice: sent beside the one call that may be out, nobody waits for them. */
+/* A signal beside the one call that may be out: nobody waits for its answer. */
+static int send_signal(Units *u, const Attempt *a, int sig) {
+        return sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit", NULL, NULL,
+                                        "ssi", a->unit, "all", (int32_t) sig);
+}
+
+/* Those of a user's choice, and SIGKILL once the stop time-out has passed: that one must not wait for an answer that may
+ * itself hang. */
 static int send_signals(Units *u, Attempt *a) {
         int r = 0;
 
-        for (int sig = 1; a->signals; sig++)
+        for (int sig = 1; r >= 0 && a->signals; sig++)
                 if (a->signals & (UINT64_C(1) << (sig - 1))) {
                         a->signals &= ~(UINT64_C(1) << (sig - 1));
-                        r = sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit",
-                                                     NULL, NULL, "ssi", a->unit, "all", (int32_t) sig);
-                        if (r < 0)
-                                return r;
+                        r = send_signal(u, a, sig);
                 }
+        if (r >= 0 && a->kill_due && !a->watch->kill_sent && !a->watch->removed) {
+                a->watch->kill_sent = true;
+                r = send_signal(u, a, SIGKILL);
+        }
         return r;
 }
 
@@ -207,10 +216,6 @@ static int stop(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
         int r;
 
-        if (a->kill_due && !w->kill_sent) {
-                w->kill_sent = true;
-                return call_unit(u, a, "KillUnit", "ssi", a->unit, "all", (int32_t) SIGKILL);
-        }
         if (w->term_sent)
                 return 0;
         w->term_sent = true;
@@ -218,8 +223,7 @@ static int stop(Units *u, Attempt *a) {
         if (r < 0)
                 return r;
         /* As systemd does: one that stopped itself must wake up to die. */
-        return sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit", NULL, NULL,
-                                        "ssi", a->unit, "all", (int32_t) SIGCONT);
+        return send_signal(u, a, SIGCONT);
 }
 
 static int release(Units *u, Attempt *a) {
@@ -233,10 +237,6 @@ static int release(Units *u, Attempt *a) {
                 units_forget(a);
                 model_attempt_gone(u->model, a);
                 return 0;
-        }
-        if (a->kill_due && !w->kill_sent) {
-                w->kill_sent = true;
-                return call_unit(u, a, "KillUnit", "ssi", a->unit, "all", (int32_t) SIGKILL);
         }
         if (w->active == UNIT_FAILED) {
                 w->active = UNIT_INACTIVE;
@@ -295,10 +295,12 @@ void units_act(Units *u, Attempt *a) {
                 log_oom();
                 return;
         }
-        if (a->phase == ATTEMPT_RUNNING && a->signals)
+        if (a->phase == ATTEMPT_RUNNING || a->phase == ATTEMPT_ENDED)
                 r = send_signals(u, a);
-        if (w->action_slot)
-                return; /* its answer brings it back */
+        if (w->action_slot) {
+                w->act_wanted = true; /* its answer brings it back */
+                return;
+        }
 
         switch (a->phase) {
         case ATTEMPT_STARTING:

@@ -45,6 +45,7 @@ typedef struct UnitWatch {
         bool stop_seen;           /* it was stopping although nobody here asked */
         bool removed;             /* the unit is gone; the cgroup may not be */
         bool term_sent, kill_sent, release_sent;
+        bool act_wanted;          /* by the time action_slot is answered */
         bool retry;               /* at the next tick */
         TAILQ_ENTRY(UnitWatch) look_entry;
 } UnitWatch;

@@ -98,7 +98,7 @@ static bool matches(Store *s, const Job *j, const JobFilter *f, JobOrder order) 
                (f->states == 0 || (f->states & (1U << j->state))) && (f->results == 0 || (f->results & (1U << j->result))) &&
                (!f->name || streq_ptr(f->name, j->name)) && (f->dead < 0 || f->dead == j->dead) &&
                (f->since_usec == USEC_INFINITY || j->submitted_usec >= f->since_usec) &&
-               (f->until_usec == USEC_INFINITY || j->submitted_usec <= f->until_usec) &&
+               (f->until_usec == USEC_INFINITY || j->submitted_usec < f->until_usec) &&
                (order != JOB_ORDER_RANK || j->state == JOB_READY) &&
                (order != JOB_ORDER_FINISHED || j->state == JOB_DONE) && has_tags(s, j, f->tags);
 }
@@ -275,7 +275,7 @@ static void test_other_conditions(void **state) {
         assert_true(check(*state, &f) > 10);
         f = JOB_FILTER_INIT;
         f.since_usec = now.realtime + 10;
-        f.until_usec = now.realtime + 19;
+        f.until_usec = now.realtime + 20;
         assert_int_equal(check(*state, &f), 10);
         f.until_usec = UINT64_MAX - 1;
         assert_int_equal(check(*state, &f), N_JOBS - 10);
