@@ -247,7 +247,8 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         const char *name;
         Attempt *a;
 
-        if (sd_bus_message_read(m, "s", &name) < 0 || !startswith(name, "jobmill-job-"))
+        /* In daemon-reload and daemon-reexec every unit is removed and made again; the look that follows tells. */
+        if (u->reloading || sd_bus_message_read(m, "s", &name) < 0 || !startswith(name, "jobmill-job-"))
                 return 0;
         a = find_attempt(u, name);
         if (!a)
@@ -263,7 +264,10 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         Units *u = userdata;
         int active;
 
-        if (sd_bus_message_read(m, "b", &active) < 0 || active)
+        if (sd_bus_message_read(m, "b", &active) < 0)
+                return 0;
+        u->reloading = active;
+        if (active)
                 return 0;
         u->contract_checked = false;
         u->mismatch = mfree(u->mismatch);
@@ -285,7 +289,7 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
 
         if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0)
                 return 0;
-        u->synced = false;
+        u->synced = u->reloading = false;
         if (!isempty(new_owner))
                 units_resync(u, true);
         return 0;
@@ -316,7 +320,7 @@ static void units_disconnect(Units *u) {
                 unknown_unit_free(x);
         }
         u->round_slot = sd_bus_slot_unref(u->round_slot);
-        u->round_active = u->synced = false;
+        u->round_active = u->synced = u->reloading = false;
         u->bus = sd_bus_close_unref(u->bus);
 }
 

@@ -78,6 +78,7 @@ typedef struct Units {
         bool round_active, round_full;
         bool round_again, again_full; /* one more after this */
         bool synced;              /* the first full look on this connection is through */
+        bool reloading;           /* PID 1 is: it drops all units and makes them again */
         unsigned ticks;
 } Units;
 
