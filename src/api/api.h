@@ -137,8 +137,8 @@ bool call_is_root(const Call *c);
 /* May the caller do this beyond what he owns? 1 yes; 0 the answer is not there yet: return 0 from the handler at once, it
  * will be run again; negative with *error: no. details: pairs, NULL ends. */
 int call_authorize(Call *c, const char *action, const char *const *details, sd_bus_error *error);
-/* May he read what is private of others' jobs? 1 and *ret; 0: not there yet, as above. */
-int call_reads_all(Call *c, bool *ret);
+/* The same as a question: 1 and *ret; 0: not there yet, as above. Not interactive: nobody is asked for a password. */
+int call_may(Call *c, const char *action, bool interactive, bool *ret);
 /* The caller's, or another, user: 1 and *ret; 0: not there yet, as above. */
 int call_user(Call *c, uint32_t uid, const User **ret);
 /* Run it again in the next turn; its handler returns 0. */
@@ -167,6 +167,8 @@ typedef struct ListOptions {
 void list_options_done(ListOptions *o);
 /* An a{sv}; with_list: order and fields may stand in it. -EINVAL and *error. */
 int filter_read(sd_bus_message *m, bool with_list, ListOptions *ret, sd_bus_error *error);
+/* Narrow it to the jobs of one user. false: it can find nothing then. */
+bool filter_only_own(JobFilter *f, uint32_t uid);
 
 /* wait.c */
 int wait_start(Call *c, uint64_t id, usec_t timeout);

@@ -166,19 +166,17 @@ static int purge_page(Call *c, const JobFilter *f, sd_bus_error *error) {
         return isempty(next) ? 1 : 2;
 }
 
-/* Without right to others' jobs a filter means one's own. */
-static int purge_own_only(Call *c, JobFilter *f, sd_bus_error *error) {
-        if (call_is_root(c) || (f->n_owners == 1 && f->owners[0] == c->client->uid))
-                return 1;
-        if (f->n_ids > 0)
-                return 1; /* named one by one: asked for the first that is somebody else's */
-        if (f->n_owners > 0)
-                return call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS, NULL, error);
-        f->owners = new0(uint32_t, 1);
-        if (!f->owners)
-                return -ENOMEM;
-        f->owners[f->n_owners++] = c->client->uid;
-        return 1;
+/* Without the right to others' jobs a filter means one's own. 1, 0 (not there yet), or -ENOENT: it can find nothing. */
+static int purge_scope(Call *c, JobFilter *f) {
+        bool named = f->n_ids > 0 || f->n_owners > 0, all = false;
+        int r;
+
+        if (named && !(f->n_owners == 1 && f->owners[0] == c->client->uid)) {
+                r = call_may(c, JOBMILL_ACTION_MANAGE_JOBS, true, &all);
+                if (r <= 0)
+                        return r;
+        }
+        return all || call_is_root(c) || filter_only_own(f, c->client->uid) ? 1 : -ENOENT;
 }
 
 /* A page a turn, each committed on its own, so that a million of them stop nobody else; answered after the last. */
@@ -196,10 +194,10 @@ static int handle_purge_jobs(Call *c, sd_bus_error *error) {
                 o.filter.states = 1U << JOB_DONE;
         else if (!(o.filter.states &= 1U << JOB_DONE))
                 return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "state: only done jobs can be purged");
-        r = purge_own_only(c, &o.filter, error);
+        r = purge_scope(c, &o.filter);
         if (r > 0)
                 r = purge_page(c, &o.filter, error);
-        if (r <= 0)
+        if (r == 0 || (r < 0 && r != -ENOENT))
                 return r;
         if (r == 2) {
                 call_again(c);

@@ -56,7 +56,7 @@ static int handle_get_job_info(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         if (!call_owns(c, row.job)) {
-                r = call_reads_all(c, &is_private);
+                r = call_may(c, JOBMILL_ACTION_READ_ALL, false, &is_private);
                 if (r <= 0)
                         return r;
         }
@@ -110,23 +110,6 @@ static bool only_own(const Call *c, const JobFilter *f) {
         return f->n_owners == 1 && f->owners[0] == c->client->uid;
 }
 
-/* Names and tags of others are private, so a filter on them finds one's own only. false: it can find nothing. */
-static bool filter_hides_foreign(Call *c, JobFilter *f) {
-        bool mine = f->n_owners == 0;
-
-        for (size_t i = 0; i < f->n_owners; i++)
-                mine = mine || f->owners[i] == c->client->uid;
-        if (!mine)
-                return false;
-        free(f->owners);
-        f->n_owners = 0;
-        f->owners = new0(uint32_t, 1);
-        if (!f->owners)
-                return false;
-        f->owners[f->n_owners++] = c->client->uid;
-        return true;
-}
-
 static int handle_list_jobs(Call *c, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(list_options_done) ListOptions o = {};
@@ -143,7 +126,7 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         if (!only_own(c, &o.filter)) {
-                r = call_reads_all(c, &l.reads_all);
+                r = call_may(c, JOBMILL_ACTION_READ_ALL, false, &l.reads_all);
                 if (r <= 0)
                         return r;
         }
@@ -160,7 +143,8 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
                 return r;
         l.message = reply;
         r = 0;
-        if (!(o.filter.name || o.filter.tags) || l.reads_all || filter_hides_foreign(c, &o.filter))
+        /* Names and tags of others are private, so a filter on them finds one's own only. */
+        if (!(o.filter.name || o.filter.tags) || l.reads_all || filter_only_own(&o.filter, c->client->uid))
                 r = history_list(c->api->store, &o.filter, o.order, cursor, limit, with_spec, append_row, &l,
                                  &next);
         if (r == -EINVAL)

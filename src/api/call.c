@@ -320,16 +320,16 @@ int call_authorize(Call *c, const char *action, const char *const *details, sd_b
         return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "Not authorized: %s", action);
 }
 
-/* Nobody is asked for a password to look at a list. */
-int call_reads_all(Call *c, bool *ret) {
+int call_may(Call *c, const char *action, bool interactive, bool *ret) {
         const Authorization *a;
 
         *ret = call_is_root(c);
         if (*ret)
                 return 1;
-        a = call_answer(c, JOBMILL_ACTION_READ_ALL);
+        a = call_answer(c, action);
         if (!a)
-                return polkit_ask(c, JOBMILL_ACTION_READ_ALL, NULL, false);
+                return polkit_ask(c, action, NULL,
+                                  interactive && sd_bus_message_get_allow_interactive_authorization(c->message) > 0);
         *ret = a->allowed;
         return 1;
 }

@@ -221,3 +221,19 @@ int filter_read(sd_bus_message *m, bool with_list, ListOptions *ret, sd_bus_erro
         }
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
+
+bool filter_only_own(JobFilter *f, uint32_t uid) {
+        bool mine = f->n_owners == 0;
+
+        for (size_t i = 0; i < f->n_owners; i++)
+                mine = mine || f->owners[i] == uid;
+        if (!mine)
+                return false;
+        free(f->owners);
+        f->n_owners = 0;
+        f->owners = new0(uint32_t, 1);
+        if (!f->owners)
+                return false;
+        f->owners[f->n_owners++] = uid;
+        return true;
+}

@@ -269,13 +269,20 @@ bool units_needs_spec(const Attempt *a) {
 }
 
 static int act_starting(Units *u, Attempt *a) {
+        UnitWatch *w = a->watch;
         Outcome o = OUTCOME_INIT;
         Now now;
 
         if (a->job->state == JOB_STARTING)
                 return a->asked || !a->fresh ? 0 : start(u, a);
-        if (a->asked || !a->fresh)
-                return stop(u, a); /* the unit may be in the middle of its start */
+        /* In the middle of its start there may be no process to signal; if it takes too long, its start is called off: there is
+         * no result to be lost. */
+        if (a->asked || !a->fresh) {
+                if (!a->kill_due || w->release_sent)
+                        return 0;
+                w->release_sent = true;
+                return call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
+        }
 
         /* Cancelled before it was asked for: there is no unit. */
         units_now(u, &now);

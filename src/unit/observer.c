@@ -85,7 +85,7 @@ static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 if (error_means_absent(sd_bus_message_get_error(m)))
                         units_apply(u, w->attempt, NULL);
                 else
-                        w->retry = true;
+                        w->look_again = true;
                 units_round_check(u);
                 return 0;
         }
@@ -94,7 +94,7 @@ static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         r = unit_state_read(m, &state);
         if (r < 0) {
                 log_warning_errno(r, "Failed to read the properties of %s, looking again later: %m", w->attempt->unit);
-                w->retry = true;
+                w->look_again = true;
         } else
                 units_apply(u, w->attempt, state.loaded ? &state : NULL);
         unit_state_done(&state);
@@ -136,7 +136,7 @@ void units_flush_looks(Units *u) {
                 if (r >= 0)
                         r = get_all(u, path, on_look, w, &w->look_slot);
                 if (r < 0) {
-                        w->retry = true;
+                        w->look_again = true;
                         continue;
                 }
                 u->looks_in_flight++;
@@ -434,13 +434,11 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                         continue;
                 if (a->phase == ATTEMPT_ENDED && w->removed)
                         model_attempt_act(u->model, a);
-                if (w->retry) {
-                        w->retry = false;
-                        if (w->active == UNIT_INACTIVE && a->phase == ATTEMPT_RUNNING)
-                                units_look(w);
-                        else
-                                model_attempt_act(u->model, a);
-                }
+                if (w->look_again)
+                        units_look(w);
+                if (w->retry)
+                        model_attempt_act(u->model, a);
+                w->look_again = w->retry = false;
         }
         if (++u->ticks % UNITS_LOOK_INTERVAL == 0 || !u->synced)
                 units_resync(u, !u->synced);

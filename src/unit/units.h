@@ -46,7 +46,7 @@ typedef struct UnitWatch {
         bool removed;             /* the unit is gone; the cgroup may not be */
         bool term_sent, kill_sent, release_sent;
         bool act_wanted;          /* by the time action_slot is answered */
-        bool retry;               /* at the next tick */
+        bool retry, look_again;   /* at the next tick */
         TAILQ_ENTRY(UnitWatch) look_entry;
 } UnitWatch;
 TAILQ_HEAD(UnitWatchList, UnitWatch);

@@ -148,7 +148,7 @@ class Control:
 
     def do(self, message, text):
         what, arguments = json.loads(str(text))
-        return json.dumps(getattr(self.fake, "do_" + what)(**arguments))
+        return json.dumps(getattr(self.fake, "do_" + what)(**arguments), default=repr)
 
 
 def main(fake_class):
