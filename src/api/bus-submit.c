@@ -46,13 +46,18 @@ static bool queue_lists_user(const Queue *q, const User *u) {
 
 static int check_queue(Call *c, const char *name, const User *u, Queue **ret, sd_bus_error *error) {
         Queue *q = model_queue(c->api->model, name);
+        bool manages;
+        int r;
 
         if (!q || !q->configured)
                 return api_error(error, JOBMILL_ERROR_NO_SUCH_QUEUE, "There is no queue '%s'", name);
         *ret = q;
-        if (call_is_root(c) || queue_lists_user(q, u))
+        if (queue_lists_user(q, u))
                 return 1;
-        /* Who manages queues may submit to all of them; asked without interaction only where a rule says so. */
+        /* Who manages queues may submit to all of them. */
+        r = call_may(c, JOBMILL_ACTION_MANAGE_QUEUES, true, &manages);
+        if (r <= 0 || manages)
+                return r;
         return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue '%s' does not take jobs of user %s", name,
                          u->name ?: "(unknown)");
 }

@@ -304,10 +304,15 @@ void units_act(Units *u, Attempt *a) {
         }
         if (a->phase == ATTEMPT_RUNNING || a->phase == ATTEMPT_ENDED)
                 r = send_signals(u, a);
+        /* One call at a time, whose answer brings us back; but not one that is overtaken by what was seen since: its answer may
+         * never come. */
+        if (w->action_slot && w->action_phase != a->phase)
+                action_answered(w);
         if (w->action_slot) {
-                w->act_wanted = true; /* its answer brings it back */
+                w->act_wanted = true;
                 return;
         }
+        w->action_phase = a->phase;
 
         switch (a->phase) {
         case ATTEMPT_STARTING:

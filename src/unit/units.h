@@ -37,6 +37,7 @@ typedef struct UnitWatch {
         struct Units *units;
         Attempt *attempt;
         sd_bus_slot *action_slot; /* a start, kill or release that is not answered */
+        AttemptPhase action_phase; /* of the attempt when that was asked */
         sd_bus_slot *look_slot;   /* a GetAll that is not answered */
         UnitActiveState active;   /* as last heard */
         unsigned start_round;     /* the full look that was under way when the start was sent */
