@@ -23,21 +23,17 @@ static const char *cgroup_mount(void) {
 }
 
 char *cgroup_unit_path(const char *root, const char *slice, const char *unit) {
-        _cleanup_fclose_ FILE *f = NULL;
-        char *path = NULL;
-        size_t size;
+        _cleanup_free_ char *path = strdup(strempty(root));
+        char *next;
 
-        f = open_memstream(&path, &size);
-        if (!f)
-                return NULL;
-        fputs(strempty(root), f);
         /* a-b.slice lies in a.slice */
-        for (const char *dash = strchr(slice, '-'); dash; dash = strchr(dash + 1, '-'))
-                fprintf(f, "/%.*s.slice", (int) (dash - slice), slice);
-        fprintf(f, "/%s/%s", slice, unit);
-        if (fflush(f) != 0)
-                return mfree(path);
-        return path;
+        for (const char *dash = strchr(slice, '-'); path && dash; dash = strchr(dash + 1, '-')) {
+                if (asprintf(&next, "%s/%.*s.slice", path, (int) (dash - slice), slice) < 0)
+                        return NULL;
+                free(path);
+                path = next;
+        }
+        return path && asprintf(&next, "%s/%s/%s", path, slice, unit) >= 0 ? next : NULL;
 }
 
 static int cgroup_read(const char *path, const char *attribute, char *buf, size_t size) {
