@@ -254,8 +254,7 @@ class Mill:
         for f in files:
             f.unlink()
         if files:
-            with contextlib.suppress(BusError):
-                self.call("Reload")
+            self.call("Reload")
 
     # -- the tool --
 

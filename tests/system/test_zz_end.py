@@ -6,7 +6,7 @@ import re
 from mill import journal, systemctl, unit_properties
 
 # What a sanitizer, an assertion or systemd says about a daemon that did not survive.
-BAD = re.compile(r"Sanitizer|runtime error:|assertion|Assertion|core-dump|watchdog timeout|Watchdog timeout|code=dumped")
+BAD = re.compile(r"Sanitizer|runtime error:|[Aa]ssertion|[Ww]atchdog timeout|code=dumped")
 
 
 def test_it_ends_in_order(mill):
