@@ -231,7 +231,7 @@ static int own_queue(Call *c, Queue **ret, sd_bus_error *error) {
 }
 
 static int handle_pause_queue(Call *c, sd_bus_error *error) {
-        Queue *q;
+        Queue *q = NULL;
         int r;
 
         r = own_queue(c, &q, error);
@@ -243,7 +243,7 @@ static int handle_pause_queue(Call *c, sd_bus_error *error) {
 DEFINE_METHOD(pause_queue);
 
 static int handle_resume_queue(Call *c, sd_bus_error *error) {
-        Queue *q;
+        Queue *q = NULL;
         int r;
 
         r = own_queue(c, &q, error);
@@ -256,7 +256,7 @@ static int handle_resume_queue(Call *c, sd_bus_error *error) {
 DEFINE_METHOD(resume_queue);
 
 static int handle_drain_queue(Call *c, sd_bus_error *error) {
-        Queue *q;
+        Queue *q = NULL;
         int r;
 
         r = own_queue(c, &q, error);
