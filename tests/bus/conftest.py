@@ -5,7 +5,7 @@ Bus and fakes live for the whole run and are reset for each test; each test has 
 Nothing of the machine's own buses, systemd or configuration is touched. As root the system instance is tested, with
 owners of jobs as they are; as another user the --user instance, and tests of other users' rights are skipped.
 
-JOBMILL_BUILD: the folder with jobmilld (default: build)."""
+JOBMILL_BUILD: the build folder (default: build). JOBMILL_TEST_SLOW: a factor on all patience."""
 
 import json
 import os
@@ -27,10 +27,12 @@ import busfake  # noqa: E402
 import client  # noqa: E402
 
 ROOT = HERE.parent.parent
-BUILD = pathlib.Path(os.environ.get("JOBMILL_BUILD", ROOT / "build")).resolve()
+DAEMON = pathlib.Path(os.environ.get("JOBMILL_BUILD", ROOT / "build")).resolve() / "src/jobmilld"
 PYTHON = "/usr/bin/python3"
 AS_ROOT = os.geteuid() == 0
-SLOW = float(os.environ.get("JOBMILL_TEST_SLOW", "1"))  # factor on all patience, for sanitizers and slow machines
+SLOW = float(os.environ.get("JOBMILL_TEST_SLOW", "1"))
+
+INHERITED = ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "JOBMILL_LOG_LEVEL")
 
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -251,7 +253,7 @@ class Mill:
     # -- the daemon --
 
     def environment(self):
-        env = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "JOBMILL_LOG_LEVEL")}
+        env = {k: v for k, v in os.environ.items() if k in INHERITED}
         f = self.folder
         env.update(DBUS_SYSTEM_BUS_ADDRESS=self.address, DBUS_SESSION_BUS_ADDRESS=self.address,
                    STATE_DIRECTORY=str(f / "state"), JOBMILL_RUNTIME_PATH=str(f / "run"),
@@ -261,7 +263,7 @@ class Mill:
 
     def spawn(self, *options, **environment):
         log = open(self.log_path, "ab")
-        argv = [BUILD / "src" / "jobmilld", *([] if AS_ROOT else ["--user"]), *options]
+        argv = [DAEMON, *([] if AS_ROOT else ["--user"]), *options]
         self.process = spawn(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                              env={**self.environment(), **environment})
         log.close()
@@ -389,8 +391,7 @@ _count = 0
 def mill(folder, address, session_client, systemd):
     """A daemon of this test alone; the test starts it."""
     global _count
-    if not (BUILD / "src" / "jobmilld").exists():
-        pytest.fail("no %s: build first, or set JOBMILL_BUILD" % (BUILD / "src" / "jobmilld"))
+    assert DAEMON.exists(), "no %s: build first, or set JOBMILL_BUILD" % DAEMON
     _count += 1
     path = folder / ("mill-%d" % _count)
     path.mkdir()

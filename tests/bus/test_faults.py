@@ -2,11 +2,13 @@
 """A systemd that answers late, wrongly or never, and things that happen to units behind our back."""
 
 import os
+import socket
+import subprocess
 import time
 
 import pytest
 
-from conftest import until
+from conftest import DAEMON, until
 
 
 def gate(mill, name="go"):
@@ -325,8 +327,7 @@ def test_units_that_only_look_like_ours(mill, systemd):
 
 # ---- the daemon as a service ----
 
-def test_says_ready_and_feeds_the_watchdog(mill, tmp_path):
-    import socket
+def test_says_ready_and_feeds_the_watchdog(mill):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     path = str(mill.folder / "notify")
     s.bind(path)
@@ -346,12 +347,8 @@ def test_says_ready_and_feeds_the_watchdog(mill, tmp_path):
 
 
 def test_version_and_help():
-    import subprocess
-    from conftest import BUILD
-    if not (BUILD / "src" / "jobmilld").exists():
-        pytest.skip("no jobmilld")
     for option, words in (("--version", "jobmill"), ("--help", "--user")):
-        p = subprocess.run([BUILD / "src" / "jobmilld", option], capture_output=True, text=True, timeout=10)
+        p = subprocess.run([DAEMON, option], capture_output=True, text=True, timeout=10)
         assert p.returncode == 0 and words in p.stdout
-    p = subprocess.run([BUILD / "src" / "jobmilld", "--nonsense"], capture_output=True, text=True, timeout=10)
+    p = subprocess.run([DAEMON, "--nonsense"], capture_output=True, text=True, timeout=10)
     assert p.returncode != 0 and "nonsense" in p.stderr

@@ -41,5 +41,6 @@ def test_log_control(running, session_client):
 
 
 def test_manager_properties(running, session_client):
+    running.settled()
     p = session_client.get_all("/org/jobmill1", "org.jobmill1.Manager")
     assert set(p) == {"Version", "Dispatch"} and p["Dispatch"] == "" and p["Version"]
