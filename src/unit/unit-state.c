@@ -139,12 +139,15 @@ void unit_state_outcome(const UnitState *u, Outcome *ret) {
                 ret->exit_status = u->code == CLD_EXITED ? u->status : -1;
         }
 
-        if (u->started_realtime > 0)
-                ret->started_usec = u->started_realtime;
+        /* From the exec on, as time-outs count; a command that ended before PID 1 knew of its exec: from the fork on. */
+        usec_t realtime = u->active_realtime ?: u->started_realtime, monotonic = u->active_monotonic ?: u->started_monotonic;
+
+        if (realtime > 0)
+                ret->started_usec = realtime;
         if (u->ended_realtime > 0)
                 ret->finished_usec = u->ended_realtime;
-        if (u->started_monotonic > 0 && u->ended_monotonic > 0)
-                ret->runtime_usec = usec_sub(u->ended_monotonic, u->started_monotonic);
+        if (monotonic > 0 && u->ended_monotonic > 0)
+                ret->runtime_usec = usec_sub(u->ended_monotonic, monotonic);
         if (u->cpu_nsec != UINT64_MAX)
                 ret->cpu_usec = u->cpu_nsec / NSEC_PER_USEC;
         ret->memory_peak = u->memory_peak;
