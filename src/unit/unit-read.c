@@ -34,7 +34,7 @@ static int read_id128(sd_bus_message *m, sd_id128_t *ret) {
 
 static int read_string_property(const char *name, const char *s, UnitState *u) {
         if (streq(name, "LoadState"))
-                u->loaded = !streq(s, "not-found"); /* bad-setting: after daemon-reload, before 253, ExecStartEx= in its file */
+                u->loaded = !streq(s, "not-found"); /* bad-setting or error: its file could not be read again */
         else if (streq(name, "ActiveState"))
                 u->active = unit_active_state_from_string(s);
         else if (streq(name, "SubState"))
