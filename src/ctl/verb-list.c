@@ -29,6 +29,18 @@ static const char *const table_fields[] = {
         "cpu_usec", "runtime_usec", "memory_peak", "dead",        NULL,
 };
 
+#define TITLE_MAX 200U /* bytes. A terminal cuts earlier; a pipe would not, and every line is as wide as the widest */
+
+static void shorten(char *s) {
+        size_t n = TITLE_MAX - strlen("…");
+
+        if (!s || strlen(s) <= TITLE_MAX)
+                return;
+        while (n > 0 && ((unsigned char) s[n] & 0xc0) == 0x80) /* not in the midst of a character */
+                n--;
+        strcpy(s + n, "…");
+}
+
 static int add_line(struct libscols_table *t, const JobInfo *j, usec_t now) {
         char id[DECIMAL_MAX], uid[DECIMAL_MAX], outcome[64], run[SPAN_MAX], cpu[SPAN_MAX], memory[SPAN_MAX];
         _cleanup_free_ char *title = job_info_title(j);
@@ -41,6 +53,7 @@ static int add_line(struct libscols_table *t, const JobInfo *j, usec_t now) {
                 return -ENOMEM;
         snprintf(id, sizeof(id), "%" PRIu64, j->id);
         snprintf(uid, sizeof(uid), "%" PRIu32, j->owner);
+        shorten(title);
         const struct {
                 const char *value, *color;
         } cells[] = {

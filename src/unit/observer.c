@@ -220,6 +220,21 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
         }
 }
 
+/* Whether the system (or the user's manager) goes down shows in shutdown.target's job, and later in the target. The JobNew signal
+ * would tell it too, but sd-bus cannot match its third argument behind a number. */
+static int heed_shutdown(Units *u, sd_bus_message *m) {
+        const char *interface;
+        UnitState state;
+
+        if (sd_bus_message_read_basic(m, 's', &interface) < 0 || !streq(interface, SYSTEMD_UNIT))
+                return 0;
+        unit_state_init(&state);
+        if (unit_state_read(m, &state) >= 0)
+                u->stopping = state.unit_job || state.active == UNIT_ACTIVE;
+        unit_state_done(&state);
+        return 0;
+}
+
 static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         _cleanup_free_ char *name = NULL;
         Units *u = userdata;
@@ -227,6 +242,8 @@ static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error
         UnitState state;
         Attempt *a;
 
+        if (streq(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/shutdown_2etarget"))
+                return heed_shutdown(u, m);
         if (!startswith(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/jobmill_2djob_2d"))
                 return 0;
         if (sd_bus_path_decode(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX, &name) <= 0)
@@ -273,13 +290,6 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         u->mismatch = mfree(u->mismatch);
         u->model->starting_max = 1;
         units_resync(u, true);
-        return 0;
-}
-
-static int on_shutdown_job(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        Units *u = userdata;
-
-        u->stopping = streq(sd_bus_message_get_member(m), "JobNew");
         return 0;
 }
 
@@ -354,10 +364,6 @@ static int add_matches(Units *u) {
                   on_unit_removed },
                 { "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "',member='Reloading'",
                   on_reloading },
-                { "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "',member='JobNew',"
-                  "arg2='shutdown.target'", on_shutdown_job },
-                { "type='signal',sender='" SYSTEMD_NAME "',interface='" SYSTEMD_MANAGER "',member='JobRemoved',"
-                  "arg2='shutdown.target'", on_shutdown_job },
                 { "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
                   "member='NameOwnerChanged',arg0='" SYSTEMD_NAME "'", on_name_owner_changed },
         };

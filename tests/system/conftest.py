@@ -19,6 +19,11 @@ sys.path.insert(0, os.path.dirname(__file__))
 from mill import Mill, run, systemctl  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """The README's examples first: they show what a new system prints."""
+    items.sort(key=lambda item: item.module.__name__ != "test_readme")
+
+
 @pytest.fixture(scope="session")
 def mill():
     m = Mill()

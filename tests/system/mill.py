@@ -40,14 +40,14 @@ remote.main()
 
 
 def until(condition, timeout=10, what="", interval=0.03):
-    """Wait until condition() is true and return its value."""
+    """Wait until condition() is true and return its value. what: a text, or a function that says how it stands."""
     deadline = time.monotonic() + timeout * SLOW
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError("not within %g s: %s" % (timeout * SLOW, what or condition))
+            raise AssertionError("not within %g s: %s" % (timeout * SLOW, what() if callable(what) else what or condition))
         time.sleep(interval)
 
 
@@ -211,7 +211,7 @@ class Mill:
                 return rows
 
     def reach(self, id_, state, timeout=10):
-        until(lambda: self.state(id_) == state, timeout, "job %d is %s: %s" % (id_, state, self.info(id_)))
+        until(lambda: self.state(id_) == state, timeout, lambda: "%s: %s" % (state, self.info(id_)))
         return self.info(id_)
 
     def wait(self, id_, timeout=20):
@@ -317,5 +317,5 @@ class Mill:
                 self.call("KillJob", j["id"], 9)
 
     def no_units(self):
-        until(lambda: not job_units(), 15, "no unit of a job is left, but %s" % job_units())
+        until(lambda: not job_units(), 15, lambda: "no unit of a job is left, but %s" % job_units())
         assert self.stats()["attempts"] == 0

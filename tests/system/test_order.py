@@ -164,17 +164,17 @@ def test_slot_numbers(mill, folder):
 
 
 def test_several_slots(mill, folder):
-    mill.write_queue("four", "Slots=4")
-    jobs = slots_of(mill, folder, "four", 2, slots=2)
+    mill.write_queue("fours", "Slots=4")
+    jobs = slots_of(mill, folder, "fours", 2, slots=2)
     assert sorted(s for _, s, _ in jobs) == [[0, 1], [2, 3]]
     end(mill, jobs)
-    expect("InvalidSpec", mill.submit, "true", "four", slots=5)
+    expect("InvalidSpec", mill.submit, "true", "fours", slots=5)
 
     # One that needs more than is free is not overtaken for ever.
-    first = mill.submit("sleep 0.5", "four", slots=2)
+    first = mill.submit("sleep 0.5", "fours", slots=2)
     mill.reach(first, "running")
-    large = mill.submit("sleep 0.2", "four", slots=4)
-    small = [mill.submit("true", "four") for _ in range(3)]
+    large = mill.submit("sleep 0.2", "fours", slots=4)
+    small = [mill.submit("true", "fours") for _ in range(3)]
     order = started(mill, [first, large, *small])
     assert order[:2] == [first, large]
 

@@ -278,4 +278,4 @@ def test_everything_at_once(mill, folder):
 def test_attempt_files_are_gone(mill):
     mill.settled()
     folder = pathlib.Path("/run/jobmill/attempt")
-    until(lambda: not job_units() and not list(folder.iterdir()), 10, "no folder of an attempt is left: %s" % list(folder.iterdir()))
+    until(lambda: not job_units() and not list(folder.iterdir()), 10, lambda: "nothing is left: %s" % list(folder.iterdir()))

@@ -108,9 +108,11 @@ def test_watchdog_that_is_fed(mill):
 
 def test_status_text(mill):
     id_ = mill.submit("systemd-notify --status='42% of it'; sleep 30")
-    until(lambda: mill.info(id_).get("status") == "42% of it", 5, "the status is shown")
-    mill.call("CancelJob", id_)
-    mill.wait(id_)
+    try:
+        until(lambda: mill.info(id_).get("status") == "42% of it", 5, "the status is shown")
+    finally:
+        mill.call("CancelJob", id_)
+        mill.wait(id_)
 
 
 def test_exec_missing_program(mill):
@@ -258,5 +260,5 @@ def test_background_child_with_exit_0_and_stubborn(mill, folder):
 def test_nothing_is_left_in_pid_1(mill):
     ids = mill.submit_many(["exit %d" % (i % 3) for i in range(20)])
     mill.wait_all(ids)
-    until(lambda: not job_units(), 10, "all units are released")
+    until(lambda: not job_units(), 10, lambda: "all units are released: %s" % job_units())
     assert unit_properties(mill.unit(ids[0]), "LoadState")["LoadState"] == "not-found"

@@ -111,7 +111,7 @@ def test_signals(mill):
     c = client.Client(SYSTEM_BUS)
     try:
         c.call("Subscribe")
-        id_ = c.call("Submit", "", ["/bin/sh", "-c", "exit 2"], {})[0]
+        id_ = c.call("Submit", "", ["/bin/sh", "-c", "sleep 0.3; exit 2"], {})[0]
         end = time.monotonic() + 10
         while ("JobFinished", id_, 1, "exit-code") not in c.signals and time.monotonic() < end:
             c.pump(0.1)
@@ -152,7 +152,7 @@ def entries(*matches):
 
 
 def test_message_ids(mill):
-    j = mill.run("exit 5", name="logged")
+    j = mill.run("sleep 0.3; exit 5", name="logged")
     match = "JOBMILL_JOB_ID=%d" % j["id"]
     started, finished = entries("MESSAGE_ID=" + STARTED, match), entries("MESSAGE_ID=" + FINISHED, match)
     assert len(started) == len(finished) == 1

@@ -187,6 +187,13 @@ def test_tables(mill):
     assert len(without.splitlines()) < len(with_legend.splitlines())
 
 
+def test_long_words_do_not_widen_the_table(mill):
+    id_ = submit(mill, "--", "true", "ü" * 50_000)
+    mill.wait(id_)
+    lines = mill.tool("list", "-n", "1", check=True).splitlines()
+    assert str(id_) in lines[1] and "üü…" in lines[1] and len(lines[1]) < 400
+
+
 def test_logs(mill):
     id_ = submit(mill, "--", "sh", "-c", "echo out; echo err >&2; echo 'third ü'")
     mill.wait(id_)
