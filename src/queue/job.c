@@ -130,7 +130,7 @@ int attempt_slot_numbers_from_string(const char *s, uint32_t **ret, uint32_t *re
                 r = parse_u32(*w, numbers + n);
                 if (r < 0)
                         return r;
-                if (numbers[n] >= SPEC_SLOTS_MAX)
+                if (numbers[n] >= SLOT_NUMBERS_MAX)
                         return -ERANGE;
                 n++;
         }

@@ -183,6 +183,7 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number);
 
 /* "jobmill-job-42-1.service" -> 42, 1; false for any other name. */
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number);
-/* "0,3" */
+/* "0,3". A queue without a cap gives out higher numbers than one job may ask for slots. */
+#define SLOT_NUMBERS_MAX (16U * 1024U * 1024U)
 char *attempt_slot_numbers_to_string(const Attempt *a);
 int attempt_slot_numbers_from_string(const char *s, uint32_t **ret, uint32_t *ret_n);

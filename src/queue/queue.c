@@ -49,7 +49,7 @@ Queue *queue_free(Queue *q) {
         queue_policy_done(&q->policy);
         free(q->name);
         free(q->slice);
-        free(q->slot_map);
+        free(q->slot_holders);
         free(q->window);
         return mfree(q);
 }
@@ -78,6 +78,13 @@ char *queue_name_from_slice(const char *slice) {
 const Queue *queue_paused_at(const Queue *q) {
         for (; q; q = q->parent)
                 if (q->paused)
+                        return q;
+        return NULL;
+}
+
+const Queue *queue_broken_at(const Queue *q) {
+        for (; q; q = q->parent)
+                if (q->broken)
                         return q;
         return NULL;
 }
@@ -117,51 +124,61 @@ Queue *queue_slot_owner(Queue *q) {
 
 /* ---- slot numbers ---- */
 
-static bool slot_map_get(const Queue *q, uint32_t i) {
-        return i / 64 < q->slot_map_words && (q->slot_map[i / 64] & (UINT64_C(1) << (i % 64)));
+static void slots_let_go(Queue *owner, const uint32_t *numbers, uint32_t n) {
+        while (n-- > 0)
+                owner->slot_holders[numbers[n]]--;
 }
 
-static int slot_map_set(Queue *q, uint32_t i) {
-        if (i / 64 >= q->slot_map_words) {
-                size_t n = i / 64 + 1;
-                uint64_t *m = realloc(q->slot_map, n * sizeof(uint64_t));
-                if (!m)
+/* Counted, not marked: adopted attempts may come with the same number, and it is free when the last of them is gone. */
+static int slots_hold(Queue *owner, const uint32_t *numbers, uint32_t n) {
+        size_t need = owner->n_slot_holders;
+
+        for (uint32_t i = 0; i < n; i++)
+                need = MAX(need, (size_t) numbers[i] + 1);
+        if (need > owner->n_slot_holders) {
+                uint32_t *h = reallocarray(owner->slot_holders, need, sizeof(uint32_t));
+                if (!h)
                         return -ENOMEM;
-                memset(m + q->slot_map_words, 0, (n - q->slot_map_words) * sizeof(uint64_t));
-                q->slot_map = m;
-                q->slot_map_words = n;
+                memset(h + owner->n_slot_holders, 0, (need - owner->n_slot_holders) * sizeof(uint32_t));
+                owner->slot_holders = h;
+                owner->n_slot_holders = need;
         }
-        q->slot_map[i / 64] |= UINT64_C(1) << (i % 64);
+        for (uint32_t i = 0; i < n; i++)
+                owner->slot_holders[numbers[i]]++;
         return 0;
 }
 
-static void slot_map_clear(Queue *q, uint32_t i) {
-        if (i / 64 < q->slot_map_words)
-                q->slot_map[i / 64] &= ~(UINT64_C(1) << (i % 64));
+/* The lowest that nobody holds. */
+static int slots_find(const Queue *owner, uint32_t *numbers, uint32_t n) {
+        uint32_t k = 0;
+
+        for (uint32_t i = 0; k < n; i++) {
+                if (i >= SLOT_NUMBERS_MAX)
+                        return -ERANGE;
+                if (i >= owner->n_slot_holders || owner->slot_holders[i] == 0)
+                        numbers[k++] = i;
+        }
+        return 0;
 }
 
 int queue_take_slots(Queue *q, Attempt *a) {
-        _cleanup_free_ uint32_t *numbers = TAKE_PTR(a->slot_numbers);
+        _cleanup_free_ uint32_t *numbers = NULL;
         Queue *owner = queue_slot_owner(q);
         int r;
 
-        if (!numbers) {
+        if (!a->slot_numbers) {
                 numbers = new0(uint32_t, a->slots);
                 if (!numbers)
                         return -ENOMEM;
-                for (uint32_t i = 0, n = 0; n < a->slots; i++)
-                        if (!slot_map_get(owner, i))
-                                numbers[n++] = i;
-        }
-        for (uint32_t i = 0; i < a->slots; i++) {
-                r = slot_map_set(owner, numbers[i]);
-                if (r < 0) {
-                        while (i-- > 0)
-                                slot_map_clear(owner, numbers[i]);
+                r = slots_find(owner, numbers, a->slots);
+                if (r < 0)
                         return r;
-                }
         }
-        a->slot_numbers = TAKE_PTR(numbers);
+        r = slots_hold(owner, numbers ?: a->slot_numbers, a->slots);
+        if (r < 0)
+                return r;
+        if (numbers)
+                a->slot_numbers = TAKE_PTR(numbers);
         a->queue = q;
         a->slot_owner = owner;
         for (Queue *p = q; p; p = p->parent)
@@ -169,12 +186,25 @@ int queue_take_slots(Queue *q, Attempt *a) {
         return 0;
 }
 
+int queue_own_slots(Attempt *a) {
+        Queue *owner = a->queue ? queue_slot_owner(a->queue) : NULL;
+        int r;
+
+        if (owner == a->slot_owner)
+                return 0;
+        r = slots_hold(owner, a->slot_numbers, a->slots);
+        if (r < 0)
+                return r;
+        slots_let_go(a->slot_owner, a->slot_numbers, a->slots);
+        a->slot_owner = owner;
+        return 0;
+}
+
 void queue_give_slots_back(Attempt *a) {
         if (!a->queue)
                 return;
 
-        for (uint32_t i = 0; i < a->slots; i++)
-                slot_map_clear(a->slot_owner, a->slot_numbers[i]);
+        slots_let_go(a->slot_owner, a->slot_numbers, a->slots);
         for (Queue *p = a->queue; p; p = p->parent)
                 p->slots_used -= a->slots;
         a->queue = a->slot_owner = NULL;

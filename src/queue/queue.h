@@ -44,6 +44,7 @@ struct Queue {
         Queue *parent;
         QueuePolicy policy;
         bool configured;          /* has a file */
+        bool broken;              /* the file is bad and none was good before: its cap is not known */
         bool seen;                /* by the reload that is under way */
 
         /* The row */
@@ -56,8 +57,8 @@ struct Queue {
         /* In memory */
         bool told;                /* false: more than a counter changed, which QueueChanged tells */
         uint32_t slots_used;      /* by attempts of this queue and of all below it */
-        uint64_t *slot_map;       /* numbers in use, see queue_slot_owner() */
-        size_t slot_map_words;
+        uint32_t *slot_holders;   /* by how many attempts each number is held, see queue_slot_owner() */
+        size_t n_slot_holders;
         Candidate *window;        /* the ready jobs of lowest rank, sorted by (rank, id) */
         size_t n_window, window_capacity;
         bool window_more;         /* the store has ready jobs that are not in the window */
@@ -79,8 +80,9 @@ char *queue_slice_name(const char *name);
 /* "jobmill-gpu-train.slice" -> "gpu-train"; NULL for others */
 char *queue_name_from_slice(const char *slice);
 
-/* The nearest of q and its ancestors that is paused / at which slots are missing; NULL: none. */
+/* The nearest of q and its ancestors that is paused / broken / at which slots are missing; NULL: none. */
 const Queue *queue_paused_at(const Queue *q);
+const Queue *queue_broken_at(const Queue *q);
 const Queue *queue_draining_at(const Queue *q);
 const Queue *queue_lacking_at(const Queue *q, uint32_t slots);
 /* The nearest level that could never give so many; NULL: fits. */
@@ -90,9 +92,12 @@ const Queue *queue_too_small(const Queue *q, uint32_t slots);
 Queue *queue_slot_owner(Queue *q);
 
 /* Take slots on every level and the lowest free numbers; a->queue and a->slots are set. With a->slot_numbers set
- * already (adopted): those. -ENOMEM. */
+ * already (adopted): those, and others may hold them too; a number is free when nobody holds it. -ENOMEM, -ERANGE: no
+ * number is left. */
 int queue_take_slots(Queue *q, Attempt *a);
 void queue_give_slots_back(Attempt *a);
+/* SlotVariable= may have moved: the numbers belong to the queue that owns them now. -ENOMEM */
+int queue_own_slots(Attempt *a);
 
 /* Window: insert sorted, drop, empty. Insert keeps at most QUEUE_WINDOW and sets window_more for what fell out. */
 int queue_window_insert(Queue *q, const Candidate *c);
