@@ -105,7 +105,7 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
                 job_set_state(m, j, JOB_RUNNING);
         else
                 model_job_changed(m, j); /* STOPPING: now there is something to signal */
-        if (j->timeout_usec != USEC_INFINITY)
+        if (j->state == JOB_RUNNING && j->timeout_usec != USEC_INFINITY)
                 attempt_set_deadline(m, a, &a->deadline, usec_add(started_monotonic, j->timeout_usec));
         model_attempt_act(m, a);
 }
@@ -165,7 +165,7 @@ void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now 
         (void) free_and_strdup(&o.reason, reason);
         j = attempt_end(m, a, &o, now);
         if (intent != JOB_RESULT_NONE) {
-                job_finish(m, j, intent, NULL, now);
+                job_finish(m, j, intent, j->reason, now);
                 return;
         }
         j->max_attempts++;

@@ -92,7 +92,7 @@ void schedule_skip(Queue *q);
  * out of memory. */
 char *schedule_reason(const Model *m, const Job *j, const Queue *q);
 
-/* STARTING: a new attempt with slots and token. -ENOMEM. */
+/* STARTING: a new attempt with slots and token. -ENOMEM, -ERANGE: no slot number is left. */
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 /* It cannot be started at all (its owner is gone): done, without an attempt. */
 void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now);
@@ -114,7 +114,8 @@ void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
 /* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. */
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);
-/* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones. */
+/* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones, and only when what became of
+ * them is recorded (not a->changed). */
 void model_attempt_gone(Model *m, Attempt *a);
 /* The job's, else its queue's, else the default. */
 usec_t attempt_stop_timeout(const Attempt *a);

@@ -4,8 +4,9 @@
  *
  * Ready jobs are ordered by (rank, id), over all queues together. A job that lacks slots in an ancestor blocks later ranks
  * in that ancestor's subtree, so that it cannot starve. A job held back by its own queue's cap or by a pause blocks only its
- * own queue: the others may go on. A job that needs more than a cap could ever give (it was lowered) is passed over. Jobs of a
- * queue whose file is gone wait, since nobody knows its cap. */
+ * own queue: the others may go on. A job that needs more than a cap could ever give (it was lowered) is passed over: it leaves
+ * the window, into which the store then gives what fits. Jobs of a queue whose file is gone, and of the whole subtree of one whose
+ * file is bad, wait, since nobody knows its cap. */
 
 #include "queue/model.h"
 
@@ -15,7 +16,7 @@ void schedule_begin(Model *m) {
         HASH_ITER(hh, m->queues, q, t) {
                 q->cursor = 0;
                 q->blocked = q->window_wanted = false;
-                q->exhausted = !q->configured || q->count[JOB_READY] == 0 || queue_paused_at(q);
+                q->exhausted = !q->configured || q->count[JOB_READY] == 0 || queue_broken_at(q) || queue_paused_at(q);
         }
 }
 
@@ -31,8 +32,10 @@ static const Candidate *queue_next(Queue *q) {
         if (q->exhausted || queue_is_blocked(q))
                 return NULL;
 
-        while (q->cursor < q->n_window && queue_too_small(q, q->window[q->cursor].slots))
-                q->cursor++;
+        while (q->cursor < q->n_window && queue_too_small(q, q->window[q->cursor].slots)) {
+                queue_window_remove(q, q->window[q->cursor].id);
+                q->window_more = true;
+        }
         if (q->cursor < q->n_window)
                 return q->window + q->cursor;
 
@@ -93,9 +96,12 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q) {
                 return strdup("");
         if (m->dispatch_blocked)
                 return strdup(m->dispatch_blocked);
-        if (!q || !q->configured)
+        if (!q || (!q->configured && !q->broken))
                 return strdup("its queue has no file");
 
+        at = queue_broken_at(q);
+        if (at)
+                return asprintf(&s, "the file of queue %s is bad", at->name) < 0 ? NULL : s;
         at = queue_paused_at(q);
         if (at)
                 return asprintf(&s, "queue %s is paused", at->name) < 0 ? NULL : s;
