@@ -20,7 +20,8 @@ typedef struct QueueFile {
 
 /* "4", "50%" of the CPUs that are online (at least one), or empty: no cap. */
 static int parse_slots(const char *value, void *data) {
-        uint32_t *slots = data, n;
+        uint32_t *slots = data, percent;
+        uint64_t n;
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         int r;
 
@@ -29,12 +30,12 @@ static int parse_slots(const char *value, void *data) {
                 return 0;
         }
         if (endswith(value, "%")) {
-                r = parse_percent_unbounded(value, &n);
+                r = parse_percent_unbounded(value, &percent);
                 if (r < 0)
                         return r;
-                n = MAX((uint64_t) n * MAX(cpus, 1L) / 100, UINT64_C(1));
+                n = MAX((uint64_t) percent * MAX(cpus, 1L) / 100, UINT64_C(1));
         } else {
-                r = parse_u32(value, &n);
+                r = parse_u64(value, &n);
                 if (r < 0)
                         return r;
         }
@@ -165,12 +166,12 @@ static int assign(void *userdata, const char *file, unsigned line, const char *s
         return conf_error_set(error, file, line, "[%s]: unknown section", section);
 }
 
-static void queue_set_policy(Model *m, Queue *q, QueuePolicy *policy) {
+static void queue_set_policy(Queue *q, QueuePolicy *policy) {
         queue_policy_done(&q->policy);
         q->policy = *policy;
         queue_policy_init(policy);
         q->configured = true;
-        queue_window_clear(q); /* what was too wide for the old cap may fit the new one */
+        q->broken = false;
 }
 
 static int complain(char **ret_error, const char *format, ...) _printf_(2, 3);
@@ -216,7 +217,7 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
         if (r == 0) {
                 if (q->is_new && f.paused)
                         model_queue_pause(m, q, true);
-                queue_set_policy(m, q, &f.policy);
+                queue_set_policy(q, &f.policy);
                 return 0;
         }
         queue_policy_done(&f.policy);
@@ -225,10 +226,29 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
                 return 0;
         }
         before = old ? model_queue(old, name) : NULL;
-        if (before && before->configured)
-                queue_set_policy(m, q, &before->policy);
+        if (before && before->configured) {
+                queue_set_policy(q, &before->policy);
+                before->configured = false; /* what it would now say of its cap is not true */
+                before->broken = true;
+        }
+        q->broken = !q->configured;
         return complain(ret_error, "%s:%u: %s; %s", error.file ?: file, error.line, error.message ?: strerror(-r),
-                        q->configured ? "the queue keeps what it had" : "jobs of this queue wait until it is mended");
+                        q->configured ? "the queue keeps what it had" : "jobs of this queue and of those below it wait until it is mended");
+}
+
+/* Policies hold for whole subtrees: what was too wide for an old cap may fit, and whose the slot numbers are may be another. */
+static int policies_changed(Model *m) {
+        Queue *q, *t;
+        int r;
+
+        HASH_ITER(hh, m->queues, q, t)
+                queue_window_clear(q);
+        for (Attempt *a = m->attempts; a; a = a->hh.next) {
+                r = queue_own_slots(a);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error) {
@@ -248,13 +268,15 @@ int config_load_queues(Model *m, Model *old, char **directories, char **ret_erro
                         return r;
         }
         /* Gone: nobody knows its cap any more, so nothing of it starts. As an ancestor it is uncapped. */
-        HASH_ITER(hh, m->queues, q, t)
-                if (!q->seen && q->configured) {
+        HASH_ITER(hh, m->queues, q, t) {
+                if (q->seen)
+                        continue;
+                if (q->configured)
                         log_info("Queue %s has no file any more; its jobs wait.", q->name);
-                        queue_policy_done(&q->policy);
-                        q->configured = false;
-                }
-        return 0;
+                queue_policy_done(&q->policy);
+                q->configured = q->broken = false;
+        }
+        return policies_changed(m);
 }
 
 int config_directories(bool user, char ***ret) {

@@ -9,5 +9,6 @@
 int config_directories(bool user, char ***ret);
 
 /* Read all queue files. A bad one is logged and its queue keeps its last good policy: that of m, or, when m is new, the one of
- * old, which is taken out of it. A queue whose file is gone is "not configured": its jobs wait. *ret_error: the first thing that was wrong, or NULL. Negative: out of memory. */
+ * old, which is taken out of it. Where none was good, its jobs and those of the queues below it wait. A queue whose file is
+ * gone is "not configured": its jobs wait. *ret_error: the first thing that was wrong, or NULL. Negative: out of memory. */
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error);
