@@ -163,6 +163,8 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
                 break;
         case UNIT_GONE:
                 w->removed = true;
+                if (a->phase == ATTEMPT_STRAY)
+                        a->phase = ATTEMPT_ENDED;
                 model_attempt_act(u->model, a);
                 break;
         case UNIT_OTHER_EPOCH:

@@ -256,7 +256,11 @@ Attempt *units_next(Units *u) {
         units_flush_looks(u);
         if (!u->bus || !u->synced || u->in_flight >= UNITS_IN_FLIGHT)
                 return NULL;
-        a = TAILQ_FIRST(&u->model->act);
+        /* What came of acting in this turn must be recorded before it is acted upon: above all an outcome before the unit, and
+         * with it the attempt, is let go. */
+        TAILQ_FOREACH(a, &u->model->act, act_entry)
+                if (!a->changed)
+                        break;
         if (!a)
                 return NULL;
         TAILQ_REMOVE(&u->model->act, a, act_entry);

@@ -83,7 +83,7 @@ const char *unit_state_mismatch(const UnitState *u) {
 static bool unit_state_never_executed(const UnitState *u) {
         if (u->code == CLD_EXITED && u->status >= 200 && u->status <= 243)
                 return u->handoff_monotonic != USEC_INFINITY ? u->handoff_monotonic == 0 : u->active_monotonic == 0;
-        return u->code == 0;
+        return u->code == 0 && u->active_monotonic == 0;
 }
 
 static JobResult unit_state_result(const UnitState *u) {
@@ -108,7 +108,7 @@ static JobResult unit_state_result(const UnitState *u) {
         case CLD_KILLED:
                 return JOB_SIGNAL; /* also where systemd calls TERM, HUP, INT and PIPE a success */
         default:
-                return JOB_LOST;
+                return JOB_LOST; /* a main process that is not PID 1's child (MAINPID=) */
         }
 }
 
@@ -124,7 +124,8 @@ static char *exec_reason(const UnitState *u) {
                        asprintf(&s, "systemd could not execute it, status %" PRIi32 " (systemd.exec(5))", u->status) < 0 ?
                        NULL : s;
         }
-        return asprintf(&s, "the unit could not be started: %s", unit_result_table[u->result]) < 0 ? NULL : s;
+        return asprintf(&s, "the unit could not be started: %s",
+                        u->result >= 0 ? unit_result_table[u->result] : "for a reason that is not known here") < 0 ? NULL : s;
 }
 
 void unit_state_outcome(const UnitState *u, Outcome *ret) {
@@ -134,10 +135,10 @@ void unit_state_outcome(const UnitState *u, Outcome *ret) {
                 ret->exit_status = u->status;
         else if (u->code == CLD_KILLED || u->code == CLD_DUMPED)
                 ret->exit_signal = u->status;
-        if (ret->result == JOB_EXEC) {
+        if (ret->result == JOB_EXEC)
                 ret->reason = exec_reason(u);
-                ret->exit_status = u->code == CLD_EXITED ? u->status : -1;
-        }
+        else if (ret->result == JOB_LOST)
+                ret->reason = strdup("it is not known how its main process ended");
 
         /* From the exec on, as time-outs count; a command that ended before PID 1 knew of its exec: from the fork on. */
         usec_t realtime = u->active_realtime ?: u->started_realtime, monotonic = u->active_monotonic ?: u->started_monotonic;
