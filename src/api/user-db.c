@@ -84,6 +84,9 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata) {
         if (si->si_code != CLD_EXITED || si->si_status != 0 || n < 0)
                 return 0; /* asked again by whoever still wants to know */
 
+        /* Half a number would be another group. */
+        while (n > 0 && buf[n - 1] != '\n')
+                n--;
         buf[n] = 0;
         user_done(&e->user);
         e->user.groups = strv_split(buf, "\n");
