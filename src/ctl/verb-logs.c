@@ -2,7 +2,9 @@
 
 /* logs: what a job wrote, straight from this machine's journal. Lines are matched by the unit and the
  * invocation id of each attempt, which journald itself records; never by JOBMILL_… fields, which anybody can
- * write. systemd's own lines about the unit carry other fields and stay out. */
+ * write. Of a job that ended at once the unit may be gone before journald asks for its invocation id: such lines
+ * have none, and count from the attempt's beginning on. systemd's own lines about the unit carry other fields and
+ * stay out. */
 
 #include "api/protocol.h"
 #include "base/strv.h"
@@ -21,6 +23,7 @@ typedef struct Log {
         sd_journal *journal;
         uint64_t id;
         char **matched; /* invocation ids */
+        usec_t begun;   /* realtime: the oldest attempt */
         usec_t ended;   /* realtime: the newest attempt; 0: none has */
         bool done;
         bool printed;
@@ -32,7 +35,7 @@ static void log_done(Log *l) {
         strv_free(l->matched);
 }
 
-/* Another attempt: (unit AND invocation) OR what was matched before. */
+/* Another attempt: its unit, OR what was matched before. line_is_ours() looks further. */
 static int match_attempt(Log *l, const JobInfo *a) {
         char field[512];
         int r;
@@ -46,9 +49,24 @@ static int match_attempt(Log *l, const JobInfo *a) {
         r = sd_journal_add_match(l->journal, field, 0);
         if (r < 0)
                 return r;
-        snprintf(field, sizeof(field), "_SYSTEMD_INVOCATION_ID=%s", a->invocation_id);
-        r = sd_journal_add_match(l->journal, field, 0);
-        return r < 0 ? r : strv_extend(&l->matched, a->invocation_id);
+        if (a->created_usec != UINT64_MAX)
+                l->begun = MIN(l->begun, a->created_usec);
+        return strv_extend(&l->matched, a->invocation_id);
+}
+
+static bool line_is_ours(Log *l) {
+        static const char field[] = "_SYSTEMD_INVOCATION_ID=";
+        const char *data;
+        uint64_t t;
+        size_t n;
+
+        if (sd_journal_get_data(l->journal, "_SYSTEMD_INVOCATION_ID", (const void **) &data, &n) < 0)
+                return sd_journal_get_realtime_usec(l->journal, &t) >= 0 && t >= l->begun;
+        n -= strlen(field);
+        STRV_FOREACH(i, l->matched)
+                if (strlen(*i) == n && memcmp(*i, data + strlen(field), n) == 0)
+                        return true;
+        return false;
 }
 
 static int match_known_attempts(Log *l) {
@@ -131,6 +149,8 @@ static int print_lines(Log *l) {
                 const char *data;
                 size_t n;
 
+                if (!line_is_ours(l))
+                        continue;
                 r = sd_journal_get_data(l->journal, "MESSAGE", (const void **) &data, &n);
                 if (r == -ENOENT || r == -EBADMSG)
                         continue;
@@ -194,7 +214,7 @@ static int follow(Log *l) {
 }
 
 int verb_logs(int argc, char **argv) {
-        _cleanup_(log_done) Log l = {};
+        _cleanup_(log_done) Log l = { .begun = UINT64_MAX };
         int r;
 
         if (bus_is_elsewhere())

@@ -318,4 +318,4 @@ class Mill:
 
     def no_units(self):
         until(lambda: not job_units(), 15, lambda: "no unit of a job is left, but %s" % job_units())
-        assert self.stats()["attempts"] == 0
+        until(lambda: self.stats()["attempts"] == 0, 15, lambda: "no slot is held: %s" % self.stats())

@@ -205,6 +205,15 @@ def test_logs(mill):
     assert "forged" not in mill.tool("logs", id_, check=True)
 
 
+def test_logs_of_jobs_that_end_at_once(mill):
+    """The unit is gone before journald looks up its invocation id."""
+    ids = mill.submit_many([["/bin/echo", "line", str(n)] for n in range(60)])
+    mill.wait_all(ids)
+    run("journalctl", "--sync")
+    for n, i in enumerate(ids):
+        assert mill.tool("logs", i, check=True) == "line %d\n" % n
+
+
 def test_logs_follow(mill):
     id_ = submit(mill, "--", "sh", "-c", "echo begin; sleep 1; echo end")
     text = mill.tool("logs", "-f", id_, check=True, timeout=20)
