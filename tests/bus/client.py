@@ -43,7 +43,7 @@ class BusError(Exception):
 
 def typed(key, value):
     """A value for a{sv}, of the type that the key has."""
-    if getattr(value, "variant_level", None) is not None or isinstance(value, (dbus.Array, dbus.Dictionary)):
+    if getattr(value, "variant_level", None) is not None or isinstance(value, (dbus.Array, dbus.ByteArray)):
         return value
     t = TYPES.get(key, "s")
     if isinstance(value, list) and not t.startswith("a"):
@@ -51,7 +51,7 @@ def typed(key, value):
     if t in SIMPLE:
         return SIMPLE[t](value)
     if t == "ay":
-        return dbus.Array(bytearray(value), signature="y")
+        return dbus.ByteArray(value)
     if t == "a{ss}":
         return dbus.Dictionary(value, signature="ss")
     return dbus.Array([SIMPLE[t[1]](v) for v in value], signature=t[1])

@@ -110,19 +110,52 @@ def folder():
     path = pathlib.Path(tempfile.mkdtemp(prefix="jobmill-bus-"))
     path.chmod(0o755)
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    # All else was ended before this: no process of ours may be left.
+    try:
+        until(lambda: not processes_of(path), 5, "all processes are gone")
+    finally:
+        for pid in processes_of(path):
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def processes_of(folder):
+    """{pid: command line} of what was started with anything in folder."""
+    found = {}
+    for proc in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (proc / "cmdline").read_bytes()
+            if str(folder).encode() in command + (proc / "environ").read_bytes() and proc.name != str(os.getpid()):
+                found[int(proc.name)] = command
+        except OSError:
+            pass
+    return found
+
+
+class Bus:
+    """A private bus, listening in folder."""
+
+    def __init__(self, folder):
+        self.config = folder / "bus.conf"
+        self.config.write_text(BUS_CONFIG.format(folder=folder))
+        self.address = "unix:path=%s/bus" % folder
+        self.start()
+
+    def start(self):
+        self.process = spawn(["dbus-daemon", "--nofork", "--print-address=1", "--config-file=%s" % self.config],
+                             stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline().startswith("unix:")
+
+    def end(self):
+        end(self.process)
 
 
 @pytest.fixture(scope="session")
 def address(folder):
-    """The private bus."""
-    config = folder / "bus.conf"
-    config.write_text(BUS_CONFIG.format(folder=folder))
-    process = spawn(["dbus-daemon", "--nofork", "--print-address=1", "--config-file=%s" % config], stdout=subprocess.PIPE,
-                    text=True)
-    address = process.stdout.readline().strip()
-    yield address
-    end(process)
+    """The private bus of all tests but those that restart it."""
+    bus = Bus(folder)
+    yield bus.address
+    bus.end()
 
 
 @pytest.fixture(scope="session")
@@ -414,24 +447,3 @@ def mill(folder, address, session_client, systemd):
 def running(mill):
     """The same, started."""
     return mill.start()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_left(folder):
-    """After the whole run: no process of ours."""
-    yield
-    for _ in range(50):
-        left = [p for p in pathlib.Path("/proc").glob("[0-9]*") if uses(p, str(folder))]
-        if not left:
-            return
-        time.sleep(0.1)
-    for p in left:
-        os.kill(int(p.name), signal.SIGKILL)
-    raise AssertionError("processes left: %s" % ", ".join(p.name for p in left))
-
-
-def uses(proc, text):
-    try:
-        return proc.name != str(os.getpid()) and text.encode() in (proc / "environ").read_bytes() + (proc / "cmdline").read_bytes()
-    except OSError:
-        return False

@@ -144,9 +144,11 @@ class Systemd:
         self.units = {}
         self.log = None
         self.system = None
+        self.away = False  # wanted by the test
+        self.control = None
         self.state_defaults()
         self.connect()
-        self.control = busfake.Control(address, "org.jobmill.Fake.systemd", self)
+        GLib.timeout_add(50, self.keep_connected)
 
     def state_defaults(self):
         self.userspace = monotonic()
@@ -165,7 +167,21 @@ class Systemd:
         self.system_state = "running"
         self.usage = {}          # what units report as used
 
+    def keep_connected(self):
+        """The bus may be restarted, as PID 1 we come back."""
+        if not self.away and not self.system.bus.get_is_connected():
+            try:
+                self.connect()
+            except dbus.DBusException:
+                pass
+        return GLib.SOURCE_CONTINUE
+
     def connect(self):
+        self.away = False
+        self.subscribers.clear()
+        self.open.clear()
+        if not (self.control and self.control.endpoint.bus.get_is_connected()):
+            self.control = busfake.Control(self.address, "org.jobmill.Fake.systemd", self)
         m = {"Subscribe": (self.subscribe, ""), "Unsubscribe": (self.unsubscribe, ""),
              "StartTransientUnit": (self.start_transient_unit, "o"), "StopUnit": (self.stop_unit, "o"),
              "KillUnit": (self.kill_unit, ""), "ResetFailedUnit": (self.reset_failed_unit, ""),
@@ -680,8 +696,6 @@ class Systemd:
     def do_reexec(self):
         """As systemctl daemon-reexec: units stay, clients and subscriptions are gone."""
         self.system.close()
-        self.subscribers.clear()
-        self.open.clear()
         self.connect()
 
     def do_reboot(self):
@@ -689,15 +703,12 @@ class Systemd:
         self.system.close()
         for u in list(self.units.values()):
             self.forget(u)
-        self.subscribers.clear()
-        self.open.clear()
         self.userspace = max(monotonic(), self.userspace + 1)
         self.connect()
 
     def do_disconnect(self):
+        self.away = True
         self.system.close()
-        self.subscribers.clear()
-        self.open.clear()
 
     def do_connect(self):
         self.connect()

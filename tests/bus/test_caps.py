@@ -59,6 +59,23 @@ def test_wide_job_is_not_starved(mill):
     assert all(mill.info(n)["started_usec"] >= started for n in narrow)
 
 
+def test_wide_job_is_not_starved_by_a_sibling_queue(mill):
+    """What lacks slots in an ancestor blocks the ancestor's whole subtree, and nothing else."""
+    mill.queue("top", Slots=2, AllowUsers="*")
+    mill.queue("top-a", AllowUsers="*")
+    mill.queue("top-b", AllowUsers="*")
+    mill.start()
+    first = mill.submit("sleep 0.4", queue="top-a")
+    mill.reach(first, "running")
+    wide = mill.submit("true", queue="top-a", slots=2)
+    narrow = mill.submit_many(["sleep 0.1"] * 5, queue="top-b")
+    outside = mill.submit("true")
+    assert mill.result(outside) == "success" and mill.state(wide) == "ready"
+    mill.all_done([first, wide, *narrow])
+    started = mill.info(wide)["started_usec"]
+    assert all(mill.info(n)["started_usec"] >= started for n in narrow)
+
+
 def test_order_is_priority_then_age(mill):
     mill.queue("one", Slots=1, AllowUsers="*")
     mill.start()

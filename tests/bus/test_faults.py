@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from conftest import DAEMON, until
+import client
+from conftest import DAEMON, Bus, Fake, Mill, until
 
 
 def gate(mill, name="go"):
@@ -176,6 +177,42 @@ def test_reexec_under_load(running, systemd):
     until(lambda: not systemd.do("units"), 5, "all units are released")
 
 
+def test_release_lost_in_a_reexec_is_asked_again(running, systemd):
+    systemd.fault("StopUnit", "never", count=1)
+    id_ = running.submit("true")
+    assert running.result(id_) == "success"
+    until(lambda: systemd.do("counts")["calls"].get("StopUnit"), 5)
+    systemd.do("reexec")
+    until(lambda: not systemd.do("units"), 5, "the unit is released")
+    until(lambda: running.stats()["attempts"] == 0, 5, "its slot is free")
+
+
+def test_cancel_lost_in_a_reexec_is_asked_again(running, systemd):
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.fault("KillUnit", "never")
+    running.call("CancelJob", id_)
+    until(lambda: systemd.do("counts")["calls"].get("KillUnit", 0) >= 2, 5)
+    systemd.do("clear_faults")
+    systemd.do("reexec")
+    result, outcome = running.wait(id_)
+    assert result == "cancelled" and outcome["exit_signal"] == 15
+
+
+def test_kill_lost_in_a_reexec_is_asked_again(running, systemd):
+    ready = running.out / "ready"
+    id_ = running.submit("trap '' TERM; touch %s; while :; do sleep 0.05; done" % ready, stop_timeout_usec=300000)
+    until(ready.exists)
+    running.call("CancelJob", id_)
+    until(lambda: systemd.do("counts")["calls"].get("KillUnit", 0) >= 1, 5)
+    systemd.fault("KillUnit", "never")
+    until(lambda: [running.unit(id_), ["all", 9]] in systemd.do("calls", method="KillUnit"), 5)
+    systemd.do("clear_faults")
+    systemd.do("reexec")
+    result, outcome = running.wait(id_)
+    assert result == "cancelled" and outcome["exit_signal"] == 9
+
+
 def test_ended_while_systemd_was_away(running, systemd):
     ids = [running.submit(gate(running) + "; exit %d" % n) for n in (0, 6)]
     for i in ids:
@@ -191,13 +228,50 @@ def test_ended_while_systemd_was_away(running, systemd):
     assert running.result(waiting) == "success"
 
 
+def test_bus_is_restarted(folder):
+    """Jobs run on, their ends are found; PID 1 and the daemon come back by themselves."""
+    path = folder / "own-bus"
+    path.mkdir()
+    bus = Bus(path)
+    c = client.Client(bus.address)
+    systemd = Fake(bus.address, c, "fake_systemd.py", "org.jobmill.Fake.systemd")
+    mill = Mill(path, bus.address, c, systemd)
+    try:
+        mill.start()
+        ids = [mill.submit(gate(mill) + "; exit %d" % n) for n in (0, 6)]
+        for i in ids:
+            mill.reach(i, "running")
+        bus.process.kill()
+        bus.process.wait()
+        time.sleep(0.2)
+        (mill.out / "go").touch()
+        time.sleep(0.2)
+        bus.start()
+        c = systemd.bus = mill.bus = client.Client(bus.address)
+        until(mill.answers, 10, "the daemon is back")
+        assert [mill.result(i) for i in ids] == ["success", "exit-code"]
+        until(lambda: c.has_owner("org.jobmill.Fake.systemd"), 5)
+        assert set(systemd.do("counts")["starts"].values()) == {1}
+        assert mill.result(mill.submit("true")) == "success"
+        until(lambda: not systemd.do("units"), 5, "all units are released")
+        mill.stop()
+    except AssertionError:
+        print(mill.log_tail())
+        raise
+    finally:
+        for process in (mill.process, systemd.process, bus.process):
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+
+
 def test_new_manager_while_we_watch(running, systemd):
     """systemd --user was restarted: another epoch, its units are gone with it."""
     id_ = running.submit("sleep 60")
     running.reach(id_, "running")
     systemd.do("reboot")
     assert running.result(id_) == "lost"
-    assert running.info(id_)["reason"]
+    assert "manager was restarted" in running.info(id_)["reason"]
     assert running.result(running.submit("true")) == "success"
 
 
