@@ -139,9 +139,15 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
         const JobSpec *s = row->spec;
         _cleanup_free_ char *why = NULL;
         const char *reason = j->reason;
+        const Job *live;
         int r;
 
         APPEND("name", "s", j->name, j->name);
+        if (job_state_is_live(j->state) && WANTED("status")) {
+                live = model_job(a->model, j->id);
+                if (live && live->live)
+                        APPEND("status", "s", live->live->status, live->live->status);
+        }
         if (!reason && WANTED("reason")) {
                 why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name));
                 if (!why)

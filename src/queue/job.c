@@ -83,6 +83,7 @@ Attempt *attempt_free(Attempt *a) {
 
         free(a->slot_numbers);
         free(a->unit);
+        free(a->status);
         outcome_done(&a->outcome);
         return mfree(a);
 }

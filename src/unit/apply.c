@@ -111,8 +111,10 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
                 model_attempt_adopted(u->model, a, a->started_monotonic, now);
                 break;
         case UNIT_NOTHING:
-                if (a->phase == ATTEMPT_RUNNING)
+                if (a->phase == ATTEMPT_RUNNING) {
                         model_attempt_adopted(u->model, a, s->active_monotonic ?: s->started_monotonic, now);
+                        (void) free_and_strdup(&a->status, s->status_text);
+                }
                 break;
         case UNIT_ENDED:
                 if (a->phase == ATTEMPT_STRAY) {

@@ -217,6 +217,8 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
                         model_attempt_started(u->model, a, s->invocation_id, s->active_realtime, s->active_monotonic);
                 else if (a->phase == ATTEMPT_STARTING || !known || !sd_id128_equal(s->invocation_id, a->invocation_id))
                         units_look(w);
+                else
+                        w->look_again = true; /* nothing of this changed, so perhaps its status text; no hurry */
         }
 }
 

@@ -49,6 +49,8 @@ static int read_string_property(const char *name, const char *s, UnitState *u) {
                 u->kill_control_group = streq(s, "control-group");
         else if (streq(name, "Slice"))
                 return free_and_strdup(&u->slice, s);
+        else if (streq(name, "StatusText"))
+                return free_and_strdup(&u->status_text, isempty(s) ? NULL : s);
         return 0;
 }
 

@@ -56,6 +56,7 @@ void unit_state_init(UnitState *u) {
 void unit_state_done(UnitState *u) {
         free(u->slots);
         free(u->slice);
+        free(u->status_text);
         strv_free(u->drop_ins);
         unit_state_init(u);
 }

@@ -49,6 +49,7 @@ typedef struct UnitState {
         sd_id128_t token;         /* JOBMILL_ATTEMPT_ID= of Environment=; null: none */
         char *slots;              /* JOBMILL_SLOTS= */
         char *slice;
+        char *status_text;        /* StatusText=; NULL: none */
         UnitResult result;
         int32_t code;             /* ExecMainCode: 0 not yet, CLD_EXITED, CLD_KILLED, CLD_DUMPED */
         int32_t status;
