@@ -100,6 +100,8 @@ static int check_properties(Call *c, Request *q, sd_bus_error *error) {
                 return api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text);
         if (r < 0)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "properties: %s", text);
+        if (job.n_values == 0)
+                return 1;
         r = unit_property_merge(&q->queue->policy.service, &job, q->privileged, q->queue->policy.overridable, &merged, &text);
         if (r == -ENOMEM)
                 return r;

@@ -98,6 +98,8 @@ static int add_sources(Manager *m) {
         if (r >= 0)
                 r = sd_event_add_time(m->event, &m->deadline_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_timer, m);
         if (r >= 0)
+                r = sd_event_add_time(m->event, &m->status_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_timer, m);
+        if (r >= 0)
                 r = sd_event_add_time(m->event, &m->storage_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_storage_timer, m);
         if (r >= 0)
                 r = sd_event_add_defer(m->event, &m->again_source, on_again, m);
@@ -190,6 +192,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->due_timer);
         sd_event_source_disable_unref(m->deadline_timer);
         sd_event_source_disable_unref(m->storage_timer);
+        sd_event_source_disable_unref(m->status_timer);
         sd_event_source_disable_unref(m->again_source);
         sd_event_unref(m->event);
         strv_free(m->config_directories);

@@ -28,9 +28,10 @@ typedef struct Manager {
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
         bool ready_told;
         char *status;                /* last STATUS= */
+        usec_t status_told;          /* monotonic: when */
 
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */
-        sd_event_source *due_timer, *deadline_timer, *storage_timer, *again_source;
+        sd_event_source *due_timer, *deadline_timer, *storage_timer, *status_timer, *again_source;
 } Manager;
 
 int manager_new(bool user, Manager **ret);

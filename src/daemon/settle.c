@@ -22,6 +22,7 @@
 #define DUE_PER_ROUND 256U
 #define TRIM_JOBS 1000U /* a batch of so many leaves enough free memory behind to give it back */
 #define STORAGE_RETRY (1 * USEC_PER_SEC)
+#define STATUS_INTERVAL (1 * USEC_PER_SEC)
 
 /* ---- decide ---- */
 
@@ -275,6 +276,12 @@ static void tell_service_manager(Manager *m) {
                  m->model->dispatch_blocked ? "; nothing starts: " : "", strempty(m->model->dispatch_blocked));
         if (streq_ptr(status, m->status))
                 return;
+        /* Each time costs PID 1 about as much as a signal of a job's. */
+        if (m->ready_told && m->now.monotonic < usec_add(m->status_told, STATUS_INTERVAL)) {
+                arm(m->status_timer, usec_add(m->status_told, STATUS_INTERVAL));
+                return;
+        }
+        m->status_told = m->now.monotonic;
         m->ready_told = m->ready_told || m->api->ready;
         (void) sd_notify(false, status);
         (void) free_and_strdup(&m->status, status);

@@ -255,7 +255,7 @@ static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error
                 return 0;
 
         unit_state_init(&state);
-        if (unit_state_read(m, &state) >= 0)
+        if (unit_state_read_signal(m, a->phase == ATTEMPT_ENDED, &state) >= 0)
                 heed_change(u, a, &state);
         unit_state_done(&state);
         return 0;

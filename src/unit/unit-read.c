@@ -128,40 +128,53 @@ static int read_property(sd_bus_message *m, const char *name, const char *conten
         }
 }
 
-/* An a{sv}, from GetAll or PropertiesChanged. Only what is there is set. */
+/* 0: there are no more. */
+static int read_entry(sd_bus_message *m, UnitState *u) {
+        const char *name, *contents;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'e', "sv");
+        if (r <= 0)
+                return r;
+        r = sd_bus_message_read_basic(m, 's', &name);
+        if (r >= 0)
+                r = sd_bus_message_peek_type(m, NULL, &contents);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'v', contents);
+        if (r >= 0)
+                r = read_property(m, name, contents, u);
+        if (r == 0)
+                r = sd_bus_message_skip(m, contents);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : 1;
+}
+
+/* An a{sv}. Only what is there is set. */
 int unit_state_read(sd_bus_message *m, UnitState *ret) {
         int r;
 
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
         if (r < 0)
                 return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                const char *name, *contents;
-
-                r = sd_bus_message_read_basic(m, 's', &name);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_peek_type(m, NULL, &contents);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_enter_container(m, 'v', contents);
-                if (r < 0)
-                        return r;
-                r = read_property(m, name, contents, ret);
-                if (r < 0)
-                        return r;
-                if (r == 0) {
-                        r = sd_bus_message_skip(m, contents);
-                        if (r < 0)
-                                return r;
-                }
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
+        do
+                r = read_entry(m, ret);
+        while (r > 0);
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret) {
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        ret->active = _UNIT_ACTIVE_STATE_INVALID;
+        while ((r = read_entry(m, ret)) > 0)
+                if (ret->active >= 0 &&
+                    (active_only || ret->active == UNIT_ACTIVATING || ret->active == UNIT_DEACTIVATING))
+                        return 0;
+        return r < 0 ? r : ret->active < 0 ? -EBADMSG : 0;
+}

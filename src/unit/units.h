@@ -120,6 +120,9 @@ void units_look(UnitWatch *w);
 void units_look_unknown(Units *u, const char *name);
 void units_flush_looks(Units *u);
 int unit_state_read(sd_bus_message *m, UnitState *ret);
+/* Of PropertiesChanged, which begins with ActiveState: where that is all that matters, because it passes or the caller says
+ * so, the rest is not read. Reading properties is most of what a job costs us. */
+int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);
 void units_round_check(Units *u);
 /* Everything between the properties' brackets. *ret_error is set (and the return negative) where they are refused. */
 int job_unit_append(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file, char **ret_error);
