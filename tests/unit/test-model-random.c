@@ -397,7 +397,7 @@ static void turn(World *w) {
                 for (size_t i = 0; i < w->n_queues; i++)
                         if (w->queues[i]->window_wanted) {
                                 refill(w, w->queues[i]);
-                                more = more || w->queues[i]->n_window > 0;
+                                more = true;
                         }
         }
         check_world(w);

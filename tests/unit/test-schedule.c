@@ -4,6 +4,24 @@
 
 #include "model-util.h"
 
+/* As the store does: what is ready and fits. Was there a window to be filled? */
+static bool refill(Model *m) {
+        bool any = false;
+
+        for (Queue *q = m->queues; q; q = q->hh.next) {
+                if (!q->window_wanted)
+                        continue;
+                queue_window_clear(q);
+                q->window_more = false;
+                for (const Job *j = m->jobs; j; j = j->hh.next)
+                        if (j->queue == q && j->state == JOB_READY && !queue_too_small(q, j->slots))
+                                assert_int_equal(queue_window_insert(q, &(Candidate) { j->rank, j->id, j->slots, j->owner }),
+                                                 0);
+                any = true;
+        }
+        return any;
+}
+
 /* Start what may start, as daemon/settle.c does; "3 1 2": the ids in their order. */
 static void expect_starts(Model *m, const char *ids) {
         _cleanup_free_ char *text = NULL;
@@ -13,16 +31,18 @@ static void expect_starts(Model *m, const char *ids) {
         Queue *q;
 
         assert_non_null(f);
-        schedule_begin(m);
-        while (schedule_next(m, &c, &q)) {
-                Job *j = model_job(m, c.id);
+        do {
+                schedule_begin(m);
+                while (schedule_next(m, &c, &q)) {
+                        Job *j = model_job(m, c.id);
 
-                assert_non_null(j);
-                assert_ptr_equal(j->queue, q);
-                assert_null(queue_lacking_at(q, c.slots));
-                start(m, j);
-                fprintf(f, "%s%" PRIu64, ftell(f) > 0 ? " " : "", c.id);
-        }
+                        assert_non_null(j);
+                        assert_ptr_equal(j->queue, q);
+                        assert_null(queue_lacking_at(q, c.slots));
+                        start(m, j);
+                        fprintf(f, "%s%" PRIu64, ftell(f) > 0 ? " " : "", c.id);
+                }
+        } while (refill(m));
         fclose(f);
         assert_string_equal(text, ids);
         check_model(m);
@@ -188,13 +208,7 @@ static void test_too_wide(void **state) {
         submit(m, g, 1, 0);
         g->policy.slots = 2;
         expect_reason(m, model_job(m, 1), "needs 4 slots, cap of queue g is 2");
-        schedule_begin(m);
-        /* What lies on disk may be better than what is in memory: it is looked for first. */
-        expect_starts(m, "2");
-        assert_true(gb->window_wanted);
-        gb->window_more = false; /* the store has nothing that fits */
-        schedule_begin(m);
-        expect_starts(m, "4");
+        expect_starts(m, "2 4");
         assert_int_equal(gb->count[JOB_READY], 1);
         assert_int_equal(g->count[JOB_READY], 1);
 }
@@ -250,6 +264,22 @@ static void test_window_dry(void **state) {
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
         assert_false(a->window_wanted);
+}
+
+/* What lies on disk may be better than what is in memory: nobody starts before it was looked at. */
+static void test_dry_goes_first(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *ga = make_queue(m, "g-a", UINT32_MAX), *gb = make_queue(m, "g-b", UINT32_MAX), *q;
+        Candidate c;
+
+        make_queue(m, "g", 1);
+        submit(m, ga, 1, 10);
+        submit(m, gb, 1, 0);
+        queue_window_clear(ga);
+        schedule_begin(m);
+        assert_false(schedule_next(m, &c, &q));
+        assert_true(ga->window_wanted);
+        expect_starts(m, "1");
 }
 
 static void test_blocked(void **state) {
@@ -334,6 +364,7 @@ int main(void) {
                 cmocka_unit_test(test_too_wide),
                 cmocka_unit_test(test_window_of_too_wide),
                 cmocka_unit_test(test_window_dry),
+                cmocka_unit_test(test_dry_goes_first),
                 cmocka_unit_test(test_blocked),
                 cmocka_unit_test(test_skip),
                 cmocka_unit_test(test_reasons),
