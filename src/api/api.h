@@ -53,6 +53,7 @@ struct Call {
         } where;
         uint64_t count;           /* of what the pages so far did */
         sd_bus_slot *polkit_slot;
+        uint32_t submit_as;       /* the other user of this request; UINT32_MAX: none yet */
         Authorization authorizations[4]; /* answers so far; one call needs at most so many */
         unsigned n_authorizations;
         const char *asking;       /* the action that polkit is asked for */
@@ -71,6 +72,7 @@ typedef struct Wait {
         uint64_t id;
         sd_bus_message *call;
         sd_event_source *timer;
+        uint32_t uid;             /* of the caller */
         TAILQ_ENTRY(Wait) entry;
 } Wait;
 
@@ -80,7 +82,9 @@ struct Api {
         Model *model;
         Store *store;
         UserDb *users;
-        const Now *now;          /* the turn's, kept by daemon/ */
+        Now now;                 /* the loop's, when the call under way was begun */
+        sd_event_source *settle; /* daemon/'s turn: idle, unless many calls have come since the last one */
+        unsigned n_since_turn;
 
         sd_bus *bus;
         sd_event_source *reconnect_timer;
@@ -90,7 +94,6 @@ struct Api {
         unsigned n_subscribed;
         TAILQ_HEAD(, Call) asking;   /* polkit, or the user data base */
         TAILQ_HEAD(, Held) held;
-        unsigned n_held;
         TAILQ_HEAD(, Wait) waits;
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
@@ -100,13 +103,17 @@ struct Api {
         const char *systemd_version; /* daemon/ keeps them, for GetStatistics */
 };
 
-int api_new(sd_event *event, bool user, UserDb *users, const Now *now, Api **ret);
+int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret);
 Api *api_free(Api *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Api *, api_free);
 void api_set_model(Api *a, Model *m, Store *s);
 /* Connect and take the name; again with back-off when the bus is lost. */
 void api_connect(Api *a);
 
+/* The daemon's turn comes when nothing else is to be done, so that requests share a commit; but a flood of calls must not put it
+ * off for ever. */
+#define CALLS_PER_TURN 128U
+void api_turn_begins(Api *a);
 /* Top of the turn: run calls again whose caller is known by now. */
 void api_run_waiting(Api *a);
 /* Is there a call that wants a turn although nothing happens? */
@@ -143,6 +150,8 @@ int call_may(Call *c, const char *action, bool interactive, bool *ret);
 int call_user(Call *c, uint32_t uid, const User **ret);
 /* Run it again in the next turn; its handler returns 0. */
 void call_again(Call *c);
+/* Those in the middle of their pages end with an error. */
+void call_fail_pages(Api *a, const char *name, const char *text);
 /* Hold an answer for the commit (takes reply over). Without a reply: the empty one. */
 int call_hold(Call *c, sd_bus_message *reply);
 int call_hold_empty(Call *c);
@@ -155,7 +164,7 @@ int api_error_store(Api *a, sd_bus_error *error, int r);
 
 /* dict.c */
 int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
-int dict_append_attempt(sd_bus_message *m, const Attempt *at);
+int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private);
 int dict_append(sd_bus_message *m, const char *key, const char *type, ...);
 
 /* filter.c */

@@ -34,7 +34,7 @@ static int handle_cancel_job(Call *c, sd_bus_error *error) {
                 r = call_own_job(c, id, &j, error);
         if (r <= 0)
                 return r;
-        r = model_cancel(c->api->model, j, NULL, c->api->now);
+        r = model_cancel(c->api->model, j, NULL, &c->api->now);
         return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
 }
 DEFINE_METHOD(cancel_job);
@@ -71,7 +71,7 @@ static int handle_hold_job(Call *c, sd_bus_error *error) {
                 r = call_own_job(c, id, &j, error);
         if (r <= 0)
                 return r;
-        r = model_hold(c->api->model, j, c->api->now);
+        r = model_hold(c->api->model, j, &c->api->now);
         return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
 }
 DEFINE_METHOD(hold_job);
@@ -86,7 +86,7 @@ static int handle_release_job(Call *c, sd_bus_error *error) {
                 r = call_own_job(c, id, &j, error);
         if (r <= 0)
                 return r;
-        r = model_release(c->api->model, j, c->api->now);
+        r = model_release(c->api->model, j, &c->api->now);
         return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
 }
 DEFINE_METHOD(release_job);
@@ -125,7 +125,7 @@ static int handle_retry_job(Call *c, sd_bus_error *error) {
         at = queue_draining_at(j->queue);
         if (at)
                 return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "Queue '%s' is being drained and takes no jobs", at->name);
-        r = model_retry(c->api->model, j, c->api->now);
+        r = model_retry(c->api->model, j, &c->api->now);
         return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
 }
 DEFINE_METHOD(retry_job);

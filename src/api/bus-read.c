@@ -67,25 +67,40 @@ static int handle_get_job_info(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(get_job_info);
 
+typedef struct AttemptsReply {
+        sd_bus_message *message;
+        bool is_private;
+} AttemptsReply;
+
 static int append_attempt(void *userdata, const Attempt *a) {
-        return dict_append_attempt(userdata, a);
+        AttemptsReply *l = userdata;
+
+        return dict_append_attempt(l->message, a, l->is_private);
 }
 
 static int handle_list_attempts(Call *c, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(job_row_done) JobRow row = {};
+        AttemptsReply l = {};
         uint64_t id;
         int r;
 
         r = read_job(c, false, &id, &row, error);
         if (r < 0)
                 return r;
+        l.is_private = call_owns(c, row.job);
+        if (!l.is_private) {
+                r = call_may(c, JOBMILL_ACTION_READ_ALL, false, &l.is_private);
+                if (r <= 0)
+                        return r;
+        }
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         if (r < 0)
                 return r;
-        r = history_attempts(c->api->store, id, append_attempt, reply);
+        l.message = reply;
+        r = history_attempts(c->api->store, id, append_attempt, &l);
         if (r < 0)
                 return api_error_store(c->api, error, r);
         r = sd_bus_message_close_container(reply);

@@ -117,6 +117,10 @@ static int check_owner(Call *c, Request *q, const User **ret, sd_bus_error *erro
         if (uid != c->client->uid) {
                 if (c->api->user)
                         return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "uid: a user's own instance runs jobs as that user");
+                /* What polkit says is said of one user. */
+                if (c->client->uid != 0 && c->submit_as != UINT32_MAX && c->submit_as != uid)
+                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "uid: only one other user in a request");
+                c->submit_as = uid;
                 snprintf(number, sizeof(number), "%" PRIu32, uid);
                 r = call_authorize(c, JOBMILL_ACTION_SUBMIT_AS, (const char *const[]) { "uid", number, NULL }, error);
                 if (r <= 0)
@@ -179,7 +183,7 @@ static int submit_request(Call *c, Request *q, Job **ret, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         int r;
 
-        r = model_submit(c->api->model, q->queue, q->spec, q->owner, q->owner_name, c->api->now, ret, &text);
+        r = model_submit(c->api->model, q->queue, q->spec, q->owner, q->owner_name, &c->api->now, ret, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
         q->spec = NULL;

@@ -137,7 +137,6 @@ static Held *held_take(Api *a) {
         if (!h)
                 return NULL;
         TAILQ_REMOVE(&a->held, h, entry);
-        a->n_held--;
         return h;
 }
 
@@ -165,10 +164,12 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
 }
 
 void api_storage_failed(Api *a, int error, const char *text) {
+        const char *name = error == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE;
+
         api_forget_row(a);
         for (Held *h; (h = held_take(a)); held_free(h))
-                (void) sd_bus_reply_method_errorf(h->call, error == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE,
-                                                  "Not recorded, nothing was changed: %s", text);
+                (void) sd_bus_reply_method_errorf(h->call, name, "Not recorded, nothing was changed: %s", text);
+        call_fail_pages(a, name, text);
 }
 
 void api_set_model(Api *a, Model *m, Store *s) {
@@ -177,7 +178,7 @@ void api_set_model(Api *a, Model *m, Store *s) {
         a->store = s;
 }
 
-int api_new(sd_event *event, bool user, UserDb *users, const Now *now, Api **ret) {
+int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret) {
         _cleanup_(api_freep) Api *a = new0(Api, 1);
         int r;
 
@@ -189,7 +190,7 @@ int api_new(sd_event *event, bool user, UserDb *users, const Now *now, Api **ret
         a->event = sd_event_ref(event);
         a->user = user;
         a->users = users;
-        a->now = now;
+        a->settle = settle;
         r = sd_event_add_time_relative(event, &a->reconnect_timer, CLOCK_MONOTONIC, USEC_PER_SEC, 0, on_reconnect, a);
         if (r < 0)
                 return r;

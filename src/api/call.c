@@ -66,9 +66,9 @@ void call_client_gone(Api *a, const char *name) {
         Client *cl;
 
         HASH_FIND_STR(a->clients, name, cl);
-        if (cl)
-                client_free(cl);
         wait_drop(a, name);
+        if (cl)
+                client_free(cl); /* and perhaps the name */
 }
 
 void call_drop_all(Api *a) {
@@ -83,7 +83,6 @@ void call_drop_all(Api *a) {
                 sd_bus_message_unref(h->reply);
                 free(h);
         }
-        a->n_held = 0;
 }
 
 bool call_is_root(const Call *c) {
@@ -96,9 +95,15 @@ bool call_is_root(const Call *c) {
 /* Runs the handler. The call is freed unless the handler has put it aside to be run again. */
 static void call_run(Call *c) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        Api *a = c->api;
         int r;
 
-        r = sd_bus_message_rewind(c->message, true);
+        c->submit_as = UINT32_MAX;
+        r = sd_event_now(a->event, CLOCK_REALTIME, &a->now.realtime);
+        if (r >= 0)
+                r = sd_event_now(a->event, CLOCK_MONOTONIC, &a->now.monotonic);
+        if (r >= 0)
+                r = sd_bus_message_rewind(c->message, true);
         if (r >= 0)
                 r = c->handler(c, &error);
         if (r < 0 || sd_bus_error_is_set(&error))
@@ -151,6 +156,12 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         return 0;
 }
 
+void api_turn_begins(Api *a) {
+        if (a->n_since_turn >= CALLS_PER_TURN)
+                (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IDLE);
+        a->n_since_turn = 0;
+}
+
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
         Client *cl = client_get(a, sd_bus_message_get_sender(m));
         Call *c;
@@ -166,6 +177,8 @@ int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
         c->message = sd_bus_message_ref(m);
         c->handler = handler;
         TAILQ_INSERT_TAIL(&cl->calls, c, entry);
+        if (++a->n_since_turn == CALLS_PER_TURN)
+                (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IMPORTANT);
 
         if (cl->known)
                 client_run(cl);
@@ -211,6 +224,16 @@ void api_run_waiting(Api *a) {
                 if (c->where == CALL_FOR_USER || c->where == CALL_AGAIN) {
                         c->where = CALL_ASKING;
                         call_run(c);
+                }
+}
+
+void call_fail_pages(Api *a, const char *name, const char *text) {
+        Call *c, *t;
+
+        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
+                if (c->where == CALL_AGAIN) {
+                        (void) sd_bus_reply_method_errorf(c->message, name, "Not all was recorded: %s", text);
+                        call_free(c);
                 }
 }
 
@@ -353,7 +376,6 @@ int call_hold(Call *c, sd_bus_message *reply) {
         h->call = sd_bus_message_ref(c->message);
         h->reply = reply;
         TAILQ_INSERT_TAIL(&c->api->held, h, entry);
-        c->api->n_held++;
         return 1;
 }
 
@@ -370,6 +392,8 @@ int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error) {
         int r;
 
         j = model_job(a->model, id);
+        if (!j && model_is_purged(a->model, id))
+                return api_error_no_such_job(error, id);
         if (!j) {
                 _cleanup_(job_freep) Job *loaded = NULL;
                 Queue *q;

@@ -114,7 +114,7 @@ static int append_lease(sd_bus_message *m, const Attempt *a, char *const *fields
         return 0;
 }
 
-int dict_append_attempt(sd_bus_message *m, const Attempt *a) {
+int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private) {
         char *const *fields = NULL;
         int r;
 
@@ -126,7 +126,7 @@ int dict_append_attempt(sd_bus_message *m, const Attempt *a) {
         if (r < 0)
                 return r;
         APPEND("result", "s", a->outcome.result != JOB_RESULT_NONE, job_result_to_string(a->outcome.result));
-        APPEND("reason", "s", a->outcome.reason, a->outcome.reason);
+        APPEND("reason", "s", is_private && a->outcome.reason, a->outcome.reason);
         APPEND_USEC("created_usec", a->created_usec);
         APPEND_USEC("started_usec", a->outcome.started_usec);
         APPEND_USEC("finished_usec", a->outcome.finished_usec);

@@ -79,7 +79,6 @@ static int read_mask(sd_bus_message *m, const char *contents, int (*from_string)
                         return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: '%s' is none", key, *w);
                 *ret |= 1U << v;
         }
-        /* An empty list is fulfilled by nothing, not by everything. */
         if (*ret == 0)
                 return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: the list is empty", key);
         return 0;
@@ -180,6 +179,22 @@ static int read_value(sd_bus_message *m, FilterKey key, const char *contents, Li
         }
 }
 
+/* An empty list is fulfilled by nothing, and must not pass for "any". */
+static bool list_is_empty(const JobFilter *f, FilterKey key) {
+        switch (key) {
+        case FILTER_IDS:
+                return f->n_ids == 0;
+        case FILTER_QUEUE:
+                return strv_length(f->queues) == 0;
+        case FILTER_OWNER:
+                return f->n_owners == 0;
+        case FILTER_TAGS:
+                return strv_length(f->tags) == 0;
+        default:
+                return false;
+        }
+}
+
 static int read_entry(sd_bus_message *m, bool with_list, ListOptions *o, unsigned *seen, sd_bus_error *error) {
         const char *name, *contents;
         FilterKey key;
@@ -205,6 +220,8 @@ static int read_entry(sd_bus_message *m, bool with_list, ListOptions *o, unsigne
         r = sd_bus_message_enter_container(m, 'v', contents);
         if (r >= 0)
                 r = read_value(m, key, contents, o, error);
+        if (r >= 0 && list_is_empty(&o->filter, key))
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: the list is empty", name);
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <uthash.h>
 
@@ -112,6 +114,18 @@ static int entry_ask(Entry *e) {
                 return r;
         }
         if (pid == 0) {
+                sigset_t none;
+
+                /* Nothing of the daemon's but the pipe: its signals, its lock, its death. A pipe that is full loses groups, not
+                 * the child. */
+                sigemptyset(&none);
+                (void) sigprocmask(SIG_SETMASK, &none, NULL);
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (dup2(fds[1], STDERR_FILENO + 1) < 0)
+                        _exit(EXIT_FAILURE);
+                (void) close_range(STDERR_FILENO + 2, ~0U, 0);
+                fds[1] = STDERR_FILENO + 1;
+                (void) fcntl(fds[1], F_SETFL, O_NONBLOCK);
                 child_answer(e->user.uid, fds[1]);
                 _exit(EXIT_SUCCESS);
         }

@@ -12,7 +12,8 @@ static void wait_free(Wait *w) {
         free(w);
 }
 
-static int wait_answer(Api *a, sd_bus_message *call, uint64_t id, bool even_if_running) {
+/* uid: of the caller, who may read the reason of his own job only; 0 of all. */
+static int wait_answer(Api *a, sd_bus_message *call, uint64_t id, uint32_t uid, bool even_if_running) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(job_row_done) JobRow row = {};
         int r;
@@ -32,7 +33,7 @@ static int wait_answer(Api *a, sd_bus_message *call, uint64_t id, bool even_if_r
         if (r < 0)
                 return r;
         if (row.attempt)
-                r = dict_append_attempt(reply, row.attempt);
+                r = dict_append_attempt(reply, row.attempt, a->user || uid == 0 || uid == row.job->owner);
         else
                 r = sd_bus_message_append(reply, "a{sv}", 0);
         if (r < 0)
@@ -41,11 +42,19 @@ static int wait_answer(Api *a, sd_bus_message *call, uint64_t id, bool even_if_r
         return r < 0 ? r : 1;
 }
 
+static void wait_end(Wait *w) {
+        int r;
+
+        r = wait_answer(w->api, w->call, w->id, w->uid, true);
+        if (r < 0)
+                (void) sd_bus_reply_method_errno(w->call, r, NULL);
+        wait_free(w);
+}
+
 static int on_wait_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         Wait *w = userdata;
 
-        (void) wait_answer(w->api, w->call, w->id, true);
-        wait_free(w);
+        wait_end(w);
         return 0;
 }
 
@@ -54,7 +63,7 @@ int wait_start(Call *c, uint64_t id, usec_t timeout) {
         Wait *w;
         int r;
 
-        r = wait_answer(a, c->message, id, timeout == 0);
+        r = wait_answer(a, c->message, id, c->client->uid, timeout == 0);
         if (r != 0)
                 return r;
 
@@ -63,10 +72,11 @@ int wait_start(Call *c, uint64_t id, usec_t timeout) {
                 return -ENOMEM;
         w->api = a;
         w->id = id;
+        w->uid = c->client->uid;
         w->call = sd_bus_message_ref(c->message);
         TAILQ_INSERT_TAIL(&a->waits, w, entry);
         if (timeout != USEC_INFINITY) {
-                r = sd_event_add_time(a->event, &w->timer, CLOCK_MONOTONIC, usec_add(a->now->monotonic, timeout), 0,
+                r = sd_event_add_time(a->event, &w->timer, CLOCK_MONOTONIC, usec_add(a->now.monotonic, timeout), 0,
                                       on_wait_timeout, w);
                 if (r < 0) {
                         wait_free(w);
@@ -80,10 +90,8 @@ void wait_tell(Api *a, uint64_t id) {
         Wait *w, *t;
 
         TAILQ_FOREACH_SAFE(w, &a->waits, entry, t)
-                if (w->id == id) {
-                        (void) wait_answer(a, w->call, id, true);
-                        wait_free(w);
-                }
+                if (w->id == id)
+                        wait_end(w);
 }
 
 void wait_drop(Api *a, const char *client) {

@@ -36,7 +36,7 @@ static void skip_number(Manager *m, uint64_t id, uint32_t number) {
 
         m->model->next_id = MAX(m->model->next_id, id + 1);
         if (!j) {
-                if (store_load_job(m->store, id, &j) < 0)
+                if (model_is_purged(m->model, id) || store_load_job(m->store, id, &j) < 0)
                         return;
                 if (model_queue_add(m->model, j->queue_name, &q) < 0) {
                         job_free(j);

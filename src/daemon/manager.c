@@ -172,7 +172,7 @@ int manager_new(bool user, Manager **ret) {
         if (r >= 0)
                 r = units_new(m->event, user, m->run_path, &m->units);
         if (r >= 0)
-                r = api_new(m->event, user, m->users, &m->now, &m->api);
+                r = api_new(m->event, user, m->users, m->settle_source, &m->api);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up: %m");
         *ret = TAKE_PTR(m);
@@ -222,11 +222,12 @@ int manager_load_model(Manager *m) {
         return 0;
 }
 
-static void set_slices(Manager *m) {
+void manager_set_slices(Manager *m) {
         Queue *q, *t;
 
         HASH_ITER(hh, m->model->queues, q, t)
                 units_set_slice(m->units, q, &q->policy.slice);
+        m->slices_set = true;
 }
 
 void manager_reload(Manager *m) {
@@ -240,7 +241,7 @@ void manager_reload(Manager *m) {
         r = config_load_queues(m->model, NULL, m->config_directories, &error);
         if (r < 0)
                 log_error_errno(r, "Failed to read the configuration again, keeping what there is: %m");
-        set_slices(m);
+        manager_set_slices(m);
         user_db_flush(m->users);
         api_reload_done(m->api, r < 0 ? strerror(-r) : error);
         (void) sd_notify(false, "READY=1");
@@ -263,7 +264,6 @@ int manager_start(Manager *m) {
                 return log_error_errno(r, "Failed to load the store: %s", store_error(m->store));
 
         units_connect(m->units);
-        set_slices(m);
         api_connect(m->api);
         /* A post source runs only after some other source did. */
         return manager_settle(m);

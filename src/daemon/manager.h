@@ -26,6 +26,7 @@ typedef struct Manager {
         Now now;                     /* of this turn */
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
+        bool slices_set;             /* the manager has the properties of the queues' slices */
         bool ready_told;
         char *status;                /* last STATUS= */
         usec_t status_told;          /* monotonic: when */
@@ -42,6 +43,8 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Manager *, manager_free);
 int manager_start(Manager *m);
 /* Read queue files again (SIGHUP, Reload()). */
 void manager_reload(Manager *m);
+/* Tell the manager the [Slice] properties. */
+void manager_set_slices(Manager *m);
 /* A new model from files and store, as at start: at start, and after a failed commit. */
 int manager_load_model(Manager *m);
 

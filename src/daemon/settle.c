@@ -26,22 +26,23 @@
 
 /* ---- decide ---- */
 
-/* A job that is in the store only. NULL: gone, or the store failed. */
-static Job *load_job(Manager *m, uint64_t id, Queue *q) {
-        Job *j = model_job(m->model, id);
+/* Also one that is in the store only. -ENOENT: gone. */
+static int load_job(Manager *m, uint64_t id, Job **ret) {
+        _cleanup_(job_freep) Job *j = NULL;
+        Queue *q;
         int r;
 
-        if (j)
-                return j;
-        r = store_load_job(m->store, id, &j);
-        if (r < 0) {
-                log_error_errno(r, "Failed to load job %" PRIu64 ": %s", id, store_error(m->store));
-                return NULL;
-        }
-        if (!q && model_queue_add(m->model, j->queue_name, &q) < 0)
-                return job_free(j);
+        *ret = model_job(m->model, id);
+        if (*ret)
+                return 0;
+        r = model_is_purged(m->model, id) ? -ENOENT : store_load_job(m->store, id, &j);
+        if (r >= 0)
+                r = model_queue_add(m->model, j->queue_name, &q);
+        if (r < 0)
+                return r == -ENOENT ? r : log_error_errno(r, "Failed to load job %" PRIu64 ": %s", id, store_error(m->store));
         model_job_add(m->model, j, q);
-        return j;
+        *ret = TAKE_PTR(j);
+        return 0;
 }
 
 static void decide_due(Manager *m) {
@@ -49,7 +50,7 @@ static void decide_due(Manager *m) {
         size_t n;
         int r;
 
-        if (m->now.realtime < m->next_due)
+        if (m->storage_failed || m->now.realtime < m->next_due)
                 return;
         r = store_load_due(m->store, m->now.realtime, ids, DUE_PER_ROUND, &n, &m->next_due);
         if (r < 0) {
@@ -58,8 +59,8 @@ static void decide_due(Manager *m) {
                 return;
         }
         for (size_t i = 0; i < n; i++) {
-                Job *j = load_job(m, ids[i], NULL);
-                if (j)
+                Job *j;
+                if (load_job(m, ids[i], &j) >= 0)
                         model_due(m->model, j, &m->now);
         }
         if (n == DUE_PER_ROUND)
@@ -79,12 +80,17 @@ static int check_owner(Manager *m, const Job *j) {
 }
 
 static void decide_start(Manager *m, const Candidate *c, Queue *q) {
-        Job *j = load_job(m, c->id, q);
         sd_id128_t token;
+        Job *j;
         int r;
 
-        if (!j || j->state != JOB_READY) {
+        r = load_job(m, c->id, &j);
+        if (r == -ENOENT || (r >= 0 && j->state != JOB_READY)) {
                 queue_window_remove(q, c->id);
+                return;
+        }
+        if (r < 0) {
+                schedule_skip(q);
                 return;
         }
         r = check_owner(m, j);
@@ -136,25 +142,29 @@ static bool refill(Manager *m) {
                         log_error_errno(r, "Failed to read the ready jobs of queue %s: %s", q->name, store_error(m->store));
                         continue;
                 }
-                any = any || q->n_window > 0;
+                any = true;
         }
         return any;
 }
 
 /* ---- record ---- */
 
-static void storage_failed(Manager *m, int error) {
+static int storage_failed(Manager *m, int error) {
         char text[256];
+        int r;
 
         snprintf(text, sizeof(text), "%s", store_error(m->store));
         log_full_errno(m->storage_failed ? LOG_DEBUG : LOG_ERR, error,
                        "Failed to record changes, nothing is started until that works again: %s", text);
         m->storage_failed = true;
         api_storage_failed(m->api, error, text);
-        if (manager_load_model(m) < 0)
-                log_error("Failed to load the store again: %s", store_error(m->store));
+        /* Nothing of the old model may be acted on, and a damaged store does not mend itself: then the service manager shall
+         * start us afresh. */
+        r = error == -EUCLEAN ? error : manager_load_model(m);
+        if (r < 0)
+                return log_error_errno(r, "Failed to load the store again: %s", store_error(m->store));
         (void) sd_event_source_set_time_relative(m->storage_timer, STORAGE_RETRY);
-        (void) sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
+        return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
 }
 
 typedef struct Told {
@@ -300,6 +310,11 @@ int manager_settle(Manager *m) {
         r = read_clocks(m);
         if (r < 0)
                 return log_error_errno(r, "Failed to read the clock: %m");
+        api_turn_begins(m->api);
+        if (!m->units->synced)
+                m->slices_set = false;
+        else if (!m->slices_set)
+                manager_set_slices(m);
         if (m->api->reload_wanted)
                 manager_reload(m);
         api_run_waiting(m->api);
@@ -312,7 +327,9 @@ int manager_settle(Manager *m) {
                 r = record(m, &t);
                 if (r < 0) {
                         told_done(&t);
-                        storage_failed(m, r);
+                        r = storage_failed(m, r);
+                        if (r < 0)
+                                return r;
                         break;
                 }
                 more = act(m);
@@ -325,7 +342,7 @@ int manager_settle(Manager *m) {
         model_recorded(m->model);
 
         m->api->systemd_version = m->units->version;
-        arm(m->due_timer, m->next_due);
+        arm(m->due_timer, m->storage_failed ? USEC_INFINITY : m->next_due);
         arm(m->deadline_timer, m->model->next_deadline);
         if (api_wants_turn(m->api))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);

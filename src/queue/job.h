@@ -155,7 +155,7 @@ struct Attempt {
 
         /* In memory */
         char *unit;                 /* jobmill-job-ID-N.service */
-        char *status;               /* what it says by sd_notify(STATUS=); NULL: nothing */
+        char *status;               /* what it says of itself by sd_notify(STATUS=); NULL: nothing */
         AttemptPhase phase;
         Job *job;                   /* NULL: ended, or a stray */
         Queue *queue;               /* that it takes slots of; NULL: of none */

@@ -359,6 +359,13 @@ int model_retry(Model *m, Job *j, const Now *now) {
         return 0;
 }
 
+bool model_is_purged(const Model *m, uint64_t id) {
+        for (size_t i = 0; i < m->n_purged; i++)
+                if (m->purged[i] == id)
+                        return true;
+        return false;
+}
+
 int model_purge(Model *m, Job *j) {
         uint64_t *p;
 

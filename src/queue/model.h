@@ -75,6 +75,7 @@ int model_kill(Model *m, Job *j, int sig);           /* -EALREADY done; -EBUSY: 
 int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
 int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
 int model_retry(Model *m, Job *j, const Now *now);   /* -EBUSY: not done */
+bool model_is_purged(const Model *m, uint64_t id);   /* with this commit: there is no such job any more */
 int model_purge(Model *m, Job *j);                   /* -EBUSY: not done */
 /* A waiting job's time has come. */
 void model_due(Model *m, Job *j, const Now *now);

@@ -55,15 +55,18 @@ bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
         for (;;) {
                 const Candidate *best = NULL;
                 Queue *q, *t, *from = NULL, *lacking;
+                bool wanted = false;
 
                 HASH_ITER(hh, m->queues, q, t) {
                         const Candidate *c = queue_next(q);
+                        wanted = wanted || (q->window_wanted && !queue_is_blocked(q));
                         if (c && (!best || candidate_before(c, best))) {
                                 best = c;
                                 from = q;
                         }
                 }
-                if (!best)
+                /* What lies on disk may be better than the best in memory: it is read first. */
+                if (!best || wanted)
                         return false;
 
                 lacking = (Queue *) queue_lacking_at(from, best->slots);

@@ -72,9 +72,11 @@ static void apply_absent_start(Units *u, Attempt *a, const Now *now) {
 }
 
 static void apply_started(Units *u, Attempt *a, const UnitState *s) {
+        /* One that failed before its fork has no time at all. */
+        usec_t realtime = s->active_realtime ?: s->started_realtime, monotonic = s->active_monotonic ?: s->started_monotonic;
+
         a->kill_signal = s->kill_signal;
-        model_attempt_started(u->model, a, s->invocation_id, s->active_realtime ?: s->started_realtime,
-                              s->active_monotonic ?: s->started_monotonic);
+        model_attempt_started(u->model, a, s->invocation_id, realtime ?: USEC_INFINITY, monotonic ?: USEC_INFINITY);
 }
 
 /* The protocol stands on a few properties that drop-ins of the administrator can override: look at the first job after each
@@ -96,6 +98,8 @@ static bool apply_contract(Units *u, Attempt *a, const UnitState *s, const Now *
                      s->drop_ins && s->drop_ins[0] ? s->drop_ins[strv_length(s->drop_ins) - 1] : "a drop-in") < 0)
                 u->mismatch = strdup("a drop-in changes job units");
         log_error("Not starting jobs: %s. Remove it and reload the manager.", u->mismatch);
+        if (a->phase != ATTEMPT_STARTING || unit_state_is_ended(s))
+                return true; /* it runs, or ran, as it was asked for */
         o.result = JOB_EXEC;
         (void) free_and_strdup(&o.reason, u->mismatch);
         apply_ended(u, a, &o, now);
@@ -111,10 +115,13 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
                 model_attempt_adopted(u->model, a, a->started_monotonic, now);
                 break;
         case UNIT_NOTHING:
-                if (a->phase == ATTEMPT_RUNNING) {
-                        model_attempt_adopted(u->model, a, s->active_monotonic ?: s->started_monotonic, now);
-                        (void) free_and_strdup(&a->status, s->status_text);
-                }
+                if (a->phase != ATTEMPT_RUNNING)
+                        break;
+                a->kill_signal = s->kill_signal;
+                model_attempt_adopted(u->model, a, s->active_monotonic ?: s->started_monotonic, now);
+                (void) free_and_strdup(&a->status, s->status_text);
+                if (a->job->state == JOB_STOPPING)
+                        model_attempt_act(u->model, a); /* what was asked may not have been heard */
                 break;
         case UNIT_ENDED:
                 if (a->phase == ATTEMPT_STRAY) {
@@ -150,6 +157,10 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
 
         if (!w)
                 return;
+        if (sd_id128_is_null(u->model->epoch.boot_id)) {
+                w->look_again = true; /* whose it is can be told when the manager has said who it is */
+                return;
+        }
         units_now(u, &now);
         log_debug("%s is %s: verdict %i", a->unit, s ? unit_active_state_to_string(s->active) : "absent", verdict);
         if (s)

@@ -8,6 +8,7 @@
 #include "base/strv.h"
 #include "unit/property.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 
 /* What systemd calls the executable: a path with a '/' is relative to the job's directory, a plain word is looked up by
@@ -238,9 +239,10 @@ static int append_owner(sd_bus_message *m, const Units *u, const Job *j) {
 }
 
 /* Queue's [Service] and the job's own, as the rights of the submitter allow (unit_property_merge()). */
-static int append_properties(sd_bus_message *m, const Units *u, const Attempt *a, char **ret_error) {
+static int append_properties(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error) {
         _cleanup_(unit_property_list_done) UnitPropertyList job = {}, merged = {};
         bool privileged = a->job->privileged || u->user;
+        const UnitValue *kill_signal;
         int r;
 
         STRV_FOREACH(p, a->job->spec->properties) {
@@ -261,10 +263,12 @@ static int append_properties(sd_bus_message *m, const Units *u, const Attempt *a
                                 return r;
                 }
         }
+        kill_signal = unit_property_list_find(&merged, "KillSignal");
+        a->kill_signal = kill_signal ? kill_signal->i32 : SIGTERM;
         return property_append_list(m, &merged);
 }
 
-int job_unit_append(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file, char **ret_error) {
+int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error) {
         const JobSpec *s = a->job->spec;
         int r;
 

@@ -59,7 +59,7 @@ static int journal_open_unit(bool user, const char *unit, sd_journal **ret) {
 
 JournalAnswer journal_unit_seen(bool user, const char *unit, usec_t since) {
         _cleanup_(journal_closep) sd_journal *j = NULL;
-        uint64_t from;
+        uint64_t from, to;
 
         if (journal_open_unit(user, unit, &j) < 0)
                 return JOURNAL_UNKNOWN;
@@ -74,7 +74,12 @@ JournalAnswer journal_unit_seen(bool user, const char *unit, usec_t since) {
                 return JOURNAL_UNKNOWN;
         if (sd_journal_seek_head(j) < 0 || sd_journal_next(j) <= 0 || sd_journal_get_realtime_usec(j, &from) < 0)
                 return JOURNAL_UNKNOWN;
-        return from <= since ? JOURNAL_SILENT : JOURNAL_UNKNOWN;
+        if (from > since)
+                return JOURNAL_UNKNOWN;
+        /* And it is still being written: files of old prove nothing where journald was stopped. */
+        if (sd_journal_seek_tail(j) < 0 || sd_journal_previous(j) <= 0 || sd_journal_get_realtime_usec(j, &to) < 0)
+                return JOURNAL_UNKNOWN;
+        return to >= since ? JOURNAL_SILENT : JOURNAL_UNKNOWN;
 }
 
 static int journal_get(sd_journal *j, const char *field, char *buf, size_t size) {

@@ -20,6 +20,15 @@
 #include <signal.h>
 #include <stdarg.h>
 
+/* What came up while the answer was out. */
+static void action_answered(UnitWatch *w) {
+        w->action_slot = sd_bus_slot_unref(w->action_slot);
+        w->units->in_flight--;
+        if (w->act_wanted || w->removed)
+                model_attempt_act(w->units->model, w->attempt);
+        w->act_wanted = false;
+}
+
 /* ---- start ---- */
 
 /* What may pass: PID 1 refused, so nothing was started, and the same may be asked again later. */
@@ -48,7 +57,8 @@ static bool error_is_silence(const sd_bus_error *e) {
         return sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT) ||
                sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED) ||
                sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
-               sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN);
+               sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
+               (e->name && startswith(e->name, "org.freedesktop.DBus.Error.Spawn."));
 }
 
 static void fail_start(Units *u, Attempt *a, const char *reason) {
@@ -62,15 +72,6 @@ static void fail_start(Units *u, Attempt *a, const char *reason) {
         a->watch->removed = true;
         model_attempt_ended(u->model, a, &o, &now);
         outcome_done(&o);
-}
-
-/* What came up while the answer was out. */
-static void action_answered(UnitWatch *w) {
-        w->action_slot = sd_bus_slot_unref(w->action_slot);
-        w->units->in_flight--;
-        if (w->act_wanted || w->removed)
-                model_attempt_act(w->units->model, w->attempt);
-        w->act_wanted = false;
 }
 
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -112,7 +113,7 @@ static int start(Units *u, Attempt *a) {
                 return 0;
         }
 
-        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartTransientUnit");
+        r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartTransientUnit");
         if (r < 0)
                 return r;
         r = sd_bus_message_append(m, "ss", a->unit, "fail");
@@ -165,8 +166,11 @@ static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
                         log_warning("Failed to act on %s, trying again: %s", a->unit, e->message);
                 w->term_sent = w->kill_sent = w->release_sent = false;
                 w->retry = true;
-        } else
+        } else {
+                w->term_sent = w->kill_sent = w->release_sent = false;
+                w->retry = true;
                 units_resync(u, true);
+        }
         return 0;
 }
 
@@ -175,7 +179,7 @@ static int call_unit(Units *u, Attempt *a, const char *member, const char *types
         va_list ap;
         int r;
 
-        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, member);
+        r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, member);
         if (r < 0)
                 return r;
         va_start(ap, types);
@@ -191,8 +195,13 @@ static int call_unit(Units *u, Attempt *a, const char *member, const char *types
 
 /* A signal beside the one call that may be out: nobody waits for its answer. */
 static int send_signal(Units *u, const Attempt *a, int sig) {
-        return sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit", NULL, NULL,
-                                        "ssi", a->unit, "all", (int32_t) sig);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ssi", a->unit, "all", (int32_t) sig);
+        return r < 0 ? r : sd_bus_send(u->bus, m, NULL);
 }
 
 /* Those of a user's choice, and SIGKILL once the stop time-out has passed: that one must not wait for an answer that may
@@ -208,6 +217,10 @@ static int send_signals(Units *u, Attempt *a) {
         if (r >= 0 && a->kill_due && !a->watch->kill_sent && !a->watch->removed) {
                 a->watch->kill_sent = true;
                 r = send_signal(u, a, SIGKILL);
+                /* And a release that was not answered in all that time is asked for once more. */
+                if (a->phase == ATTEMPT_ENDED && a->watch->action_slot)
+                        action_answered(a->watch);
+                a->watch->release_sent = false;
         }
         return r;
 }
@@ -355,7 +368,7 @@ void units_set_slice(Units *u, const Queue *q, const UnitPropertyList *l) {
 
         if (!u->bus || l->n_values == 0)
                 return;
-        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "SetUnitProperties");
+        r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "SetUnitProperties");
         if (r >= 0)
                 r = sd_bus_message_append(m, "sb", q->slice, 1);
         if (r >= 0)

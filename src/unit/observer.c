@@ -41,9 +41,11 @@ UnitWatch *units_watch(Units *u, Attempt *a) {
 
 void units_forget(Attempt *a) {
         UnitWatch *w = a->watch;
+        Units *u;
 
         if (!w)
                 return;
+        u = w->units;
         if (w->look_wanted)
                 TAILQ_REMOVE(&w->units->looks, w, look_entry);
         if (w->look_slot) {
@@ -55,11 +57,13 @@ void units_forget(Attempt *a) {
                 w->units->in_flight--;
         }
         a->watch = mfree(w);
+        units_round_check(u);
 }
 
 UnknownUnit *unknown_unit_free(UnknownUnit *x) {
         if (!x)
                 return NULL;
+        sd_bus_slot_unref(x->slot);
         free(x->name);
         unit_state_done(&x->state);
         return mfree(x);
@@ -102,11 +106,18 @@ static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         return 0;
 }
 
+int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member) {
+        int r;
+
+        r = sd_bus_message_new_method_call(u->bus, ret, SYSTEMD_NAME, path, interface, member);
+        return r < 0 ? r : sd_bus_message_set_auto_start(*ret, false);
+}
+
 static int get_all(Units *u, const char *path, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, path, "org.freedesktop.DBus.Properties", "GetAll");
+        r = units_new_call(u, &m, path, "org.freedesktop.DBus.Properties", "GetAll");
         if (r < 0)
                 return r;
         r = sd_bus_message_append(m, "s", "");
@@ -141,15 +152,24 @@ void units_flush_looks(Units *u) {
                 }
                 u->looks_in_flight++;
         }
+        if (u->bus)
+                units_round_check(u);
 }
 
 static int on_look_unknown(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         UnknownUnit *x = userdata;
         Units *u = x->units;
+        bool absent = false;
 
         x->slot = sd_bus_slot_unref(x->slot);
         u->looks_in_flight--;
-        if (sd_bus_message_is_method_error(m, NULL) || unit_state_read(m, &x->state) < 0 || !x->state.loaded) {
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                /* Whose slots it holds is not known: nothing starts before it is. */
+                u->round_failed = u->round_failed || !error_means_absent(sd_bus_message_get_error(m));
+                absent = true;
+        } else if (unit_state_read(m, &x->state) < 0 || !x->state.loaded)
+                absent = true;
+        if (absent) {
                 TAILQ_REMOVE(&u->unknown, x, entry);
                 unknown_unit_free(x);
         }
@@ -276,6 +296,8 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
          * not contradicted by the removal of an empty unit. */
         if (a->phase != ATTEMPT_STARTING)
                 units_apply(u, a, NULL);
+        else if (a->asked && a->watch && !a->watch->action_slot)
+                units_look(a->watch);
         return 0;
 }
 
@@ -295,6 +317,15 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         return 0;
 }
 
+/* What was asked of a manager that is gone may not have been done. */
+static void forget_asked(Units *u) {
+        Attempt *a, *t;
+
+        HASH_ITER(hh, u->model->attempts, a, t)
+                if (a->watch)
+                        a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
+}
+
 static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const char *name, *old_owner, *new_owner;
         Units *u = userdata;
@@ -302,6 +333,8 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
         if (sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0)
                 return 0;
         u->synced = u->reloading = false;
+        units_abort_round(u);
+        forget_asked(u);
         if (!isempty(new_owner))
                 units_resync(u, true);
         return 0;
@@ -325,14 +358,8 @@ static void units_disconnect(Units *u) {
                                 }
                                 a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
                         }
-        for (UnknownUnit *x; (x = TAILQ_FIRST(&u->unknown));) {
-                TAILQ_REMOVE(&u->unknown, x, entry);
-                if (x->slot)
-                        u->looks_in_flight--;
-                unknown_unit_free(x);
-        }
-        u->round_slot = sd_bus_slot_unref(u->round_slot);
-        u->round_active = u->synced = u->reloading = false;
+        units_abort_round(u);
+        u->synced = u->reloading = u->round_failed = false;
         u->bus = sd_bus_close_unref(u->bus);
 }
 
@@ -400,6 +427,7 @@ void units_connect(Units *u) {
                 return;
         }
         u->contract_checked = false;
+        u->mismatch = mfree(u->mismatch);
         u->model->starting_max = 1;
         units_resync(u, true);
 }
@@ -448,9 +476,9 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                         model_attempt_act(u->model, a);
                 w->look_again = w->retry = false;
         }
-        if (++u->ticks % UNITS_LOOK_INTERVAL == 0 || !u->synced)
-                units_resync(u, !u->synced);
-        if (u->model->attempts || (u->bus && !u->synced))
+        if (u->round_failed || (++u->ticks % UNITS_LOOK_INTERVAL == 0 && u->synced))
+                units_resync(u, u->round_failed);
+        if (u->model->attempts || u->round_failed)
                 units_arm_tick(u);
         return 0;
 }
@@ -503,6 +531,7 @@ void units_detach_model(Units *u) {
 
         if (!u->model)
                 return;
+        units_abort_round(u);
         HASH_ITER(hh, u->model->attempts, a, t)
                 units_forget(a);
         u->model = NULL;
@@ -512,6 +541,7 @@ void units_set_model(Units *u, Model *m) {
         units_detach_model(u);
         u->model = m;
         u->synced = false;
+        m->epoch = u->epoch;
         m->starting_max = u->contract_checked ? STARTING_MAX : 1;
 }
 

@@ -18,9 +18,23 @@ static int round_call(Units *u, const char *member, const char *interface, sd_bu
 
 static void round_failed(Units *u, const sd_bus_error *e) {
         log_warning("Failed to look at the manager's units, trying again: %s", e ? e->message : "no memory");
-        u->round_active = false;
-        u->again_full = u->again_full || u->round_full;
-        units_arm_tick(u); /* which asks again while we are not synced */
+        units_abort_round(u);
+        u->round_failed = true;
+        units_arm_tick(u);
+}
+
+/* What is out of this round is not waited for; the next one is a full one. */
+void units_abort_round(Units *u) {
+        UnknownUnit *x;
+
+        u->round_slot = sd_bus_slot_unref(u->round_slot);
+        u->round_active = u->round_again = false;
+        u->again_full = true;
+        while ((x = TAILQ_FIRST(&u->unknown))) {
+                TAILQ_REMOVE(&u->unknown, x, entry);
+                u->looks_in_flight -= !!x->slot;
+                unknown_unit_free(x);
+        }
 }
 
 void units_round_check(Units *u) {
@@ -33,8 +47,14 @@ void units_round_check(Units *u) {
                         return;
 
         u->round_active = false;
+        if (u->round_failed) {
+                units_arm_tick(u);
+                return;
+        }
         u->synced = true;
         u->reconnect_delay = 0;
+        if (u->model->attempts)
+                units_arm_tick(u);
         if (u->round_again)
                 units_resync(u, false);
 }
@@ -145,7 +165,7 @@ static int read_manager(Units *u, sd_bus_message *m) {
                         return r;
                 if (streq(name, "UserspaceTimestampMonotonic")) {
                         r = sd_bus_message_read(m, "v", "t", &t);
-                        u->model->epoch.userspace_usec = t;
+                        u->epoch.userspace_usec = t;
                 } else if (streq(name, "Version") || streq(name, "ControlGroup") || streq(name, "SystemState")) {
                         r = sd_bus_message_read(m, "v", "s", &s);
                         if (r >= 0 && streq(name, "SystemState"))
@@ -171,9 +191,11 @@ static int on_manager(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         }
         r = read_manager(u, m);
         if (r >= 0)
-                r = sd_id128_get_boot(&u->model->epoch.boot_id);
-        if (r >= 0)
+                r = sd_id128_get_boot(&u->epoch.boot_id);
+        if (r >= 0) {
+                u->model->epoch = u->epoch;
                 r = on_epoch_known(u);
+        }
         if (r < 0) {
                 log_error_errno(r, "Failed to ask the manager who it is: %m");
                 round_failed(u, NULL);
@@ -191,7 +213,7 @@ static int round_call(Units *u, const char *member, const char *interface, sd_bu
         va_list ap;
         int r;
 
-        r = sd_bus_message_new_method_call(u->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, interface, member);
+        r = units_new_call(u, &m, SYSTEMD_PATH, interface, member);
         if (r < 0)
                 return r;
         va_start(ap, types);
@@ -214,14 +236,13 @@ void units_resync(Units *u, bool full) {
         }
         u->round_active = true;
         u->round_full = u->again_full;
-        u->round_again = u->again_full = false;
+        u->round_again = u->again_full = u->round_failed = false;
         u->round++;
 
         if (u->synced)
                 r = on_epoch_known(u);
         else {
-                r = sd_bus_call_method_async(u->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "Subscribe", NULL,
-                                             NULL, NULL);
+                r = round_call(u, "Subscribe", SYSTEMD_MANAGER, NULL, "");
                 if (r >= 0)
                         r = round_call(u, "GetAll", "org.freedesktop.DBus.Properties", on_manager, "s", SYSTEMD_MANAGER);
         }

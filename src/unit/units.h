@@ -63,6 +63,7 @@ typedef struct Units {
         sd_event_source *reconnect_timer, *tick_timer;
         usec_t reconnect_delay;
 
+        Epoch epoch;              /* of the manager; boot_id null: not asked yet */
         char *version;            /* of the manager; NULL: not known yet */
         unsigned version_number;
         char *cgroup_root;        /* of the manager, below the cgroup mount: "" for PID 1 */
@@ -78,6 +79,7 @@ typedef struct Units {
         unsigned round;           /* number of the full look */
         bool round_active, round_full;
         bool round_again, again_full; /* one more after this */
+        bool round_failed;        /* the next tick tries again */
         bool synced;              /* the first full look on this connection is through */
         bool reloading;           /* PID 1 is: it drops all units and makes them again */
         unsigned ticks;
@@ -120,12 +122,15 @@ void units_look(UnitWatch *w);
 void units_look_unknown(Units *u, const char *name);
 void units_flush_looks(Units *u);
 int unit_state_read(sd_bus_message *m, UnitState *ret);
+/* A call to the manager; never one that would have the bus start it: that it is away for a moment is all. */
+int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member);
+void units_abort_round(Units *u);
 /* Of PropertiesChanged, which begins with ActiveState: where that is all that matters, because it passes or the caller says
  * so, the rest is not read. Reading properties is most of what a job costs us. */
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);
 void units_round_check(Units *u);
 /* Everything between the properties' brackets. *ret_error is set (and the return negative) where they are refused. */
-int job_unit_append(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file, char **ret_error);
+int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error);
 void units_now(const Units *u, Now *ret);
 void units_arm_tick(Units *u);
 
