@@ -174,7 +174,8 @@ int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret) 
         ret->active = _UNIT_ACTIVE_STATE_INVALID;
         while ((r = read_entry(m, ret)) > 0)
                 if (ret->active >= 0 &&
-                    (active_only || ret->active == UNIT_ACTIVATING || ret->active == UNIT_DEACTIVATING))
+                    (active_only || ret->active == UNIT_ACTIVATING || ret->active == UNIT_DEACTIVATING ||
+                     (ret->active == UNIT_INACTIVE && ret->unit_job)))
                         return 0;
         return r < 0 ? r : ret->active < 0 ? -EBADMSG : 0;
 }
