@@ -55,55 +55,33 @@ static int append_search_path(sd_bus_message *m, const JobSpec *s) {
         return absolute ? append_strv_property(m, "ExecSearchPath", absolute) : 0;
 }
 
-/* systemd makes "$" of "$$"; any other '$' would begin a variable. */
-static char *double_dollars(const char *word) {
-        char *doubled = malloc(2 * strlen(word) + 1), *p = doubled;
-
-        if (!doubled)
-                return NULL;
-        for (; *word; word++) {
-                *p++ = *word;
-                if (*word == '$')
-                        *p++ = '$';
-        }
-        *p = 0;
-        return doubled;
-}
-
-/* Not ExecStartEx with "no-env-expand", which would spare us the dollars: systemd 252 writes that name into the unit's file
- * and does not know it when it reads the file again. After a daemon-reload the unit is a "bad-setting", and one whose start
- * was still queued fails. */
+/* ExecStartEx with "no-env-expand", or systemd would replace '$' in the words.
+ *
+ * Never ExecStart with the dollars doubled. systemd 252 writes what it got into the unit's file and, at daemon-reload and
+ * daemon-reexec, reads that again: '$' and ';' then come back with a backslash, so that a start which was still queued would
+ * run *another command*. ExecStartEx it cannot read again at all: the unit becomes a "bad-setting", a running job runs on, and a
+ * queued start fails, which is seen in the journal and asked for again. */
 static int append_command(sd_bus_message *m, const JobSpec *s) {
         _cleanup_free_ char *path = executable_path(s);
-        _cleanup_strv_free_ char **argv = NULL;
         int r;
 
         if (!path)
                 return -ENOMEM;
-        argv = new0(char *, strv_length(s->argv) + 1);
-        if (!argv)
-                return -ENOMEM;
-        for (size_t i = 0; s->argv[i]; i++) {
-                argv[i] = double_dollars(s->argv[i]);
-                if (!argv[i])
-                        return -ENOMEM;
-        }
-
         r = sd_bus_message_open_container(m, 'r', "sv");
         if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', "ExecStart");
+                r = sd_bus_message_append_basic(m, 's', "ExecStartEx");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasb)");
+                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasb)");
+                r = sd_bus_message_open_container(m, 'a', "(sasas)");
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasb");
+                r = sd_bus_message_open_container(m, 'r', "sasas");
         if (r >= 0)
                 r = sd_bus_message_append_basic(m, 's', path);
         if (r >= 0)
-                r = sd_bus_message_append_strv(m, argv);
+                r = sd_bus_message_append_strv(m, s->argv);
         if (r >= 0)
-                r = sd_bus_message_append(m, "b", false);
+                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
         for (unsigned i = 0; r >= 0 && i < 4; i++)
                 r = sd_bus_message_close_container(m);
         return r < 0 ? r : append_search_path(m, s);

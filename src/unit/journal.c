@@ -59,14 +59,22 @@ static int journal_open_unit(bool user, const char *unit, sd_journal **ret) {
 
 JournalAnswer journal_unit_seen(bool user, const char *unit, usec_t since) {
         _cleanup_(journal_closep) sd_journal *j = NULL;
+        const char *field = user ? "USER_INVOCATION_ID" : "INVOCATION_ID", *data;
         uint64_t from, to;
+        size_t n;
+        int r;
 
         if (journal_open_unit(user, unit, &j) < 0)
                 return JOURNAL_UNKNOWN;
 
-        /* Unit names are never used twice, so any line is about this attempt. */
-        if (sd_journal_next(j) > 0)
-                return JOURNAL_SEEN;
+        /* Unit names are never used twice, so any line is about this attempt. A unit gets its invocation id when it is
+         * started; lines without one, or with an empty one, are of a start that failed before that, as one does that a reload
+         * came upon. */
+        while (sd_journal_next(j) > 0) {
+                r = sd_journal_get_data(j, field, (const void **) &data, &n);
+                if (r != -ENOENT && (r < 0 || n > strlen(field) + 1))
+                        return JOURNAL_SEEN;
+        }
 
         sd_journal_flush_matches(j);
         if ((user ? journal_add_match(j, "_SYSTEMD_UNIT=user@%u.service", (unsigned) getuid()) :

@@ -9,11 +9,11 @@
 
 typedef enum JournalAnswer {
         JOURNAL_UNKNOWN, /* the journal does not reach back, or cannot be read */
-        JOURNAL_SILENT,  /* it reaches back to the time, and holds no line about the unit */
-        JOURNAL_SEEN,    /* there is a line about it */
+        JOURNAL_SILENT,  /* it reaches back to the time, and holds no line of a start of the unit */
+        JOURNAL_SEEN,    /* there is one */
 } JournalAnswer;
 
-/* Did the manager ever say anything of this unit since then (realtime)? */
+/* Did the manager ever start this unit since then (realtime)? */
 JournalAnswer journal_unit_seen(bool user, const char *unit, usec_t since);
 
 /* How an invocation ended: fills result, exit status or signal of *ret, and returns JOURNAL_SEEN when it tells (an exit, or

@@ -398,8 +398,6 @@ class Systemd:
     def spawn(self, u):
         """0 and a process, or the exit status that systemd's executor would leave."""
         path, argv, flags = u.settings["ExecStartEx" if "ExecStartEx" in u.settings else "ExecStart"][0]
-        if "ExecStartEx" not in u.settings:
-            argv = [w.replace("$$", "$") for w in argv]
         fds = {k: u.settings.get("Standard%sFileDescriptor" % k) for k in ("Input", "Output", "Error")}
         fds = {k: v.take() if v is not None else None for k, v in fds.items()}
         who = u.get("User") if os.geteuid() == 0 else ""

@@ -117,7 +117,7 @@ def test_unit_is_made_as_documented(running, systemd):
                        "RuntimeMaxUSec": 83000000, "TimeoutStopUSec": 3000000,
                        "Description": "jobmill job %d (t)" % id_}.items():
         assert s.get(key) == value, key
-    assert s["ExecStart"] == [["/bin/sh", ["/bin/sh", "-c", "sleep 30"], False]]
+    assert s["ExecStartEx"] == [["/bin/sh", ["/bin/sh", "-c", "sleep 30"], ["no-env-expand"]]]
     assert any(e.startswith("JOBMILL_ATTEMPT_ID=") for e in s["Environment"])
     assert "JOBMILL_SLOTS=0" in s["Environment"]
     if AS_ROOT:
