@@ -52,8 +52,8 @@ def twenty(mill, folder, queue):
 
 
 def each_ran_once(folder, ids):
-    runs = [int(w) for w in (folder / "runs").read_text().split()]
-    assert sorted(runs) == sorted(ids)
+    runs = (folder / "runs").read_text().splitlines()
+    assert sorted(runs) == sorted(str(i) for i in ids)
 
 
 def check_twenty(mill, folder, gates, ids, fds):
