@@ -4,7 +4,7 @@
 /* Our side of the manager (PID 1, or a user's), over a bus connection of its own: starts, watches, signals and
  * releases the units of attempts. All that it learns becomes an edit of the model; all that it asks is asynchronous, follows
  * from the state of the attempt alone, and may be asked again. At most UNITS_IN_FLIGHT starts and stops are unanswered at a
- * time: PID 1 loses its bus connection for everybody when a few hundred are (docs/reliability.md).
+ * time: PID 1 loses its bus connection for everybody when a few hundred are (docs/architecture.md).
  *
  *   observer.c  the connection, signals, when to read a unit (unit-read.c)
  *   apply.c     what follows for an attempt (unit-state.c decides)
