@@ -160,6 +160,7 @@ int call_hold_empty(Call *c);
 /* The bus error for an errno of model or store; text: for the user, or NULL. Returns negative. */
 int api_error(sd_bus_error *error, const char *name, const char *format, ...) _printf_(3, 4);
 int api_error_no_such_job(sd_bus_error *error, uint64_t id);
+int api_error_no_such_queue(sd_bus_error *error, const char *name);
 int api_error_store(Api *a, sd_bus_error *error, int r);
 
 /* dict.c */

@@ -24,7 +24,8 @@ static int refuse_state(sd_bus_error *error, const Job *j, int r) {
         }
 }
 
-static int handle_cancel_job(Call *c, sd_bus_error *error) {
+/* What three of them are: get the job with the right to it, act, hold the answer. */
+static int act_on_job(Call *c, int (*act)(Model *m, Job *j, const Now *now), sd_bus_error *error) {
         uint64_t id;
         Job *j;
         int r;
@@ -34,10 +35,28 @@ static int handle_cancel_job(Call *c, sd_bus_error *error) {
                 r = call_own_job(c, id, &j, error);
         if (r <= 0)
                 return r;
-        r = model_cancel(c->api->model, j, NULL, &c->api->now);
+        r = act(c->api->model, j, &c->api->now);
         return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
 }
+
+static int cancel(Model *m, Job *j, const Now *now) {
+        return model_cancel(m, j, NULL, now);
+}
+
+static int handle_cancel_job(Call *c, sd_bus_error *error) {
+        return act_on_job(c, cancel, error);
+}
 DEFINE_METHOD(cancel_job);
+
+static int handle_hold_job(Call *c, sd_bus_error *error) {
+        return act_on_job(c, model_hold, error);
+}
+DEFINE_METHOD(hold_job);
+
+static int handle_release_job(Call *c, sd_bus_error *error) {
+        return act_on_job(c, model_release, error);
+}
+DEFINE_METHOD(release_job);
 
 static int handle_kill_job(Call *c, sd_bus_error *error) {
         int32_t sig;
@@ -60,36 +79,6 @@ static int handle_kill_job(Call *c, sd_bus_error *error) {
         return call_hold_empty(c);
 }
 DEFINE_METHOD(kill_job);
-
-static int handle_hold_job(Call *c, sd_bus_error *error) {
-        uint64_t id;
-        Job *j;
-        int r;
-
-        r = read_id(c, &id);
-        if (r >= 0)
-                r = call_own_job(c, id, &j, error);
-        if (r <= 0)
-                return r;
-        r = model_hold(c->api->model, j, &c->api->now);
-        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
-}
-DEFINE_METHOD(hold_job);
-
-static int handle_release_job(Call *c, sd_bus_error *error) {
-        uint64_t id;
-        Job *j;
-        int r;
-
-        r = read_id(c, &id);
-        if (r >= 0)
-                r = call_own_job(c, id, &j, error);
-        if (r <= 0)
-                return r;
-        r = model_release(c->api->model, j, &c->api->now);
-        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
-}
-DEFINE_METHOD(release_job);
 
 static int handle_retry_job(Call *c, sd_bus_error *error) {
         const Queue *at;
@@ -212,7 +201,7 @@ DEFINE_METHOD(purge_jobs);
 
 /* ---- queues ---- */
 
-static int own_queue(Call *c, Queue **ret, sd_bus_error *error) {
+static int act_on_queue(Call *c, void (*act)(Model *m, Queue *q), sd_bus_error *error) {
         const char *name;
         Queue *q;
         int r;
@@ -222,48 +211,39 @@ static int own_queue(Call *c, Queue **ret, sd_bus_error *error) {
                 return r;
         q = model_queue(c->api->model, name);
         if (!q)
-                return api_error(error, JOBMILL_ERROR_NO_SUCH_QUEUE, "There is no queue '%s'", name);
+                return api_error_no_such_queue(error, name);
         r = call_authorize(c, JOBMILL_ACTION_MANAGE_QUEUES, (const char *const[]) { "queue", name, NULL }, error);
         if (r <= 0)
                 return r;
-        *ret = q;
-        return 1;
+        act(c->api->model, q);
+        return call_hold_empty(c);
+}
+
+static void pause_queue(Model *m, Queue *q) {
+        model_queue_pause(m, q, true);
+}
+
+static void resume_queue(Model *m, Queue *q) {
+        model_queue_pause(m, q, false);
+        model_queue_drain(m, q, false);
+}
+
+static void drain_queue(Model *m, Queue *q) {
+        model_queue_drain(m, q, true);
 }
 
 static int handle_pause_queue(Call *c, sd_bus_error *error) {
-        Queue *q = NULL;
-        int r;
-
-        r = own_queue(c, &q, error);
-        if (r <= 0)
-                return r;
-        model_queue_pause(c->api->model, q, true);
-        return call_hold_empty(c);
+        return act_on_queue(c, pause_queue, error);
 }
 DEFINE_METHOD(pause_queue);
 
 static int handle_resume_queue(Call *c, sd_bus_error *error) {
-        Queue *q = NULL;
-        int r;
-
-        r = own_queue(c, &q, error);
-        if (r <= 0)
-                return r;
-        model_queue_pause(c->api->model, q, false);
-        model_queue_drain(c->api->model, q, false);
-        return call_hold_empty(c);
+        return act_on_queue(c, resume_queue, error);
 }
 DEFINE_METHOD(resume_queue);
 
 static int handle_drain_queue(Call *c, sd_bus_error *error) {
-        Queue *q = NULL;
-        int r;
-
-        r = own_queue(c, &q, error);
-        if (r <= 0)
-                return r;
-        model_queue_drain(c->api->model, q, true);
-        return call_hold_empty(c);
+        return act_on_queue(c, drain_queue, error);
 }
 DEFINE_METHOD(drain_queue);
 

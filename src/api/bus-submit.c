@@ -50,7 +50,7 @@ static int check_queue(Call *c, const char *name, const User *u, Queue **ret, sd
         int r;
 
         if (!q || !q->configured)
-                return api_error(error, JOBMILL_ERROR_NO_SUCH_QUEUE, "There is no queue '%s'", name);
+                return api_error_no_such_queue(error, name);
         *ret = q;
         if (queue_lists_user(q, u))
                 return 1;

@@ -20,6 +20,12 @@ int api_error_no_such_job(sd_bus_error *error, uint64_t id) {
         return api_error(error, JOBMILL_ERROR_NO_SUCH_JOB, "There is no job %" PRIu64, id);
 }
 
+int api_error_no_such_queue(sd_bus_error *error, const char *name) {
+        char quoted[SPEC_QUOTE_MAX];
+
+        return api_error(error, JOBMILL_ERROR_NO_SUCH_QUEUE, "There is no queue '%s'", spec_quote(quoted, name, strlen(name)));
+}
+
 int api_error_store(Api *a, sd_bus_error *error, int r) {
         return api_error(error, r == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE, "The store failed: %s",
                          store_error(a->store));

@@ -196,6 +196,7 @@ static bool list_is_empty(const JobFilter *f, FilterKey key) {
 }
 
 static int read_entry(sd_bus_message *m, bool with_list, ListOptions *o, unsigned *seen, sd_bus_error *error) {
+        char quoted[SPEC_QUOTE_MAX];
         const char *name, *contents;
         FilterKey key;
         int r;
@@ -209,7 +210,7 @@ static int read_entry(sd_bus_message *m, bool with_list, ListOptions *o, unsigne
                 if (streq(filter_keys[key].name, name))
                         break;
         if (key == _FILTER_KEY_MAX || (!with_list && key >= FILTER_ORDER))
-                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "unknown key '%s'", name);
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "unknown key '%s'", spec_quote(quoted, name, strlen(name)));
         if (!streq(contents, filter_keys[key].type) && !streq_ptr(contents, filter_keys[key].or_type))
                 return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: type is '%s', '%s' is wanted", name, contents,
                                  filter_keys[key].type);

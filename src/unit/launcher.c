@@ -18,7 +18,6 @@
 #include "unit/property.h"
 
 #include <signal.h>
-#include <stdarg.h>
 
 /* What came up while the answer was out. */
 static void action_answered(UnitWatch *w) {
@@ -175,19 +174,12 @@ static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 }
 
 static int call_unit(Units *u, Attempt *a, const char *member, const char *types, ...) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         va_list ap;
         int r;
 
-        r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, member);
-        if (r < 0)
-                return r;
         va_start(ap, types);
-        r = sd_bus_message_appendv(m, types, ap);
+        r = units_callv(u, &a->watch->action_slot, SYSTEMD_MANAGER, member, on_acted, a->watch, types, ap);
         va_end(ap);
-        if (r < 0)
-                return r;
-        r = sd_bus_call_async(u->bus, &a->watch->action_slot, m, on_acted, a->watch, CALL_TIMEOUT);
         if (r >= 0)
                 u->in_flight++;
         return r;

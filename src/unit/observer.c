@@ -113,6 +113,17 @@ int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char 
         return r < 0 ? r : sd_bus_message_set_auto_start(*ret, false);
 }
 
+int units_callv(Units *u, sd_bus_slot **slot, const char *interface, const char *member,
+                sd_bus_message_handler_t callback, void *userdata, const char *types, va_list ap) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = units_new_call(u, &m, SYSTEMD_PATH, interface, member);
+        if (r >= 0)
+                r = sd_bus_message_appendv(m, types, ap);
+        return r < 0 ? r : sd_bus_call_async(u->bus, slot, m, callback, userdata, CALL_TIMEOUT);
+}
+
 static int get_all(Units *u, const char *path, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;

@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 
-#include <stdarg.h>
 
 static int round_call(Units *u, const char *member, const char *interface, sd_bus_message_handler_t callback,
                       const char *types, ...);
@@ -209,19 +208,13 @@ static int on_manager(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
 
 static int round_call(Units *u, const char *member, const char *interface, sd_bus_message_handler_t callback,
                       const char *types, ...) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         va_list ap;
         int r;
 
-        r = units_new_call(u, &m, SYSTEMD_PATH, interface, member);
-        if (r < 0)
-                return r;
         va_start(ap, types);
-        r = sd_bus_message_appendv(m, types, ap);
+        r = units_callv(u, callback ? &u->round_slot : NULL, interface, member, callback, u, types, ap);
         va_end(ap);
-        if (r < 0)
-                return r;
-        return sd_bus_call_async(u->bus, callback ? &u->round_slot : NULL, m, callback, u, CALL_TIMEOUT);
+        return r;
 }
 
 void units_resync(Units *u, bool full) {

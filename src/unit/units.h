@@ -14,6 +14,7 @@
 #include "queue/model.h"
 #include "unit/unit-state.h"
 
+#include <stdarg.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
@@ -124,6 +125,9 @@ void units_flush_looks(Units *u);
 int unit_state_read(sd_bus_message *m, UnitState *ret);
 /* A call to the manager; never one that would have the bus start it: that it is away for a moment is all. */
 int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member);
+/* … of the manager's object, sent. */
+int units_callv(Units *u, sd_bus_slot **slot, const char *interface, const char *member,
+                sd_bus_message_handler_t callback, void *userdata, const char *types, va_list ap);
 void units_abort_round(Units *u);
 /* Of PropertiesChanged, which begins with ActiveState: where that is all that matters, because it passes or the caller says
  * so, the rest is not read. Reading properties is most of what a job costs us. */
