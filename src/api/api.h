@@ -25,7 +25,6 @@ typedef struct Client {
         char *name;          /* unique bus name */
         uint32_t uid;
         bool known;
-        bool gone;           /* it left, but a call of its is still being run */
         sd_bus_slot *slot;   /* GetConnectionCredentials */
         bool subscribed;
         TAILQ_HEAD(, Call) calls; /* in order, until the caller is known */

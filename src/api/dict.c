@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 
+#include "base/bus-util.h"
 #include "base/strv.h"
 
 #include <stdarg.h>
@@ -13,67 +14,36 @@ int dict_append(sd_bus_message *m, const char *key, const char *type, ...) {
         va_list ap;
         int r;
 
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', key);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', type);
+        r = bus_open_value(m, 'e', key, type);
         if (r < 0)
                 return r;
         va_start(ap, type);
         r = sd_bus_message_appendv(m, type, ap);
         va_end(ap);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-static int append_strv(sd_bus_message *m, const char *key, char **l) {
-        int r;
-
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', key);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "as");
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, l);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return bus_close_value(m, r);
 }
 
 static int append_u32s(sd_bus_message *m, const char *key, const uint32_t *numbers, size_t n) {
         int r;
 
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', key);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "au");
+        r = bus_open_value(m, 'e', key, "au");
         if (r >= 0)
                 r = sd_bus_message_append_array(m, 'u', numbers, n * sizeof(uint32_t));
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return bus_close_value(m, r);
 }
 
 static int append_tags(sd_bus_message *m, char **tags) {
         int r;
 
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', "tags");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a{ss}");
+        r = bus_open_value(m, 'e', "tags", "a{ss}");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{ss}");
         STRV_FOREACH_PAIR(k, v, tags)
                 if (r >= 0)
                         r = sd_bus_message_append(m, "{ss}", *k, *v);
-        for (unsigned i = 0; r >= 0 && i < 3; i++)
+        if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        return r;
+        return bus_close_value(m, r);
 }
 
 /* One row of the list of keys: appended where wanted and known. */
@@ -159,7 +129,7 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
                 return 0;
         APPEND("cwd", "s", s->cwd, s->cwd);
         if (s->argv && WANTED("argv")) {
-                r = append_strv(m, "argv", s->argv);
+                r = bus_append_strv_value(m, 'e', "argv", s->argv);
                 if (r < 0)
                         return r;
         }

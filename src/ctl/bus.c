@@ -5,6 +5,7 @@
  * that. */
 
 #include "api/protocol.h"
+#include "base/bus-util.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "ctl/ctl.h"
@@ -171,20 +172,7 @@ int bus_append_boolean(sd_bus_message *m, const char *key, bool value) {
 }
 
 int bus_append_strv(sd_bus_message *m, const char *key, char *const *value) {
-        int r;
-
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", key);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "as");
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, (char **) value);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r;
+        return bus_append_strv_value(m, 'e', key, value);
 }
 
 int bus_append_tags(sd_bus_message *m, const char *key, char *const *assignments) {

@@ -5,6 +5,7 @@
 
 #include "unit/units.h"
 
+#include "base/bus-util.h"
 #include "base/strv.h"
 #include "unit/property.h"
 
@@ -19,21 +20,6 @@ static char *executable_path(const JobSpec *s) {
         if (s->argv[0][0] == '/' || !strchr(s->argv[0], '/'))
                 return strdup(s->argv[0]);
         return asprintf(&p, "%s/%s", s->cwd ?: "/", s->argv[0]) < 0 ? NULL : p;
-}
-
-static int append_strv_property(sd_bus_message *m, const char *name, char **l) {
-        int r;
-
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', name);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "as");
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, l);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 static int append_search_path(sd_bus_message *m, const JobSpec *s) {
@@ -52,7 +38,7 @@ static int append_search_path(sd_bus_message *m, const JobSpec *s) {
                         if (r < 0)
                                 return r;
                 }
-        return absolute ? append_strv_property(m, "ExecSearchPath", absolute) : 0;
+        return absolute ? bus_append_strv_value(m, 'r', "ExecSearchPath", absolute) : 0;
 }
 
 /* ExecStartEx with "no-env-expand", or systemd would replace '$' in the words.
@@ -67,11 +53,7 @@ static int append_command(sd_bus_message *m, const JobSpec *s) {
 
         if (!path)
                 return -ENOMEM;
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', "ExecStartEx");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sasas)");
+        r = bus_open_value(m, 'r', "ExecStartEx", "a(sasas)");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sasas)");
         if (r >= 0)
@@ -82,8 +64,9 @@ static int append_command(sd_bus_message *m, const JobSpec *s) {
                 r = sd_bus_message_append_strv(m, s->argv);
         if (r >= 0)
                 r = sd_bus_message_append(m, "as", 1, "no-env-expand");
-        for (unsigned i = 0; r >= 0 && i < 4; i++)
+        for (unsigned i = 0; r >= 0 && i < 2; i++)
                 r = sd_bus_message_close_container(m);
+        r = bus_close_value(m, r);
         return r < 0 ? r : append_search_path(m, s);
 }
 
@@ -111,7 +94,7 @@ static int append_environment(sd_bus_message *m, const Attempt *a, const char *e
         if (r < 0)
                 return r;
 
-        r = append_strv_property(m, "Environment", l);
+        r = bus_append_strv_value(m, 'r', "Environment", l);
         if (r < 0 || !env_file)
                 return r;
         return sd_bus_message_append(m, "(sv)", "EnvironmentFiles", "a(sb)", 1, env_file, 0);
@@ -145,20 +128,16 @@ static int append_journal_fields(sd_bus_message *m, const Attempt *a) {
 
         snprintf(job, sizeof(job), "JOBMILL_JOB_ID=%" PRIu64, a->job_id);
         snprintf(queue, sizeof(queue), "JOBMILL_QUEUE=%s", a->queue->name);
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', "LogExtraFields");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "aay");
+        r = bus_open_value(m, 'r', "LogExtraFields", "aay");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "ay");
         if (r >= 0)
                 r = sd_bus_message_append_array(m, 'y', job, strlen(job));
         if (r >= 0)
                 r = sd_bus_message_append_array(m, 'y', queue, strlen(queue));
-        for (unsigned i = 0; r >= 0 && i < 3; i++)
+        if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        return r;
+        return bus_close_value(m, r);
 }
 
 /* What every job's unit is, whatever its spec says (design.md, section 4). */

@@ -5,6 +5,7 @@
 
 #include "unit/property.h"
 
+#include "base/bus-util.h"
 #include "base/strv.h"
 
 static const char *const signature_table[_UNIT_VALUE_TYPE_MAX] = {
@@ -91,22 +92,10 @@ static int append_value(sd_bus_message *m, const UnitValue *v) {
 int property_append(sd_bus_message *m, const UnitValue *v) {
         int r;
 
-        r = sd_bus_message_open_container(m, 'r', "sv");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(m, "s", v->name);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(m, 'v', signature_table[v->type]);
-        if (r < 0)
-                return r;
-        r = append_value(m, v);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_close_container(m);
-        if (r < 0)
-                return r;
-        return sd_bus_message_close_container(m);
+        r = bus_open_value(m, 'r', v->name, signature_table[v->type]);
+        if (r >= 0)
+                r = append_value(m, v);
+        return bus_close_value(m, r);
 }
 
 int property_append_list(sd_bus_message *m, const UnitPropertyList *l) {

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Named values in messages. They nest two containers each, which daemon and tool need in many places. */
+
+#include "base/bus-util.h"
+
+int bus_open_value(sd_bus_message *m, char kind, const char *name, const char *contents) {
+        int r;
+
+        r = sd_bus_message_open_container(m, kind, "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', name);
+        return r < 0 ? r : sd_bus_message_open_container(m, 'v', contents);
+}
+
+int bus_close_value(sd_bus_message *m, int r) {
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int bus_append_strv_value(sd_bus_message *m, char kind, const char *name, char *const *l) {
+        int r;
+
+        r = bus_open_value(m, kind, name, "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, (char **) l);
+        return bus_close_value(m, r);
+}

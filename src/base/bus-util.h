@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+/* One named value of a{sv} (kind 'e': an entry of a dictionary) or of a(sv) (kind 'r': a struct, as properties of units are),
+ * for contents that sd_bus_message_append() cannot take from an array. Between the two the contents are appended; r < 0 is
+ * handed through, so that calls can be chained. */
+int bus_open_value(sd_bus_message *m, char kind, const char *name, const char *contents);
+int bus_close_value(sd_bus_message *m, int r);
+int bus_append_strv_value(sd_bus_message *m, char kind, const char *name, char *const *l);
