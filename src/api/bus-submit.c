@@ -4,180 +4,8 @@
  * so a batch is taken whole or not at all. */
 
 #include "api/methods.h"
+#include "api/request.h"
 #include "api/spec-bus.h"
-#include "base/parse.h"
-#include "base/strv.h"
-#include "queue/environment.h"
-
-#define UID_MIN 1000U /* login.defs(5); "*" of AllowUsers= means these */
-#define QUEUE_DEFAULT "default"
-
-/* One job that is asked for, checked as far as it has come. */
-typedef struct Request {
-        JobSpec *spec;
-        Queue *queue;
-        uint32_t owner;
-        char *owner_name;
-        bool privileged;
-} Request;
-
-static void requests_free(Request *l, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                spec_free(l[i].spec);
-                free(l[i].owner_name);
-        }
-        free(l);
-}
-
-/* ---- who may submit where ---- */
-
-static bool queue_lists_user(const Queue *q, const User *u) {
-        char uid[16];
-
-        snprintf(uid, sizeof(uid), "%" PRIu32, u->uid);
-        STRV_FOREACH(w, q->policy.allow_users)
-                if ((streq(*w, "*") && u->uid >= UID_MIN) || streq(*w, uid) || streq_ptr(*w, u->name))
-                        return true;
-        STRV_FOREACH(g, q->policy.allow_groups)
-                if (strv_contains(u->groups, *g))
-                        return true;
-        return false;
-}
-
-static int check_queue(Call *c, const char *name, const User *u, Queue **ret, sd_bus_error *error) {
-        Queue *q = model_queue(c->api->model, name);
-        bool manages;
-        int r;
-
-        if (!q || !q->configured)
-                return api_error_no_such_queue(error, name);
-        *ret = q;
-        if (queue_lists_user(q, u))
-                return 1;
-        /* Who manages queues may submit to all of them. */
-        r = call_may(c, JOBMILL_ACTION_MANAGE_QUEUES, true, &manages);
-        if (r <= 0 || manages)
-                return r;
-        return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue '%s' does not take jobs of user %s", name,
-                         u->name ?: "(unknown)");
-}
-
-/* ---- one request ---- */
-
-static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_text) {
-        int r = 0;
-
-        STRV_FOREACH(p, q->spec->properties) {
-                r = unit_property_parse_assignment(*p, q->privileged, UNIT_PROPERTY_SERVICE, ret, ret_text);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* The submitter's rights decide, not the owner's: root may give a job of alice's what alice could not. One who may not set a
- * property himself may be allowed to by polkit. 1, 0 (not there yet) or negative. */
-static int check_properties(Call *c, Request *q, sd_bus_error *error) {
-        _cleanup_(unit_property_list_done) UnitPropertyList job = {}, merged = {};
-        _cleanup_free_ char *text = NULL;
-        int r;
-
-        q->privileged = call_is_root(c);
-        r = parse_properties(q, &job, &text);
-        if (r == -EACCES) {
-                r = call_authorize(c, JOBMILL_ACTION_SET_PRIVILEGED_PROPERTIES, (const char *const[]) { "why", text, NULL },
-                                   error);
-                if (r <= 0)
-                        return r;
-                q->privileged = true;
-                unit_property_list_done(&job);
-                text = mfree(text);
-                r = parse_properties(q, &job, &text);
-        }
-        if (r == -ENOMEM)
-                return r;
-        if (r == -EPERM)
-                return api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text);
-        if (r < 0)
-                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "properties: %s", text);
-        if (job.n_values == 0)
-                return 1;
-        r = unit_property_merge(&q->queue->policy.service, &job, q->privileged, q->queue->policy.overridable, &merged, &text);
-        if (r == -ENOMEM)
-                return r;
-        return r < 0 ? api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text) : 1;
-}
-
-/* The owner: the caller, or with submit-as somebody else. 1, 0 (not there yet) or negative. */
-static int check_owner(Call *c, Request *q, const User **ret, sd_bus_error *error) {
-        uint32_t uid = q->spec->uid == UINT32_MAX ? c->client->uid : q->spec->uid;
-        char number[16];
-        int r;
-
-        if (uid != c->client->uid) {
-                if (c->api->user)
-                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "uid: a user's own instance runs jobs as that user");
-                /* What polkit says is said of one user. */
-                if (c->client->uid != 0 && c->submit_as != UINT32_MAX && c->submit_as != uid)
-                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "uid: only one other user in a request");
-                c->submit_as = uid;
-                snprintf(number, sizeof(number), "%" PRIu32, uid);
-                r = call_authorize(c, JOBMILL_ACTION_SUBMIT_AS, (const char *const[]) { "uid", number, NULL }, error);
-                if (r <= 0)
-                        return r;
-        }
-        r = call_user(c, uid, ret);
-        if (r <= 0)
-                return r;
-        if (!(*ret)->name && uid != c->client->uid)
-                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "uid: there is no user %" PRIu32, uid);
-        q->owner = uid;
-        return free_and_strdup(&q->owner_name, (*ret)->name) < 0 ? -ENOMEM : 1;
-}
-
-/* Everything that can be wrong with it. 1, 0 (run again later) or negative with *error. */
-static int check_request(Call *c, Request *q, const char *queue, sd_bus_error *error) {
-        _cleanup_free_ char *text = NULL;
-        const User *u;
-        int r;
-
-        if (!q->spec->argv || !q->spec->argv[0])
-                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "argv: missing; a job needs a command");
-        r = spec_validate(q->spec, &text);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0)
-                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text);
-        r = check_owner(c, q, &u, error);
-        if (r <= 0)
-                return r;
-        r = check_queue(c, isempty(queue) ? QUEUE_DEFAULT : queue, u, &q->queue, error);
-        if (r <= 0)
-                return r;
-        r = check_properties(c, q, error);
-        if (r <= 0)
-                return r;
-
-        if (q->spec->environment) {
-                char **l = spec_environment_strip(q->spec->environment);
-                if (!l)
-                        return -ENOMEM;
-                strv_free(q->spec->environment);
-                q->spec->environment = l;
-        }
-        if (q->spec->timeout_usec == USEC_INFINITY)
-                q->spec->timeout_usec = q->queue->policy.timeout_usec;
-
-        const Queue *at = queue_draining_at(q->queue);
-        if (at)
-                return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "Queue '%s' is being drained and takes no new jobs",
-                                 at->name);
-        at = queue_too_small(q->queue, q->spec->slots);
-        if (at)
-                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "slots: %" PRIu32 " asked for, queue '%s' has only %" PRIu32,
-                                 q->spec->slots, at->name, at->policy.slots);
-        return 1;
-}
 
 static int submit_request(Call *c, Request *q, Job **ret, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
@@ -221,7 +49,7 @@ static int handle_submit(Call *c, sd_bus_error *error) {
                         r = spec_error_to_bus(r, text, error);
         }
         if (r >= 0)
-                r = check_request(c, q, queue, error);
+                r = request_check(c, q, queue, error);
         if (r > 0)
                 r = submit_request(c, q, &j, error);
         else if (r == 0)
@@ -284,7 +112,7 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
                 if (r < 0)
                         r = spec_error_to_bus(r, text, error);
                 if (r >= 0)
-                        r = check_request(c, l + n - 1, queue, error);
+                        r = request_check(c, l + n - 1, queue, error);
                 if (r <= 0) {
                         r = name_index(r, n - 1, error);
                         break;

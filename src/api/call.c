@@ -98,7 +98,6 @@ static void call_run(Call *c) {
         Api *a = c->api;
         int r;
 
-        c->submit_as = UINT32_MAX;
         r = sd_event_now(a->event, CLOCK_REALTIME, &a->now.realtime);
         if (r >= 0)
                 r = sd_event_now(a->event, CLOCK_MONOTONIC, &a->now.monotonic);
@@ -176,6 +175,7 @@ int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
         c->client = cl;
         c->message = sd_bus_message_ref(m);
         c->handler = handler;
+        c->submit_as = UINT32_MAX;
         TAILQ_INSERT_TAIL(&cl->calls, c, entry);
         if (++a->n_since_turn == CALLS_PER_TURN)
                 (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IMPORTANT);
