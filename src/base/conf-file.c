@@ -12,6 +12,7 @@
 #include "base/strv.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -29,6 +30,7 @@ typedef struct Reader {
         const char *value; /* of the assignment that inih is just being given; in buffer */
         unsigned line;     /* physical lines read */
         unsigned start;    /* where the logical line begins */
+        size_t bytes;
         int r;
 } Reader;
 
@@ -45,6 +47,7 @@ void conf_error_done(ConfError *e) {
 
 int conf_error_set(ConfError *e, const char *file, unsigned line, const char *format, ...) {
         va_list ap;
+        int r;
 
         if (!e || e->message)
                 return -EBADMSG;
@@ -53,7 +56,12 @@ int conf_error_set(ConfError *e, const char *file, unsigned line, const char *fo
                 e->message = NULL;
         va_end(ap);
         e->line = line;
-        return free_and_strdup(&e->file, file) < 0 || !e->message ? -ENOMEM : -EBADMSG;
+        r = free_and_strdup(&e->file, file) < 0 || !e->message ? -ENOMEM : -EBADMSG;
+        if (r == -ENOMEM || !e->tell)
+                return r;
+        e->tell(e);
+        conf_error_done(e);
+        return 0;
 }
 
 static char *strip(char *s) {
@@ -71,11 +79,14 @@ static int read_line(Reader *r, size_t n) {
         r->line++;
         errno = 0;
         while ((c = getc_unlocked(r->f)) != EOF && c != '\n') {
-                if (c == '\0' || n >= CONF_LINE_MAX)
+                if (c == '\0' || n >= CONF_LINE_MAX || r->bytes++ >= CONF_FILE_MAX)
                         return conf_error_set(r->error, r->name, r->line,
-                                              c == '\0' ? "Line contains a NUL byte." : "Line is too long.");
+                                              c == '\0'             ? "Line contains a NUL byte." :
+                                              n >= CONF_LINE_MAX    ? "Line is too long." :
+                                                                      "File is too large.");
                 r->buffer[n++] = (char) c;
         }
+        r->bytes++;
         r->buffer[n] = '\0';
         if (c == EOF && ferror(r->f))
                 return errno > 0 ? -errno : -EIO;
@@ -124,16 +135,11 @@ static bool word_is_valid(const char *s) {
         return n > 0 && n <= WORD_MAX && !s[n];
 }
 
-/* Checks the next line, keeps its value aside, and gives inih the rest. */
-static int next_line(Reader *r, char *ret, size_t size) {
-        char *s, *eq;
-        size_t n;
-        int k = read_logical_line(r);
+/* Checks the line, keeps its value aside, and gives inih the rest. 0: it is bad, which was told. */
+static int take_line(Reader *r, char *ret, size_t size) {
+        char *s = strip(r->buffer), *eq;
+        size_t n = strlen(s);
 
-        if (k <= 0)
-                return k;
-        s = strip(r->buffer);
-        n = strlen(s);
         if (!utf8_is_valid(s, n))
                 return conf_error_set(r->error, r->name, r->start, "Line is not valid UTF-8.");
         if (*s == '[') {
@@ -157,11 +163,12 @@ static int next_line(Reader *r, char *ret, size_t size) {
 
 static char *on_read(char *buf, int size, void *stream) {
         Reader *r = stream;
-        int k;
+        int k = 0;
 
         if (r->r != 0) /* inih goes on after an error, so end its file */
                 return NULL;
-        k = next_line(r, buf, (size_t) size);
+        while (k == 0 && (k = read_logical_line(r)) > 0)
+                k = take_line(r, buf, (size_t) size);
         if (k < 0)
                 r->r = k;
         return k > 0 ? buf : NULL;
@@ -186,31 +193,55 @@ int conf_parse_stream(FILE *f, const char *name, conf_assign_t assign, void *use
         return r.r;
 }
 
-int conf_parse_file(const char *path, conf_assign_t assign, void *userdata, ConfError *error) {
-        _cleanup_fclose_ FILE *f = fopen(path, "re");
-        int r = f ? conf_parse_stream(f, path, assign, userdata, error) : -errno;
+/* As systemd does: whatever device it is, a link to /dev/null is meant. */
+static bool is_device(const struct stat *st) {
+        return S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
+}
 
+int conf_parse_file(const char *path, conf_assign_t assign, void *userdata, ConfError *error) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not block */
+        _cleanup_fclose_ FILE *f = NULL;
+        struct stat st;
+        int r = 0;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                r = -errno;
+        else if (is_device(&st))
+                return 0;
+        else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+                return conf_error_set(error, path, 0, "Not a regular file.");
+        else if ((f = fdopen(fd, "r"))) {
+                TAKE_FD(fd);
+                r = conf_parse_stream(f, path, assign, userdata, error);
+        } else
+                r = -errno;
         if (r < 0 && r != -EBADMSG && r != -ENOENT)
                 (void) conf_error_set(error, path, 0, "%s.", strerror(-r));
         return r;
 }
 
-/* The main file NAME in the first directory that has one. 1, or 0 when there is none or it is masked. */
-static int find_main(char *const *directories, const char *name, char **ret) {
+/* 1, 0: masked, or why it cannot be looked at. */
+static int look_at(const char *path) {
+        struct stat st;
+
+        if (!path)
+                return -ENOMEM;
+        if (stat(path, &st) < 0)
+                return -errno;
+        return !is_device(&st) && !(S_ISREG(st.st_mode) && st.st_size == 0);
+}
+
+/* The main file NAME in the first directory that has one. 0: none, with *ret_masked: masked. */
+static int find_main(char *const *directories, const char *name, char **ret, bool *ret_masked) {
         STRV_FOREACH(d, directories) {
                 _cleanup_free_ char *path = strv_join((char *[]){ *d, (char *) name, NULL }, "/");
-                struct stat st;
+                int r = look_at(path);
 
-                if (!path)
-                        return -ENOMEM;
-                if (stat(path, &st) >= 0) {
-                        if (S_ISCHR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size == 0))
-                                return 0;
+                if (r > 0)
                         *ret = TAKE_PTR(path);
-                        return 1;
-                }
-                if (errno != ENOENT && errno != ENOTDIR)
-                        return -errno;
+                *ret_masked = r == 0;
+                if (r != -ENOENT && r != -ENOTDIR)
+                        return r;
         }
         return 0;
 }
@@ -225,7 +256,8 @@ static int compare_base_names(const void *a, const void *b) {
         return strcmp(base_name(*(char *const *) a), base_name(*(char *const *) b));
 }
 
-/* All SUBDIR/ *SUFFIX of the directories, by file name; an earlier directory hides namesakes in a later one. */
+/* All SUBDIR/ *SUFFIX of the directories, by file name; an earlier directory hides namesakes in a later one. What is not there
+ * (a dangling link, gone meanwhile) is not listed and hides nothing. */
 static int list_directories(char *const *directories, const char *subdir, const char *suffix, char ***ret) {
         _cleanup_strv_free_ char **l = new0(char *, 1);
         int r = l ? 0 : -ENOMEM;
@@ -238,7 +270,8 @@ static int list_directories(char *const *directories, const char *subdir, const 
                 if (!dir)
                         r = !path ? -ENOMEM : errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
                 while (r >= 0 && dir && (errno = 0, de = readdir(dir))) {
-                        bool known = de->d_name[0] == '.' || !endswith(de->d_name, suffix);
+                        bool known = de->d_name[0] == '.' || !endswith(de->d_name, suffix) ||
+                                     (faccessat(dirfd(dir), de->d_name, F_OK, 0) < 0 && errno == ENOENT);
 
                         STRV_FOREACH(i, l)
                                 known = known || streq(base_name(*i), de->d_name);
@@ -257,33 +290,45 @@ static int list_directories(char *const *directories, const char *subdir, const 
 int conf_files_for(char *const *directories, const char *name, char ***ret) {
         _cleanup_strv_free_ char **l = NULL, **dropins = NULL;
         _cleanup_free_ char *subdir = strv_join((char *[]){ (char *) name, (char *) "d", NULL }, ".");
+        bool masked = false;
         char *path;
         int r;
 
-        r = find_main(directories, name, &path);
+        r = find_main(directories, name, &path, &masked);
         if (r > 0)
                 r = strv_consume(&l, path);
-        if (r >= 0 && l)
+        if (r >= 0)
                 r = !subdir ? -ENOMEM : list_directories(directories, subdir, ".conf", &dropins);
         for (char **i = dropins; r >= 0 && i && *i; i++)
-                r = strv_extend(&l, *i);
+                if (look_at(*i) != 0)
+                        r = strv_extend(&l, *i);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
-        return 0;
+        return masked;
 }
 
 int conf_list_names(char *const *directories, const char *subdir, const char *suffix, char ***ret) {
-        _cleanup_strv_free_ char **l = NULL, **files = NULL;
-        int r = list_directories(directories, subdir, suffix, &files);
+        _cleanup_strv_free_ char **l = NULL, **found = NULL, **dropins = NULL;
+        _cleanup_free_ char *d = strv_join((char *[]){ (char *) suffix, (char *) "d", NULL }, ".");
+        int r = list_directories(directories, subdir, suffix, &found);
 
-        for (char **i = files; r >= 0 && *i; i++) {
+        if (r >= 0)
+                r = d ? list_directories(directories, subdir, d, &dropins) : -ENOMEM;
+        STRV_FOREACH(i, dropins)
+                if (r >= 0)
+                        r = strv_extendf(&found, "%.*s", (int) strlen(*i) - 2, *i);
+        if (r >= 0)
+                qsort(found, strv_length(found), sizeof(char *), compare_base_names);
+        for (char **i = found; r >= 0 && *i; i++) {
                 char *file = (char *) base_name(*i);
-                _cleanup_free_ char *name = NULL, *path = NULL;
+                _cleanup_free_ char *name = strv_join((char *[]){ (char *) subdir, file, NULL }, "/");
+                _cleanup_strv_free_ char **files = NULL;
 
-                name = strv_join((char *[]){ (char *) subdir, file, NULL }, "/");
-                r = name ? find_main(directories, name, &path) : -ENOMEM;
-                if (r > 0)
+                if (i > found && streq(base_name(i[-1]), file))
+                        continue;
+                r = name ? conf_files_for(directories, name, &files) : -ENOMEM;
+                if (r < 0 ? r != -ENOMEM : r == 0 && files) /* that it cannot be read is seen when it is read */
                         r = strv_extendf(&l, "%.*s", (int) (strlen(file) - strlen(suffix)), file);
         }
         if (r < 0)
@@ -297,9 +342,11 @@ int conf_parse_object(char *const *directories, const char *name, conf_assign_t 
         _cleanup_strv_free_ char **files = NULL;
         int r = conf_files_for(directories, name, &files);
 
+        if (r != 0)
+                return r;
         for (char **i = files; r >= 0 && i && *i; i++) {
                 r = conf_parse_file(*i, assign, userdata, error);
-                if (r == -ENOENT && i == files) /* gone since the directories were read */
+                if (r == -ENOENT && streq(base_name(*i), base_name(name))) /* gone since the directories were read */
                         return 1;
                 if (r == -ENOENT)
                         r = 0;

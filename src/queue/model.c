@@ -25,6 +25,7 @@ Model *model_new(void) {
         m->next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
+        m->timeout_default = m->stop_timeout_default = USEC_INFINITY;
         return m;
 }
 
@@ -156,6 +157,7 @@ int model_queue_add(Model *m, const char *name, Queue **ret) {
                         return r;
         }
         q->is_new = q->told = true;
+        q->policy.stop_timeout_usec = m->stop_timeout_default;
         q->window_more = true;
         HASH_ADD_KEYPTR(hh, m->queues, q->name, strlen(q->name), q);
         if (ret)

@@ -259,6 +259,105 @@ static void test_endless(void **state) {
         conf_error_done(&e);
 }
 
+static int on_count(void *userdata, const char *file, unsigned line, const char *section, const char *key,
+                    const char *value, ConfError *error) {
+        (*(size_t *) userdata)++;
+        return 0;
+}
+
+/* Nor may a file of short lines. */
+static void test_large(void **state) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_fclose_ FILE *f = NULL;
+        size_t size, n = 0, want = CONF_FILE_MAX / 4;
+        ConfError e = {};
+        FILE *w = open_memstream(&text, &size);
+
+        assert_non_null(w);
+        fputs("[A]\n", w);
+        for (size_t i = 0; i < want + 10; i++)
+                fputs("K=1\n", w);
+        fclose(w);
+        f = fmemopen(text, size, "r");
+        assert_int_equal(conf_parse_stream(f, "large", on_count, &n, &e), -EBADMSG);
+        assert_string_equal(e.message, "File is too large.");
+        assert_true(n > want / 2 && n < want + 10);
+        conf_error_done(&e);
+}
+
+typedef struct Told {
+        char *text;
+        size_t n;
+        FILE *f;
+} Told;
+
+static void on_told(ConfError *e) {
+        Told *t = e->userdata;
+
+        fprintf(t->f, "%u:%s;", e->line, e->message);
+}
+
+/* All that is wrong, not just the first; what is good is still read. */
+static void test_tell(void **state) {
+        static const char text[] = "K=0\n[A]\nK=1\nnonsense\n[B\nRefuse=1\nK=\xff\n[]\nbad key=1\nK=2\n";
+        _cleanup_fclose_ FILE *f = fmemopen((void *) text, strlen(text), "r");
+        Told told = {};
+        ConfError e = { .tell = on_told, .userdata = &told };
+        Log log;
+
+        log_open(&log);
+        told.f = open_memstream(&told.text, &told.n);
+        assert_int_equal(conf_parse_stream(f, "x", on_assign, &log, &e), 0);
+        log_check(&log, "3:A.K=1;10:A.K=2;");
+        fclose(told.f);
+        assert_string_equal(told.text, "1:'K=' outside of a section.;4:Missing '='.;5:Invalid section header.;"
+                                       "6:[A] Refuse= is refused.;7:Line is not valid UTF-8.;8:Invalid section header.;"
+                                       "9:Invalid key 'bad key'.;");
+        free(told.text);
+        assert_null(e.message);
+}
+
+static uint32_t any(uint32_t *seed) {
+        *seed = *seed * 1664525U + 1013904223U;
+        return *seed >> 8;
+}
+
+static int on_any(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
+                  ConfError *error) {
+        assert_true(*section && *key && strlen(section) < 50 && strlen(key) < 50);
+        assert_null(strpbrk(value, "\n"));
+        assert_true(line > 0 && strspn(value, " \t") == 0);
+        return strlen(value) % 7 == 6 ? conf_error_set(error, file, line, "seven") : 0;
+}
+
+/* Whatever the bytes are: nothing breaks (the sanitizers watch), and what is said is that all is well or that a line is bad. */
+static void test_random(void **state) {
+        static const char *const words[] = { "[A]\n", "[", "]", "K=", "=", "\n", "\\\n", "\r\n", "#", ";", " ", "value",
+                                             "\xef\xbb\xbf", "\xff", "\xc3\xa4", "\\", "\t", "K=1\n" };
+        uint32_t seed = 4711;
+
+        for (unsigned i = 0; i < 20000; i++) {
+                char text[256];
+                size_t n = 0, length = 1 + any(&seed) % 200;
+                ConfError e = {};
+
+                while (n < length)
+                        if (any(&seed) % 8 == 0)
+                                text[n++] = (char) any(&seed);
+                        else {
+                                const char *w = words[any(&seed) % ELEMENTSOF(words)];
+                                memcpy(text + n, w, strlen(w));
+                                n += strlen(w);
+                        }
+                FILE *f = fmemopen(text, n, "r");
+                int r = conf_parse_stream(f, "random", on_any, NULL, &e);
+                fclose(f);
+                assert_true(r == 0 || r == -EBADMSG);
+                assert_int_equal(e.message != NULL, r != 0);
+                conf_error_done(&e);
+        }
+}
+
 /* ---- files ---- */
 
 static char root[] = "/tmp/test-conf-file-XXXXXX";
@@ -393,10 +492,10 @@ static void test_dropins(void **state) {
         check_object("queues/a.queue", 0,
                      "2:Q.K=main;2:Q.K=run10;2:Q.K=usr20a;2:Q.K=etc20b;2:Q.K=etc50;2:Q.K=usr99;");
 
-        /* Drop-ins alone are no object. */
-        check_files("queues/ab.queue", "");
-        check_object("queues/ab.queue", 1, "");
-        check_names("queues", ".queue", "a");
+        /* A drop-in alone makes an object. */
+        check_files("queues/ab.queue", "etc/queues/ab.queue.d/60.conf");
+        check_object("queues/ab.queue", 0, "2:Q.K=other;");
+        check_names("queues", ".queue", "a ab");
 }
 
 static void test_masking(void **state) {
@@ -419,6 +518,16 @@ static void test_masking(void **state) {
         put_link("etc/queues/late.queue.d/10.conf", "/dev/null");
         put("run/queues/late.queue.d/20.conf", "");
         check_object("queues/late.queue", 0, "2:Q.K=1;2:Q.K=30;");
+        check_files("queues/late.queue", "etc/queues/late.queue usr/lib/queues/late.queue.d/30.conf");
+
+        /* Nothing but masked drop-ins is nothing. A masked main file leaves the drop-ins to those who want them. */
+        put("usr/lib/queues/none.queue.d/10.conf", "[Q]\nK=10\n");
+        put_link("run/queues/none.queue.d/10.conf", "/dev/null");
+        check_object("queues/none.queue", 1, "");
+        check_names("queues", ".queue", "late");
+        _cleanup_strv_free_ char **l = NULL;
+        assert_int_equal(conf_files_for(directories, "queues/null.queue", &l), 1);
+        assert_int_equal(strv_length(l), 1);
 }
 
 static void test_list_names(void **state) {
@@ -464,6 +573,27 @@ static void test_bad_files(void **state) {
         put_link("etc/queues/loop.queue", "loop.queue");
         put("run/queues/loop.queue", "[Q]\nK=1\n");
         assert_int_equal(conf_parse_object(directories, "queues/loop.queue", on_assign, NULL, NULL), -ELOOP);
+
+        /* No FIFO, and nothing may block. A device is masked, whatever it would give. */
+        path = mfree(path);
+        path = make_path("etc/queues/fifo.queue");
+        assert_int_equal(mkfifo(path, 0600), 0);
+        log_open(&log);
+        assert_int_equal(conf_parse_object(directories, "queues/fifo.queue", on_assign, &log, &e), -EBADMSG);
+        log_check(&log, "");
+        assert_string_equal(e.message, "Not a regular file.");
+        conf_error_done(&e);
+        put_link("etc/queues/zero.queue", "/dev/zero");
+        check_object("queues/zero.queue", 1, "");
+        assert_int_equal(conf_parse_file("/dev/zero", on_assign, NULL, NULL), 0);
+
+        /* Loops among drop-ins, a directory among them. */
+        put("etc/queues/c.queue", "[Q]\nK=1\n");
+        put_link("etc/queues/c.queue.d/10.conf", "10.conf");
+        check_object("queues/c.queue", -ELOOP, "2:Q.K=1;");
+        put("etc/queues/d.queue", "[Q]\nK=1\n");
+        put("etc/queues/d.queue.d/10.conf/x.conf", "[Q]\nK=2\n");
+        check_object("queues/d.queue", -EISDIR, "2:Q.K=1;");
 
         /* A drop-in directory that is a file is none. */
         put("etc/queues/b.queue", "[Q]\nK=1\n");
@@ -530,6 +660,9 @@ int main(void) {
                 cmocka_unit_test(test_handler_errors),
                 cmocka_unit_test(test_long_lines),
                 cmocka_unit_test(test_endless),
+                cmocka_unit_test(test_large),
+                cmocka_unit_test(test_tell),
+                cmocka_unit_test(test_random),
                 cmocka_unit_test_setup_teardown(test_lookup, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_dropins, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_masking, setup, teardown),

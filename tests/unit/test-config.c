@@ -220,8 +220,9 @@ static void test_errors(void **state) {
                 { "Slots=4\n", ":1: 'Slots=' outside of a section" },
                 { "[Queue\n", ":1: Invalid section header" },
                 { "[Queue]\nSlots\n", ":2: Missing '='" },
-                { "[Queue]\nTimeoutSec=soon\n", ":2: [Queue] TimeoutSec=: 'soon' is not allowed (a time span)" },
+                { "[Queue]\nTimeoutSec=soon\n", ":2: [Queue] TimeoutSec=: 'soon' is not allowed (a time span of at least 1ms, or infinity)" },
                 { "[Queue]\nTimeoutSec=0\n", ":2: [Queue] TimeoutSec=: '0'" },
+                { "[Queue]\nStopTimeoutSec=infinity\n", ":2: [Queue] StopTimeoutSec=: 'infinity' is not allowed" },
                 { "[Queue]\nStopTimeoutSec=-1\n", ":2: [Queue] StopTimeoutSec=: '-1'" },
                 { "[Queue]\nPaused=perhaps\n", ":2: [Queue] Paused=: 'perhaps' is not allowed (a boolean)" },
                 { "[Queue]\nAllowUsers=a\x01\n", ":2: [Queue] AllowUsers=:" },
@@ -414,6 +415,78 @@ static void test_old_model(void **state) {
         assert_true(model_queue(old, "q")->broken);
 }
 
+static const QueuePolicy *policy(Tree *t, const char *name) {
+        return &queue(t, name)->policy;
+}
+
+/* A queue is a main file or a drop-in, in whichever directory each of them lies; what is masked is not there. */
+static void test_places(void **state) {
+        Tree *t = *state;
+
+        /* Main file below, drop-in above, and the other way round. */
+        put(t, "usr/queues/a.queue", "[Queue]\nSlots=1\nAllowUsers=x\n");
+        put(t, "etc/queues/a.queue.d/50.conf", "[Queue]\nSlots=2\nAllowUsers=y\n");
+        put(t, "etc/queues/b.queue", "[Queue]\nSlots=1\nAllowUsers=x\n");
+        put(t, "usr/queues/b.queue.d/50.conf", "[Queue]\nSlots=2\nAllowUsers=\nAllowUsers=y\n");
+        /* Drop-ins alone. */
+        put(t, "usr/queues/c.queue.d/50.conf", "[Queue]\nSlots=3\n");
+        put(t, "etc/queues/c.queue.d/60.conf", "[Queue]\nSlots=4\n");
+        /* None of these is a queue: all masked, nothing there, main file masked. */
+        put(t, "usr/queues/d.queue.d/50.conf", "[Queue]\nSlots=3\n");
+        put(t, "etc/queues/d.queue.d/50.conf", "");
+        put(t, "etc/queues/e.queue.d/README", "nothing for us\n");
+        put(t, "usr/queues/f.queue", "[Queue]\nSlots=3\n");
+        put(t, "usr/queues/f.queue.d/50.conf", "[Queue]\nSlots=3\n");
+        put(t, "etc/queues/f.queue", "");
+        load(t, NULL);
+        assert_int_equal(policy(t, "a")->slots, 2);
+        assert_int_equal(strv_length(policy(t, "a")->allow_users), 2);
+        assert_int_equal(policy(t, "b")->slots, 2);
+        assert_int_equal(strv_length(policy(t, "b")->allow_users), 1);
+        assert_string_equal(policy(t, "b")->allow_users[0], "y");
+        assert_true(queue(t, "c")->configured);
+        assert_int_equal(policy(t, "c")->slots, 4);
+        assert_null(model_queue(t->m, "d"));
+        assert_null(model_queue(t->m, "e"));
+        assert_null(model_queue(t->m, "f"));
+
+        /* The main file goes, the drop-in stays: so does the queue. The drop-in too: it has none. */
+        drop(t, "usr/queues/a.queue");
+        load(t, NULL);
+        assert_true(queue(t, "a")->configured);
+        assert_int_equal(policy(t, "a")->slots, 2);
+        assert_int_equal(strv_length(policy(t, "a")->allow_users), 1);
+        drop(t, "etc/queues/a.queue.d/50.conf");
+        load(t, NULL);
+        assert_false(queue(t, "a")->configured);
+        /* Masked while it is in use. */
+        put(t, "etc/queues/b.queue", "");
+        load(t, NULL);
+        assert_false(queue(t, "b")->configured);
+        put(t, "etc/queues/X!.queue.d/50.conf", "[Queue]\nSlots=3\n");
+        load(t, "queues/X!.queue: not the name of a queue");
+        drop(t, "etc/queues/X!.queue.d/50.conf");
+}
+
+/* The daemon's defaults are for queues that do not say; "infinity" says. */
+static void test_timeouts(void **state) {
+        Tree *t = *state;
+
+        t->m->timeout_default = 60 * SEC;
+        t->m->stop_timeout_default = 20 * SEC;
+        put(t, "etc/queues/none.queue", "[Queue]\nSlots=1\n");
+        put(t, "etc/queues/reset.queue", "[Queue]\nTimeoutSec=1\nTimeoutSec=\nStopTimeoutSec=1\nStopTimeoutSec=\n");
+        put(t, "etc/queues/own.queue", "[Queue]\nTimeoutSec=infinity\nStopTimeoutSec=1ms\n");
+        load(t, NULL);
+        assert_true(policy(t, "none")->timeout_usec == 60 * SEC && policy(t, "none")->stop_timeout_usec == 20 * SEC);
+        assert_true(policy(t, "reset")->timeout_usec == 60 * SEC && policy(t, "reset")->stop_timeout_usec == 20 * SEC);
+        assert_true(policy(t, "own")->timeout_usec == USEC_INFINITY && policy(t, "own")->stop_timeout_usec == USEC_PER_MSEC);
+        /* One without a file: its jobs, which still run, are given the daemon's time. */
+        drop(t, "etc/queues/own.queue");
+        load(t, NULL);
+        assert_true(policy(t, "own")->stop_timeout_usec == 20 * SEC);
+}
+
 /* A pause of the file is for a new queue; what an operator said since stands. */
 static void test_paused(void **state) {
         Tree *t = *state;
@@ -459,6 +532,7 @@ int main(void) {
                 TEST(test_all_keys),    TEST(test_defaults),   TEST(test_slots),     TEST(test_slot_variable),
                 TEST(test_errors),      TEST(test_names),      TEST(test_broken),    TEST(test_vanished),
                 TEST(test_windows),     TEST(test_slot_owner), TEST(test_old_model), TEST(test_paused),
+                TEST(test_places),      TEST(test_timeouts),
                 cmocka_unit_test(test_directories),
         };
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What may stand in queue files. One table of keys; [Slice] and [Service] go through the table of unit properties. Files are
+ * root's, so they may set privileged properties, but none of ours. Errors name file, line, section and key.
+ * tests/lint/check-man-keys.py reads the table and compares it with jobmill.queue(5). */
+
+#include "daemon/queue-file.h"
+
+#include "base/parse.h"
+#include "base/strv.h"
+#include "base/time-util.h"
+
+#define TIMEOUT_UNSET 0 /* no good value of any time-out */
+
+/* "4", "50%" of the CPUs that are online (at least one), or empty: no cap. */
+static int parse_slots(const char *value, void *data) {
+        uint32_t *slots = data, percent;
+        uint64_t n;
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+        int r;
+
+        if (isempty(value)) {
+                *slots = UINT32_MAX;
+                return 0;
+        }
+        if (endswith(value, "%")) {
+                r = parse_percent_unbounded(value, &percent);
+                if (r < 0)
+                        return r;
+                n = MAX((uint64_t) percent * MAX(cpus, 1L) / 100, UINT64_C(1));
+        } else {
+                r = parse_u64(value, &n);
+                if (r < 0)
+                        return r;
+        }
+        if (n < 1 || n > SPEC_SLOTS_MAX)
+                return -ERANGE;
+        *slots = n;
+        return 0;
+}
+
+static int parse_words(const char *value, void *data) {
+        char ***l = data;
+        char **words;
+        int r = 0;
+
+        if (isempty(value)) {
+                *l = strv_free(*l);
+                return 0;
+        }
+        words = strv_split(value, " \t");
+        if (!words)
+                return -ENOMEM;
+        STRV_FOREACH(w, words) {
+                if (!string_is_clean(*w))
+                        r = -EINVAL;
+                if (r >= 0)
+                        r = strv_extend(l, *w);
+        }
+        strv_free(words);
+        return r;
+}
+
+static int parse_timeout(const char *value, void *data) {
+        usec_t *t = data, v;
+        int r;
+
+        if (isempty(value)) {
+                *t = TIMEOUT_UNSET;
+                return 0;
+        }
+        r = parse_span(value, &v);
+        if (r < 0)
+                return r;
+        if (v < USEC_PER_MSEC)
+                return -ERANGE;
+        *t = v;
+        return 0;
+}
+
+/* A job that ignores SIGTERM must end some time. */
+static int parse_stop_timeout(const char *value, void *data) {
+        usec_t v = 0;
+        int r;
+
+        r = parse_timeout(value, &v);
+        if (r < 0)
+                return r;
+        if (v == USEC_INFINITY)
+                return -ERANGE;
+        *(usec_t *) data = v;
+        return 0;
+}
+
+static int parse_flag(const char *value, void *data) {
+        bool *b = data;
+        int r;
+
+        r = isempty(value) ? 0 : parse_boolean(value);
+        if (r < 0)
+                return r;
+        *b = r;
+        return 0;
+}
+
+/* [A-Z_][A-Z0-9_]*, and none that changes what is executed or where. */
+static int parse_variable(const char *value, void *data) {
+        static const char *const taken[] = { "PATH", "HOME" };
+
+        if (isempty(value))
+                return free_and_strdup(data, NULL);
+        if (strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") != strlen(value) || (*value >= '0' && *value <= '9'))
+                return -EINVAL;
+        if (startswith(value, "LD_") || startswith(value, "JOBMILL_"))
+                return -EINVAL;
+        FOREACH_ELEMENT(t, taken)
+                if (streq(*t, value))
+                        return -EINVAL;
+        return free_and_strdup(data, value);
+}
+
+static const struct {
+        const char *key;
+        int (*parse)(const char *value, void *data);
+        size_t offset;
+        const char *allowed;
+} queue_keys[] = {
+        { "Slots", parse_slots, offsetof(QueueFile, policy.slots), "1…65536, or a percentage of the CPUs" },
+        { "SlotVariable", parse_variable, offsetof(QueueFile, policy.slot_variable),
+          "[A-Z_][A-Z0-9_]*, not LD_*, PATH, HOME, JOBMILL_*" },
+        { "AllowUsers", parse_words, offsetof(QueueFile, policy.allow_users), "user names, uids, or *" },
+        { "AllowGroups", parse_words, offsetof(QueueFile, policy.allow_groups), "group names or gids" },
+        { "TimeoutSec", parse_timeout, offsetof(QueueFile, policy.timeout_usec), "a time span of at least 1ms, or infinity" },
+        { "StopTimeoutSec", parse_stop_timeout, offsetof(QueueFile, policy.stop_timeout_usec), "a time span of at least 1ms" },
+        { "Override", parse_words, offsetof(QueueFile, policy.overridable), "names of unit properties" },
+        { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },
+};
+
+static int assign_queue(QueueFile *q, const char *file, unsigned line, const char *key, const char *value, ConfError *error) {
+        FOREACH_ELEMENT(k, queue_keys)
+                if (streq(k->key, key)) {
+                        int r = k->parse(value, (uint8_t *) q + k->offset);
+                        if (r == -ENOMEM)
+                                return r;
+                        return r < 0 ? conf_error_set(error, file, line, "[Queue] %s=: '%s' is not allowed (%s)", key, value,
+                                                      k->allowed) : 0;
+                }
+        return conf_error_set(error, file, line, "[Queue] %s=: unknown key", key);
+}
+
+static int assign_property(UnitPropertyList *l, UnitPropertyFlags kind, const char *file, unsigned line, const char *section,
+                           const char *key, const char *value, ConfError *error) {
+        _cleanup_free_ char *assignment = NULL, *text = NULL;
+        int r;
+
+        if (asprintf(&assignment, "%s=%s", key, value) < 0)
+                return -ENOMEM;
+        r = unit_property_parse_assignment(assignment, true, kind, l, &text);
+        if (r == -ENOMEM)
+                return r;
+        return r < 0 ? conf_error_set(error, file, line, "[%s] %s", section, text) : 0;
+}
+
+int queue_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
+                      ConfError *error) {
+        QueueFile *q = userdata;
+
+        if (streq(section, "Queue"))
+                return assign_queue(q, file, line, key, value, error);
+        if (streq(section, "Slice"))
+                return assign_property(&q->policy.slice, UNIT_PROPERTY_SLICE, file, line, section, key, value, error);
+        if (streq(section, "Service"))
+                return assign_property(&q->policy.service, UNIT_PROPERTY_SERVICE, file, line, section, key, value, error);
+        return conf_error_set(error, file, line, "[%s]: unknown section", section);
+}
+
+void queue_file_init(QueueFile *f) {
+        *f = (QueueFile) {};
+        queue_policy_init(&f->policy);
+        f->policy.timeout_usec = f->policy.stop_timeout_usec = TIMEOUT_UNSET;
+}
+
+void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout) {
+        if (f->policy.timeout_usec == TIMEOUT_UNSET)
+                f->policy.timeout_usec = timeout;
+        if (f->policy.stop_timeout_usec == TIMEOUT_UNSET)
+                f->policy.stop_timeout_usec = stop_timeout;
+}

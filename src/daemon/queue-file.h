@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The contents of queues/NAME.queue and of its drop-ins. */
+
+#include "base/conf-file.h"
+#include "queue/queue.h"
+
+typedef struct QueueFile {
+        QueuePolicy policy;
+        bool paused; /* a new queue begins so */
+} QueueFile;
+
+void queue_file_init(QueueFile *f); /* queue_policy_done() of the policy frees what it holds */
+/* A conf_assign_t; userdata is the QueueFile. */
+int queue_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
+                      ConfError *error);
+/* After the last file: what none of them set. */
+void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout);
