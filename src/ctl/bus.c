@@ -2,7 +2,8 @@
 
 /* The way to the daemon: which bus, calls, and what to tell people when one fails. The tool asks
  * synchronously, except where it waits for jobs (verb-wait.c). A call starts the daemon where the bus can do
- * that. */
+ * that. Nobody is asked for a password until the daemon says that one would help: then the same call is made
+ * once more, with an agent on the terminal. */
 
 #include "api/protocol.h"
 #include "base/bus-util.h"
@@ -11,10 +12,13 @@
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
 #include "ctl/output.h"
+#include "ctl/polkit-agent.h"
 #include <stdarg.h>
 
 /* polkit may ask a person for a password meanwhile. */
 #define CALL_TIMEOUT_USEC (180 * USEC_PER_SEC)
+/* Then somebody who looks at a terminal is told what he waits for. */
+#define PATIENCE_USEC (3 * USEC_PER_SEC)
 
 int bus_open_quietly(sd_bus **ret) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -28,8 +32,6 @@ int bus_open_quietly(sd_bus **ret) {
         else
                 r = arg_user ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
         if (r >= 0)
-                r = sd_bus_set_allow_interactive_authorization(bus, arg_ask_password);
-        if (r >= 0)
                 r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT_USEC);
         if (r < 0)
                 return r;
@@ -42,6 +44,8 @@ int bus_open(sd_bus **ret) {
 
         if (arg_user && arg_host)
                 return ctl_error(-EINVAL, "--user and --host cannot be combined");
+        if (bus_is_elsewhere() && user_names_were_used)
+                return ctl_error(-EINVAL, "Users of another machine are given by number, not by name");
         r = bus_open_quietly(ret);
         if (r == -ENOMEDIUM && arg_user)
                 return ctl_error(r, "There is no session bus (neither DBUS_SESSION_BUS_ADDRESS nor "
@@ -65,11 +69,21 @@ const char *bus_error_text(const sd_bus_error *e, int r) {
                 if (sd_bus_error_has_name(e, *i))
                         return arg_user ? "jobmilld does not run (systemctl --user start jobmilld)"
                                         : "jobmilld does not run (systemctl start jobmilld)";
+        /* What systemd says when the bus asks it to start us carries the unit's alias in its text. */
+        if (startswith(e->name, "org.freedesktop.systemd1.") ||
+            strstr(strempty(e->message), "dbus-" JOBMILL_BUS_NAME ".service"))
+                return arg_user ? "jobmilld cannot be started (systemctl --user status jobmilld)"
+                                : "jobmilld cannot be started (systemctl status jobmilld)";
         if (sd_bus_error_has_name(e, JOBMILL_ERROR_NO_SUCH_JOB))
                 return "there is no such job"; /* callers say which */
+        if (sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT) ||
+            sd_bus_error_has_name(e, "org.freedesktop.DBus.Error.TimedOut") ||
+            streq_ptr(e->message, "Method call timed out")) /* sd-bus's own, a NoReply */
+                return "jobmilld does not answer";
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) ||
             sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
-                return "jobmilld went away before it answered";
+                return bus_is_elsewhere() ? "the connection ended before an answer came"
+                                          : "jobmilld went away before it answered";
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
                 return "not allowed without authentication";
         return isempty(e->message) ? e->name : e->message;
@@ -108,11 +122,88 @@ int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member) {
         return r < 0 ? ctl_error(r, "Cannot create a message: %m") : 0;
 }
 
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        *(sd_bus_message **) userdata = sd_bus_message_ref(m);
+        return 0;
+}
+
+/* As sd_bus_call(), but it does not wait in silence. The answer, which may be an error. */
+static int send_and_wait(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret) {
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
+        usec_t told = usec_add(now_usec(CLOCK_MONOTONIC), PATIENCE_USEC);
+        int r;
+
+        *ret = NULL;
+        r = sd_bus_call_async(bus, &slot, call, on_reply, ret, CALL_TIMEOUT_USEC);
+        while (r >= 0 && !*ret) {
+                usec_t now;
+
+                r = sd_bus_process(bus, NULL);
+                if (r != 0)
+                        continue;
+                now = now_usec(CLOCK_MONOTONIC);
+                if (now >= told) {
+                        if (isatty(STDERR_FILENO) && !polkit_agent_is_open())
+                                ctl_warning("jobmilld has not answered yet; waiting");
+                        told = USEC_INFINITY;
+                }
+                r = sd_bus_wait(bus, told == USEC_INFINITY ? UINT64_MAX : told - now);
+                if (r == -EINTR)
+                        r = 0;
+        }
+        return *ret ? 0 : r;
+}
+
+/* The same call once more, and polkit may ask. */
+static int allow_asking(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *again = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(bus, &again, sd_bus_message_get_destination(call),
+                                           sd_bus_message_get_path(call), sd_bus_message_get_interface(call),
+                                           sd_bus_message_get_member(call));
+        if (r >= 0)
+                r = sd_bus_message_rewind(call, true);
+        if (r >= 0)
+                r = sd_bus_message_copy(again, call, true);
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(again, true);
+        if (r < 0)
+                return r;
+        if (!bus_is_elsewhere())
+                polkit_agent_open();
+        *ret = TAKE_PTR(again);
+        return 0;
+}
+
+int bus_send(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *e) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL, *again = NULL;
+        int r;
+
+        r = send_and_wait(bus, call, &reply);
+        if (r >= 0 && arg_ask_password &&
+            sd_bus_message_is_method_error(reply, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)) {
+                reply = sd_bus_message_unref(reply);
+                r = allow_asking(bus, call, &again);
+                if (r >= 0)
+                        r = send_and_wait(bus, again, &reply);
+        }
+        if (r < 0)
+                return r;
+        if (sd_bus_message_is_method_error(reply, NULL)) {
+                (void) sd_bus_error_copy(e, sd_bus_message_get_error(reply));
+                return -sd_bus_message_get_errno(reply);
+        }
+        if (ret)
+                *ret = TAKE_PTR(reply);
+        return 0;
+}
+
 static int call_with_context(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *context) {
         _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
         int r;
 
-        r = sd_bus_call(bus, call, 0, &e, ret);
+        r = bus_send(bus, call, ret, &e);
         if (r >= 0)
                 return 0;
         return ctl_error(r, "%s%s%s", strempty(context), isempty(context) ? "" : ": ",
@@ -198,13 +289,35 @@ int bus_append_tags(sd_bus_message *m, const char *key, char *const *assignments
         return r;
 }
 
+/* Who we are to the bus: on another machine it may be somebody else. */
+static int find_own_uid(sd_bus *bus, uint32_t *ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *name;
+        int r;
+
+        *ret = geteuid();
+        if (!bus_is_elsewhere())
+                return 0;
+        r = sd_bus_get_unique_name(bus, &name);
+        if (r >= 0)
+                r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                       "org.freedesktop.DBus", "GetConnectionUnixUser", NULL, &reply, "s", name);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "u", ret);
+        return r < 0 ? ctl_error(r, "@last: cannot find out who you are there: %m") : 0;
+}
+
 static int find_last(sd_bus *bus, uint64_t *ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(job_info_done) JobInfo j = JOB_INFO_INIT;
+        uint32_t uid;
         int r;
 
+        r = find_own_uid(bus, &uid);
+        if (r < 0)
+                return r;
         r = bus_call_simple(bus, &reply, "ListJobs", "@last", "a{sv}su", 3, "owner", "u",
-                            (uint32_t) getuid(), "order", "s", "newest", "fields", "as", 1, "id", "",
+                            uid, "order", "s", "newest", "fields", "as", 1, "id", "",
                             (uint32_t) 1);
         if (r < 0)
                 return r;

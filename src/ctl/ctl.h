@@ -86,7 +86,10 @@ static inline bool bus_is_elsewhere(void) {
 int bus_open(sd_bus **ret);
 int bus_open_quietly(sd_bus **ret);
 int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member);
-/* Send it and wait. On failure it says "WHAT: why" and returns the errno. ret may be NULL. */
+/* Send it and wait for the answer; polkit may ask for a password. Says nothing but that it takes long. ret may be
+ * NULL. A negative errno, and then perhaps e. */
+int bus_send(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *e);
+/* The same. On failure it says "WHAT: why" and returns the errno. ret may be NULL. */
 int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) _printf_(4, 5);
 /* The same for arguments of simple types. */
 int bus_call_simple(sd_bus *bus,
@@ -114,6 +117,7 @@ int job_ids_resolve(sd_bus *bus, int argc, char **argv, uint64_t **ret);
 bool filter_is_empty(const Filter *f);
 int filter_append(sd_bus_message *m, const Filter *f); /* the entries of an open a{sv} */
 int uid_from_user(const char *user, uint32_t *ret);    /* name or number */
+extern bool user_names_were_used;                      /* this machine's, which mean nothing on another */
 
 /* Verbs */
 int verb_overview(int argc, char **argv);

@@ -8,6 +8,8 @@
 #include "ctl/ctl.h"
 #include <pwd.h>
 
+bool user_names_were_used;
+
 int uid_from_user(const char *user, uint32_t *ret) {
         const struct passwd *p;
 
@@ -17,6 +19,8 @@ int uid_from_user(const char *user, uint32_t *ret) {
         if (!p)
                 return -ESRCH;
         *ret = p->pw_uid;
+        if (p->pw_uid != 0)
+                user_names_were_used = true;
         return 0;
 }
 
