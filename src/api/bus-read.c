@@ -149,7 +149,8 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
                 limit = JOBMILL_LIST_MAX;
         l.fields = o.fields;
         with_spec = !o.fields || strv_contains(o.fields, "argv") || strv_contains(o.fields, "cwd") ||
-                    strv_contains(o.fields, "tags");
+                    strv_contains(o.fields, "tags") || strv_contains(o.fields, "output_file") ||
+                    strv_contains(o.fields, "error_file");
 
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)

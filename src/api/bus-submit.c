@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Submit and SubmitMany: from an untrusted message to jobs in the model. Everything is checked before the first job is made,
- * so a batch is taken whole or not at all. */
+ * so a batch is taken whole or not at all.
+ *
+ * A request with a request_id that was answered before gets the same answer again, whatever has become of queue, rights and
+ * jobs meanwhile (queue/receipt.h). One that is on its way to the commit is found in the model, so its answer waits too; of two
+ * that still wait for polkit or the user data base the first to come through makes the jobs, and the other finds them. */
 
 #include "api/methods.h"
 #include "api/request.h"
 #include "api/spec-bus.h"
+
+/* What a call is answered: ids of one call are consecutive. */
+typedef struct Answer {
+        uint64_t first_id;
+        uint64_t digest;
+        bool recorded; /* it was answered before */
+} Answer;
 
 static int submit_request(Call *c, Request *q, Job **ret, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
@@ -19,55 +30,64 @@ static int submit_request(Call *c, Request *q, Job **ret, sd_bus_error *error) {
         return 0;
 }
 
+/* ---- receipts ---- */
+
+/* Has this request been answered already, or will it be with the commit of this turn? 1: with these ids; 0: it is new. */
+static int find_receipt(Call *c, const Request *l, size_t n, Answer *ret, sd_bus_error *error) {
+        const char *id = l[0].spec->request_id;
+        _cleanup_(receipt_freep) Receipt *stored = NULL;
+        char quoted[SPEC_QUOTE_MAX];
+        const Receipt *found;
+        uint64_t digest = 0;
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                digest = receipt_digest(digest, request_queue_name(l + i), l[i].spec);
+        ret->digest = digest;
+
+        found = model_receipt(c->api->model, c->client->uid, id);
+        if (!found) {
+                r = store_load_receipt(c->api->store, c->client->uid, id, &stored);
+                if (r == -ENOENT)
+                        return 0;
+                if (r < 0)
+                        return api_error_store(c->api, error, r);
+                found = stored;
+        }
+        if (found->digest != digest || found->n_jobs != n)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "request_id: '%s' was used for another request",
+                                 spec_quote(quoted, id, strlen(id)));
+        ret->first_id = found->first_id;
+        ret->recorded = found == stored;
+        return 1;
+}
+
+/* In memory before the first job is made: then nothing can fail between the jobs and their receipt. */
+static int make_receipt(Call *c, const char *id, Receipt **ret, sd_bus_error *error) {
+        uint64_t n;
+        int r;
+
+        if (!id)
+                return 0;
+        r = store_count_receipts(c->api->store, c->client->uid, &n);
+        if (r < 0)
+                return api_error_store(c->api, error, r);
+        if (n >= RECEIPTS_PER_CALLER_MAX)
+                return api_error(error, JOBMILL_ERROR_TOO_MANY,
+                                 "request_id: %u requests of user %" PRIu32 " are remembered already, each for a day; "
+                                 "submit more jobs with one request, or without a request_id",
+                                 RECEIPTS_PER_CALLER_MAX, c->client->uid);
+        *ret = receipt_new(c->client->uid, id);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* ---- methods ---- */
+
 static int spec_error_to_bus(int r, const char *text, sd_bus_error *error) {
         if (r == -ENOMEM)
                 return r;
         return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text ?: "the request cannot be read");
 }
-
-/* ---- methods ---- */
-
-static int handle_submit(Call *c, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ char *text = NULL;
-        Request *q = new0(Request, 1);
-        const char *queue;
-        char path[64];
-        Job *j;
-        int r;
-
-        if (!q || !(q->spec = spec_new())) {
-                requests_free(q, 0);
-                return -ENOMEM;
-        }
-        r = sd_bus_message_read_basic(c->message, 's', &queue);
-        if (r >= 0)
-                r = sd_bus_message_read_strv(c->message, &q->spec->argv);
-        if (r >= 0) {
-                r = spec_read_bus(c->message, q->spec, NULL, &text);
-                if (r < 0)
-                        r = spec_error_to_bus(r, text, error);
-        }
-        if (r >= 0)
-                r = request_check(c, q, queue, error);
-        if (r > 0)
-                r = submit_request(c, q, &j, error);
-        else if (r == 0)
-                goto finish;
-        if (r < 0)
-                goto finish;
-
-        snprintf(path, sizeof(path), JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, j->id);
-        r = sd_bus_message_new_method_return(c->message, &reply);
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "to", j->id, path);
-        if (r >= 0)
-                r = call_hold(c, TAKE_PTR(reply));
-finish:
-        requests_free(q, 1);
-        return r;
-}
-DEFINE_METHOD(submit);
 
 /* Which of a batch it was. */
 static int name_index(int r, size_t i, sd_bus_error *error) {
@@ -80,6 +100,109 @@ static int name_index(int r, size_t i, sd_bus_error *error) {
         return api_error(error, inner.name, "job %zu: %s", i, inner.message);
 }
 
+/* The jobs of one call, all or none. 1 and *ret; 0: not there yet; or negative. */
+static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd_bus_error *error) {
+        _cleanup_(receipt_freep) Receipt *receipt = NULL;
+        int r;
+
+        if (l[0].spec->request_id) {
+                r = find_receipt(c, l, n, ret, error);
+                if (r != 0)
+                        return r;
+        }
+        for (size_t i = 0; i < n; i++) {
+                r = request_check(c, l + i, error);
+                if (r <= 0)
+                        return batch ? name_index(r, i, error) : r;
+        }
+        r = make_receipt(c, l[0].spec->request_id, &receipt, error);
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                Job *j;
+
+                r = submit_request(c, l + i, &j, error);
+                if (r >= 0 && i == 0)
+                        ret->first_id = j->id;
+        }
+        if (r < 0)
+                return r;
+        if (receipt) {
+                receipt->digest = ret->digest;
+                receipt->first_id = ret->first_id;
+                receipt->n_jobs = n;
+                receipt->created_usec = c->api->now.realtime;
+                model_receipt_add(c->api->model, TAKE_PTR(receipt));
+        }
+        return 1;
+}
+
+/* Takes reply over. What is recorded already needs no commit. */
+static int send_answer(Call *c, const Answer *a, int r, sd_bus_message *reply) {
+        if (r >= 0 && !a->recorded)
+                return call_hold(c, reply);
+        if (r >= 0)
+                r = sd_bus_send(c->api->bus, reply, NULL);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+/* The arguments of Submit. */
+static int read_one(Call *c, Request *q, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL;
+        const char *queue;
+        int r;
+
+        q->spec = spec_new();
+        if (!q->spec)
+                return -ENOMEM;
+        r = sd_bus_message_read_basic(c->message, 's', &queue);
+        if (r >= 0)
+                r = sd_bus_message_read_strv(c->message, &q->spec->argv);
+        if (r < 0)
+                return r;
+        r = spec_read_bus(c->message, q->spec, NULL, &text);
+        if (r < 0)
+                return spec_error_to_bus(r, text, error);
+        return free_and_strdup(&q->queue_name, queue);
+}
+
+static int handle_submit(Call *c, sd_bus_error *error) {
+        sd_bus_message *reply = NULL;
+        Request q = {};
+        Answer a = {};
+        char path[64];
+        int r;
+
+        r = read_one(c, &q, error);
+        if (r >= 0)
+                r = submit_all(c, &q, 1, false, &a, error);
+        request_done(&q);
+        if (r <= 0)
+                return r;
+
+        snprintf(path, sizeof(path), JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, a.first_id);
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "to", a.first_id, path);
+        return send_answer(c, &a, r, reply);
+}
+DEFINE_METHOD(submit);
+
+static int read_entry(sd_bus_message *m, Request *q, size_t i, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        *q = (Request) { .spec = spec_new() };
+        if (!q->spec)
+                return -ENOMEM;
+        r = spec_read_bus(m, q->spec, &q->queue_name, &text);
+        if (r < 0)
+                r = spec_error_to_bus(r, text, error);
+        else if (i > 0 && q->spec->request_id)
+                r = api_error(error, JOBMILL_ERROR_INVALID_SPEC,
+                              "request_id: stands in the first job only, for all of them");
+        return name_index(r, i, error);
+}
+
 static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error) {
         sd_bus_message *m = c->message;
         Request *l = NULL;
@@ -88,8 +211,6 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
 
         r = sd_bus_message_enter_container(m, 'a', "a{sv}");
         while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
-                _cleanup_free_ char *queue = NULL, *text = NULL;
-
                 if (n >= JOBMILL_SUBMIT_MANY_MAX) {
                         r = api_error(error, JOBMILL_ERROR_TOO_MANY, "More than %u jobs in one call", JOBMILL_SUBMIT_MANY_MAX);
                         break;
@@ -102,59 +223,48 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
                         }
                         l = p;
                 }
-                l[n] = (Request) { .spec = spec_new() };
+                r = read_entry(m, l + n, n, error);
                 n++;
-                if (!l[n - 1].spec) {
-                        r = -ENOMEM;
-                        break;
-                }
-                r = spec_read_bus(m, l[n - 1].spec, &queue, &text);
-                if (r < 0)
-                        r = spec_error_to_bus(r, text, error);
-                if (r >= 0)
-                        r = request_check(c, l + n - 1, queue, error);
-                if (r <= 0) {
-                        r = name_index(r, n - 1, error);
-                        break;
-                }
         }
-        if (r <= 0) {
+        if (r >= 0 && n == 0)
+                r = api_error(error, JOBMILL_ERROR_INVALID_SPEC, "jobs: the list is empty");
+        if (r < 0) {
                 requests_free(l, n);
                 return r;
         }
         *ret = l;
         *ret_n = n;
-        return 1;
+        return 0;
+}
+
+static int append_ids(sd_bus_message *reply, uint64_t first_id, size_t n) {
+        void *p;
+        int r;
+
+        r = sd_bus_message_append_array_space(reply, 't', n * sizeof(uint64_t), &p);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                ((uint64_t *) p)[i] = first_id + i;
+        return r;
 }
 
 static int handle_submit_many(Call *c, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ uint64_t *ids = NULL;
+        sd_bus_message *reply = NULL;
+        Answer a = {};
         Request *l;
         size_t n;
         int r;
 
         r = read_many(c, &l, &n, error);
-        if (r <= 0)
-                return r;
-        if (n == 0)
-                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "jobs: the list is empty");
-        ids = new0(uint64_t, n);
-        if (!ids)
-                r = -ENOMEM;
-        for (size_t i = 0; r >= 0 && i < n; i++) {
-                Job *j;
-                r = submit_request(c, l + i, &j, error);
-                if (r >= 0)
-                        ids[i] = j->id;
-        }
-        requests_free(l, n);
         if (r < 0)
+                return r;
+        r = submit_all(c, l, n, true, &a, error);
+        requests_free(l, n);
+        if (r <= 0)
                 return r;
 
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
-                r = sd_bus_message_append_array(reply, 't', ids, n * sizeof(uint64_t));
-        return r < 0 ? r : call_hold(c, TAKE_PTR(reply));
+                r = append_ids(reply, a.first_id, n);
+        return send_answer(c, &a, r, reply);
 }
 DEFINE_METHOD(submit_many);

@@ -128,6 +128,8 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
         if (!s)
                 return 0;
         APPEND("cwd", "s", s->cwd, s->cwd);
+        APPEND("output_file", "s", s->output_file, s->output_file);
+        APPEND("error_file", "s", s->error_file, s->error_file);
         if (s->argv && WANTED("argv")) {
                 r = bus_append_strv_value(m, 'e', "argv", s->argv);
                 if (r < 0)

@@ -11,12 +11,20 @@
 #define UID_MIN 1000U /* login.defs(5); "*" of AllowUsers= means these */
 #define QUEUE_DEFAULT "default"
 
+void request_done(Request *q) {
+        spec_free(q->spec);
+        free(q->queue_name);
+        free(q->owner_name);
+}
+
 void requests_free(Request *l, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                spec_free(l[i].spec);
-                free(l[i].owner_name);
-        }
+        for (size_t i = 0; i < n; i++)
+                request_done(l + i);
         free(l);
+}
+
+const char *request_queue_name(const Request *q) {
+        return isempty(q->queue_name) ? QUEUE_DEFAULT : q->queue_name;
 }
 
 /* ---- who may submit where ---- */
@@ -130,7 +138,7 @@ static int check_owner(Call *c, Request *q, const User **ret, sd_bus_error *erro
         return free_and_strdup(&q->owner_name, (*ret)->name) < 0 ? -ENOMEM : 1;
 }
 
-int request_check(Call *c, Request *q, const char *queue, sd_bus_error *error) {
+int request_check(Call *c, Request *q, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         const User *u;
         int r;
@@ -145,7 +153,7 @@ int request_check(Call *c, Request *q, const char *queue, sd_bus_error *error) {
         r = check_owner(c, q, &u, error);
         if (r <= 0)
                 return r;
-        r = request_check_queue(c, isempty(queue) ? QUEUE_DEFAULT : queue, u, &q->queue, error);
+        r = request_check_queue(c, request_queue_name(q), u, &q->queue, error);
         if (r <= 0)
                 return r;
         r = request_check_properties(c, q, error);

@@ -6,18 +6,22 @@
 /* One job that is asked for, checked as far as it has come. */
 typedef struct Request {
         JobSpec *spec;
+        char *queue_name; /* as it was given; see request_queue_name() */
         Queue *queue;
         uint32_t owner;
         char *owner_name;
         bool privileged;
 } Request;
 
+void request_done(Request *q);
 void requests_free(Request *l, size_t n);
+/* "" and none are the default one. */
+const char *request_queue_name(const Request *q);
 
 /* All that follow: 1; 0: not there yet, the handler returns 0 and is run again; negative with *error. */
 
-/* Everything, which fills q; queue: "" is the default one. */
-int request_check(Call *c, Request *q, const char *queue, sd_bus_error *error);
+/* Everything, which fills q. */
+int request_check(Call *c, Request *q, sd_bus_error *error);
 /* May jobs of this user be in this queue? Or may the caller put them into all? */
 int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, sd_bus_error *error);
 /* q->spec's properties in q->queue, by the caller's rights; sets q->privileged. */

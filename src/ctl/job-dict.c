@@ -35,6 +35,8 @@ static const DictField job_fields[] = {
         FIELD(slot_numbers, "au", J | A),
         FIELD(argv, "as", J),
         FIELD(cwd, "s", J),
+        FIELD(output_file, "s", J),
+        FIELD(error_file, "s", J),
         FIELD(unit, "s", J | A),
         FIELD(invocation_id, "s", J | A),
         FIELD(exit_status, "i", J | A | DICT_NEGATIVE_IS_NULL),

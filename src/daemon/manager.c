@@ -100,6 +100,8 @@ static int add_sources(Manager *m) {
         if (r >= 0)
                 r = sd_event_add_time(m->event, &m->status_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_timer, m);
         if (r >= 0)
+                r = sd_event_add_time(m->event, &m->expiry_timer, CLOCK_REALTIME, USEC_INFINITY, 0, on_timer, m);
+        if (r >= 0)
                 r = sd_event_add_time(m->event, &m->storage_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_storage_timer, m);
         if (r >= 0)
                 r = sd_event_add_defer(m->event, &m->again_source, on_again, m);
@@ -193,6 +195,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->deadline_timer);
         sd_event_source_disable_unref(m->storage_timer);
         sd_event_source_disable_unref(m->status_timer);
+        sd_event_source_disable_unref(m->expiry_timer);
         sd_event_source_disable_unref(m->again_source);
         sd_event_unref(m->event);
         strv_free(m->config_directories);
@@ -218,7 +221,7 @@ int manager_load_model(Manager *m) {
         api_set_model(m->api, model, m->store);
         model_free(m->model);
         m->model = TAKE_PTR(model);
-        m->next_due = 0;
+        m->next_due = m->next_expiry = 0;
         return 0;
 }
 

@@ -25,6 +25,7 @@ typedef struct Manager {
 
         Now now;                     /* of this turn */
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
+        usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
         bool slices_set;             /* the manager has the properties of the queues' slices */
         bool ready_told;
@@ -32,7 +33,7 @@ typedef struct Manager {
         usec_t status_told;          /* monotonic: when */
 
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */
-        sd_event_source *due_timer, *deadline_timer, *storage_timer, *status_timer, *again_source;
+        sd_event_source *due_timer, *deadline_timer, *storage_timer, *status_timer, *again_source, *expiry_timer;
 } Manager;
 
 int manager_new(bool user, Manager **ret);
@@ -50,6 +51,9 @@ int manager_load_model(Manager *m);
 
 /* settle.c */
 int manager_settle(Manager *m);
+
+/* receipts.c: at most once a turn */
+void manager_expire_receipts(Manager *m);
 
 /* adopt.c: units of our name that the model does not know. */
 void manager_adopt_unknown(Manager *m);

@@ -209,6 +209,8 @@ static int record(Manager *m, Told *ret) {
         TAILQ_FOREACH(j, &m->model->changed, changed_entry)
                 if (j->state == JOB_WAITING)
                         m->next_due = MIN(m->next_due, j->not_before_usec);
+        if (!TAILQ_EMPTY(&m->model->receipts) && m->next_expiry == USEC_INFINITY)
+                m->next_expiry = 0;
         r = told_take(m->model, ret);
         if (r >= 0)
                 r = store_record(m->store, m->model);
@@ -341,9 +343,12 @@ int manager_settle(Manager *m) {
         }
         model_recorded(m->model);
 
+        manager_expire_receipts(m);
+
         m->api->systemd_version = m->units->version;
         arm(m->due_timer, m->storage_failed ? USEC_INFINITY : m->next_due);
         arm(m->deadline_timer, m->model->next_deadline);
+        arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);
         if (api_wants_turn(m->api))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);

@@ -22,6 +22,7 @@ Model *model_new(void) {
         TAILQ_INIT(&m->changed_attempts);
         TAILQ_INIT(&m->changed_queues);
         TAILQ_INIT(&m->act);
+        TAILQ_INIT(&m->receipts);
         m->next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
@@ -49,13 +50,14 @@ Model *model_free(Model *m) {
                 HASH_DEL(m->queues, q);
                 queue_free(q);
         }
+        receipts_free(&m->receipts);
         free(m->purged);
         return mfree(m);
 }
 
 bool model_has_changes(const Model *m) {
         return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) ||
-               m->n_purged > 0;
+               m->n_purged > 0 || !TAILQ_EMPTY(&m->receipts);
 }
 
 /* ---- lists of what changed ---- */
@@ -118,6 +120,7 @@ void model_recorded(Model *m) {
                 TAILQ_REMOVE(&m->changed_queues, q, changed_entry);
                 q->changed = q->is_new = false;
         }
+        receipts_free(&m->receipts);
         m->purged = mfree(m->purged);
         m->n_purged = 0;
 }

@@ -10,6 +10,7 @@
 
 #include "queue/job.h"
 #include "queue/queue.h"
+#include "queue/receipt.h"
 
 TAILQ_HEAD(JobList, Job);
 TAILQ_HEAD(AttemptList, Attempt);
@@ -24,6 +25,7 @@ struct Model {
         struct AttemptList changed_attempts;
         struct QueueList changed_queues;
         struct AttemptList act;  /* attempts for which PID 1 is to be asked something */
+        struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
         uint64_t next_id;        /* never reused: above the highest id in the store and in unit names */
@@ -65,6 +67,10 @@ void model_queue_drain(Model *m, Queue *q, bool draining);
  * could ever give. The caller has validated the spec and the right to submit. */
 int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now,
                  Job **ret, char **ret_error);
+/* Takes it over; it is recorded with the jobs that it tells of. */
+void model_receipt_add(Model *m, Receipt *r);
+/* Of this commit: the store knows the others. */
+const Receipt *model_receipt(const Model *m, uint32_t caller, const char *request_id);
 /* Work on a job needs it in the model: live ones are, others the daemon loads from the store and gives to
  * model_job_add(). */
 Job *model_job(Model *m, uint64_t id);

@@ -45,6 +45,9 @@ JobSpec *spec_free(JobSpec *s) {
         free(s->payload);
         strv_free(s->tags);
         strv_free(s->properties);
+        free(s->output_file);
+        free(s->error_file);
+        free(s->request_id);
         return mfree(s);
 }
 
@@ -285,6 +288,33 @@ static int check_properties(const SpecField *f, const JobSpec *s, char **ret_err
         return 0;
 }
 
+/* Where a stream goes. Of the % only what is documented is taken, so that more can get a meaning later. */
+static int check_file(const SpecField *f, const JobSpec *s, char **ret_error) {
+        const char *path = spec_field_ptr(const char *, s, f);
+
+        if (!path)
+                return 0;
+        if (!*path)
+                return spec_error(ret_error, EINVAL, "'%s' is empty", f->name);
+        if (strlen(path) > SPEC_FILE_MAX)
+                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, SPEC_FILE_MAX);
+        for (const char *p = strchr(path, '%'); p; p = strchr(p + 2, '%'))
+                if (p[1] != 'j' && p[1] != '%')
+                        return spec_error(ret_error, EINVAL,
+                                          "'%s': after a '%%' only 'j' (the job's id) and '%%' may stand", f->name);
+        return check_clean(f, path, ret_error);
+}
+
+static int check_request_id(const SpecField *f, const JobSpec *s, char **ret_error) {
+        if (!s->request_id)
+                return 0;
+        if (!*s->request_id)
+                return spec_error(ret_error, EINVAL, "'%s' is empty", f->name);
+        if (strlen(s->request_id) > SPEC_REQUEST_ID_MAX)
+                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, SPEC_REQUEST_ID_MAX);
+        return check_clean(f, s->request_id, ret_error);
+}
+
 /* ---- the table ---- */
 
 /* clang-format off */
@@ -309,6 +339,10 @@ static const SpecField fields[] = {
               .flags = SPEC_NOT_STORED),
         FIELD(uid, SPEC_U32, .max = UINT32_MAX - 1, .check = check_uid, .flags = SPEC_NOT_STORED),
         FIELD(properties, SPEC_STRV, .max = SPEC_PROPERTIES_MAX, .check = check_properties),
+        FIELD(output_file, SPEC_STRING, .check = check_file),
+        FIELD(error_file, SPEC_STRING, .check = check_file),
+        FIELD(freezable, SPEC_BOOL, .max = 1),
+        FIELD(request_id, SPEC_STRING, .check = check_request_id, .flags = SPEC_NOT_STORED),
 };
 /* clang-format on */
 

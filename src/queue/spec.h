@@ -13,6 +13,8 @@
 #define SPEC_ARGV_MAX (1024U * 1024U)           /* all words together, with their NULs */
 #define SPEC_ENVIRONMENT_MAX (1024U * 1024U)    /* all assignments together, with their NULs */
 #define SPEC_CWD_MAX 4095U
+#define SPEC_FILE_MAX 4095U                     /* output_file, error_file */
+#define SPEC_REQUEST_ID_MAX 128U
 #define SPEC_PAYLOAD_MAX (16U * 1024U * 1024U)
 #define SPEC_TAGS_MAX 64U
 #define SPEC_TAG_KEY_MAX 64U
@@ -41,6 +43,10 @@ typedef struct JobSpec {
         usec_t timeout_usec;      /* USEC_INFINITY: none */
         usec_t stop_timeout_usec; /* USEC_INFINITY: the queue's */
         char **properties;        /* NAME=VALUE */
+        char *output_file;        /* standard output goes there; NULL: to the journal. Relative: to cwd. %j, %% */
+        char *error_file;         /* the same for standard error */
+        bool freezable;           /* may be frozen although it has a time-out: its unit then has none of its own */
+        char *request_id;         /* the client's name for this request (queue/receipt.h); not a part of the job */
 } JobSpec;
 
 JobSpec *spec_new(void); /* all defaults; NULL: out of memory */

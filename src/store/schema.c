@@ -122,6 +122,24 @@ static const char *const migrations[] = {
         "  tasks_peak INTEGER,"
         "  PRIMARY KEY (job, attempt)"
         ") STRICT, WITHOUT ROWID;",
+
+        /* 2: what was answered to requests with an id. Rows come and go in the order of job ids. */
+        "CREATE TABLE receipt ("
+        "  first_id INTEGER PRIMARY KEY,"
+        "  n_jobs INTEGER NOT NULL,"
+        "  caller INTEGER NOT NULL,"
+        "  request_id TEXT NOT NULL,"
+        "  digest INTEGER NOT NULL,"
+        "  created_usec INTEGER NOT NULL"
+        ") STRICT;"
+        "CREATE UNIQUE INDEX receipt_request ON receipt (caller, request_id);"
+        "CREATE TABLE receipt_count (caller INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;"
+        "CREATE TRIGGER receipt_new AFTER INSERT ON receipt BEGIN"
+        "  INSERT INTO receipt_count (caller, n) VALUES (new.caller, 1) ON CONFLICT (caller) DO UPDATE SET n = n + 1;"
+        " END;"
+        "CREATE TRIGGER receipt_gone AFTER DELETE ON receipt BEGIN"
+        "  UPDATE receipt_count SET n = n - 1 WHERE caller = old.caller;"
+        " END;",
 };
 
 unsigned schema_version(void) {
@@ -243,7 +261,8 @@ static int schema_look(Store *s) {
                         " (SELECT queue FROM job INDEXED BY job_ready WHERE state = 'ready' ORDER BY queue LIMIT 1),"
                         " (SELECT not_before_usec FROM job INDEXED BY job_due WHERE state = 'waiting'"
                         "  ORDER BY not_before_usec LIMIT 1),"
-                        " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content)",
+                        " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content),"
+                        " (SELECT max(first_id) FROM receipt), (SELECT max(caller) FROM receipt INDEXED BY receipt_request)",
                         &value);
 }
 

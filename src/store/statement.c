@@ -78,6 +78,16 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",
         [STMT_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE job = ?1",
+
+        [STMT_RECEIPT_INSERT] = "INSERT INTO receipt (first_id, n_jobs, caller, request_id, digest, created_usec)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        [STMT_RECEIPT_GET] = "SELECT first_id, n_jobs, digest, created_usec FROM receipt INDEXED BY receipt_request"
+                             " WHERE caller = ?1 AND request_id = ?2",
+        [STMT_RECEIPT_COUNT] = "SELECT n FROM receipt_count WHERE caller = ?1",
+        [STMT_RECEIPT_EXPIRE] = "DELETE FROM receipt WHERE first_id IN"
+                                " (SELECT first_id FROM receipt NOT INDEXED ORDER BY first_id LIMIT ?1)"
+                                " AND (created_usec < ?2 OR created_usec > ?3)",
+        [STMT_RECEIPT_OLDEST] = "SELECT created_usec FROM receipt NOT INDEXED ORDER BY first_id LIMIT 1",
 };
 
 const char *store_statement_text(StatementId id) {

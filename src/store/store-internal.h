@@ -45,6 +45,11 @@ typedef enum StatementId {
         STMT_ATTEMPT_GET,
         STMT_ATTEMPT_ALL,
         STMT_ATTEMPT_DELETE,
+        STMT_RECEIPT_INSERT,
+        STMT_RECEIPT_GET,
+        STMT_RECEIPT_COUNT,
+        STMT_RECEIPT_EXPIRE,
+        STMT_RECEIPT_OLDEST,
         _STMT_MAX,
 } StatementId;
 
@@ -133,6 +138,10 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret);
 
 /* The spec of a stored job, without payload and environment. */
 int store_read_spec(Store *s, const Job *j, JobSpec **ret);
+
+/* ---- store-receipt.c ---- */
+
+int store_record_receipt(Store *s, const Receipt *r);
 
 /* ---- store-environment.c ---- */
 

@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: jobs, attempts, queues, what is purged, the counts of environments, the next id. All or nothing: on any
+ * Order within it: jobs, attempts, queues, what is purged, receipts of requests, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "queue/spec-json.h"
@@ -173,6 +173,7 @@ static int record_next_id(Store *s, uint64_t next_id) {
 }
 
 static int record_changes(Store *s, const Model *m) {
+        const Receipt *receipt;
         const Attempt *a;
         const Queue *q;
         const Job *j;
@@ -195,6 +196,11 @@ static int record_changes(Store *s, const Model *m) {
         }
         for (size_t i = 0; i < m->n_purged; i++) {
                 r = record_purge(s, m->purged[i]);
+                if (r < 0)
+                        return r;
+        }
+        TAILQ_FOREACH(receipt, &m->receipts, entry) {
+                r = store_record_receipt(s, receipt);
                 if (r < 0)
                         return r;
         }

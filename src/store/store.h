@@ -28,6 +28,14 @@ uint64_t store_size(Store *s); /* bytes of the data base; 0: cannot be told */
  * Does not call model_recorded(). */
 int store_record(Store *s, Model *m);
 
+/* ---- receipts ---- */
+
+int store_load_receipt(Store *s, uint32_t caller, const char *request_id, Receipt **ret); /* -ENOENT */
+int store_count_receipts(Store *s, uint32_t caller, uint64_t *ret);
+/* Looks at the n oldest and forgets those from before `before`, and those from after `after` (the clock was wrong then), in a
+ * transaction of its own. *ret_oldest: created_usec of the oldest that is left, USEC_INFINITY: none. */
+int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_t *ret_oldest);
+
 /* ---- load ---- */
 
 /* At start and after a failed record: queues with counters and flags (model_queue_add), next_id, live jobs and their

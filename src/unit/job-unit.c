@@ -174,9 +174,10 @@ static int append_fixed(sd_bus_message *m, const Attempt *a) {
                                   "IOAccounting", "b", 1,
                                   "TasksAccounting", "b", 1,
                                   "TimeoutStopUSec", "t", stop);
-        if (r < 0 || j->timeout_usec == USEC_INFINITY)
+        if (r < 0 || j->timeout_usec == USEC_INFINITY || j->spec->freezable)
                 return r;
-        /* A net for when nobody watches; the daemon's own clock comes first. */
+        /* A net for when nobody watches; the daemon's own clock comes first. systemd's goes on while a unit is frozen, fires, and
+         * leaves the unit stuck: so not for those that may be. */
         return sd_bus_message_append(m, "(sv)", "RuntimeMaxUSec", "t",
                                      usec_add(usec_add(j->timeout_usec, stop), 60 * USEC_PER_SEC));
 }

@@ -13,7 +13,7 @@ from conftest import until
 pytestmark = pytest.mark.root
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 INTERACTIVE = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
-PRIVATE = {"name", "argv", "cwd", "tags", "status", "reason"}
+PRIVATE = {"name", "argv", "cwd", "tags", "status", "reason", "output_file", "error_file"}
 
 
 @pytest.fixture
@@ -91,9 +91,10 @@ def test_own_jobs_need_no_polkit(town):
 
 
 def test_private_fields(town):
-    id_ = submit(town.daemon, "exit 1", name="secret", cwd="/tmp", tags={"who": "me"})
+    id_ = submit(town.daemon, "exit 1", name="secret", cwd="/tmp", tags={"who": "me"}, output_file="/dev/null", error_file="/dev/null")
     town.wait(id_)
     own = town.daemon.call("GetJobInfo", id_)
+    assert own["output_file"] == own["error_file"] == "/dev/null"
     assert own["name"] == "secret" and own["tags"] == {"who": "me"} and own["argv"][0] == "/bin/sh"
     foreign = town.bin.call("GetJobInfo", id_)
     assert not PRIVATE & set(foreign)

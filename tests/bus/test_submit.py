@@ -124,6 +124,15 @@ def test_unit_is_made_as_documented(running, systemd):
         assert s["User"] in ("root", "0")
 
 
+def test_freezable_has_no_net(running, systemd):
+    """RuntimeMaxSec= goes on while a unit is frozen."""
+    id_ = running.submit("sleep 30", timeout_usec=20000000, freezable=True)
+    running.reach(id_, "running")
+    assert "RuntimeMaxUSec" not in systemd.do("units")[running.unit(id_)]["settings"]
+    assert running.info(id_)["timeout_usec"] == 20000000
+    assert running.result(running.submit("sleep 30", timeout_usec=300000, freezable=True)) == "timeout"
+
+
 def test_properties_reach_the_unit(running, systemd):
     id_ = running.submit("sleep 30", properties=["MemoryMax=64M", "Nice=5", "CPUQuota=50%", "NoNewPrivileges=yes"])
     running.reach(id_, "running")

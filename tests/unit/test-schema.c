@@ -95,6 +95,7 @@ static void make_store(const char *path) {
 }
 
 static void test_migration(void **state) {
+        char sql[64];
         _cleanup_directory_ Directory d = make_directory();
         _cleanup_store_ Store *s = NULL;
 
@@ -106,7 +107,8 @@ static void test_migration(void **state) {
         open_fails(d.file, -EPROTONOSUPPORT, "newer version");
         run_sql(d.file, "PRAGMA user_version = -1");
         open_fails(d.file, -EUCLEAN, "impossible version");
-        run_sql(d.file, "PRAGMA user_version = 1");
+        (void) snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", schema_version());
+        run_sql(d.file, sql);
         run_sql(d.file, "ALTER TABLE job RENAME COLUMN intent TO other");
         open_fails(d.file, -EUCLEAN, "not as expected");
         run_sql(d.file, "ALTER TABLE job RENAME COLUMN other TO intent");

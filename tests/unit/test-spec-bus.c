@@ -93,6 +93,8 @@ static void test_all_keys(void **state) {
                                           true, "not_before_usec", "t", UINT64_C(1), "timeout_usec", "t",
                                           UINT64_C(2000), "stop_timeout_usec", "t", UINT64_C(3000), "uid",
                                           "u", 1000u, "properties", "as", 1, "Nice=1") >= 0);
+        assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}", "output_file", "s", "out", "error_file", "s", "err",
+                                          "freezable", "b", true, "request_id", "s", "r") >= 0);
         assert_true(sd_bus_message_close_container(m) >= 0);
         assert_true(sd_bus_message_append(m, "s", "after") >= 0);
 
@@ -116,6 +118,10 @@ static void test_all_keys(void **state) {
         assert_int_equal(s->stop_timeout_usec, 3000);
         assert_int_equal(s->uid, 1000);
         assert_string_equal(s->properties[0], "Nice=1");
+        assert_string_equal(s->output_file, "out");
+        assert_string_equal(s->error_file, "err");
+        assert_true(s->freezable);
+        assert_string_equal(s->request_id, "r");
         f = spec_field_table(&n);
         for (size_t i = 0; i < n; i++)
                 assert_false(spec_field_is_default(s, f + i));

@@ -44,7 +44,8 @@ static void test_round_trip(void **state) {
              "\"environment\":[\"A=1\",\"B=\"],\"payload\":\"{}\",\"tags\":{\"k\":\"v\",\"l\":\"\"},"
              "\"priority\":-5,"
              "\"slots\":3,\"hold\":true,\"not_before_usec\":1790000000000000,\"timeout_usec\":1000,"
-             "\"stop_timeout_usec\":5000000,\"uid\":1000,\"properties\":[\"MemoryMax=2G\"]}");
+             "\"stop_timeout_usec\":5000000,\"uid\":1000,\"properties\":[\"MemoryMax=2G\"],"
+             "\"output_file\":\"o\",\"error_file\":\"e\",\"freezable\":true,\"request_id\":\"r\"}");
         same("{\"argv\":[\"\\\"\\\\/\\b\\t\\n\\f\\r\\u0001\\u001f\x7f ü€🐧\"]}");
         same("{\"umask\":0}");
         same("{\"not_before_usec\":0,\"uid\":0}");

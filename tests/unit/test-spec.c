@@ -91,7 +91,7 @@ static void test_table(void **state) {
         size_t n;
 
         f = spec_field_table(&n);
-        assert_int_equal(n, 15);
+        assert_int_equal(n, 19);
         for (size_t i = 0; i < n; i++) {
                 assert_ptr_equal(spec_field_find(f[i].name), f + i);
                 assert_non_null(spec_type_signature(f[i].type));
@@ -244,6 +244,8 @@ static void test_integers(void **state) {
         set_integer("umask", UINT32_MAX, -ERANGE);
         set_integer("hold", 1, 0);
         set_integer("hold", 2, -ERANGE);
+        set_integer("freezable", 1, 0);
+        set_integer("freezable", 2, -ERANGE);
         set_integer("uid", 0, 0);
         set_integer("uid", UINT32_MAX - 1, 0);
         set_integer("uid", UINT32_MAX, -ERANGE);
@@ -279,6 +281,35 @@ static void test_payload(void **state) {
         assert_int_equal(s->payload_size, 3);
 }
 
+static void test_files(void **state) {
+        _cleanup_free_ char *fits = text_of('x', SPEC_FILE_MAX), *too_long = text_of('x', SPEC_FILE_MAX + 1);
+
+        static const char *const keys[] = { "output_file", "error_file" };
+        FOREACH_ELEMENT(k, keys) {
+                set_string(*k, "/tmp/a b", 0, NULL);
+                set_string(*k, "out.%j.%%", 0, NULL);
+                set_string(*k, "%%%j", 0, NULL);
+                set_string(*k, fits, 0, NULL);
+                set_string(*k, too_long, -E2BIG, *k);
+                set_string(*k, "", -EINVAL, "is empty");
+                set_string(*k, "100%", -EINVAL, "after a '%'");
+                set_string(*k, "%%%", -EINVAL, "after a '%'");
+                set_string(*k, "%x", -EINVAL, *k);
+                set_string(*k, "a\nb", -EINVAL, "control characters");
+                set_string(*k, "\xff", -EINVAL, "UTF-8");
+        }
+}
+
+static void test_request_id(void **state) {
+        _cleanup_free_ char *fits = text_of('x', SPEC_REQUEST_ID_MAX), *too_long = text_of('x', SPEC_REQUEST_ID_MAX + 1);
+
+        set_string("request_id", "a b%", 0, NULL);
+        set_string("request_id", fits, 0, NULL);
+        set_string("request_id", too_long, -E2BIG, "'request_id' is longer than 128");
+        set_string("request_id", "", -EINVAL, "'request_id' is empty");
+        set_string("request_id", "a\tb", -EINVAL, "'request_id'");
+}
+
 static void test_quote(void **state) {
         char q[SPEC_QUOTE_MAX];
         _cleanup_free_ char *error = NULL, *many = text_of('x', 1000);
@@ -303,6 +334,7 @@ int main(void) {
                 cmocka_unit_test(test_tags),     cmocka_unit_test(test_properties),
                 cmocka_unit_test(test_integers), cmocka_unit_test(test_uid),
                 cmocka_unit_test(test_payload),  cmocka_unit_test(test_quote),
+                cmocka_unit_test(test_files),    cmocka_unit_test(test_request_id),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

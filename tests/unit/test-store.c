@@ -423,6 +423,80 @@ static void test_relaxed(void **state) {
         assert_false(s->relaxed);
 }
 
+/* ---- receipts ---- */
+
+static Receipt *make_receipt(uint64_t first, const char *id, usec_t created) {
+        Receipt *r = receipt_new(1000, id);
+
+        assert_non_null(r);
+        r->first_id = first;
+        r->n_jobs = 3;
+        r->digest = UINT64_MAX - first;
+        r->created_usec = created;
+        return r;
+}
+
+static void test_receipts(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(receipt_freep) Receipt *r = NULL;
+        uint64_t n, id = submit(m, add_queue(m, "q"), make_spec("true"));
+
+        assert_int_equal(store_load_receipt(s, 1000, "one", &r), -ENOENT);
+        model_receipt_add(m, make_receipt(id, "one", 5));
+        assert_non_null(model_receipt(m, 1000, "one"));
+        assert_null(model_receipt(m, 1001, "one"));
+        assert_null(model_receipt(m, 1000, "on"));
+        record(s, m);
+        assert_null(model_receipt(m, 1000, "one"));
+
+        assert_int_equal(store_load_receipt(s, 1001, "one", &r), -ENOENT);
+        assert_int_equal(store_load_receipt(s, 1000, "one", &r), 0);
+        assert_int_equal(r->first_id, id);
+        assert_int_equal(r->n_jobs, 3);
+        assert_true(r->digest == UINT64_MAX - id);
+        assert_int_equal(r->created_usec, 5);
+        assert_int_equal(store_count_receipts(s, 1000, &n), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(store_count_receipts(s, 1001, &n), 0);
+        assert_int_equal(n, 0);
+
+        /* With the jobs or not at all. */
+        model_receipt_add(m, make_receipt(id + 1, "one", 5));
+        (void) submit(m, add_queue(m, "q"), make_spec("true"));
+        assert_int_equal(store_record(s, m), -EEXIST);
+        assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
+        assert_int_equal(number(s, "SELECT sum(n) FROM receipt_count"), 1);
+}
+
+static void test_receipts_expire(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        char id[16];
+        usec_t oldest;
+        uint64_t n;
+
+        assert_int_equal(store_expire_receipts(s, 50, 1000, 10, &oldest), 0);
+        assert_true(oldest == USEC_INFINITY);
+        for (uint64_t i = 1; i <= 100; i++) {
+                (void) snprintf(id, sizeof(id), "r%" PRIu64, i);
+                model_receipt_add(m, make_receipt(i, id, i == 95 ? 5000 : i));
+        }
+        record(s, m);
+        for (unsigned i = 1; i < 5; i++) {
+                assert_int_equal(store_expire_receipts(s, 50, 1000, 10, &oldest), 0);
+                assert_int_equal(oldest, 10 * i + 1);
+        }
+        assert_int_equal(store_expire_receipts(s, 50, 1000, 10, &oldest), 0);
+        assert_int_equal(oldest, 50);
+        assert_int_equal(number(s, "SELECT count(*) FROM receipt"), 51);
+        /* One that the clock put into the future, when there is a look at it. */
+        assert_int_equal(store_expire_receipts(s, 50, 1000, 100, &oldest), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM receipt"), 50);
+        assert_int_equal(store_count_receipts(s, 1000, &n), 0);
+        assert_int_equal(n, 50);
+}
+
 /* ---- last ---- */
 
 static int on_attempt(void *userdata, const Attempt *a) {
@@ -452,6 +526,8 @@ int main(void) {
                 cmocka_unit_test(test_record_refused),
                 cmocka_unit_test(test_crash),
                 cmocka_unit_test(test_relaxed),
+                cmocka_unit_test(test_receipts),
+                cmocka_unit_test(test_receipts_expire),
                 cmocka_unit_test(test_every_statement_ran),
         };
 
