@@ -5,6 +5,7 @@
  * the answer and nothing else. */
 
 #include "base/strv.h"
+#include "ctl/complete.h"
 #include "ctl/ctl.h"
 #include "ctl/output.h"
 #include <locale.h>
@@ -31,10 +32,10 @@ static const Verb verbs[] = {
         { "purge", 0, -1, F, false, verb_purge, "ID…|FILTER…", "Forget finished jobs" },
         { "queue", 0, 0, 0, false, verb_queue_list, NULL, NULL },
         { "queue list", 0, 0, 0, false, verb_queue_list, "", "List queues" },
-        { "queue show", 1, -1, 0, false, verb_queue_show, "NAME…", "Show all about queues" },
-        { "queue pause", 1, -1, 0, false, verb_queue_pause, "NAME…", "Start no more jobs of queues" },
-        { "queue resume", 1, -1, 0, false, verb_queue_resume, "NAME…", "End a pause, or draining" },
-        { "queue drain", 1, -1, 0, false, verb_queue_drain, "NAME…", "Take no more jobs into queues" },
+        { "queue show", 1, -1, 0, false, verb_queue_show, "QUEUE…", "Show all about queues" },
+        { "queue pause", 1, -1, 0, false, verb_queue_pause, "QUEUE…", "Start no more jobs of queues" },
+        { "queue resume", 1, -1, 0, false, verb_queue_resume, "QUEUE…", "End a pause, or draining" },
+        { "queue drain", 1, -1, 0, false, verb_queue_drain, "QUEUE…", "Take no more jobs into queues" },
         { "stats", 0, 0, 0, false, verb_stats, "", "Show what the daemon counts" },
         { "help", 0, 2, 0, false, verb_help, "[VERB]", "Show this, or a verb's options" },
 };
@@ -111,6 +112,8 @@ static int run(int argc, char **argv) {
         const Verb *v = &overview;
         int first, words = 0, r;
 
+        if (argc > 1 && streq(argv[1], "__complete"))
+                return complete_line(verbs, ELEMENTSOF(verbs), argc - 2, argv + 2);
         first = options_parse(NULL, OPTIONS_GLOBAL, true, argc, argv);
         if (first < 0)
                 return first;

@@ -7,7 +7,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/time-util.h"
-#include "ctl/ctl.h"
+#include "ctl/options.h"
 #include "ctl/output.h"
 #include <getopt.h>
 
@@ -28,16 +28,6 @@ uint32_t arg_lines = UINT32_MAX;
 bool arg_follow, arg_wait;
 usec_t arg_timeout = USEC_INFINITY;
 int arg_signal;
-
-typedef struct Option {
-        const char *name; /* NULL: a letter only */
-        char letter;      /* 0: none */
-        const char *argument;
-        unsigned verbs;
-        int (*parse)(const char *value, void *target); /* says nothing */
-        void *target;
-        const char *help; /* NULL: not listed */
-} Option;
 
 static int option_true(const char *value, void *target) {
         *(bool *) target = true;
@@ -176,7 +166,7 @@ static const Option options[] = {
           "Operate on another host, over ssh" },
         { "machine", 'M', "[USER@]MACHINE", OPTIONS_GLOBAL, option_string, &arg_machine,
           "Operate on a local container" },
-        { "json", 0, "MODE", OPTIONS_GLOBAL, option_json, &arg_json, "Print JSON: short, pretty, off" },
+        { "json", 0, "short|pretty|off", OPTIONS_GLOBAL, option_json, &arg_json, "Print JSON" },
         { NULL, 'j', NULL, OPTIONS_GLOBAL, option_json, &arg_json,
           "JSON: pretty on a terminal, else short" },
         { "quiet", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_quiet, "Say less" },
@@ -194,11 +184,11 @@ static const Option options[] = {
         { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed" },
         { "timeout", 0, "SPAN", S, option_span, &arg_submit.timeout, "End it when it runs longer" },
         { "stop-timeout", 0, "SPAN", S, option_span, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL" },
-        { "env", 0, "all|none|NAME,…", S, option_string, &arg_submit.env,
+        { "env", 0, "all|none|VARIABLE,…", S, option_string, &arg_submit.env,
           "What of your environment it gets" },
-        { NULL, 'E', "NAME[=VALUE]", S, option_append, &arg_submit.set, "Set or pass one variable" },
+        { NULL, 'E', "VARIABLE[=VALUE]", S, option_append, &arg_submit.set, "Set or pass one variable" },
         { NULL, 'C', "DIRECTORY", S, option_string, &arg_submit.directory, "Run there instead of here" },
-        { "property", 'p', "NAME=VALUE", S, option_append, &arg_submit.properties,
+        { "property", 'p', "PROPERTY=VALUE", S, option_append, &arg_submit.properties,
           "A unit property, such as MemoryMax=2G" },
         { "payload", 0, "FILE|-", S, option_string, &arg_submit.payload, "Its standard input" },
         { "tag", 0, "KEY=VALUE", S, option_tag, &arg_submit.tags, "A tag to find it by" },
@@ -225,6 +215,11 @@ static const Option options[] = {
         { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124" },
         { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)" },
 };
+
+const Option *options_table(size_t *ret_n) {
+        *ret_n = ELEMENTSOF(options);
+        return options;
+}
 
 #define LONG_BASE 0x100
 

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The kinds of values. What an option or a verb takes stands in its table as a word that people read
+ * ("QUEUE"); the same word leads here. Every word in use must stand in the table below (a test asks for each
+ * of them), with nothing to offer if there is nothing. What lives in the daemon is asked for only if it
+ * runs. */
+
+#include "api/protocol.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "ctl/complete.h"
+#include "ctl/job-dict.h"
+#include "ctl/output.h"
+#include "queue/unit-property.h"
+#include <pwd.h>
+#include <signal.h>
+#include <systemd/sd-login.h>
+
+#define NEWEST_MAX 100U /* jobs to choose from */
+#define DESCRIPTION_MAX 60
+
+void complete_candidate(Completion *c, const char *value, const char *description) {
+        if (!startswith(value, c->word) || strv_contains(c->taken, value) || strv_contains(c->told, value))
+                return;
+        if (strv_extend(&c->told, value) < 0)
+                return;
+        printf("%.*s%s\t%s\n", c->before_length, c->before, value, strempty(description));
+}
+
+void complete_foreign(Completion *c, const char *value, const char *description) {
+        /* bash would insert it unquoted. */
+        if (string_is_clean(value) && !strpbrk(value, " \"'\\$`!&|;<>()[]{}*?#~"))
+                complete_candidate(c, value,
+                                   description && string_is_clean(description) ? description : NULL);
+}
+
+static void words(Completion *c, const char *const *list) {
+        for (; *list; list++)
+                complete_candidate(c, *list, NULL);
+}
+
+static void complete_states(Completion *c) {
+        words(c, (const char *const[]){ "held", "waiting", "ready", "starting", "running", "stopping",
+                                        "done", NULL });
+}
+
+static void complete_results(Completion *c) {
+        words(c, (const char *const[]){ "success", "exit-code", "signal", "core-dump", "timeout", "watchdog",
+                                        "oom-kill", "exec", "cancelled", "lost", NULL });
+}
+
+static void complete_booleans(Completion *c) {
+        words(c, (const char *const[]){ "yes", "no", NULL });
+}
+
+static void complete_signals(Completion *c) {
+        for (int s = 1; s < SIGRTMIN; s++) {
+                const char *name = signal_to_string(s);
+
+                if (name)
+                        complete_candidate(c, name, strsignal(s));
+        }
+}
+
+static void complete_users(Completion *c) {
+        const struct passwd *p;
+
+        setpwent();
+        while ((p = getpwent()))
+                complete_foreign(c, p->pw_name, p->pw_gecos);
+        endpwent();
+}
+
+static void complete_machines(Completion *c) {
+        char **names = NULL;
+
+        if (sd_get_machine_names(&names) > 0)
+                STRV_FOREACH (name, names)
+                        complete_foreign(c, *name, NULL);
+        strv_free(names);
+}
+
+static void complete_variables(Completion *c) {
+        STRV_FOREACH (e, environ) {
+                _cleanup_free_ char *name = strndup(*e, strcspn(*e, "="));
+
+                if (name)
+                        complete_foreign(c, name, NULL);
+        }
+}
+
+/* "MemoryMax=", and behind it what is known of the value. */
+static void complete_properties(Completion *c) {
+        const char *e = strchr(c->word, '=');
+        size_t n;
+        const UnitProperty *table = unit_property_table(&n);
+
+        for (const UnitProperty *p = table; p < table + n; p++) {
+                char text[96];
+
+                if (p->class == PROPERTY_OURS)
+                        continue;
+                snprintf(text, sizeof(text), "%s=", p->name);
+                if (!e)
+                        complete_candidate(c, text, p->hint);
+                else if (p->type == UNIT_VALUE_BOOL && startswith(c->word, text)) {
+                        c->before_length += strlen(text);
+                        c->word += strlen(text);
+                        complete_booleans(c);
+                        return;
+                }
+        }
+}
+
+/* Only if the daemon runs: completion starts nothing. */
+static sd_bus *open_if_there(void) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r;
+
+        fflush(stdout); /* the time limit must not lose what is known */
+        r = bus_open_quietly(&bus);
+        if (r >= 0)
+                r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                       "org.freedesktop.DBus", "GetNameOwner", NULL, NULL, "s",
+                                       JOBMILL_BUS_NAME);
+        return r < 0 ? NULL : TAKE_PTR(bus);
+}
+
+static void complete_queues(Completion *c) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = open_if_there();
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *name, *path;
+
+        if (!bus || sd_bus_call_method(bus, JOBMILL_BUS_NAME, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER,
+                                       "ListQueues", NULL, &reply, "") < 0)
+                return;
+        if (sd_bus_message_enter_container(reply, 'a', "(so)") < 0)
+                return;
+        while (sd_bus_message_read(reply, "(so)", &name, &path) > 0)
+                complete_foreign(c, name, NULL);
+}
+
+/* The jobs that a verb can do something with. */
+static char **states_for(const char *verb) {
+        static const struct {
+                const char *verb;
+                const char *states[7];
+        } table[] = {
+                { "cancel", { "held", "waiting", "ready", "starting", "running", "stopping" } },
+                { "wait", { "held", "waiting", "ready", "starting", "running", "stopping" } },
+                { "set", { "held", "waiting", "ready", "starting", "running", "stopping" } },
+                { "kill", { "starting", "running", "stopping" } },
+                { "freeze", { "running" } },
+                { "thaw", { "running" } },
+                { "hold", { "waiting", "ready" } },
+                { "move", { "held", "waiting", "ready" } },
+                { "release", { "held" } },
+                { "retry", { "done" } },
+                { "purge", { "done" } },
+        };
+
+        FOREACH_ELEMENT (t, table)
+                if (streq_ptr(t->verb, verb))
+                        return (char **) t->states;
+        return NULL;
+}
+
+/* The newest jobs: the caller's own, root's anybody's. */
+static size_t newest_jobs(char **states, const char *const *fields, JobInfo **ret) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = open_if_there();
+        _cleanup_free_ char *next = NULL;
+        uint32_t own = getuid();
+        Filter filter = { .states = states, .since = USEC_INFINITY, .until = USEC_INFINITY };
+        size_t n;
+
+        if (own != 0 && !bus_is_elsewhere())
+                filter.owners = (UidList){ .uids = &own, .n = 1 };
+        if (!bus || job_list_page(bus, &filter, (char *const *) fields, "", NEWEST_MAX, ret, &n, &next) < 0)
+                return 0;
+        return n;
+}
+
+static void complete_ids(Completion *c) {
+        static const char *const fields[] = { "id",     "name",        "argv",        "state",
+                                              "result", "exit_status", "exit_signal", NULL };
+        JobInfo *jobs = NULL;
+        size_t n = newest_jobs(states_for(c->verb), fields, &jobs);
+
+        if (n > 0)
+                complete_candidate(c, "@last", "your newest job");
+        for (size_t i = 0; i < n; i++) {
+                char id[DECIMAL_MAX], outcome[64], description[256];
+                _cleanup_free_ char *title = job_info_title(jobs + i);
+                _cleanup_free_ char *safe =
+                                title ? escape_controls(title, strnlen(title, DESCRIPTION_MAX)) : NULL;
+
+                for (char *p = safe; p && (p = strchr(p, '\t'));)
+                        *p = ' '; /* ends the candidate */
+                snprintf(id, sizeof(id), "%" PRIu64, jobs[i].id);
+                snprintf(description, sizeof(description), "%s  %s",
+                         job_info_outcome(jobs + i, outcome, sizeof(outcome)), strempty(safe));
+                complete_candidate(c, id, description);
+        }
+        job_info_array_free(jobs, n);
+}
+
+static void complete_names(Completion *c) {
+        JobInfo *jobs = NULL;
+        size_t n = newest_jobs(NULL, (const char *const[]){ "name", NULL }, &jobs);
+
+        for (size_t i = 0; i < n; i++)
+                if (jobs[i].name)
+                        complete_foreign(c, jobs[i].name, NULL);
+        job_info_array_free(jobs, n);
+}
+
+static void complete_tags(Completion *c) {
+        JobInfo *jobs = NULL;
+        size_t n = newest_jobs(NULL, (const char *const[]){ "tags", NULL }, &jobs);
+
+        for (size_t i = 0; i < n; i++)
+                STRV_FOREACH_PAIR (key, value, jobs[i].tags) {
+                        _cleanup_free_ char *text = NULL;
+
+                        if (asprintf(&text, "%s=%s", *key, *value) < 0)
+                                text = NULL;
+                        else
+                                complete_foreign(c, text, NULL);
+                }
+        job_info_array_free(jobs, n);
+}
+
+static const struct {
+        const char *word;
+        void (*complete)(Completion *c); /* NULL: nothing can be offered */
+        const char *shell;               /* what the shell knows better */
+} kinds[] = {
+        { "BOOL", complete_booleans, NULL },
+        { "DIRECTORY", NULL, "directories" },
+        { "FILE", NULL, "files" },
+        { "FILTER", NULL, NULL },
+        { "ID", complete_ids, NULL },
+        { "KEY=VALUE", complete_tags, NULL },
+        { "N", NULL, NULL },
+        { "NAME", complete_names, NULL },
+        { "PROPERTY=VALUE", complete_properties, NULL },
+        { "QUEUE", complete_queues, NULL },
+        { "RESULT", complete_results, NULL },
+        { "SIGNAL", complete_signals, NULL },
+        { "SPAN", NULL, NULL },
+        { "STATE", complete_states, NULL },
+        { "TIME", NULL, NULL },
+        { "USER", complete_users, NULL },
+        { "VARIABLE", complete_variables, NULL },
+        { "VARIABLE[=VALUE]", complete_variables, NULL },
+        { "[USER@]HOST", NULL, "hosts" },
+        { "[USER@]MACHINE", complete_machines, NULL },
+};
+
+/* One of the alternatives of an argument, without its dots. -1: unknown. */
+static int find_kind(const char *text, int length) {
+        FOREACH_ELEMENT (k, kinds)
+                if ((int) strlen(k->word) == length && strncmp(k->word, text, length) == 0)
+                        return k - kinds;
+        return -1;
+}
+
+/* "all", "-", "short": a word to type, not a kind. */
+static bool is_literal(const char *text, int length) {
+        for (int i = 0; i < length; i++)
+                if (text[i] >= 'A' && text[i] <= 'Z')
+                        return false;
+        return length > 0;
+}
+
+/* The next alternative; *ret_list: several of them, with commas between. */
+static int next_alternative(const char **text, const char *end, bool *ret_list) {
+        const char *bar = memchr(*text, '|', end - *text);
+        int length = (bar ?: end) - *text;
+
+        *ret_list = false;
+        if (length > 3 && memcmp(*text + length - 3, "…", 3) == 0)
+                length -= 3;
+        if (length > 1 && (*text)[length - 1] == ',') {
+                *ret_list = true;
+                length--;
+        }
+        return length;
+}
+
+static void complete_alternative(Completion *c, const char *text, int length, bool list) {
+        const char *comma = list ? strrchr(c->word, ',') : NULL;
+        int kind = find_kind(text, length);
+        Completion whole = *c;
+
+        if (comma) {
+                c->before_length += comma + 1 - c->word;
+                c->word = comma + 1;
+        }
+        if (is_literal(text, length)) {
+                _cleanup_free_ char *literal = strndup(text, length);
+
+                if (literal && !comma)
+                        complete_candidate(c, literal, NULL);
+        } else if (kind < 0) {
+                c->unknown = text;
+                c->unknown_length = length;
+        } else if (kinds[kind].complete)
+                kinds[kind].complete(c);
+        c->before_length = whole.before_length;
+        c->word = whole.word;
+}
+
+void complete_value(Completion *c, const char *argument, int length) {
+        const char *end = argument + length, *shell = NULL;
+        bool list;
+
+        for (const char *t = argument; t < end; t += strcspn(t, "|") + 1) {
+                int kind = find_kind(t, next_alternative(&t, end, &list));
+
+                if (kind >= 0 && kinds[kind].shell)
+                        shell = kinds[kind].shell;
+        }
+        if (shell)
+                printf("%s\t%.*s\n", shell, c->before_length, c->before);
+        else
+                puts("words");
+        for (const char *t = argument; t < end; t += strcspn(t, "|") + 1) {
+                int n = next_alternative(&t, end, &list);
+
+                complete_alternative(c, t, n, list);
+        }
+}
