@@ -20,8 +20,8 @@ from mill import Mill, run, systemctl  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    """The README's examples first: they show what a new system prints."""
-    items.sort(key=lambda item: item.module.__name__ != "test_readme")
+    """The examples of the documents first: they show what a new system prints."""
+    items.sort(key=lambda item: item.module.__name__ != "test_documents")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The examples of README.md do what is printed there. Each ```console block is typed in, in order, and what comes back is
-compared with what stands under each command.
+"""The examples of the documents do what is printed there: each ```console block of README.md and docs/, each block of a
+manual page (docs/man/*.scd) that begins with a prompt. They are typed in, in order, document by document, and what comes
+back is compared with what stands under each command.
 
     $ COMMAND       typed by alice, a plain user, in her home
     # COMMAND       typed by root
@@ -12,7 +13,10 @@ Variables live on to the end of a block as long as the same user types.
 """
 
 import os
+import pathlib
+import pwd
 import re
+import shutil
 import tempfile
 
 import pytest
@@ -27,26 +31,60 @@ class Command:
         self.user, self.text, self.expected = user, text, []
 
 
-def examples():
-    """[(heading, [Command])] of all console blocks."""
+DOCUMENTS = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md")), *sorted((SOURCE / "docs/man").glob("*.scd"))]
+
+
+def blocks(document):
+    """[(heading, [line])] of what is printed as typed."""
     heading, block, found = "", None, []
-    for line in (SOURCE / "README.md").read_text().splitlines():
+    for line in document.read_text().splitlines():
         if block is None:
             if line.startswith("#"):
                 heading = line.lstrip("# ")
-            elif line == "```console":
+            elif line == ("```" if document.suffix == ".scd" else "```console"):
                 block = []
         elif line == "```":
-            found.append((heading, block))
+            if document.suffix != ".scd" or block[0][:2] in ("$ ", "# "):
+                found.append((heading, block))
             block = None
-        elif line[:2] in ("$ ", "# "):
-            block.append(Command(USERS[line[0]], line[2:]))
-        elif line[:2] == "> " and not block[-1].expected:
-            block[-1].text += "\n" + line[2:]
         else:
-            block[-1].expected.append(line)
-    assert block is None, "a console block has no end"
+            block.append(line)
+    assert block is None, "%s: a block has no end" % document.name
     return found
+
+
+def commands(lines):
+    found = []
+    for line in lines:
+        if line[:2] in ("$ ", "# "):
+            found.append(Command(USERS[line[0]], line[2:]))
+        elif line[:2] == "> " and not found[-1].expected:
+            found[-1].text += "\n" + line[2:]
+        else:
+            found[-1].expected.append(line)
+    return found
+
+
+EXAMPLES = [(d, heading, commands(lines)) for d in DOCUMENTS for heading, lines in blocks(d)]
+
+
+@pytest.fixture(scope="module")
+def begin(mill):
+    """begin(document): a document that is not the last one has an empty home, and no queues but the shipped ones."""
+    last = []
+
+    def clean(document=None):
+        if last and last[0] != document:
+            mill.drop_everything()
+            mill.no_units()
+            mill.remove_queues()
+            for path in pathlib.Path(pwd.getpwnam("alice").pw_dir).glob("[!.]*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        last[:] = [document]
+
+    mill.settled()
+    yield clean
+    clean()
 
 
 def squeeze(line):
@@ -75,12 +113,12 @@ def type_in(commands):
 
 
 def test_there_are_ten():
-    assert len(examples()) >= 10
+    assert len([d for d, *_ in EXAMPLES if d.name == "README.md"]) >= 10
 
 
-@pytest.mark.parametrize("heading,block", examples(), ids=lambda v: v if isinstance(v, str) else "")
-def test_example(mill, heading, block):
-    mill.settled()
+@pytest.mark.parametrize("document,heading,block", EXAMPLES, ids=["%s: %s" % (d.name, heading) for d, heading, _ in EXAMPLES])
+def test_example(begin, document, heading, block):
+    begin(document)
     while block:
         n = next((i for i, c in enumerate(block) if c.user != block[0].user), len(block))
         now, block = block[:n], block[n:]
@@ -90,4 +128,4 @@ def test_example(mill, heading, block):
             lines = "".join(squeeze(l) + "\n" for l in output.splitlines())
             expected = "\n".join(command.expected)
             assert re.fullmatch(pattern(command.expected), lines), (
-                f"{command.text}\nREADME.md says:\n{expected}\nit printed:\n{output}")
+                f"{command.text}\n{document.name} says:\n{expected}\nit printed:\n{output}")
