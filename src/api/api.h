@@ -75,6 +75,14 @@ typedef struct Wait {
         TAILQ_ENTRY(Wait) entry;
 } Wait;
 
+/* What jobmill.conf says of requests. */
+typedef struct ApiLimits {
+        uint64_t submit_many_max;   /* jobs in one call */
+        uint64_t list_page_max;     /* rows */
+        uint64_t pending_calls_max; /* of one user that wait: for a job's end, or for polkit */
+        uint64_t payload_max, environment_max; /* bytes */
+} ApiLimits;
+
 struct Api {
         sd_event *event;
         bool user;
@@ -99,7 +107,8 @@ struct Api {
 
         bool ready;              /* the name is ours */
         bool reload_wanted;      /* Reload(): daemon/ does it */
-        const char *systemd_version; /* daemon/ keeps them, for GetStatistics */
+        const char *systemd_version, *storage; /* daemon/ keeps them, for GetStatistics */
+        ApiLimits limits;        /* set by daemon/ */
 };
 
 int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret);
@@ -136,6 +145,8 @@ int api_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***r
 void api_forget_row(Api *a);
 
 /* call.c */
+/* Has the caller's user too many calls that wait? Then the handler returns -EUSERS; root may wait as often as he likes. */
+bool call_too_many_pending(const Call *c);
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler);
 void call_client_gone(Api *a, const char *name);
 void call_drop_all(Api *a);

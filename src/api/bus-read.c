@@ -145,8 +145,8 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
                 if (r <= 0)
                         return r;
         }
-        if (limit == 0 || limit > JOBMILL_LIST_MAX)
-                limit = JOBMILL_LIST_MAX;
+        if (limit == 0 || limit > c->api->limits.list_page_max)
+                limit = c->api->limits.list_page_max;
         l.fields = o.fields;
         with_spec = !o.fields || strv_contains(o.fields, "argv") || strv_contains(o.fields, "cwd") ||
                     strv_contains(o.fields, "tags") || strv_contains(o.fields, "output_file") ||
@@ -233,6 +233,8 @@ static int handle_get_statistics(Call *c, sd_bus_error *error) {
                 r = dict_append(reply, "dispatch", "s", strempty(a->model->dispatch_blocked));
         if (r >= 0)
                 r = dict_append(reply, "systemd", "s", strempty(a->systemd_version));
+        if (r >= 0)
+                r = dict_append(reply, "storage", "s", a->storage);
         if (r >= 0)
                 r = dict_append(reply, "store_bytes", "t", store_size(a->store));
         if (r >= 0)

@@ -211,8 +211,9 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
 
         r = sd_bus_message_enter_container(m, 'a', "a{sv}");
         while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
-                if (n >= JOBMILL_SUBMIT_MANY_MAX) {
-                        r = api_error(error, JOBMILL_ERROR_TOO_MANY, "More than %u jobs in one call", JOBMILL_SUBMIT_MANY_MAX);
+                if (n >= c->api->limits.submit_many_max) {
+                        r = api_error(error, JOBMILL_ERROR_TOO_MANY, "More than %" PRIu64 " jobs in one call (SubmitManyMax=)",
+                                      c->api->limits.submit_many_max);
                         break;
                 }
                 if ((n & (n + 1)) == 0) {

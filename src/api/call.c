@@ -90,6 +90,20 @@ bool call_is_root(const Call *c) {
         return c->client->uid == 0 || c->api->user;
 }
 
+bool call_too_many_pending(const Call *c) {
+        uint64_t n = 0;
+        const Call *other;
+        const Wait *w;
+
+        if (c->client->uid == 0)
+                return false;
+        TAILQ_FOREACH(w, &c->api->waits, entry)
+                n += w->uid == c->client->uid;
+        TAILQ_FOREACH(other, &c->api->asking, entry)
+                n += other != c && other->client->uid == c->client->uid;
+        return n >= c->api->limits.pending_calls_max;
+}
+
 /* ---- running a call ---- */
 
 /* Runs the handler. The call is freed unless the handler has put it aside to be run again. */
@@ -105,6 +119,10 @@ static void call_run(Call *c) {
                 r = sd_bus_message_rewind(c->message, true);
         if (r >= 0)
                 r = c->handler(c, &error);
+        if (r == -EUSERS)
+                r = api_error(&error, JOBMILL_ERROR_TOO_MANY,
+                              "Too many calls of this user are waiting, at most %" PRIu64 " may (PendingCallsPerUserMax=)",
+                              a->limits.pending_calls_max);
         if (r < 0 || sd_bus_error_is_set(&error))
                 (void) sd_bus_reply_method_errno(c->message, r, &error);
         else if (c->asking || c->where >= CALL_FOR_USER)
@@ -294,6 +312,8 @@ static int polkit_ask(Call *c, const char *action, const char *const *details, b
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
+        if (call_too_many_pending(c))
+                return -EUSERS;
         r = sd_bus_message_new_method_call(c->api->bus, &m, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
                                            "CheckAuthorization");
         if (r >= 0)

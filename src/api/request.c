@@ -138,6 +138,22 @@ static int check_owner(Call *c, Request *q, const User **ret, sd_bus_error *erro
         return free_and_strdup(&q->owner_name, (*ret)->name) < 0 ? -ENOMEM : 1;
 }
 
+/* What jobmill.conf allows less of than the table of keys does. */
+static int check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
+        const ApiLimits *l = &c->api->limits;
+        uint64_t n = 0;
+
+        STRV_FOREACH(i, s->environment)
+                n += strlen(*i) + 1;
+        if (n > l->environment_max)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "environment: %" PRIu64 " bytes, at most %" PRIu64
+                                 " are allowed here (EnvironmentMax=)", n, l->environment_max);
+        if (s->payload_size > l->payload_max)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "payload: %zu bytes, at most %" PRIu64
+                                 " are allowed here (PayloadMax=)", s->payload_size, l->payload_max);
+        return 0;
+}
+
 int request_check(Call *c, Request *q, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         const User *u;
@@ -150,6 +166,9 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
                 return r;
         if (r < 0)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text);
+        r = check_limits(c, q->spec, error);
+        if (r < 0)
+                return r;
         r = check_owner(c, q, &u, error);
         if (r <= 0)
                 return r;

@@ -67,6 +67,8 @@ int wait_start(Call *c, uint64_t id, usec_t timeout) {
         if (r != 0)
                 return r;
 
+        if (call_too_many_pending(c))
+                return -EUSERS;
         w = new0(Wait, 1);
         if (!w)
                 return -ENOMEM;

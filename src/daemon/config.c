@@ -40,6 +40,29 @@ static int complain(char **ret_error, const char *format, ...) {
         return 0;
 }
 
+int config_load_settings(Settings *s, char **directories, const char *otherwise, char **ret_error) {
+        _cleanup_(conf_error_done) ConfError error = {};
+        _cleanup_strv_free_ char **files = NULL;
+        Settings read;
+        int r;
+
+        *ret_error = NULL;
+        settings_init(&read);
+        r = conf_files_for(directories, "jobmill.conf", &files); /* where the main file is masked the drop-ins still count */
+        for (char **i = files; r >= 0 && i && *i; i++) {
+                r = conf_parse_file(*i, settings_assign, &read, &error);
+                if (r == -ENOENT) /* gone meanwhile */
+                        r = 0;
+        }
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return complain(ret_error, "%s:%u: %s; %s", error.file ?: "jobmill.conf", error.line,
+                                error.message ?: strerror(-r), otherwise);
+        *s = read;
+        return 0;
+}
+
 static int load_queue(Model *m, Model *old, char **directories, const char *name, char **ret_error) {
         _cleanup_free_ char *file = NULL;
         _cleanup_(conf_error_done) ConfError error = {};

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Queue files: queues/NAME.queue and their drop-ins, into the policies of the model's queues. */
+/* The configuration files: jobmill.conf into settings, queues/NAME.queue into the policies of the model's queues; both with
+ * their drop-ins. */
 
+#include "daemon/settings.h"
 #include "queue/model.h"
 
 /* The directories of this instance, first wins: $JOBMILL_CONFIG_PATH, else those of design.md, section 5. */
 int config_directories(bool user, char ***ret);
+
+/* Read jobmill.conf. s is written only when all of it is good; else what is wrong is logged and in *ret_error, ended by
+ * otherwise, which says what is in force instead. Negative: out of memory. */
+int config_load_settings(Settings *s, char **directories, const char *otherwise, char **ret_error);
 
 /* Read all queue files. A bad one is logged and its queue keeps its last good policy: that of m, or, when m is new, the one of
  * old, which is taken out of it. Where none was good, its jobs and those of the queues below it wait. A queue whose file is

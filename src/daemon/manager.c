@@ -137,13 +137,29 @@ static int find_paths(Manager *m) {
         return config_directories(m->user, &m->config_directories);
 }
 
+/* The store of Storage=volatile goes with the runtime directory, which others may enter: it has a folder of its own. */
+static int store_path(Manager *m, char **ret) {
+        _cleanup_free_ char *folder = NULL;
+        int r;
+
+        if (m->storage == STORAGE_VOLATILE)
+                r = asprintf(&folder, "%s/store", m->run_path);
+        else
+                r = asprintf(&folder, "%s", m->state_path);
+        if (r < 0) {
+                folder = NULL;
+                return log_oom();
+        }
+        r = mkdir_p(folder, 0700);
+        if (r < 0)
+                return log_error_errno(r, "Failed to create %s: %m", folder);
+        return asprintf(ret, "%s/jobmill.db", folder) < 0 ? log_oom() : 0;
+}
+
 static int make_directories(Manager *m) {
         _cleanup_free_ char *attempts = NULL;
         int r;
 
-        r = mkdir_p(m->state_path, 0700);
-        if (r < 0)
-                return log_error_errno(r, "Failed to create %s: %m", m->state_path);
         if (asprintf(&attempts, "%s/attempt", m->run_path) < 0)
                 return log_oom();
         r = mkdir_p(m->run_path, 0711);
@@ -161,6 +177,7 @@ int manager_new(bool user, Manager **ret) {
         if (!m)
                 return log_oom();
         m->user = user;
+        settings_init(&m->settings);
         r = find_paths(m);
         if (r < 0)
                 return r;
@@ -201,8 +218,27 @@ Manager *manager_free(Manager *m) {
         strv_free(m->config_directories);
         free(m->state_path);
         free(m->run_path);
+        free(m->config_error);
         free(m->status);
         return mfree(m);
+}
+
+/* ---- configuration ---- */
+
+/* Everybody is told what concerns him. */
+static void apply_settings(Manager *m, Model *model) {
+        const Settings *s = &m->settings;
+
+        model->timeout_default = s->timeout_usec;
+        model->stop_timeout_default = s->stop_timeout_usec;
+        m->api->limits = s->api;
+        m->units->in_flight_max = s->in_flight_max;
+}
+
+static void keep_error(Manager *m, char **error) {
+        if (*error && !m->config_error)
+                m->config_error = TAKE_PTR(*error);
+        *error = mfree(*error);
 }
 
 int manager_load_model(Manager *m) {
@@ -212,11 +248,14 @@ int manager_load_model(Manager *m) {
 
         if (!model)
                 return -ENOMEM;
+        apply_settings(m, model);
         r = config_load_queues(model, m->model, m->config_directories, &error);
-        if (r >= 0)
-                r = store_load(m->store, model);
         if (r < 0)
-                return r;
+                return log_error_errno(r, "Failed to read the queue files: %m");
+        keep_error(m, &error);
+        r = store_load(m->store, model);
+        if (r < 0)
+                return log_error_errno(r, "Failed to load the store: %s", store_error(m->store));
         units_set_model(m->units, model);
         api_set_model(m->api, model, m->store);
         model_free(m->model);
@@ -233,20 +272,37 @@ void manager_set_slices(Manager *m) {
         m->slices_set = true;
 }
 
+static int load_settings(Manager *m, const char *otherwise) {
+        char *error = NULL;
+        int r;
+
+        m->config_error = mfree(m->config_error);
+        r = config_load_settings(&m->settings, m->config_directories, otherwise, &error);
+        keep_error(m, &error);
+        return r;
+}
+
 void manager_reload(Manager *m) {
-        _cleanup_free_ char *error = NULL;
+        char *error = NULL;
         char text[64];
         int r;
 
         m->api->reload_wanted = false;
         snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, m->now.monotonic);
         (void) sd_notify(false, text);
-        r = config_load_queues(m->model, NULL, m->config_directories, &error);
+        r = load_settings(m, "the settings stay what they were");
+        if (r >= 0) {
+                apply_settings(m, m->model);
+                r = config_load_queues(m->model, NULL, m->config_directories, &error);
+                keep_error(m, &error);
+        }
         if (r < 0)
                 log_error_errno(r, "Failed to read the configuration again, keeping what there is: %m");
+        if (m->settings.storage != m->storage)
+                log_notice("Storage=%s takes effect when jobmilld is restarted.", storage_to_string(m->settings.storage));
         manager_set_slices(m);
         user_db_flush(m->users);
-        api_reload_done(m->api, r < 0 ? strerror(-r) : error);
+        api_reload_done(m->api, r < 0 ? strerror(-r) : m->config_error);
         (void) sd_notify(false, "READY=1");
 }
 
@@ -254,17 +310,23 @@ int manager_start(Manager *m) {
         _cleanup_free_ char *path = NULL, *error = NULL;
         int r;
 
+        r = load_settings(m, "the defaults are in force");
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the configuration: %m");
+        m->storage = m->settings.storage;
+        m->api->storage = storage_to_string(m->storage);
         r = make_directories(m);
         if (r < 0)
                 return r;
-        if (asprintf(&path, "%s/jobmill.db", m->state_path) < 0)
-                return log_oom();
+        r = store_path(m, &path);
+        if (r < 0)
+                return r;
         r = store_open(path, &m->store, &error);
         if (r < 0)
                 return log_error_errno(r, "Failed to open the store: %s", error ?: strerror(-r));
         r = manager_load_model(m);
         if (r < 0)
-                return log_error_errno(r, "Failed to load the store: %s", store_error(m->store));
+                return r;
 
         units_connect(m->units);
         api_connect(m->api);

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/user-db.h"
+#include "daemon/settings.h"
 #include "queue/model.h"
 #include "store/store.h"
 #include "unit/units.h"
@@ -16,6 +17,9 @@ typedef struct Manager {
         bool user;                   /* of a user: session bus, user manager */
         char *state_path, *run_path;
         char **config_directories;
+        Settings settings;           /* jobmill.conf, as it was when it was last good */
+        Storage storage;             /* of the store that is open */
+        char *config_error;          /* what was wrong when files were last read, or NULL */
 
         Model *model;
         Store *store;
@@ -42,7 +46,7 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Manager *, manager_free);
 
 /* Open the store, read the configuration, connect. */
 int manager_start(Manager *m);
-/* Read queue files again (SIGHUP, Reload()). */
+/* Read jobmill.conf and the queue files again (SIGHUP, Reload()). */
 void manager_reload(Manager *m);
 /* Tell the manager the [Slice] properties. */
 void manager_set_slices(Manager *m);

@@ -14,6 +14,7 @@
 #include "daemon/manager.h"
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "notify/event.h"
 
 #include <malloc.h>
@@ -162,7 +163,7 @@ static int storage_failed(Manager *m, int error) {
          * start us afresh. */
         r = error == -EUCLEAN ? error : manager_load_model(m);
         if (r < 0)
-                return log_error_errno(r, "Failed to load the store again: %s", store_error(m->store));
+                return r == -EUCLEAN ? log_error_errno(r, "The store is damaged: %s", store_error(m->store)) : r;
         (void) sd_event_source_set_time_relative(m->storage_timer, STORAGE_RETRY);
         return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
 }
@@ -275,17 +276,24 @@ static void arm(sd_event_source *s, usec_t when) {
 }
 
 static void tell_service_manager(Manager *m) {
+        _cleanup_free_ char *status = NULL;
         uint64_t running = 0, queued = 0;
-        char status[128];
+        const char *bad = m->config_error;
         Queue *q, *t;
 
         HASH_ITER(hh, m->model->queues, q, t) {
                 running += q->count[JOB_STARTING] + q->count[JOB_RUNNING] + q->count[JOB_STOPPING];
                 queued += q->count[JOB_READY] + q->count[JOB_WAITING] + q->count[JOB_HELD];
         }
-        snprintf(status, sizeof(status), "%sSTATUS=%" PRIu64 " running, %" PRIu64 " queued%s%s",
-                 m->api->ready && !m->ready_told ? "READY=1\n" : "", running, queued,
-                 m->model->dispatch_blocked ? "; nothing starts: " : "", strempty(m->model->dispatch_blocked));
+        if (bad && !string_is_clean(bad))
+                bad = "see the journal";
+        if (asprintf(&status, "%sSTATUS=%" PRIu64 " running, %" PRIu64 " queued%s%s%s%s",
+                     m->api->ready && !m->ready_told ? "READY=1\n" : "", running, queued,
+                     m->model->dispatch_blocked ? "; nothing starts: " : "", strempty(m->model->dispatch_blocked),
+                     bad ? "; bad configuration: " : "", strempty(bad)) < 0) {
+                status = NULL;
+                return;
+        }
         if (streq_ptr(status, m->status))
                 return;
         /* Each time costs PID 1 about as much as a signal of a job's. */
@@ -296,7 +304,8 @@ static void tell_service_manager(Manager *m) {
         m->status_told = m->now.monotonic;
         m->ready_told = m->ready_told || m->api->ready;
         (void) sd_notify(false, status);
-        (void) free_and_strdup(&m->status, status);
+        free(m->status);
+        m->status = TAKE_PTR(status);
 }
 
 static int read_clocks(Manager *m) {

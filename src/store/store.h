@@ -13,7 +13,7 @@ typedef struct Store Store;
 
 #define STORE_MEMORY ":memory:"
 
-/* path: the file, or STORE_MEMORY for tests and Storage=volatile. Migrates what is older. */
+/* path: the file, or STORE_MEMORY for tests. Migrates what is older. */
 int store_open(const char *path, Store **ret, char **ret_error);
 Store *store_close(Store *s);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Store *, store_close);

@@ -506,6 +506,7 @@ int units_new(sd_event *event, bool user, const char *run_path, Units **ret) {
         TAILQ_INIT(&u->unknown);
         u->event = sd_event_ref(event);
         u->user = user;
+        u->in_flight_max = UNITS_IN_FLIGHT;
         u->run_path = strdup(run_path);
         if (!u->run_path)
                 return -ENOMEM;

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What may stand in jobmill.conf: one table of keys, each with its default and its range. What the kernel, D-Bus or systemd
+ * bound is no setting. tests/lint/check-man-keys.py reads the table and compares it with jobmill.conf(5), a unit test with
+ * units/jobmill.conf. */
+
+#include "daemon/settings.h"
+
+#include "base/parse.h"
+#include "base/time-util.h"
+#include "queue/spec.h"
+#include "unit/units.h"
+
+static const char *const storage_table[] = {
+        [STORAGE_PERSISTENT] = "persistent",
+        [STORAGE_VOLATILE] = "volatile",
+};
+
+const char *storage_to_string(Storage s) {
+        return storage_table[s];
+}
+
+static int parse_storage(const char *value, uint64_t *ret) {
+        for (size_t i = 0; i < ELEMENTSOF(storage_table); i++)
+                if (streq(storage_table[i], value)) {
+                        *ret = i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static int parse_number(const char *value, uint64_t *ret) {
+        if (streq(value, "infinity")) {
+                *ret = UINT64_MAX;
+                return 0;
+        }
+        return parse_u64(value, ret);
+}
+
+static int parse_bytes(const char *value, uint64_t *ret) {
+        return parse_size(value, 1024, ret);
+}
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define INFINITE UINT64_MAX
+
+static const struct Setting {
+        const char *key;
+        int (*parse)(const char *value, uint64_t *ret);
+        size_t offset;
+        uint64_t fallback, min, max; /* INFINITE as max: "infinity" is allowed */
+        const char *allowed;
+} daemon_keys[] = {
+        { "Storage", parse_storage, offsetof(Settings, storage), STORAGE_PERSISTENT, 0, STORAGE_VOLATILE,
+          "persistent or volatile" },
+        { "DefaultTimeoutSec", parse_span, offsetof(Settings, timeout_usec), INFINITE, USEC_PER_MSEC, INFINITE,
+          "a time span of at least 1ms, or infinity" },
+        { "DefaultStopTimeoutSec", parse_span, offsetof(Settings, stop_timeout_usec), STOP_TIMEOUT_DEFAULT, USEC_PER_MSEC,
+          INFINITE - 1, "a time span of at least 1ms" },
+        { "SubmitManyMax", parse_number, offsetof(Settings, api.submit_many_max), JOBMILL_SUBMIT_MANY_MAX, 1000, 100000,
+          "1000…100000" },
+        { "ListPageMax", parse_number, offsetof(Settings, api.list_page_max), JOBMILL_LIST_MAX, 10, 10000, "10…10000" },
+        { "PendingCallsPerUserMax", parse_number, offsetof(Settings, api.pending_calls_max), 4096, 64, 1000000,
+          "64…1000000" },
+        { "PayloadMax", parse_bytes, offsetof(Settings, api.payload_max), SPEC_PAYLOAD_MAX, 0, SPEC_PAYLOAD_MAX, "0…16M" },
+        { "EnvironmentMax", parse_bytes, offsetof(Settings, api.environment_max), SPEC_ENVIRONMENT_MAX, 4 * KIB,
+          SPEC_ENVIRONMENT_MAX, "4K…1M" },
+        { "StartsInFlightMax", parse_number, offsetof(Settings, in_flight_max), UNITS_IN_FLIGHT, 1, UNITS_IN_FLIGHT, "1…32" },
+};
+
+static uint64_t *value_of(Settings *s, const struct Setting *k) {
+        return (uint64_t *) ((uint8_t *) s + k->offset);
+}
+
+void settings_init(Settings *s) {
+        FOREACH_ELEMENT(k, daemon_keys)
+                *value_of(s, k) = k->fallback;
+}
+
+int settings_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
+                    ConfError *error) {
+        Settings *s = userdata;
+
+        if (!streq(section, "Daemon"))
+                return conf_error_set(error, file, line, "[%s]: unknown section", section);
+        FOREACH_ELEMENT(k, daemon_keys) {
+                uint64_t v = k->fallback;
+
+                if (!streq(k->key, key))
+                        continue;
+                if (!isempty(value) && (k->parse(value, &v) < 0 || v < k->min || v > k->max))
+                        return conf_error_set(error, file, line, "[Daemon] %s=: '%s' is not allowed (%s)", key, value,
+                                              k->allowed);
+                *value_of(s, k) = v;
+                return 0;
+        }
+        return conf_error_set(error, file, line, "[Daemon] %s=: unknown key", key);
+}

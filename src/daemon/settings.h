@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The contents of jobmill.conf and of its drop-ins: jobmill.conf(5). Plain values, which the manager gives to those who keep to
+ * them: nothing below daemon/ knows this file. */
+
+#include "api/api.h"
+#include "base/conf-file.h"
+
+typedef enum Storage {
+        STORAGE_PERSISTENT,
+        STORAGE_VOLATILE, /* below the runtime directory */
+} Storage;
+
+/* All of one width, so that one table can say where each is. */
+typedef struct Settings {
+        uint64_t storage;
+        usec_t timeout_usec;      /* of jobs whose queue does not say; USEC_INFINITY: none */
+        usec_t stop_timeout_usec;
+        uint64_t in_flight_max;   /* starts and stops that PID 1 has not answered */
+        ApiLimits api;
+} Settings;
+
+void settings_init(Settings *s);
+/* A conf_assign_t; userdata is the Settings. */
+int settings_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
+                    ConfError *error);
+const char *storage_to_string(Storage s);
