@@ -9,6 +9,7 @@
 #include "base/time-util.h"
 #include "ctl/ctl.h"
 #include "ctl/inherit.h"
+#include "ctl/linger.h"
 #include "ctl/output.h"
 #include "queue/spec.h"
 #include <fcntl.h>
@@ -260,5 +261,6 @@ int verb_submit(int argc, char **argv) {
                 return r;
         printf("%" PRIu64 "\n", id);
         fflush(stdout);
+        linger_hint_once();
         return arg_wait ? wait_for_jobs(&id, 1, USEC_INFINITY, false) : 0;
 }

@@ -16,12 +16,19 @@ if not pathlib.Path("/run/jobmill-boot/command").exists():
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from mill import Mill, run, systemctl  # noqa: E402
+from mill import OF_USER, Mill, run, systemctl  # noqa: E402
 
 
-def pytest_collection_modifyitems(items):
+def pytest_configure(config):
+    config.addinivalue_line("markers", "system_only: of the system's instance: several users, root's files, PID 1 itself")
+
+
+def pytest_collection_modifyitems(config, items):
     """The examples of the documents first: they show what a new system prints."""
     items.sort(key=lambda item: item.module.__name__ != "test_documents")
+    if OF_USER:
+        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("system_only")])
+        items[:] = [i for i in items if not i.get_closest_marker("system_only")]
 
 
 @pytest.fixture(scope="session")

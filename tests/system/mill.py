@@ -23,8 +23,13 @@ sys.path.insert(1, str(BUS_TESTS))
 import client  # noqa: E402
 from client import BusError  # noqa: E402
 
+# The same tests for a user's own instance: run as that user, in her session (test_user.py starts them so).
+OF_USER = os.environ.get("JOBMILL_TEST_INSTANCE") == "user"
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
-CONFIG = pathlib.Path("/etc/jobmill/queues")
+BUS = os.environ["DBUS_SESSION_BUS_ADDRESS"] if OF_USER else SYSTEM_BUS
+CONFIG = pathlib.Path.home() / ".config/jobmill/queues" if OF_USER else pathlib.Path("/etc/jobmill/queues")
+RUNTIME_UNITS = pathlib.Path(os.environ["XDG_RUNTIME_DIR"], "systemd/user") if OF_USER else pathlib.Path("/run/systemd/system")
+RUN = pathlib.Path(os.environ["XDG_RUNTIME_DIR"], "jobmill") if OF_USER else pathlib.Path("/run/jobmill")
 SLOW = 3 if SANITIZERS else 1  # factor on all patience
 USERS = ("alice", "bob", "robot")
 
@@ -65,7 +70,7 @@ def run(*argv, check=True, timeout=60, **kwargs):
 
 
 def systemctl(*argv, **kwargs):
-    return run("systemctl", *argv, **kwargs)
+    return run("systemctl", *(["--user"] if OF_USER else []), *argv, **kwargs)
 
 
 def unit_properties(unit, *names):
@@ -82,7 +87,7 @@ def job_units():
 
 def journal(*matches, since=None):
     """Entries as dictionaries, oldest first. What was just written may not be there yet: ask with until()."""
-    run("journalctl", "--sync")
+    run("journalctl", "--sync", check=not OF_USER)
     text = run("journalctl", "--output=json", "--all", "--quiet", "--no-pager",
                *(["--since=" + since] if since else []), *matches)
     return [json.loads(line) for line in text.splitlines()]
@@ -146,7 +151,7 @@ class Mill:
             if self._client:
                 self._client.pump()
             if not self._client or not self._client.bus.get_is_connected():
-                self._client = client.Client(SYSTEM_BUS)
+                self._client = client.Client(BUS)
             return self._client.call(member, *args, timeout=timeout * SLOW)
         except client.dbus.DBusException as e:  # of the connection itself
             self._client = None
@@ -264,7 +269,7 @@ class Mill:
             argv = ["runuser", "-u", user, "--", "jobmill", *argv]
             kwargs.setdefault("cwd", pwd.getpwnam(user).pw_dir)
         else:
-            argv = ["jobmill", *argv]
+            argv = ["jobmill", *(["--user"] if OF_USER else []), *argv]
         return run(*argv, check=check, **kwargs)
 
     # -- the daemon --
@@ -284,7 +289,7 @@ class Mill:
     def down(self, kill=False):
         """The daemon is away, killed by SIGKILL or stopped in order, and started again afterwards. Calls inside would
         start it: ask PID 1 instead."""
-        drop_in = pathlib.Path("/run/systemd/system/jobmilld.service.d/down.conf")
+        drop_in = RUNTIME_UNITS / "jobmilld.service.d/down.conf"
         drop_in.parent.mkdir(parents=True, exist_ok=True)
         drop_in.write_text("[Service]\nRestart=no\n")
         systemctl("daemon-reload")

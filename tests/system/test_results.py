@@ -17,7 +17,7 @@ def test_success(mill):
     j = mill.run("sleep 0.1", name="a name", tags={"k": "v"})
     assert (j["state"], j["result"], j["exit_status"]) == ("done", "success", 0)
     assert "exit_signal" not in j or j["exit_signal"] == 0
-    assert (j["attempt"], j["max_attempts"], j["dead"], j["owner"], j["queue"]) == (1, 1, False, 0, "default")
+    assert (j["attempt"], j["max_attempts"], j["dead"], j["owner"], j["queue"]) == (1, 1, False, os.getuid(), "default")
     assert (j["name"], j["tags"], j["argv"]) == ("a name", {"k": "v"}, ["/bin/sh", "-c", "sleep 0.1"])
     assert j["unit"] == mill.unit(j["id"]) and len(j["invocation_id"]) == 32
     assert before <= j["submitted_usec"] <= j["started_usec"] <= j["finished_usec"] <= time.time() * 1e6

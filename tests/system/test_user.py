@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 import pwd
+import shutil
 
 import pytest
 
-from mill import run, systemctl, until
+from mill import BUILD, SANITIZERS, SOURCE, run, systemctl, until
+from terminal import Terminal
 
 USER = "alice"
 
@@ -115,3 +117,39 @@ def test_manager_restarted(session, mill):
 def test_state_is_hers(session):
     state = pathlib.Path("/home/%s/.local/state/jobmill" % USER)
     assert state.is_dir() and os.stat(state).st_uid == session.uid and os.stat(state).st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize("module", ["results", "caps", "order", "inputs", "restart"])
+def test_the_same_tests(session, module):
+    """What is tested of the system's instance holds for hers: the same tests, run by her, with nothing of root."""
+    tests = pathlib.Path("/var/tmp/jobmill-tests-of-" + USER)  # the source may lie where she cannot look
+    shutil.rmtree(tests, ignore_errors=True)
+    for d in ("system", "bus"):
+        shutil.copytree(SOURCE / "tests" / d, tests / "tests" / d)
+    try:
+        p = session.run("env", "JOBMILL_TEST_INSTANCE=user", "JOBMILL_SOURCE=%s" % tests, "JOBMILL_BUILD=%s" % BUILD,
+                        "JOBMILL_SANITIZERS=%s" % ("yes" if SANITIZERS else "no"),
+                        "/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no",
+                        tests / "tests/system" / ("test_%s.py" % module), check=False, timeout=200)
+    finally:
+        shutil.rmtree(tests)
+    assert p.returncode == 0, p.stdout[-6000:] + p.stderr
+    assert " passed" in p.stdout and "skipped" not in p.stdout
+
+
+def test_lingering_is_explained_once(session):
+    """On a terminal, and only while it matters. (The manager of the session goes on: something else holds it.)"""
+    def submit():
+        with Terminal("jobmill", "--user", "submit", "--", "true", user=USER, XDG_RUNTIME_DIR=session.runtime,
+                      DBUS_SESSION_BUS_ADDRESS="unix:path=%s/bus" % session.runtime) as t:
+            status, text = t.end()
+        assert status == 0, text
+        return "enable-linger" in text
+
+    assert not submit()
+    mark = pathlib.Path("/var/lib/systemd/linger", USER)
+    mark.unlink()
+    try:
+        assert [submit(), submit()] == [True, False]
+    finally:
+        mark.touch()
