@@ -5,11 +5,12 @@
 #include "daemon/manager.h"
 
 #include "base/log.h"
+#include "daemon/verify.h"
 
 #include <getopt.h>
 #include <sys/stat.h>
 
-static bool arg_user = false;
+static bool arg_user = false, arg_verify = false;
 
 static void help(void) {
         puts("jobmilld [OPTIONS...]\n\n"
@@ -17,18 +18,20 @@ static void help(void) {
              "  -h --help      Show this help\n"
              "     --version   Show the version\n"
              "     --system    The system's instance: system bus, PID 1 (default)\n"
-             "     --user      A user's instance: session bus, the user's service manager\n\n"
+             "     --user      A user's instance: session bus, the user's service manager\n"
+             "     --verify [FILE...]  Check these configuration files, or all of the instance, and exit\n\n"
              "See jobmilld.service and /usr/share/doc/jobmill.");
 }
 
 /* 1: go on, 0: all done. */
 static int parse_argv(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_SYSTEM, ARG_USER };
+        enum { ARG_VERSION = 0x100, ARG_SYSTEM, ARG_USER, ARG_VERIFY };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "system", no_argument, NULL, ARG_SYSTEM },
                 { "user", no_argument, NULL, ARG_USER },
+                { "verify", no_argument, NULL, ARG_VERIFY },
                 {},
         };
 
@@ -46,10 +49,13 @@ static int parse_argv(int argc, char *argv[]) {
                 case ARG_USER:
                         arg_user = true;
                         break;
+                case ARG_VERIFY:
+                        arg_verify = true;
+                        break;
                 default:
                         return -EINVAL;
                 }
-        if (optind < argc)
+        if (optind < argc && !arg_verify)
                 return log_error_errno(EINVAL, "jobmilld takes no arguments.");
         return 1;
 }
@@ -63,6 +69,10 @@ static int run(int argc, char *argv[]) {
         r = parse_argv(argc, argv);
         if (r <= 0)
                 return r;
+        if (arg_verify) {
+                r = verify(arg_user, argv + optind, stderr);
+                return r < 0 ? log_error_errno(r, "Failed to verify: %m") : r > 0 ? -EBADMSG : 0;
+        }
         r = manager_new(arg_user, &m);
         if (r >= 0)
                 r = manager_start(m);

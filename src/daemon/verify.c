@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Checking configuration files without a daemon: the same tables and the same reader as the daemon's, but all that is wrong is
+ * told, not just the first thing. What is hidden by a namesake in a higher directory, or masked, is not looked at. */
+
+#include "daemon/verify.h"
+
+#include "base/conf-file.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "daemon/config.h"
+#include "daemon/queue-file.h"
+#include "queue/model.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#define BAD_NAME "not the name of a queue ([a-z0-9_]+ joined by '-', at most 64)"
+
+typedef struct Verify {
+        FILE *out;
+        int faults;
+        char **directories;
+        Model *queues; /* those that are good, for what only shows between them */
+} Verify;
+
+/* A file may be anybody's: what it holds must not reach the terminal as it is. */
+static void print(Verify *v, const char *format, ...) _printf_(2, 3);
+static void print(Verify *v, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                text = NULL;
+                return;
+        }
+        if (!string_is_clean(text))
+                for (char *p = text; *p; p++)
+                        if ((unsigned char) *p < ' ' || (unsigned char) *p >= 127)
+                                *p = '?';
+        fprintf(v->out, "%s\n", text);
+}
+
+static void fault(Verify *v, const char *file, const char *text) {
+        v->faults++;
+        print(v, "%s: %s", file, text);
+}
+
+static void on_fault(ConfError *e) {
+        Verify *v = e->userdata;
+
+        if (e->line == 0) {
+                fault(v, e->file, e->message);
+                return;
+        }
+        v->faults++;
+        print(v, "%s:%u: %s", e->file, e->line, e->message);
+}
+
+/* ---- objects ---- */
+
+static int read_files(Verify *v, char *const *files, conf_assign_t assign, void *userdata) {
+        STRV_FOREACH(f, files) {
+                _cleanup_(conf_error_done) ConfError error = { .tell = on_fault, .userdata = v };
+                int r = conf_parse_file(*f, assign, userdata, &error);
+
+                if (r == -ENOMEM)
+                        return r;
+                if (r == -ENOENT)
+                        fault(v, *f, strerror(ENOENT));
+        }
+        return 0;
+}
+
+static int check_settings(Verify *v, char *const *files) {
+        Settings s;
+
+        settings_init(&s);
+        return read_files(v, files, settings_assign, &s);
+}
+
+/* whole: these are all files that there are of it. */
+static int check_queue(Verify *v, const char *name, char *const *files, bool whole) {
+        QueueFile q;
+        Queue *in_model;
+        int r, before = v->faults;
+
+        queue_file_init(&q);
+        r = read_files(v, files, queue_file_assign, &q);
+        if (r >= 0 && whole && v->faults == before) {
+                if (!q.policy.allow_users && !q.policy.allow_groups)
+                        print(v, "%s: note: no AllowUsers= and no AllowGroups=: only root and queue managers may submit", files[0]);
+                r = model_queue_add(v->queues, name, &in_model);
+                if (r >= 0)
+                        in_model->policy.slots = q.policy.slots;
+        }
+        queue_policy_done(&q.policy);
+        return r;
+}
+
+/* ---- all of the instance ---- */
+
+/* Names that are not looked at although somebody put them there. */
+static void look_around(Verify *v, const char *directory, const char *suffix, const char *or_suffix) {
+        DIR *d = opendir(directory);
+        struct dirent *de;
+        struct stat st;
+
+        if (!d) {
+                if (errno != ENOENT && errno != ENOTDIR)
+                        fault(v, directory, strerror(errno));
+                return;
+        }
+        while ((de = readdir(d))) {
+                _cleanup_free_ char *path = NULL;
+
+                if (de->d_name[0] == '.' || asprintf(&path, "%s/%s", directory, de->d_name) < 0)
+                        continue;
+                if (or_suffix && endswith(de->d_name, or_suffix))
+                        look_around(v, path, ".conf", NULL);
+                else if (!endswith(de->d_name, suffix))
+                        print(v, "%s: note: not read, its name does not end in %s", path, suffix);
+                else if (stat(path, &st) < 0 && errno == ENOENT)
+                        print(v, "%s: note: a link that leads nowhere, not read", path);
+        }
+        closedir(d);
+}
+
+static int check_queue_of_instance(Verify *v, const char *name) {
+        _cleanup_strv_free_ char **files = NULL;
+        _cleanup_free_ char *file = NULL;
+        int r;
+
+        if (asprintf(&file, "queues/%s.queue", name) < 0)
+                return -ENOMEM;
+        r = conf_files_for(v->directories, file, &files);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                fault(v, file, strerror(-r));
+        if (r != 0 || !files)
+                return 0;
+        if (!queue_name_is_valid(name))
+                fault(v, files[0], BAD_NAME);
+        return check_queue(v, name, files, queue_name_is_valid(name));
+}
+
+static void check_tree(Verify *v) {
+        Queue *q, *t;
+
+        HASH_ITER(hh, v->queues->queues, q, t)
+                if (q->parent && q->policy.slots != UINT32_MAX && queue_too_small(q->parent, q->policy.slots))
+                        print(v, "queues/%s.queue: note: Slots=%" PRIu32 ", but queue %s above it has %" PRIu32, q->name,
+                              q->policy.slots, queue_too_small(q->parent, q->policy.slots)->name,
+                              queue_too_small(q->parent, q->policy.slots)->policy.slots);
+}
+
+static int check_instance(Verify *v) {
+        _cleanup_strv_free_ char **files = NULL, **names = NULL;
+        int r;
+
+        STRV_FOREACH(d, v->directories) {
+                _cleanup_free_ char *queues = NULL, *dropins = NULL;
+
+                if (asprintf(&queues, "%s/queues", *d) < 0 || asprintf(&dropins, "%s/jobmill.conf.d", *d) < 0)
+                        return -ENOMEM;
+                look_around(v, queues, ".queue", ".queue.d");
+                look_around(v, dropins, ".conf", NULL);
+        }
+        r = conf_files_for(v->directories, "jobmill.conf", &files);
+        if (r >= 0)
+                r = check_settings(v, files);
+        else if (r != -ENOMEM) {
+                fault(v, "jobmill.conf", strerror(-r));
+                r = 0;
+        }
+        if (r >= 0)
+                r = conf_list_names(v->directories, "queues", ".queue", &names);
+        if (r < 0 && r != -ENOMEM) /* a directory, which was told above */
+                return 0;
+        for (char **n = names; r >= 0 && n && *n; n++)
+                r = check_queue_of_instance(v, *n);
+        if (r >= 0)
+                check_tree(v);
+        return r;
+}
+
+/* ---- one file, wherever it is ---- */
+
+/* The last component, and the one before it; a link as the last one is not followed, its own name counts. */
+static int split(const char *path, char **ret_parent, char **ret_name) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *folder = slash ? strndup(path, slash - path + 1) : strdup("."), *real = NULL;
+
+        if (!folder)
+                return -ENOMEM;
+        real = realpath(folder, NULL);
+        if (!real)
+                return -errno;
+        *ret_parent = strdup(strrchr(real, '/') + 1);
+        *ret_name = strdup(slash ? slash + 1 : path);
+        return *ret_parent && *ret_name ? 0 : -ENOMEM;
+}
+
+static int check_file(Verify *v, char *path) {
+        _cleanup_free_ char *parent = NULL, *file = NULL, *name = NULL;
+        char *files[] = { path, NULL };
+        const char *end;
+        int r;
+
+        r = split(path, &parent, &file);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                fault(v, path, strerror(-r));
+                return 0;
+        }
+        if (streq(file, "jobmill.conf") || (streq(parent, "jobmill.conf.d") && endswith(file, ".conf")))
+                return check_settings(v, files);
+        end = endswith(file, ".queue");
+        if (end)
+                name = strndup(file, end - file);
+        else if (endswith(file, ".conf") && (end = endswith(parent, ".queue.d")))
+                name = strndup(parent, end - parent);
+        else {
+                fault(v, path, "not a name that is read: jobmill.conf, jobmill.conf.d/*.conf, NAME.queue, NAME.queue.d/*.conf are");
+                return 0;
+        }
+        if (!name)
+                return -ENOMEM;
+        if (!queue_name_is_valid(name))
+                fault(v, path, BAD_NAME);
+        return check_queue(v, name, files, queue_name_is_valid(name) && endswith(file, ".queue"));
+}
+
+int verify(bool user, char *const *files, FILE *out) {
+        Verify v = { .out = out, .queues = model_new() };
+        int r = v.queues ? 0 : -ENOMEM;
+
+        if (r >= 0 && files[0])
+                STRV_FOREACH(f, files)
+                        r = r < 0 ? r : check_file(&v, *f);
+        else if (r >= 0) {
+                r = config_directories(user, &v.directories);
+                if (r >= 0)
+                        r = check_instance(&v);
+        }
+        strv_free(v.directories);
+        model_free(v.queues);
+        return r < 0 ? r : v.faults;
+}
