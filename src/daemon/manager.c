@@ -189,7 +189,7 @@ int manager_new(bool user, Manager **ret) {
         if (r >= 0)
                 r = user_db_new(m->event, &m->users);
         if (r >= 0)
-                r = units_new(m->event, user, m->run_path, &m->units);
+                r = units_new(m->event, user, m->run_path, getenv("JOBMILL_EXEC_PATH") ?: JOBMILL_EXEC_PATH, &m->units);
         if (r >= 0)
                 r = api_new(m->event, user, m->users, m->settle_source, &m->api);
         if (r < 0)

@@ -12,64 +12,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-/* What systemd calls the executable: a path with a '/' is relative to the job's directory, a plain word is looked up by
- * ExecSearchPath=, which is the submitter's PATH. */
-static char *executable_path(const JobSpec *s) {
-        char *p;
-
-        if (s->argv[0][0] == '/' || !strchr(s->argv[0], '/'))
-                return strdup(s->argv[0]);
-        return asprintf(&p, "%s/%s", s->cwd ?: "/", s->argv[0]) < 0 ? NULL : p;
-}
-
-static int append_search_path(sd_bus_message *m, const JobSpec *s) {
-        _cleanup_strv_free_ char **all = NULL, **absolute = NULL;
-        const char *path = strv_env_get(s->environment, "PATH");
-        int r;
-
-        if (!path || strchr(s->argv[0], '/'))
-                return 0;
-        all = strv_split(path, ":");
-        if (!all)
-                return -ENOMEM;
-        STRV_FOREACH(p, all)
-                if ((*p)[0] == '/' && !strstr(*p, "/../") && !endswith(*p, "/..")) {
-                        r = strv_extend(&absolute, *p);
-                        if (r < 0)
-                                return r;
-                }
-        return absolute ? bus_append_strv_value(m, 'r', "ExecSearchPath", absolute) : 0;
-}
-
-/* ExecStartEx with "no-env-expand", or systemd would replace '$' in the words.
- *
- * Never ExecStart with the dollars doubled. systemd 252 writes what it got into the unit's file and, at daemon-reload and
- * daemon-reexec, reads that again: '$' and ';' then come back with a backslash, so that a start which was still queued would
- * run *another command*. ExecStartEx it cannot read again at all: the unit becomes a "bad-setting", a running job runs on, and a
- * queued start fails, which is seen in the journal and asked for again. */
-static int append_command(sd_bus_message *m, const JobSpec *s) {
-        _cleanup_free_ char *path = executable_path(s);
-        int r;
-
-        if (!path)
-                return -ENOMEM;
-        r = bus_open_value(m, 'r', "ExecStartEx", "a(sasas)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sasas)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'r', "sasas");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', path);
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, s->argv);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "as", 1, "no-env-expand");
-        for (unsigned i = 0; r >= 0 && i < 2; i++)
-                r = sd_bus_message_close_container(m);
-        r = bus_close_value(m, r);
-        return r < 0 ? r : append_search_path(m, s);
-}
-
 static int append_environment(sd_bus_message *m, const Attempt *a, const char *env_file) {
         _cleanup_free_ char *slots = attempt_slot_numbers_to_string(a);
         const char *variable = a->slot_owner->policy.slot_variable;
@@ -234,7 +176,7 @@ int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *e
         if (r >= 0)
                 r = append_owner(m, u, a->job);
         if (r >= 0)
-                r = append_command(m, s);
+                r = job_command_append(m, u, a);
         if (r >= 0)
                 r = append_environment(m, a, env_file);
         if (r >= 0)

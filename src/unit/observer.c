@@ -496,7 +496,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
 
 /* ---- making and freeing ---- */
 
-int units_new(sd_event *event, bool user, const char *run_path, Units **ret) {
+int units_new(sd_event *event, bool user, const char *run_path, const char *exec_path, Units **ret) {
         _cleanup_(units_freep) Units *u = new0(Units, 1);
         int r;
 
@@ -507,6 +507,7 @@ int units_new(sd_event *event, bool user, const char *run_path, Units **ret) {
         u->event = sd_event_ref(event);
         u->user = user;
         u->in_flight_max = UNITS_IN_FLIGHT;
+        u->exec_path = exec_path;
         u->run_path = strdup(run_path);
         if (!u->run_path)
                 return -ENOMEM;

@@ -10,9 +10,12 @@
 
 #include "base/string-table.h"
 #include "base/strv.h"
+#include "exec/exec.h"
 
 #include <signal.h>
 #include <sys/wait.h>
+
+#define REASON_MAX 1024U
 
 static const char *const unit_active_state_table[_UNIT_ACTIVE_STATE_MAX] = {
         [UNIT_INACTIVE] = "inactive",         [UNIT_ACTIVATING] = "activating", [UNIT_ACTIVE] = "active",
@@ -79,9 +82,19 @@ const char *unit_state_mismatch(const UnitState *u) {
                !u->start_limit_one ? "StartLimitBurst=" : NULL;
 }
 
+/* jobmill-exec was executed and says that the command was not. */
+static const char *unit_state_helper_failure(const UnitState *u) {
+        if (u->code != CLD_EXITED || !u->status_text ||
+            (u->status != EXEC_EXIT_EXEC && u->status != EXEC_EXIT_STDOUT && u->status != EXEC_EXIT_STDERR))
+                return NULL;
+        return startswith(u->status_text, EXEC_STATUS_PREFIX);
+}
+
 /* The command was never executed: statuses 200–243 are systemd's own for that (systemd.exec(5), "Process Exit Codes").
  * From 256 on PID 1 tells when it handed over; before, a program that exits so by itself at once looks the same. */
 static bool unit_state_never_executed(const UnitState *u) {
+        if (unit_state_helper_failure(u))
+                return true;
         if (u->code == CLD_EXITED && u->status >= 200 && u->status <= 243)
                 return u->handoff_monotonic != USEC_INFINITY ? u->handoff_monotonic == 0 : u->active_monotonic == 0;
         return u->code == 0 && u->active_monotonic == 0;
@@ -113,8 +126,26 @@ static JobResult unit_state_result(const UnitState *u) {
         }
 }
 
-static char *exec_reason(const UnitState *u) {
+/* A job can say the like of itself, so it is taken as any text of a user's: short, without control characters. */
+static char *clean_reason(const char *text) {
+        size_t n = strnlen(text, REASON_MAX);
         char *s;
+
+        while (text[n] && n > 0 && ((uint8_t) text[n] & 0xc0) == 0x80)
+                n--;
+        s = strndup(text, n);
+        for (char *p = s; p && *p; p++)
+                if ((uint8_t) *p < 0x20 || *p == 0x7f)
+                        *p = '?';
+        return s;
+}
+
+static char *exec_reason(const UnitState *u) {
+        const char *failure = unit_state_helper_failure(u);
+        char *s;
+
+        if (failure)
+                return clean_reason(failure);
 
         if (u->code == CLD_EXITED) {
                 const char *what = u->status == 203 ? "the command cannot be executed" :

@@ -59,6 +59,7 @@ typedef struct Units {
         Model *model;
         bool user;                /* the user's manager */
         char *run_path;           /* /run/jobmill: attempt/ lies below */
+        const char *exec_path;    /* of jobmill-exec */
 
         sd_bus *bus;              /* NULL: not connected */
         sd_event_source *reconnect_timer, *tick_timer;
@@ -87,7 +88,7 @@ typedef struct Units {
         unsigned ticks;
 } Units;
 
-int units_new(sd_event *event, bool user, const char *run_path, Units **ret);
+int units_new(sd_event *event, bool user, const char *run_path, const char *exec_path, Units **ret);
 Units *units_free(Units *u);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Units *, units_free);
 
@@ -134,6 +135,8 @@ void units_abort_round(Units *u);
  * so, the rest is not read. Reading properties is most of what a job costs us. */
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);
 void units_round_check(Units *u);
+/* The command, of those. */
+int job_command_append(sd_bus_message *m, const Units *u, const Attempt *a);
 /* Everything between the properties' brackets. *ret_error is set (and the return negative) where they are refused. */
 int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error);
 void units_now(const Units *u, Now *ret);

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import client
+import conftest
 from conftest import AS_ROOT, until
 
 FOREVER = client.FOREVER
@@ -122,6 +123,49 @@ def test_unit_is_made_as_documented(running, systemd):
     assert "JOBMILL_SLOTS=0" in s["Environment"]
     if AS_ROOT:
         assert s["User"] in ("root", "0")
+
+
+def test_streams_go_to_files(running, systemd):
+    wd = running.out / "wd"
+    wd.mkdir()
+    id_ = running.submit("echo out; echo err >&2", cwd=str(wd), output_file="out.%j", error_file=str(wd / "100%%"))
+    assert running.result(id_) == "success"
+    assert (wd / ("out.%d" % id_)).read_text() == "out\n" and (wd / "100%").read_text() == "err\n"
+    info = running.info(id_)
+    assert (info["output_file"], info["error_file"]) == ("out.%j", str(wd / "100%%"))
+    assert info["argv"] == ["/bin/sh", "-c", "echo out; echo err >&2"]
+
+
+def test_files_are_emptied_by_the_first_attempt_only(running):
+    out = running.out / "f"
+    out.write_text("before\n")
+    id_ = running.submit("echo $JOBMILL_ATTEMPT; exit 1", output_file=str(out), error_file=str(out))
+    for n in (1, 2):
+        assert running.result(id_) == "exit-code"
+        assert out.read_text() == "".join("%d\n" % i for i in range(1, n + 1))
+        running.call("RetryJob", id_, {})
+    running.result(id_)
+
+
+def test_command_behind_the_helper(running, systemd):
+    words = ["-x", "@a", "+b", "!", ":c", "$HOME", "%n", ";", "--", "", "a\nb"]
+    words = ["sh", "-c", "sleep 30", *words]
+    id_ = running.submit(words, output_file="/dev/null", environment=["PATH=/usr/bin:/bin"])
+    running.reach(id_, "running")
+    helper = str(conftest.DAEMON.parent / "jobmill-exec")
+    s = systemd.do("units")[running.unit(id_)]["settings"]
+    assert s["ExecStartEx"] == [[helper, [helper, "--output=/dev/null", "--", *words], ["no-env-expand"]]]
+
+
+def test_helper_failure_is_told(running, systemd):
+    """Without its word that the command was not executed a status is just a status."""
+    systemd.do("usage", StatusText="jobmill-exec: cannot open output_file '/x': No such file or directory")
+    id_ = running.submit("exit 209")
+    result, outcome = running.wait(id_)
+    assert (result, outcome["exit_status"]) == ("exec", 209)
+    assert running.info(id_)["reason"] == "cannot open output_file '/x': No such file or directory"
+    systemd.do("usage", StatusText="something else")
+    assert running.result(running.submit("sleep 0.3; exit 209")) == "exit-code"
 
 
 def test_freezable_has_no_net(running, systemd):

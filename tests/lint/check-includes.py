@@ -18,10 +18,11 @@ OWN = {
     "base": ["base/*"],
     "queue": ["base/*", "queue/*"],
     "store": ["base/*", "queue/*", "store/*"],
-    "unit": ["base/*", "queue/*", "unit/*"],
+    "unit": ["base/*", "queue/*", "unit/*", "exec/exec.h"],
     "notify": ["base/*", "queue/*", "notify/*"],
     "api": ["base/*", "queue/*", "api/*", "store/history.h"],
     "daemon": ["base/*", "queue/*", "store/*", "unit/*", "notify/*", "api/*", "daemon/*"],
+    "exec": ["base/macro.h", "exec/*"],
     "ctl": ["base/*", "ctl/*", "api/protocol.h", "queue/spec*.h", "queue/unit-property.h"],
 }
 

@@ -153,3 +153,17 @@ def test_lingering_is_explained_once(session):
         assert [submit(), submit()] == [True, False]
     finally:
         mark.touch()
+
+
+def test_files(session):
+    """jobmill-exec in the user's own manager: a relative name is below the job's folder."""
+    submit = ("busctl", "--user", "--", "call", "org.jobmill1", "/org/jobmill1", "org.jobmill1.Manager", "Submit", "sasa{sv}", "")
+    id_ = session.run(*submit, "3", "sh", "-c", "echo out; echo err >&2", "3", "cwd", "s", "/home/" + USER,
+                      "output_file", "s", "out.%j", "error_file", "s", "err").split()[1]
+    session.tool("wait", id_)
+    home = pathlib.Path("/home", USER)
+    assert ((home / ("out.%s" % id_)).read_text(), (home / "err").read_text()) == ("out\n", "err\n")
+    assert (home / "err").stat().st_uid == session.uid
+    id_ = session.run(*submit, "1", "true", "1", "output_file", "s", "/root/x").split()[1]
+    assert session.tool("wait", id_, check=False).returncode == 127
+    assert session.show(id_)["reason"] == "cannot open output_file '/root/x': Permission denied"

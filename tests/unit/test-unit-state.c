@@ -257,6 +257,65 @@ static void test_outcome(void **state) {
                 check_end(e, (size_t) (e - ends));
 }
 
+/* jobmill-exec says that it could not: status and text together. */
+static void test_helper(void **state) {
+        static const struct {
+                int code, status;
+                const char *text;
+                JobResult result;
+                const char *reason;
+        } tests[] = {
+                { CLD_EXITED, 209, "jobmill-exec: cannot open output_file 'x': no", JOB_EXEC, "cannot open output_file 'x': no" },
+                { CLD_EXITED, 222, "jobmill-exec: cannot", JOB_EXEC, "cannot" },
+                { CLD_EXITED, 203, "jobmill-exec: cannot\n\x1b", JOB_EXEC, "cannot??" },
+                { CLD_EXITED, 209, NULL, JOB_EXIT_CODE, NULL },
+                { CLD_EXITED, 209, "50 %", JOB_EXIT_CODE, NULL },
+                { CLD_EXITED, 209, "my jobmill-exec: x", JOB_EXIT_CODE, NULL },
+                { CLD_EXITED, 210, "jobmill-exec: x", JOB_EXIT_CODE, NULL },
+                { CLD_EXITED, 1, "jobmill-exec: x", JOB_EXIT_CODE, NULL },
+                { CLD_EXITED, 0, "jobmill-exec: x", JOB_SUCCESS, NULL },
+                { CLD_KILLED, SIGTERM, "jobmill-exec: x", JOB_SIGNAL, NULL },
+        };
+
+        FOREACH_ELEMENT(i, tests) {
+                _cleanup_(outcome_done) Outcome o = OUTCOME_INIT;
+                UnitState u;
+
+                unit_state_init(&u);
+                u.result = UNIT_RESULT_EXIT_CODE;
+                u.active_monotonic = 5;
+                u.handoff_monotonic = 5;
+                u.code = i->code;
+                u.status = i->status;
+                u.status_text = i->text ? strdup(i->text) : NULL;
+                unit_state_outcome(&u, &o);
+                assert_int_equal(o.result, i->result);
+                assert_true(streq_ptr(o.reason, i->reason));
+                unit_state_done(&u);
+        }
+}
+
+static void test_helper_long(void **state) {
+        _cleanup_(outcome_done) Outcome o = OUTCOME_INIT;
+        UnitState u;
+
+        unit_state_init(&u);
+        u.code = CLD_EXITED;
+        u.status = 209;
+        u.active_monotonic = 5;
+        u.status_text = strdup("jobmill-exec: ");
+        for (unsigned i = 0; i < 1000; i++) {
+                char *s;
+
+                assert_true(asprintf(&s, "%s€", u.status_text) > 0);
+                free(u.status_text);
+                u.status_text = s;
+        }
+        unit_state_outcome(&u, &o);
+        assert_int_equal(strlen(o.reason), 1023); /* whole characters */
+        unit_state_done(&u);
+}
+
 static void test_usage(void **state) {
         UnitState u = unit_of(EXITED, token, invocation);
         Outcome o;
@@ -334,6 +393,8 @@ static void test_done(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_decide),   cmocka_unit_test(test_ended), cmocka_unit_test(test_outcome),
+                cmocka_unit_test(test_helper),
+                cmocka_unit_test(test_helper_long),
                 cmocka_unit_test(test_usage),    cmocka_unit_test(test_mismatch), cmocka_unit_test(test_words),
                 cmocka_unit_test(test_done),
         };
