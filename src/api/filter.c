@@ -65,8 +65,23 @@ static int read_owner(sd_bus_message *m, const char *contents, JobFilter *f) {
         return sd_bus_message_read_basic(m, 'u', one);
 }
 
-static int read_mask(sd_bus_message *m, const char *contents, int (*from_string)(const char *), const char *key,
-                     unsigned *ret, sd_bus_error *error) {
+static int no_such_word(const char *key, const char *word, const char *(*to_string)(int), int n, sd_bus_error *error) {
+        _cleanup_strv_free_ char **words = NULL;
+        _cleanup_free_ char *list = NULL;
+        char quoted[SPEC_QUOTE_MAX];
+
+        for (int i = 0; i < n; i++)
+                if (!isempty(to_string(i)) && strv_extend(&words, to_string(i)) < 0)
+                        return -ENOMEM;
+        list = strv_join(words, ", ");
+        if (!list)
+                return -ENOMEM;
+        return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: '%s' is none, only %s are", key,
+                         spec_quote(quoted, word, strlen(word)), list);
+}
+
+static int read_mask(sd_bus_message *m, const char *contents, int (*from_string)(const char *),
+                     const char *(*to_string)(int), int n, const char *key, unsigned *ret, sd_bus_error *error) {
         _cleanup_strv_free_ char **words = NULL;
         int r;
 
@@ -76,7 +91,7 @@ static int read_mask(sd_bus_message *m, const char *contents, int (*from_string)
         STRV_FOREACH(w, words) {
                 int v = from_string(*w);
                 if (v < 0)
-                        return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: '%s' is none", key, *w);
+                        return no_such_word(key, *w, to_string, n, error);
                 *ret |= 1U << v;
         }
         if (*ret == 0)
@@ -89,6 +104,13 @@ static int state_from_string(const char *s) {
 }
 static int result_from_string(const char *s) {
         return isempty(s) ? -EINVAL : (int) job_result_from_string(s);
+}
+
+static const char *state_to_string(int i) {
+        return job_state_to_string(i);
+}
+static const char *result_to_string(int i) {
+        return job_result_to_string(i);
 }
 
 static int read_tags(sd_bus_message *m, char ***ret) {
@@ -149,9 +171,11 @@ static int read_value(sd_bus_message *m, FilterKey key, const char *contents, Li
         case FILTER_QUEUE:
                 return read_words(m, contents, &f->queues);
         case FILTER_STATE:
-                return read_mask(m, contents, state_from_string, "state", &f->states, error);
+                return read_mask(m, contents, state_from_string, state_to_string, _JOB_STATE_MAX, "state",
+                                 &f->states, error);
         case FILTER_RESULT:
-                return read_mask(m, contents, result_from_string, "result", &f->results, error);
+                return read_mask(m, contents, result_from_string, result_to_string, _JOB_RESULT_MAX, "result",
+                                 &f->results, error);
         case FILTER_OWNER:
                 return read_owner(m, contents, f);
         case FILTER_NAME:

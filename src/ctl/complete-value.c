@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "ctl/complete.h"
 #include "ctl/job-dict.h"
+#include "ctl/list-columns.h"
 #include "ctl/output.h"
 #include "queue/unit-property.h"
 #include <pwd.h>
@@ -47,6 +48,13 @@ static void complete_states(Completion *c) {
 static void complete_results(Completion *c) {
         words(c, (const char *const[]){ "success", "exit-code", "signal", "core-dump", "timeout", "watchdog",
                                         "oom-kill", "exec", "cancelled", "lost", NULL });
+}
+
+static void complete_columns(Completion *c) {
+        const char *name;
+
+        for (ListColumn i = 0; (name = list_column_name(i)); i++)
+                complete_candidate(c, name, list_column_help(i));
 }
 
 static void complete_booleans(Completion *c) {
@@ -236,6 +244,7 @@ static const struct {
         const char *shell;               /* what the shell knows better */
 } kinds[] = {
         { "BOOL", complete_booleans, NULL },
+        { "COLUMN", complete_columns, NULL },
         { "DIRECTORY", NULL, "directories" },
         { "FILE", NULL, "files" },
         { "FILTER", NULL, NULL },

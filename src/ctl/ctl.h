@@ -50,6 +50,7 @@ typedef struct Filter {
         char *name;
         bool dead;
         usec_t since, until;
+        char *order; /* of lists; NULL: newest first */
 } Filter;
 
 typedef struct SubmitArgs {
@@ -63,11 +64,12 @@ typedef struct SubmitArgs {
 } SubmitArgs;
 
 extern bool arg_help, arg_version;
-extern bool arg_user, arg_system, arg_quiet, arg_legend, arg_ask_password;
+extern bool arg_user, arg_system, arg_quiet, arg_legend, arg_ask_password, arg_pager;
 extern char *arg_host, *arg_machine;
 extern JsonMode arg_json;
 extern Filter arg_filter;
 extern SubmitArgs arg_submit;
+extern char **arg_columns;
 extern uint32_t arg_lines; /* UINT32_MAX: all */
 extern bool arg_follow, arg_wait;
 extern usec_t arg_timeout;

@@ -234,7 +234,7 @@ int job_list_page(sd_bus *bus,
         if (r >= 0)
                 r = filter_append(call, filter);
         if (r >= 0)
-                r = bus_append_string(call, "order", "newest");
+                r = bus_append_string(call, "order", filter->order ?: "newest");
         if (r >= 0 && fields)
                 r = bus_append_strv(call, "fields", fields);
         if (r >= 0)

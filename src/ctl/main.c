@@ -8,6 +8,7 @@
 #include "ctl/complete.h"
 #include "ctl/ctl.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 #include <locale.h>
 #include <signal.h>
 
@@ -19,7 +20,7 @@ static const Verb verbs[] = {
         { "submit", 1, -1, OPTIONS_SUBMIT, true, verb_submit, "[OPTION…] [--] COMMAND [ARGUMENT…]",
           "Queue a command; prints the job's id" },
         { "list", 0, 0, F | OPTIONS_LIST, false, verb_list, "[FILTER…]", "List jobs, newest first" },
-        { "show", 1, -1, 0, false, verb_show, "ID…", "Show all about jobs" },
+        { "show", 0, -1, 0, false, verb_show, "[ID…]", "Show all about jobs (default: your newest)" },
         { "logs", 1, 1, OPTIONS_LOGS, false, verb_logs, "[-f] ID", "Print what a job wrote" },
         { "wait", 0, -1, F | OPTIONS_WAIT, false, verb_wait, "ID…|FILTER…",
           "Wait until jobs (of a filter: unfinished ones) are done; the first failure's exit status" },
@@ -154,12 +155,16 @@ static int run(int argc, char **argv) {
 int main(int argc, char **argv) {
         int r;
 
+        terminal_claim_streams();
         (void) setlocale(LC_ALL, "");
         (void) signal(SIGPIPE, SIG_DFL); /* `jobmill list | head` ends quietly, whatever started us */
         r = run(argc, argv);
         options_done();
-        if (fflush(stdout) != 0 || ferror(stdout))
-                r = ctl_error(-errno, "Cannot write: %m");
+        pager_close();
+        if (r == -EPIPE && pager_was_left())
+                r = 0;
+        if (output_flush() < 0)
+                r = -EIO;
         if (r < 0)
                 return arg_wait ? EXIT_OTHER_FAILURE : EXIT_FAILURE;
         return r;

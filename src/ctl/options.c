@@ -12,7 +12,7 @@
 #include <getopt.h>
 
 bool arg_help, arg_version;
-bool arg_user, arg_system, arg_quiet, arg_legend = true, arg_ask_password = true;
+bool arg_user, arg_system, arg_quiet, arg_legend = true, arg_ask_password = true, arg_pager = true;
 char *arg_host, *arg_machine;
 JsonMode arg_json;
 Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
@@ -24,6 +24,7 @@ SubmitArgs arg_submit = {
         .timeout = USEC_INFINITY,
         .stop_timeout = USEC_INFINITY,
 };
+char **arg_columns;
 uint32_t arg_lines = UINT32_MAX;
 bool arg_follow, arg_wait;
 usec_t arg_timeout = USEC_INFINITY;
@@ -36,10 +37,6 @@ static int option_true(const char *value, void *target) {
 
 static int option_false(const char *value, void *target) {
         *(bool *) target = false;
-        return 0;
-}
-
-static int option_nothing(const char *value, void *target) {
         return 0;
 }
 
@@ -109,6 +106,17 @@ static int option_signal(const char *value, void *target) {
         return s > 0 ? 0 : -EINVAL;
 }
 
+static int option_order(const char *value, void *target) {
+        if (!streq(value, "newest") && !streq(value, "oldest") && !streq(value, "rank") &&
+            !streq(value, "finished"))
+                return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
+static int option_oldest(const char *value, void *target) {
+        return free_and_strdup(target, "oldest");
+}
+
 static int option_user(const char *value, void *target) {
         return uid_from_user(value, target);
 }
@@ -172,7 +180,7 @@ static const Option options[] = {
         { "quiet", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_quiet, "Say less" },
         { "no-legend", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_legend, "No column headers and hints" },
         { "legend", 0, "BOOL", OPTIONS_GLOBAL, option_boolean, &arg_legend, NULL },
-        { "no-pager", 0, NULL, OPTIONS_GLOBAL, option_nothing, NULL, "Accepted; no pager is ever started" },
+        { "no-pager", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_pager, "Do not pipe output into a pager" },
         { "no-ask-password", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_ask_password,
           "Do not let polkit ask" },
 
@@ -209,7 +217,12 @@ static const Option options[] = {
         { "since", 0, "TIME", F, option_time, &arg_filter.since, "Submitted at this time or later" },
         { "until", 0, "TIME", F, option_time, &arg_filter.until, "Submitted at this time or earlier" },
 
-        { "lines", 'n', "N", OPTIONS_LIST, option_u32, &arg_lines, "Only the newest N" },
+        { "lines", 'n', "N", OPTIONS_LIST, option_u32, &arg_lines, "Only the first N" },
+        { "columns", 'o', "COLUMN,…", OPTIONS_LIST, option_words, &arg_columns,
+          "These columns; +COLUMN: more of them; help: which there are" },
+        { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,
+          "rank: as they will start; finished: the latest first" },
+        { "reverse", 'r', NULL, OPTIONS_LIST, option_oldest, &arg_filter.order, "Oldest first" },
         { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines" },
         { "follow", 'f', NULL, OPTIONS_LOGS, option_true, &arg_follow, "Go on until the job is done" },
         { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124" },
@@ -314,7 +327,7 @@ void options_print_help(unsigned mask) {
 
 void options_done(void) {
         FOREACH_ELEMENT(o, options)
-                if (o->parse == option_string)
+                if (o->parse == option_string || o->parse == option_order || o->parse == option_oldest)
                         *(char **) o->target = mfree(*(char **) o->target);
                 else if (o->parse == option_append || o->parse == option_tag || o->parse == option_words)
                         *(char ***) o->target = strv_free(*(char ***) o->target);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Messages, tables, JSON, and what people read. Nothing that others wrote (commands, tags, log lines)
- * reaches a terminal with control characters in it: tables are made safe by libsmartcols, the rest by
+ * reaches a terminal with control characters in it: tables are made safe by text_safe(), the rest by that or by
  * escape_controls(). */
 
 #include "ctl/output.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "ctl/ctl.h"
+#include "ctl/terminal.h"
 #include <stdarg.h>
 
 static void message(const char *format, va_list ap) {
@@ -52,7 +53,7 @@ bool colors_wanted(void) {
                 else if (e && (streq(e, "16") || streq(e, "256") || streq(e, "24bit")))
                         cached = true;
                 else
-                        cached = !getenv("NO_COLOR") && isatty(STDOUT_FILENO) &&
+                        cached = !getenv("NO_COLOR") && terminal_is_output() &&
                                  !streq(getenv("TERM") ?: "dumb", "dumb");
         }
         return cached;
@@ -60,31 +61,6 @@ bool colors_wanted(void) {
 
 const char *color(const char *sequence) {
         return sequence && colors_wanted() ? sequence : "";
-}
-
-struct libscols_table *table_new(const Column *columns, size_t n, bool header) {
-        struct libscols_table *t;
-
-        t = scols_new_table();
-        if (!t)
-                return NULL;
-        scols_table_enable_colors(t, colors_wanted());
-        scols_table_enable_noheadings(t, !arg_legend || !header);
-        for (size_t i = 0; i < n; i++)
-                if (!scols_table_new_column(t, columns[i].name, columns[i].width, columns[i].flags)) {
-                        scols_unref_table(t);
-                        return NULL;
-                }
-        return t;
-}
-
-int table_set(struct libscols_line *line, size_t column, const char *value, const char *color_sequence) {
-        int r;
-
-        r = scols_line_set_data(line, column, value ?: "-");
-        if (r == 0 && color_sequence)
-                r = scols_cell_set_color(scols_line_get_cell(line, column), color_sequence);
-        return r;
 }
 
 static int json_write(struct json_object *o) {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How the tool speaks: messages on standard error, tables, JSON, and times and sizes as people read them. */
+/* How the tool speaks: messages on standard error, JSON, and times and sizes as people read them. */
 
 #include "base/macro.h"
 #include "base/time-util.h"
 #include <json-c/json.h>
-#include <libsmartcols/libsmartcols.h>
 
 #define DECIMAL_MAX 24 /* a 64-bit number as text */
 
@@ -23,21 +22,8 @@ const char *color(const char *sequence); /* the sequence, or "" */
 #define COLOR_YELLOW "\033[33m"
 #define COLOR_GREY "\033[90m"
 #define COLOR_BOLD "\033[1m"
+#define COLOR_UNDERLINE "\033[4m"
 #define COLOR_OFF "\033[0m"
-
-/* A table on standard output. */
-typedef struct Column {
-        const char *name;
-        double width; /* libsmartcols' hint: < 1 a share of the terminal, else characters */
-        int flags;    /* SCOLS_FL_… */
-} Column;
-struct libscols_table *table_new(const Column *columns, size_t n, bool header);
-static inline void table_unrefp(struct libscols_table **t) {
-        scols_unref_table(*t);
-}
-#define _cleanup_table_ _cleanup_(table_unrefp)
-/* NULL shows as "-"; color_sequence may be NULL. */
-int table_set(struct libscols_line *line, size_t column, const char *value, const char *color_sequence);
 
 /* JSON: one document, or an array whose elements come one by one. Values are consumed. */
 int json_print(struct json_object *o);

@@ -1,176 +1,128 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* list: jobs that match a filter, newest first, page by page as they come. And what a bare `jobmill` shows:
- * the queues and the jobs that run. */
+/* list: jobs that match a filter, page by page as they come: never more than one page is in memory. */
 
-#include "ctl/verb-list.h"
 #include "api/protocol.h"
+#include "base/strv.h"
 #include "ctl/ctl.h"
-#include "ctl/job-dict.h"
+#include "ctl/list-columns.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 
-enum { COLUMN_REASON = 8 };
-
-static const Column columns[] = {
-        { "ID", 1, SCOLS_FL_RIGHT },
-        { "NAME", 0.2, SCOLS_FL_TRUNC },
-        { "QUEUE", 1, 0 },
-        { "OWNER", 1, 0 },
-        { "STATE", 1, 0 },
-        { "RUN", 1, SCOLS_FL_RIGHT },
-        { "CPU", 1, SCOLS_FL_RIGHT },
-        { "MEMORY", 1, SCOLS_FL_RIGHT },
-        [COLUMN_REASON] = { "REASON", 0.3, SCOLS_FL_TRUNC },
-};
-
-static const char *const table_fields[] = {
-        "id",       "name",         "argv",        "queue",       "owner",       "owner_name",
-        "state",    "result",       "reason",      "exit_status", "exit_signal", "started_usec",
-        "cpu_usec", "runtime_usec", "memory_peak", "dead",        NULL,
-};
-
-#define TITLE_MAX 200U /* bytes. A terminal cuts earlier; a pipe would not, and every line is as wide as the widest */
-
-static void shorten(char *s) {
-        size_t n = TITLE_MAX - strlen("…");
-
-        if (!s || strlen(s) <= TITLE_MAX)
-                return;
-        while (n > 0 && ((unsigned char) s[n] & 0xc0) == 0x80) /* not in the midst of a character */
-                n--;
-        strcpy(s + n, "…");
-}
-
-static int add_line(struct libscols_table *t, const JobInfo *j, usec_t now) {
-        char id[DECIMAL_MAX], uid[DECIMAL_MAX], outcome[64], run[SPAN_MAX], cpu[SPAN_MAX], memory[SPAN_MAX];
-        _cleanup_free_ char *title = job_info_title(j);
-        bool runs = j->runtime_usec == UINT64_MAX && j->started_usec != UINT64_MAX && !job_info_is_done(j);
-        struct libscols_line *l;
-        int r = 0;
-
-        l = scols_table_new_line(t, NULL);
-        if (!l)
-                return -ENOMEM;
-        snprintf(id, sizeof(id), "%" PRIu64, j->id);
-        snprintf(uid, sizeof(uid), "%" PRIu32, j->owner);
-        shorten(title);
-        const struct {
-                const char *value, *color;
-        } cells[] = {
-                { id, NULL },
-                { title, NULL },
-                { j->queue, NULL },
-                { j->owner_name ?: uid, NULL },
-                { job_info_outcome(j, outcome, sizeof(outcome)), job_info_color(j) },
-                { human_span(run, sizeof(run), runs ? usec_sub(now, j->started_usec) : j->runtime_usec),
-                  NULL },
-                { human_span(cpu, sizeof(cpu), j->cpu_usec), NULL },
-                { human_size(memory, sizeof(memory), j->memory_peak), NULL },
-                { strempty(j->reason), NULL },
-        };
-        for (size_t i = 0; i < ELEMENTSOF(cells) && r >= 0; i++)
-                r = table_set(l, i, cells[i].value, cells[i].color);
-        return r;
-}
-
-static int print_table(const JobInfo *jobs, size_t n, bool header) {
-        _cleanup_table_ struct libscols_table *t = table_new(columns, ELEMENTSOF(columns), header);
+static int fill_table(Table *t, const ListColumns *l, const JobInfo *jobs, size_t n) {
         usec_t now = now_usec(CLOCK_REALTIME);
-        bool any_reason = false;
 
-        if (!t)
-                return ctl_oom();
-        for (size_t i = 0; i < n; i++) {
-                any_reason = any_reason || jobs[i].reason;
-                if (add_line(t, jobs + i, now) < 0)
+        for (size_t i = 0; i < n; i++)
+                if (list_columns_add(t, l, jobs + i, now) < 0)
                         return ctl_oom();
-        }
-        if (!any_reason)
-                scols_column_set_flags(scols_table_get_column(t, COLUMN_REASON), SCOLS_FL_HIDDEN);
-        return scols_print_table(t) == 0 ? 0 : ctl_error(-EIO, "Cannot print the table: %m");
-}
-
-static int print_page(const JobInfo *jobs, size_t n, bool first, JsonArray *array) {
-        int r;
-
-        if (arg_json == JSON_OFF)
-                return n == 0 ? 0 : print_table(jobs, n, first);
-        for (size_t i = 0; i < n; i++) {
-                r = json_array_add(array, job_info_to_json(jobs + i));
-                if (r < 0)
-                        return r;
-        }
         return 0;
 }
 
-int list_jobs(sd_bus *bus, const Filter *filter, uint32_t limit, size_t *ret_n) {
+/* The column for reasons only where there is one. Of a list that goes on nobody knows yet. */
+static void hide_reason(Table *t, const ListColumns *l, const JobInfo *jobs, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (jobs[i].reason)
+                        return;
+        for (size_t i = 0; i < l->n; i++)
+                if (l->which[i] == LIST_REASON)
+                        table_hide(t, i);
+}
+
+typedef struct Listing {
+        ListColumns columns;
+        Table *table;
+        JsonArray array;
+        size_t total;
+        bool more; /* there are more than were asked for */
+} Listing;
+
+static void listing_done(Listing *l) {
+        table_free(l->table);
+        list_columns_done(&l->columns);
+}
+
+static int print_page(Listing *l, const JobInfo *jobs, size_t n, bool last) {
+        int r;
+
+        if (l->total == 0 && (n > 0 || arg_json != JSON_OFF))
+                pager_open();
+        if (arg_json != JSON_OFF) {
+                for (size_t i = 0; i < n; i++) {
+                        r = json_array_add(&l->array, job_info_to_json(jobs + i));
+                        if (r < 0)
+                                return r;
+                }
+                return output_flush();
+        }
+        if (l->total == 0 && !last)
+                table_expect_more(l->table);
+        else if (l->total == 0 && !arg_columns)
+                hide_reason(l->table, &l->columns, jobs, n);
+        r = fill_table(l->table, &l->columns, jobs, n);
+        if (r >= 0 && table_print(l->table) < 0)
+                r = ctl_oom();
+        return r < 0 ? r : output_flush();
+}
+
+static int list_pages(sd_bus *bus, Listing *l) {
         _cleanup_free_ char *cursor = NULL;
-        JsonArray array = {};
-        size_t total = 0;
         int r;
 
         do {
                 JobInfo *jobs;
                 size_t n;
 
-                r = job_list_page(bus, filter, arg_json == JSON_OFF ? (char *const *) table_fields : NULL,
-                                  strempty(cursor), MIN(limit - (uint32_t) total, JOBMILL_LIST_MAX), &jobs,
-                                  &n, &cursor);
+                r = job_list_page(bus, &arg_filter, arg_json == JSON_OFF ? l->columns.fields : NULL,
+                                  strempty(cursor), MIN(arg_lines - (uint32_t) l->total, JOBMILL_LIST_MAX),
+                                  &jobs, &n, &cursor);
                 if (r < 0)
                         return r;
-                r = print_page(jobs, n, total == 0, &array);
+                r = print_page(l, jobs, n, !cursor || l->total + n >= arg_lines);
                 job_info_array_free(jobs, n);
                 if (r < 0)
                         return r;
-                total += n;
-                fflush(stdout);
-        } while (cursor && total < limit);
+                l->total += n;
+        } while (cursor && l->total < arg_lines);
+        l->more = cursor;
         if (arg_json != JSON_OFF)
-                json_array_end(&array);
-        *ret_n = total;
+                json_array_end(&l->array);
         return 0;
+}
+
+static void print_legend(const Listing *l) {
+        if (arg_json != JSON_OFF || !arg_legend || arg_quiet)
+                return;
+        if (l->total == 0)
+                fprintf(stderr, "No job%s.\n", filter_is_empty(&arg_filter) ? "" : " matches");
+        else if (terminal_is_output())
+                printf("\n%s%zu job%s listed%s.%s\n", color(COLOR_GREY), l->total, l->total == 1 ? "" : "s",
+                       l->more ? "; there are more" : "", color(COLOR_OFF));
 }
 
 int verb_list(int argc, char **argv) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        size_t n;
+        _cleanup_(listing_done) Listing l = {};
         int r;
 
         if (arg_lines == 0)
                 return ctl_error(-EINVAL, "list: --lines: at least 1");
+        if (arg_columns && streq(arg_columns[0], "help") && !arg_columns[1]) {
+                list_columns_help();
+                return 0;
+        }
+        r = list_columns_parse(arg_columns, &l.columns);
+        if (r < 0)
+                return r;
+        l.table = table_new(l.columns.columns, l.columns.n);
+        if (!l.table)
+                return ctl_oom();
+        if (arg_columns)
+                table_keep_all(l.table);
         r = bus_open(&bus);
         if (r >= 0)
-                r = list_jobs(bus, &arg_filter, arg_lines, &n);
+                r = list_pages(bus, &l);
         if (r < 0)
                 return r;
-        if (n == 0 && arg_json == JSON_OFF && arg_legend && !arg_quiet)
-                fprintf(stderr, "No job%s.\n", filter_is_empty(&arg_filter) ? "" : " matches");
-        return 0;
-}
-
-int verb_overview(int argc, char **argv) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        static const char *const live[] = { "starting", "running", "stopping", NULL };
-        Filter filter = { .states = (char **) live, .since = USEC_INFINITY, .until = USEC_INFINITY };
-        size_t n;
-        int r;
-
-        if (arg_json != JSON_OFF)
-                return ctl_error(-EINVAL,
-                                 "JSON of what? Try: jobmill list --json=…, jobmill queue list --json=…");
-        r = bus_open(&bus);
-        if (r >= 0)
-                r = list_queues(bus);
-        if (r < 0)
-                return r;
-        putchar('\n');
-        r = list_jobs(bus, &filter, UINT32_MAX, &n);
-        if (r < 0)
-                return r;
-        if (arg_legend && !arg_quiet)
-                printf("%s%s%s\n", color(COLOR_GREY),
-                       n == 0 ? "No job runs. jobmill help shows what can be done."
-                              : "jobmill list shows all jobs, jobmill help what can be done.",
-                       color(COLOR_OFF));
+        print_legend(&l);
         return 0;
 }

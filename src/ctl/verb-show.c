@@ -212,10 +212,10 @@ int verb_show(int argc, char **argv) {
         r = bus_open(&bus);
         if (r < 0)
                 return r;
-        for (int i = 0; i < argc; i++) {
+        for (int i = 0; i < MAX(argc, 1); i++) {
                 uint64_t id;
 
-                r = job_id_resolve(bus, argv[i], &id);
+                r = job_id_resolve(bus, argc > 0 ? argv[i] : "@last", &id);
                 if (r >= 0)
                         r = show_job(bus, id, shown == 0, &array);
                 if (r < 0)

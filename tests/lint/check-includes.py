@@ -36,7 +36,6 @@ LIBRARIES = {
     "json-c/*": ["queue/spec-json.c", "api/*", "ctl/*"],
     "json.h": [],
     "ini.h": ["base/conf-file.c"],
-    "libsmartcols/*": ["ctl/*"],
 }
 
 # The model has no clock and no files: time comes in as a parameter, rows come in from the daemon.
