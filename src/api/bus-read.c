@@ -125,6 +125,10 @@ static bool only_own(const Call *c, const JobFilter *f) {
         return f->n_owners == 1 && f->owners[0] == c->client->uid;
 }
 
+/* What is read from the spec, which costs more. */
+static const char *const spec_keys[] = { "argv",       "cwd",        "tags",             "output_file",
+                                         "error_file", "properties", "stop_timeout_usec" };
+
 static int handle_list_jobs(Call *c, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(list_options_done) ListOptions o = {};
@@ -148,9 +152,9 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
         if (limit == 0 || limit > c->api->limits.list_page_max)
                 limit = c->api->limits.list_page_max;
         l.fields = o.fields;
-        with_spec = !o.fields || strv_contains(o.fields, "argv") || strv_contains(o.fields, "cwd") ||
-                    strv_contains(o.fields, "tags") || strv_contains(o.fields, "output_file") ||
-                    strv_contains(o.fields, "error_file");
+        with_spec = !o.fields;
+        FOREACH_ELEMENT(f, spec_keys)
+                with_spec = with_spec || strv_contains(o.fields, *f);
 
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)

@@ -130,6 +130,12 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
         APPEND("cwd", "s", s->cwd, s->cwd);
         APPEND("output_file", "s", s->output_file, s->output_file);
         APPEND("error_file", "s", s->error_file, s->error_file);
+        APPEND_USEC("stop_timeout_usec", s->stop_timeout_usec);
+        if (s->properties && WANTED("properties")) {
+                r = bus_append_strv_value(m, 'e', "properties", s->properties);
+                if (r < 0)
+                        return r;
+        }
         if (s->argv && WANTED("argv")) {
                 r = bus_append_strv_value(m, 'e', "argv", s->argv);
                 if (r < 0)

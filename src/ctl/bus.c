@@ -39,6 +39,15 @@ int bus_open_quietly(sd_bus **ret) {
         return 0;
 }
 
+char *tool_command(void) {
+        char *s;
+
+        return asprintf(&s, "jobmill%s%s%s%s%s", arg_user ? " --user" : "", arg_host ? " -H " : "", strempty(arg_host),
+                        arg_machine ? " -M " : "", strempty(arg_machine)) < 0
+                               ? NULL
+                               : s;
+}
+
 int bus_open(sd_bus **ret) {
         int r;
 

@@ -85,6 +85,8 @@ void options_done(void);
 static inline bool bus_is_elsewhere(void) {
         return arg_host || arg_machine;
 }
+/* How one would call this tool with the same bus: "jobmill --user". NULL: out of memory. */
+char *tool_command(void);
 int bus_open(sd_bus **ret);
 int bus_open_quietly(sd_bus **ret);
 int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member);

@@ -70,8 +70,8 @@ static int json_write(struct json_object *o) {
                                                                                       JSON_C_TO_STRING_SPACED
                                                                     : JSON_C_TO_STRING_PLAIN));
 
-        if (text)
-                fputs(text, stdout);
+        if (text && fputs(text, stdout) < 0)
+                output_check();
         json_object_put(o);
         return text ? 0 : ctl_oom();
 }

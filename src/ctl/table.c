@@ -214,7 +214,8 @@ int table_print_lines(Table *t, size_t n) {
         }
         for (size_t i = 0; i < end && r >= 0; i += t->n_columns) {
                 r = print_line(t, t->cells + i);
-                putchar('\n');
+                if (putchar('\n') == EOF)
+                        output_check();
         }
         forget_cells(t, end);
         return r;

@@ -21,6 +21,7 @@
 static pid_t pager;
 static int stored_stdout = -EBADF, stored_stderr = -EBADF;
 static bool write_failed, was_left;
+static int write_error; /* of the first write that failed */
 
 bool terminal_is_output(void) {
         static int cached = -1;
@@ -192,16 +193,23 @@ void pager_close(void) {
 
 /* ---- what is written ---- */
 
+void output_check(void) {
+        if (write_error == 0 && ferror(stdout))
+                write_error = errno;
+}
+
 int output_flush(void) {
         int r;
 
-        errno = 0;
-        if (fflush(stdout) == 0 && !ferror(stdout))
+        if (fflush(stdout) != 0)
+                output_check();
+        if (!ferror(stdout))
                 return 0;
-        r = errno > 0 ? -errno : -EIO;
+        r = write_error > 0 ? -write_error : -EIO;
         if (r == -EPIPE && pager > 0) {
                 __fpurge(stdout); /* nothing of it may come behind the pager */
                 clearerr(stdout);
+                write_error = 0;
                 was_left = true;
                 return r;
         }

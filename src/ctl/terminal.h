@@ -19,6 +19,8 @@ void pager_close(void);
 /* What was printed so far is out. Negative: it cannot be written; said once, here. -EPIPE: the reader wants
  * no more, which is said to nobody where the reader was the pager. */
 int output_flush(void);
+/* Right after much was printed: remembers why it could not be. */
+void output_check(void);
 bool pager_was_left(void);
 
 /* Descriptors 0, 1 and 2 are there, so that no connection gets their numbers; writing to one that was closed

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* show: all about a job, as `systemctl status` shows a unit, and where to look further. */
+/* show: all about a job, as `systemctl status` shows a unit, why it waits, and where to look further. */
 
 #include "base/parse.h"
 #include "base/strv.h"
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
 #include "ctl/output.h"
-#include <langinfo.h>
+#include "ctl/table.h"
+#include "ctl/terminal.h"
+#include "ctl/text.h"
 
 /* " Submitted: …": only what is known, and safe for a terminal. */
 static void print_row(const char *label, const char *format, ...) _printf_(2, 3);
@@ -19,11 +21,11 @@ static void print_row(const char *label, const char *format, ...) {
         va_start(ap, format);
         n = vasprintf(&text, format, ap);
         va_end(ap);
-        safe = n >= 0 ? escape_controls(text, n) : NULL;
-        if (safe)
-                printf("%12s%c %s\n", label, *label ? ':' : ' ', safe);
         if (n < 0)
                 text = NULL;
+        safe = text ? text_safe(text) : NULL;
+        if (safe)
+                printf("%12s%c %s\n", label, *label ? ':' : ' ', safe);
 }
 
 static void print_time(const char *label, usec_t t, usec_t now, const char *note, usec_t span) {
@@ -39,15 +41,15 @@ static void print_time(const char *label, usec_t t, usec_t now, const char *note
                 print_row(label, "%s; %s; %s %s", stamp, ago, note, human_span(s, sizeof(s), span));
 }
 
+static bool is_live(const JobInfo *j) {
+        return streq_ptr(j->state, "running") || streq_ptr(j->state, "starting") ||
+               streq_ptr(j->state, "stopping");
+}
+
 static const char *dot(const JobInfo *j) {
-        if (!streq(nl_langinfo(CODESET), "UTF-8"))
-                return "*";
         if (!job_info_is_done(j))
-                return streq_ptr(j->state, "running") || streq_ptr(j->state, "starting") ||
-                                                       streq_ptr(j->state, "stopping")
-                                       ? "●"
-                                       : "○";
-        return streq_ptr(j->result, "success") ? "✓" : "×";
+                return glyph(is_live(j) ? GLYPH_LIVE : GLYPH_IDLE);
+        return glyph(streq_ptr(j->result, "success") ? GLYPH_SUCCESS : GLYPH_FAILURE);
 }
 
 static char *slot_numbers(const U32List *l) {
@@ -100,7 +102,13 @@ static void print_what(const JobInfo *j) {
                 print_row("Slots", "%" PRIu32 " (%s)", j->slots, numbers);
         else if (j->slots > 1)
                 print_row("Slots", "%" PRIu32, j->slots);
-        STRV_FOREACH_PAIR(key, value, j->tags)
+        STRV_FOREACH (p, j->properties)
+                print_row(p == j->properties ? "Properties" : "", "%s", *p);
+        if (j->output_file)
+                print_row("Output", "%s", j->output_file);
+        if (j->error_file)
+                print_row("Errors", "%s", j->error_file);
+        STRV_FOREACH_PAIR (key, value, j->tags)
                 print_row("Tag", "%s=%s", *key, *value);
 }
 
@@ -114,6 +122,8 @@ static void print_times(const JobInfo *j, usec_t now) {
         print_time("Finished", j->finished_usec, now, "ran", j->runtime_usec);
         if (j->timeout_usec != USEC_INFINITY)
                 print_row("Time-out", "%s", human_span(span, sizeof(span), j->timeout_usec));
+        if (j->stop_timeout_usec != USEC_INFINITY)
+                print_row("To stop", "%s", human_span(span, sizeof(span), j->stop_timeout_usec));
 }
 
 static void print_usage(const JobInfo *j) {
@@ -131,40 +141,92 @@ static void print_usage(const JobInfo *j) {
                 print_row("Tasks", "%" PRIu64 " peak", j->tasks_peak);
 }
 
-static void print_attempts(const JobInfo *j, const JobInfo *attempts, size_t n) {
-        if (j->attempt > 0 && j->max_attempts > 1)
-                print_row("Attempt", "%" PRIu32 " of %" PRIu32, j->attempt, j->max_attempts);
-        for (size_t i = 0; i < n && n > 1; i++) {
-                char outcome[64], stamp[TIMESTAMP_MAX], run[SPAN_MAX];
-                const JobInfo *a = attempts + i;
+static const Column attempt_columns[] = {
+        { "ATTEMPT", TABLE_KEEP_WHOLE, 0, true },
+        { "STARTED", 60, 0, false },
+        { "RUN", 80, 0, true },
+        { "CPU", 30, 0, true },
+        { "MEMORY", 40, 0, true },
+        { "RESULT", 90, 0, false },
+        { "REASON", 50, 12, false },
+};
 
-                print_row(i == 0 ? "Attempts" : "", "#%" PRIu32 " %s; %s; ran %s%s%s", a->attempt,
-                          format_timestamp(stamp, sizeof(stamp), a->started_usec),
-                          a->result ? job_info_outcome(a, outcome, sizeof(outcome)) : "not ended",
-                          human_span(run, sizeof(run), a->runtime_usec), a->reason ? "; " : "",
-                          strempty(a->reason));
+static int add_attempt(Table *t, const JobInfo *a) {
+        char number[DECIMAL_MAX], outcome[64], stamp[TIMESTAMP_MAX], run[SPAN_MAX], cpu[SPAN_MAX],
+                        memory[SPAN_MAX];
+        const char *cells[] = {
+                number,
+                a->started_usec == USEC_INFINITY ? NULL
+                                                 : format_timestamp(stamp, sizeof(stamp), a->started_usec),
+                human_span(run, sizeof(run), a->runtime_usec),
+                human_span(cpu, sizeof(cpu), a->cpu_usec),
+                human_size(memory, sizeof(memory), a->memory_peak),
+                a->result ? job_info_outcome(a, outcome, sizeof(outcome)) : "not ended",
+                strempty(a->reason),
+        };
+        int r = 0;
+
+        snprintf(number, sizeof(number), "%" PRIu32, a->attempt);
+        for (size_t i = 0; i < ELEMENTSOF(cells) && r >= 0; i++)
+                r = table_add(t, cells[i], i == 5 && a->result ? job_info_color(a) : NULL);
+        return r;
+}
+
+/* One attempt is what the rest says. */
+static int print_attempts(const JobInfo *attempts, size_t n) {
+        _cleanup_table_ Table *t = table_new(attempt_columns, ELEMENTSOF(attempt_columns));
+        int r = 0;
+
+        if (n <= 1)
+                return 0;
+        if (!t)
+                return -ENOMEM;
+        table_set_indent(t, 2);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = add_attempt(t, attempts + i);
+        putchar('\n');
+        return r < 0 ? r : table_print(t);
+}
+
+static void print_command(const char *what, const char *format, ...) _printf_(2, 3);
+static void print_command(const char *what, const char *format, ...) {
+        char command[256];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(command, sizeof(command), format, ap);
+        va_end(ap);
+        printf("%s%12s: %s%s\n", color(COLOR_GREY), what, command, color(COLOR_OFF));
+}
+
+/* Only what works now: the unit is there only while the job lives; its lines in the journal stay. */
+static void print_further(const JobInfo *j) {
+        _cleanup_free_ char *me = tool_command();
+        const char *user = arg_user ? " --user" : "";
+
+        if (!me)
+                return;
+        putchar('\n');
+        if (j->attempt > 0)
+                print_command("Its output", "%s logs %" PRIu64, me, j->id);
+        if (j->attempt > 0 && j->invocation_id && !bus_is_elsewhere())
+                print_command("Its journal", "journalctl%s _SYSTEMD_INVOCATION_ID=%s", user,
+                              j->invocation_id);
+        if (j->unit && is_live(j) && !bus_is_elsewhere())
+                print_command("Processes", "systemctl%s status %s", user, j->unit);
+        if (streq_ptr(j->state, "held"))
+                print_command("Let it start", "%s release %" PRIu64, me, j->id);
+        if (!job_info_is_done(j))
+                print_command("Cancel it", "%s cancel %" PRIu64, me,
+                              j->id);
+        if (j->dead) {
+                print_command("Run it again", "%s retry %" PRIu64, me, j->id);
+                print_command("Forget it", "%s purge %" PRIu64, me, j->id);
         }
 }
 
-/* The unit is there only while the job lives; its lines in the journal stay. */
-static void print_further(const JobInfo *j) {
-        if (j->unit)
-                print_row("Unit", "%s", j->unit);
-        if (!arg_legend || j->attempt == 0)
-                return;
-        fputs(color(COLOR_GREY), stdout);
-        if (j->unit && !job_info_is_done(j))
-                print_row("Look further", "systemctl%s status %s", arg_user ? " --user" : "", j->unit);
-        if (!arg_user)
-                print_row("Look further", "journalctl JOBMILL_JOB_ID=%" PRIu64, j->id);
-        else if (j->invocation_id)
-                print_row("Look further", "journalctl --user _SYSTEMD_INVOCATION_ID=%s", j->invocation_id);
-        fputs(color(COLOR_OFF), stdout);
-}
-
-static void print_job(const JobInfo *j, const JobInfo *attempts, size_t n) {
-        _cleanup_free_ char *title = job_info_title(j),
-                            *safe = title ? escape_controls(title, strlen(title)) : NULL;
+static int print_job(const JobInfo *j, const JobInfo *attempts, size_t n) {
+        _cleanup_free_ char *title = job_info_title(j), *safe = title ? text_safe(title) : NULL;
         usec_t now = now_usec(CLOCK_REALTIME);
 
         printf("%s%s%s %" PRIu64 "%s%s\n", color(job_info_color(j)), dot(j),
@@ -173,8 +235,15 @@ static void print_job(const JobInfo *j, const JobInfo *attempts, size_t n) {
         print_what(j);
         print_times(j, now);
         print_usage(j);
-        print_attempts(j, attempts, n);
-        print_further(j);
+        if (j->unit)
+                print_row("Unit", "%s", j->unit);
+        if (j->attempt > 0 && j->max_attempts > 1)
+                print_row("Attempt", "%" PRIu32 " of %" PRIu32, j->attempt, j->max_attempts);
+        if (print_attempts(attempts, n) < 0)
+                return ctl_oom();
+        if (arg_legend && !arg_quiet)
+                print_further(j);
+        return 0;
 }
 
 static int show_job(sd_bus *bus, uint64_t id, bool first, JsonArray *array) {
@@ -188,6 +257,7 @@ static int show_job(sd_bus *bus, uint64_t id, bool first, JsonArray *array) {
                 r = job_attempts_get(bus, id, &attempts, &n);
         if (r < 0)
                 return r;
+        pager_open();
         if (arg_json != JSON_OFF) {
                 struct json_object *o = job_info_to_json(&j), *l = json_object_new_array();
 
@@ -198,7 +268,7 @@ static int show_job(sd_bus *bus, uint64_t id, bool first, JsonArray *array) {
         } else {
                 if (!first)
                         putchar('\n');
-                print_job(&j, attempts, n);
+                r = print_job(&j, attempts, n);
         }
         job_info_array_free(attempts, n);
         return r;
