@@ -14,7 +14,8 @@
 static void message(const char *format, va_list ap) {
         int saved = errno;
 
-        fflush(stdout);
+        if (fflush(stdout) != 0)
+                output_check();
         fputs("jobmill: ", stderr);
         errno = saved;
         vfprintf(stderr, format, ap);

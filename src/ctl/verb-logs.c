@@ -12,6 +12,7 @@
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 #include <systemd/sd-journal.h>
 
 #define POLL_USEC (500 * USEC_PER_MSEC)
@@ -160,7 +161,7 @@ static int print_lines(Log *l) {
                         break;
                 l->printed = true;
         }
-        fflush(stdout);
+        (void) output_flush();
         return r < 0 ? ctl_error(r, "Cannot read the journal: %m") : 0;
 }
 

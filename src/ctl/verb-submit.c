@@ -11,6 +11,7 @@
 #include "ctl/inherit.h"
 #include "ctl/linger.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 #include "queue/spec.h"
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -260,7 +261,7 @@ int verb_submit(int argc, char **argv) {
         if (r < 0)
                 return r;
         printf("%" PRIu64 "\n", id);
-        fflush(stdout);
+        (void) output_flush();
         linger_hint_once();
         return arg_wait ? wait_for_jobs(&id, 1, USEC_INFINITY, false) : 0;
 }

@@ -11,6 +11,7 @@
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 
 /* dbus-daemon lets a client wait for 128 replies. */
 #define IN_FLIGHT_MAX 64U
@@ -51,7 +52,7 @@ static void report(const Waiter *w, const JobInfo *j) {
         job_info_outcome(j, outcome, sizeof(outcome));
         if (w->context->print && arg_json == JSON_OFF && !arg_quiet) {
                 printf("%" PRIu64 " %s\n", w->id, outcome);
-                fflush(stdout);
+                (void) output_flush();
         } else if (!w->context->print && w->status != 0 && !arg_quiet)
                 (void) ctl_error(0, "job %" PRIu64 ": %s%s%s%s", w->id, outcome, j->reason ? " (" : "",
                                  strempty(j->reason), j->reason ? ")" : "");
