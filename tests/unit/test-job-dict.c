@@ -64,8 +64,7 @@ static void test_json_keys(void **state) {
                 (void) key;
                 nulls += !value;
         }
-        assert_int_equal(json_object_object_length(job), 47);
-        assert_int_equal(nulls, 47);
+        assert_int_equal(nulls, json_object_object_length(job));
         assert_true(json_object_object_get_ex(job, "unique_key", &o));
         assert_false(json_object_object_get_ex(job, "owner_name", &o));
         assert_false(json_object_object_get_ex(job, "created_usec", &o));
