@@ -20,7 +20,7 @@ static void help(void) {
              "     --system    The system's instance: system bus, PID 1 (default)\n"
              "     --user      A user's instance: session bus, the user's service manager\n"
              "     --verify [FILE...]  Check these configuration files, or all of the instance, and exit\n\n"
-             "See jobmilld.service and /usr/share/doc/jobmill.");
+             "See jobmilld(8).");
 }
 
 /* 1: go on, 0: all done. */

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the tool says of itself in several places is the same: check-help.py JOBMILL [MAN...]
+"""What the tool says of itself in several places is the same: check-help.py JOBMILL JOBMILLD
 
 - completion offers exactly the verbs and options that the help shows, and knows every kind of value
-- jobmill(1) has every verb and every option with the same argument, in that verb's part, and no others
+- jobmill(1) has every verb with the same usage, and in its part every option with the same argument, and no others;
+  jobmilld(8) has every option of the daemon, and the MESSAGE_IDs of the catalog
 - states and results that completion offers are those of the model
 """
 
@@ -13,7 +14,7 @@ import subprocess
 import sys
 
 SOURCE = pathlib.Path(__file__).parents[2]
-OPTION = re.compile(r"  (?:-(?P<letter>\w)|  )(?:,)? *(?:--(?P<name>[\w-]+))?(?:[= ](?P<argument>\S+))? ")
+OPTION = re.compile(r"  (?:-(?P<letter>\w)|  )(?:,? +--(?P<name>[\w-]+))?(?:[= ](?P<argument>\S+))?(?: |$)")
 
 problems = []
 
@@ -82,12 +83,79 @@ def check_words(tool):
             problem(f"{option}: completion and src/queue/job.c differ: {found ^ wanted}")
 
 
+def read_page(name):
+    """{section or verb: [line]} of a page."""
+    parts, lines = {}, []
+    for line in (SOURCE / "docs/man" / name).read_text().splitlines():
+        if line.startswith("#"):
+            lines = parts.setdefault(line.lstrip("# "), [])
+        else:
+            lines.append(line)
+    return parts
+
+
+def plain(text):
+    """Without scdoc's marks."""
+    return re.sub(r"[*_\\]", "", text)
+
+
+def page_options(lines):
+    """{option: (letter, argument)} of the lines that begin with one."""
+    options = {}
+    for line in map(plain, filter(re.compile(r"\*-").match, lines)):
+        m = re.fullmatch(r"(?:-(\w))?(?:, )?(?:--([\w-]+))?(?:[= ](\S+))?", line)
+        if not m:
+            problem(f"manual page: what is '{line}'?")
+        else:
+            options["--" + m[2] if m[2] else "-" + m[1]] = (m[1], m[3])
+    return options
+
+
+def differ(what, help_options, page):
+    for o in sorted(set(help_options) | set(page)):
+        if help_options.get(o) != page.get(o):
+            problem(f"{what}: {o}: the help says {help_options.get(o)}, the manual page {page.get(o)}")
+
+
+def check_jobmill_1(tool, verbs, global_options):
+    page = read_page("jobmill.1.scd")
+    differ("options", global_options, page_options(page["OPTIONS"]))
+    for verb in verbs:
+        usage, sections, _ = tool.help(*verb.split())
+        if verb not in page:
+            problem(f"jobmill(1) says nothing of {verb}")
+            continue
+        said = next((plain(l) for l in page[verb] if l), "")
+        if said != usage.rstrip():
+            problem(f"{verb}: the help says '{usage}', the manual page '{said}'")
+        differ(verb, sections.get("Options", {}), page_options(page[verb]))
+        if "Filter" in sections:
+            differ("filter", sections["Filter"], page_options(page["FILTERS"]))
+    for part in page:
+        if part == part.lower() and part not in verbs:
+            problem(f"jobmill(1) knows a verb {part}")
+
+
+def check_jobmilld_8(program):
+    text = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60).stdout
+    options = {m["name"]: m for m in map(re.compile(r" *(?P<letter>-\w)? *--(?P<name>[\w-]+)").match, text.splitlines()) if m}
+    page = page_options(read_page("jobmilld.8.scd")["OPTIONS"])
+    if set(page) != {"--" + o for o in options}:
+        problem(f"jobmilld(8) and jobmilld --help differ: {set(page) ^ {'--' + o for o in options}}")
+    known = (SOURCE / "docs/man/jobmilld.8.scd").read_text()
+    for id_ in re.findall(r"^-- ([0-9a-f]{32})", (SOURCE / "units/jobmill.catalog.in").read_text(), re.M):
+        if id_ not in known:
+            problem(f"jobmilld(8) says nothing of the message {id_}")
+
+
 def main():
     tool = Tool(sys.argv[1])
     usage, sections, verbs = tool.help()
     global_options = sections["Options"]
     check_completion(tool, verbs, global_options)
     check_words(tool)
+    check_jobmill_1(tool, verbs, global_options)
+    check_jobmilld_8(sys.argv[2])
     print(f"{len(verbs)} verbs, {len(global_options)} global options, {len(problems)} problems")
     return 1 if problems or not verbs else 0
 

@@ -21,7 +21,7 @@ import tempfile
 
 import pytest
 
-from mill import SOURCE, run
+from mill import SOURCE, run, until
 
 USERS = {"$": "alice", "#": "root"}
 
@@ -78,6 +78,7 @@ def begin(mill):
             mill.drop_everything()
             mill.no_units()
             mill.remove_queues()
+            run("loginctl", "disable-linger", "alice")
             for path in pathlib.Path(pwd.getpwnam("alice").pw_dir).glob("[!.]*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         last[:] = [document]
@@ -106,9 +107,14 @@ def type_in(commands):
             with open(f"{folder}/{n}", "w") as f:
                 f.write(command.text + "\n")
             script.append(f"printf '\\001'; . {folder}/{n} </dev/null")
+        user = commands[0].user
+        session = pathlib.Path("/run/user/%d" % pwd.getpwnam(user).pw_uid)
+        if user != "root" and any("--user" in c.text for c in commands):
+            until((session / "bus").exists, 20, "the user manager runs")
         with open(f"{folder}/all", "w") as f:
-            f.write("\n".join(["export LANG=C.UTF-8", "exec 2>&1"] + script) + "\n")
-        login = ["runuser", "--login", commands[0].user, "--command", f"exec bash {folder}/all"]
+            # a login through PAM would set the second one
+            f.write("\n".join(["export LANG=C.UTF-8", f"export XDG_RUNTIME_DIR={session}", "exec 2>&1"] + script) + "\n")
+        login = ["runuser", "--login", user, "--command", f"exec bash {folder}/all"]
         return run(*login, check=False, timeout=120).stdout.split("\1")[1:]
 
 
