@@ -51,6 +51,8 @@ struct Call {
                 CALL_AGAIN,       /* a page is done, the next comes with the next turn */
         } where;
         uint64_t count;           /* of what the pages so far did */
+        uint64_t after, until;    /* the last job that they looked at, and the last that there was when they began; 0: they did not */
+        bool in_pages;            /* they changed something: a failed commit ends the call */
         sd_bus_slot *polkit_slot;
         uint32_t submit_as;       /* the other user of this request; UINT32_MAX: none yet */
         Authorization authorizations[4]; /* answers so far; one call needs at most so many */

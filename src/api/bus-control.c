@@ -80,124 +80,54 @@ static int handle_kill_job(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(kill_job);
 
-static int handle_retry_job(Call *c, sd_bus_error *error) {
-        const Queue *at;
+int control_read_no_options(Call *c, sd_bus_error *error) {
         const char *key;
-        uint64_t id;
-        Job *j;
         int r;
 
-        r = read_id(c, &id);
-        if (r >= 0)
-                r = sd_bus_message_enter_container(c->message, 'a', "{sv}");
+        r = sd_bus_message_enter_container(c->message, 'a', "{sv}");
         if (r >= 0)
                 r = sd_bus_message_enter_container(c->message, 'e', "sv");
-        if (r > 0) {
-                r = sd_bus_message_read_basic(c->message, 's', &key);
-                return r < 0 ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "unknown key '%s'", key);
-        }
-        if (r >= 0)
-                r = call_own_job(c, id, &j, error);
         if (r <= 0)
                 return r;
-        if (j->state != JOB_DONE)
-                return api_error(error, JOBMILL_ERROR_JOB_NOT_FINISHED, "Job %" PRIu64 " is %s, not done", id,
-                                 job_state_to_string(j->state));
+        r = sd_bus_message_read_basic(c->message, 's', &key);
+        return r < 0 ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "unknown key '%s'", key);
+}
 
-        _cleanup_(spec_freep) JobSpec *spec = NULL;
-        r = store_load_spec(c->api->store, id, &spec);
+int control_retry(Call *c, Job *j, sd_bus_error *error) {
+        const Queue *at;
+        int r;
+
+        if (j->state != JOB_DONE)
+                return api_error(error, JOBMILL_ERROR_JOB_NOT_FINISHED, "Job %" PRIu64 " is %s, not done", j->id,
+                                 job_state_to_string(j->state));
+        r = j->is_new ? 0 : store_check_spec(c->api->store, j->id);
         if (r == -ENODATA)
                 return api_error(error, JOBMILL_ERROR_JOB_FINISHED,
-                                 "Job %" PRIu64 " succeeded and its environment was dropped; submit it again", id);
+                                 "Job %" PRIu64 " succeeded and its environment was dropped; submit it again", j->id);
         if (r < 0)
                 return api_error_store(c->api, error, r);
         at = queue_draining_at(j->queue);
         if (at)
                 return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "Queue '%s' is being drained and takes no jobs", at->name);
         r = model_retry(c->api->model, j, &c->api->now);
-        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
-}
-DEFINE_METHOD(retry_job);
-
-/* ---- purge ---- */
-
-typedef struct Ids {
-        uint64_t *ids;
-        size_t n;
-} Ids;
-
-static int collect_id(void *userdata, JobRow *row) {
-        Ids *l = userdata;
-
-        if (row->job->state == JOB_DONE)
-                l->ids[l->n++] = row->job->id;
-        return 0;
+        return r < 0 ? refuse_state(error, j, r) : 1;
 }
 
-/* One page of what the filter matches: 1 when that was all, 2 when there is more, 0 run again, or negative. */
-static int purge_page(Call *c, const JobFilter *f, sd_bus_error *error) {
-        uint64_t ids[JOBMILL_LIST_MAX];
-        _cleanup_free_ char *next = NULL;
-        Ids l = { .ids = ids };
+static int handle_retry_job(Call *c, sd_bus_error *error) {
+        uint64_t id;
         Job *j;
         int r;
 
-        r = history_list(c->api->store, f, JOB_ORDER_OLDEST, "", JOBMILL_LIST_MAX, false, collect_id, &l, &next);
-        if (r < 0)
-                return api_error_store(c->api, error, r);
-        for (size_t i = 0; i < l.n; i++) {
-                r = call_own_job(c, ids[i], &j, error);
-                if (r <= 0)
-                        return r;
-                if (model_purge(c->api->model, j) >= 0)
-                        c->count++;
-        }
-        return isempty(next) ? 1 : 2;
-}
-
-/* Without the right to others' jobs a filter means one's own. 1, 0 (not there yet), or -ENOENT: it can find nothing. */
-static int purge_scope(Call *c, JobFilter *f) {
-        bool named = f->n_ids > 0 || f->n_owners > 0, all = false;
-        int r;
-
-        if (named && !(f->n_owners == 1 && f->owners[0] == c->client->uid)) {
-                r = call_may(c, JOBMILL_ACTION_MANAGE_JOBS, true, &all);
-                if (r <= 0)
-                        return r;
-        }
-        return all || call_is_root(c) || filter_only_own(f, c->client->uid) ? 1 : -ENOENT;
-}
-
-/* A page a turn, each committed on its own, so that a million of them stop nobody else; answered after the last. */
-static int handle_purge_jobs(Call *c, sd_bus_error *error) {
-        _cleanup_(list_options_done) ListOptions o = {};
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r;
-
-        r = filter_read(c->message, false, &o, error);
-        if (r < 0)
-                return r;
-        if (job_filter_is_empty(&o.filter))
-                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "An empty filter would purge everything; say which");
-        if (o.filter.states == 0)
-                o.filter.states = 1U << JOB_DONE;
-        else if (!(o.filter.states &= 1U << JOB_DONE))
-                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "state: only done jobs can be purged");
-        r = purge_scope(c, &o.filter);
-        if (r > 0)
-                r = purge_page(c, &o.filter, error);
-        if (r == 0 || (r < 0 && r != -ENOENT))
-                return r;
-        if (r == 2) {
-                call_again(c);
-                return 0;
-        }
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = read_id(c, &id);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "t", c->count);
-        return r < 0 ? r : call_hold(c, TAKE_PTR(reply));
+                r = control_read_no_options(c, error);
+        if (r >= 0)
+                r = call_own_job(c, id, &j, error);
+        if (r > 0)
+                r = control_retry(c, j, error);
+        return r <= 0 ? r : call_hold_empty(c);
 }
-DEFINE_METHOD(purge_jobs);
+DEFINE_METHOD(retry_job);
 
 /* ---- queues ---- */
 

@@ -123,7 +123,7 @@ void api_connect(Api *a) {
 static void emit_change(Api *a, const Change *c) {
         if (c->is_new)
                 (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "JobNew", "t", c->id);
-        if (c->state_changed)
+        if (c->state_changed || c->was_edited)
                 (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "JobChanged", "ts", c->id,
                                           job_state_to_string(c->state));
         if (c->state_changed && c->state == JOB_DONE)

@@ -249,7 +249,7 @@ void call_fail_pages(Api *a, const char *name, const char *text) {
         Call *c, *t;
 
         TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
-                if (c->where == CALL_AGAIN) {
+                if (c->in_pages) {
                         (void) sd_bus_reply_method_errorf(c->message, name, "Not all was recorded: %s", text);
                         call_free(c);
                 }

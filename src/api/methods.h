@@ -25,8 +25,31 @@ DECLARE_METHOD(kill_job);
 DECLARE_METHOD(hold_job);
 DECLARE_METHOD(release_job);
 DECLARE_METHOD(retry_job);
+DECLARE_METHOD(update_job); /* bus-update.c */
+DECLARE_METHOD(move_job);
+DECLARE_METHOD(count_jobs); /* bus-bulk.c */
+DECLARE_METHOD(cancel_jobs);
+DECLARE_METHOD(hold_jobs);
+DECLARE_METHOD(release_jobs);
+DECLARE_METHOD(retry_jobs);
 DECLARE_METHOD(purge_jobs);
+DECLARE_METHOD(update_jobs);
 DECLARE_METHOD(pause_queue);
 DECLARE_METHOD(resume_queue);
 DECLARE_METHOD(drain_queue);
 DECLARE_METHOD(reload);
+
+/* What one job and many have in common. 1; 0: not there yet, as call_authorize(); negative with *error. */
+int control_read_no_options(Call *c, sd_bus_error *error);
+int control_retry(Call *c, Job *j, sd_bus_error *error);
+
+/* Update of jobs, as UpdateJob is given them. */
+typedef struct Update {
+        JobSpec *spec;
+        uint64_t fields; /* of spec, see queue/spec-change.h */
+        char *queue;     /* where to; NULL: it stays */
+} Update;
+void update_done(Update *up);
+int update_read(Call *c, Update *ret, sd_bus_error *error);
+/* To a job that the caller may act on. */
+int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error);

@@ -62,6 +62,7 @@ int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, s
 
 /* ---- one request ---- */
 
+/* With q->privileged. -EACCES: these need more rights. */
 static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_text) {
         int r = 0;
 
@@ -73,10 +74,28 @@ static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_
         return 0;
 }
 
+static int properties_error(int r, const char *text, sd_bus_error *error) {
+        if (r == -ENOMEM)
+                return r;
+        return api_error(error, r == -EPERM || r == -EACCES ? JOBMILL_ERROR_PROPERTY_NOT_ALLOWED : JOBMILL_ERROR_INVALID_SPEC,
+                         "properties: %s", text);
+}
+
+static int merge_properties(const Request *q, const UnitPropertyList *job, sd_bus_error *error) {
+        _cleanup_(unit_property_list_done) UnitPropertyList merged = {};
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        if (job->n_values == 0)
+                return 1;
+        r = unit_property_merge(&q->queue->policy.service, job, q->privileged, q->queue->policy.overridable, &merged, &text);
+        return r < 0 ? properties_error(r == -ENOMEM ? r : -EPERM, text, error) : 1;
+}
+
 /* The submitter's rights decide, not the owner's: root may give a job of alice's what alice could not. One who may not set a
  * property himself may be allowed to by polkit. */
 int request_check_properties(Call *c, Request *q, sd_bus_error *error) {
-        _cleanup_(unit_property_list_done) UnitPropertyList job = {}, merged = {};
+        _cleanup_(unit_property_list_done) UnitPropertyList job = {};
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -92,18 +111,16 @@ int request_check_properties(Call *c, Request *q, sd_bus_error *error) {
                 text = mfree(text);
                 r = parse_properties(q, &job, &text);
         }
-        if (r == -ENOMEM)
-                return r;
-        if (r == -EPERM)
-                return api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text);
-        if (r < 0)
-                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "properties: %s", text);
-        if (job.n_values == 0)
-                return 1;
-        r = unit_property_merge(&q->queue->policy.service, &job, q->privileged, q->queue->policy.overridable, &merged, &text);
-        if (r == -ENOMEM)
-                return r;
-        return r < 0 ? api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", text) : 1;
+        return r < 0 ? properties_error(r, text, error) : merge_properties(q, &job, error);
+}
+
+int request_recheck_properties(const Request *q, sd_bus_error *error) {
+        _cleanup_(unit_property_list_done) UnitPropertyList job = {};
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = parse_properties(q, &job, &text);
+        return r < 0 ? properties_error(r, text, error) : merge_properties(q, &job, error);
 }
 
 int request_authorize_as(Call *c, uint32_t uid, sd_bus_error *error) {

@@ -26,5 +26,7 @@ int request_check(Call *c, Request *q, sd_bus_error *error);
 int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, sd_bus_error *error);
 /* q->spec's properties in q->queue, by the caller's rights; sets q->privileged. */
 int request_check_properties(Call *c, Request *q, sd_bus_error *error);
+/* The same by rights that were granted before: q->privileged. */
+int request_recheck_properties(const Request *q, sd_bus_error *error);
 /* May the caller have something run as this other user? */
 int request_authorize_as(Call *c, uint32_t uid, sd_bus_error *error);

@@ -6,6 +6,7 @@
 #include "api/spec-bus.h"
 
 #include "base/strv.h"
+#include "queue/spec-change.h"
 
 /* Words are strings for STRV, and for TAGS the key and value of each entry. */
 static int read_strv(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
@@ -82,8 +83,10 @@ static int read_integer(sd_bus_message *m, JobSpec *s, const SpecField *f, char 
         case SPEC_U32:
                 return spec_set_integer(s, f, v.u32, ret_error);
         default:
-                if (v.u64 == USEC_INFINITY) /* "not given", as everywhere on our bus */
+                if (v.u64 == USEC_INFINITY) { /* "none", as everywhere on our bus */
+                        spec_field_ptr(usec_t, s, f) = USEC_INFINITY;
                         return 0;
+                }
                 if (v.u64 >= INT64_MAX)
                         return spec_error(ret_error, ERANGE, "'%s' is out of range", f->name);
                 return spec_set_integer(s, f, (int64_t) v.u64, ret_error);
@@ -144,7 +147,6 @@ static int read_entry(sd_bus_message *m, JobSpec *s, uint64_t *seen, char **queu
         const SpecField *f;
         const char *key;
         uint64_t bit;
-        size_t n;
         int r;
 
         r = sd_bus_message_read_basic(m, 's', &key);
@@ -155,7 +157,7 @@ static int read_entry(sd_bus_message *m, JobSpec *s, uint64_t *seen, char **queu
         f = spec_field_find(key);
         if (!f)
                 return spec_error_unknown_key(ret_error, key);
-        bit = UINT64_C(1) << (f - spec_field_table(&n));
+        bit = spec_field_bit(f);
         if (*seen & bit)
                 return spec_error(ret_error, EINVAL, "'%s' is given twice", key);
         *seen |= bit;
@@ -166,19 +168,16 @@ static int read_entry(sd_bus_message *m, JobSpec *s, uint64_t *seen, char **queu
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-int spec_read_bus(sd_bus_message *m, JobSpec *s, char **ret_queue, char **ret_error) {
+/* seen: in and out. */
+static int read_dictionary(sd_bus_message *m, JobSpec *s, uint64_t *seen, char **ret_queue, char **ret_error) {
         _cleanup_free_ char *queue = NULL;
-        uint64_t seen = 0;
-        size_t n;
         int r;
 
-        if (s->argv) /* an argument of its own of the method */
-                seen |= UINT64_C(1) << (spec_field_find("argv") - spec_field_table(&n));
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
         if (r < 0)
                 return r;
         while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_entry(m, s, &seen, ret_queue ? &queue : NULL, ret_error);
+                r = read_entry(m, s, seen, ret_queue ? &queue : NULL, ret_error);
                 if (r < 0)
                         return r;
                 r = sd_bus_message_exit_container(m);
@@ -193,4 +192,17 @@ int spec_read_bus(sd_bus_message *m, JobSpec *s, char **ret_queue, char **ret_er
         if (ret_queue)
                 *ret_queue = TAKE_PTR(queue);
         return 0;
+}
+
+int spec_read_bus(sd_bus_message *m, JobSpec *s, char **ret_queue, char **ret_error) {
+        uint64_t seen = 0;
+
+        if (s->argv) /* an argument of its own of the method */
+                seen |= spec_field_bit(spec_field_find("argv"));
+        return read_dictionary(m, s, &seen, ret_queue, ret_error);
+}
+
+int spec_read_bus_changes(sd_bus_message *m, JobSpec *s, uint64_t *ret_fields, char **ret_queue, char **ret_error) {
+        *ret_fields = 0;
+        return read_dictionary(m, s, ret_fields, ret_queue, ret_error);
 }

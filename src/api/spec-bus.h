@@ -12,3 +12,5 @@
  * After an error s is half filled and the message stands somewhere inside. Does not validate the whole
  * (spec_validate() does). */
 int spec_read_bus(sd_bus_message *m, JobSpec *s, char **ret_queue, char **ret_error);
+/* The same as changes to a job that is there (spec-change.h): which fields stood there; a time of UINT64_MAX is "none". */
+int spec_read_bus_changes(sd_bus_message *m, JobSpec *s, uint64_t *ret_fields, char **ret_queue, char **ret_error);

@@ -124,6 +124,19 @@ void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const
                 attempt_set_deadline(m, a, &a->deadline, usec_add(started_monotonic, j->timeout_usec));
 }
 
+void attempt_change_timeout(Model *m, Attempt *a, usec_t before) {
+        usec_t timeout = a->job->timeout_usec;
+
+        if (a->job->state != JOB_RUNNING || timeout == before)
+                return;
+        if (timeout == USEC_INFINITY)
+                a->deadline = USEC_INFINITY;
+        else if (a->deadline != USEC_INFINITY) /* what was granted beyond the time-out stays granted */
+                attempt_set_deadline(m, a, &a->deadline, usec_add(usec_sub(a->deadline, before), timeout));
+        else if (a->started_monotonic != USEC_INFINITY)
+                attempt_set_deadline(m, a, &a->deadline, usec_add(a->started_monotonic, timeout));
+}
+
 void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now) {
         Job *j = a->job;
 

@@ -23,6 +23,7 @@ static int change_of(const Model *m, const Job *j, Change *ret) {
                 .result = j->result,
                 .is_new = j->is_new,
                 .state_changed = j->told_state != j->state,
+                .was_edited = j->was_edited,
                 .queue = j->queue,
         };
         if (j->attempt > 0) {

@@ -11,7 +11,7 @@ typedef struct Change {
         uint32_t owner;
         JobState state;
         JobResult result;
-        bool is_new, state_changed;
+        bool is_new, state_changed, was_edited;
         const Queue *queue;
         char unit[56];            /* "": no attempt */
         sd_id128_t invocation_id; /* null: not known */

@@ -57,7 +57,19 @@ Job *job_free(Job *j) {
         free(j->name);
         free(j->reason);
         spec_free(j->spec);
+        spec_free(j->edited);
         return mfree(j);
+}
+
+int job_to_spec(const Job *j, JobSpec *spec) {
+        if (free_and_strdup(&spec->name, j->name) < 0)
+                return -ENOMEM;
+        spec->priority = j->priority;
+        spec->slots = j->slots;
+        spec->not_before_usec = j->not_before_usec;
+        spec->timeout_usec = j->timeout_usec;
+        spec->stop_timeout_usec = j->stop_timeout_usec;
+        return 0;
 }
 
 Attempt *attempt_new(uint64_t job_id, uint32_t number) {

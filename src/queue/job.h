@@ -118,6 +118,9 @@ typedef struct Job {
         Queue *queue;            /* NULL only while being loaded */
         Attempt *live;           /* STARTING, RUNNING, STOPPING: its lease */
         JobSpec *spec;           /* while needed: from submit to commit, and while a start is being asked for */
+        JobSpec *edited;         /* commit: the spec as it shall be stored, where one of these fields is not the job's own: */
+        uint64_t edited_fields;  /* what was changed, as a set (spec-change.h); payload and environment are else missing */
+        bool was_edited;         /* by model_update() */
         JobState told_state;     /* that was last recorded and told; _JOB_STATE_INVALID: none, it is new */
         bool is_new;             /* not in the store yet */
         bool changed;            /* on model->changed; else on model->idle, unless live */
@@ -130,6 +133,8 @@ typedef struct Job {
 Job *job_free(Job *j); /* frees the memory only; unlinking is the model's */
 DEFINE_TRIVIAL_CLEANUP_FUNC(Job *, job_free);
 Job *job_new(void);
+/* What of its spec stands in the job itself. */
+int job_to_spec(const Job *j, JobSpec *spec);
 
 typedef enum AttemptPhase {
         ATTEMPT_STARTING,  /* committed (or about to be); the unit is to be asked for */

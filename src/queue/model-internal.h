@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between model.c and attempt.c only. */
+/* Between model.c, model-update.c and attempt.c only. */
 
 #include "queue/model.h"
 
@@ -12,6 +12,15 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, const No
 
 /* Only room is missing from now on. */
 void job_make_ready(Model *m, Job *j, usec_t since);
+/* Where a job goes that nobody holds: to wait for its time, or to the ready ones. */
+void job_let_go(Model *m, Job *j, const Now *now);
+/* A ready one that is not in its queue's window: into it, if it belongs there. */
+void job_into_window(Job *j);
+
+int model_refuse(char **ret_error, int error, const char *format, ...) _printf_(3, 4); /* returns error, or -ENOMEM */
+
+/* The job's time-out is another one now: its running attempt's deadline follows. */
+void attempt_change_timeout(Model *m, Attempt *a, usec_t before);
 
 /* Ask a live attempt to end: STOPPING with what it will have been. */
 void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now);

@@ -106,7 +106,9 @@ void model_recorded(Model *m) {
                         continue;
                 }
                 TAILQ_REMOVE(&m->changed, j, changed_entry);
-                j->changed = j->listed = j->is_new = false;
+                j->changed = j->listed = j->is_new = j->was_edited = false;
+                j->edited = spec_free(j->edited);
+                j->edited_fields = 0;
                 j->told_state = j->state;
         }
         while ((j = TAILQ_FIRST(&m->idle)))
@@ -221,18 +223,21 @@ void job_set_dead(Job *j, bool dead) {
         j->queue->dead += dead ? 1 : -1;
 }
 
-void job_make_ready(Model *m, Job *j, usec_t since) {
+void job_into_window(Job *j) {
         Candidate c = { .rank = j->rank, .id = j->id, .slots = j->slots, .owner = j->owner };
 
-        job_set_state(m, j, JOB_READY);
-        j->ready_usec = since;
         /* A window that cannot grow is emptied, and so read again from the store: nothing is lost by it. */
         if (queue_window_insert(j->queue, &c) < 0)
                 queue_window_clear(j->queue);
 }
 
-/* Where a job goes that nobody holds: to wait for its time, or to the ready ones. */
-static void job_let_go(Model *m, Job *j, const Now *now) {
+void job_make_ready(Model *m, Job *j, usec_t since) {
+        job_set_state(m, j, JOB_READY);
+        j->ready_usec = since;
+        job_into_window(j);
+}
+
+void job_let_go(Model *m, Job *j, const Now *now) {
         if (j->not_before_usec != USEC_INFINITY && j->not_before_usec > now->realtime)
                 job_set_state(m, j, JOB_WAITING);
         else
@@ -251,8 +256,7 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, const No
                 j->spec_dropped = true;
 }
 
-static int refuse(char **ret_error, int error, const char *format, ...) _printf_(3, 4);
-static int refuse(char **ret_error, int error, const char *format, ...) {
+int model_refuse(char **ret_error, int error, const char *format, ...) {
         va_list ap;
         int r;
 
@@ -273,11 +277,11 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
 
         at = queue_draining_at(q);
         if (at)
-                return refuse(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
+                return model_refuse(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
         at = queue_too_small(q, spec->slots);
         if (at)
-                return refuse(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
-                              spec->slots, at->name, at->policy.slots);
+                return model_refuse(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
+                                    spec->slots, at->name, at->policy.slots);
 
         j = job_new();
         if (!j)

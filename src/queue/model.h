@@ -84,6 +84,14 @@ int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also w
 int model_retry(Model *m, Job *j, const Now *now);   /* -EBUSY: not done */
 bool model_is_purged(const Model *m, uint64_t id);   /* with this commit: there is no such job any more */
 int model_purge(Model *m, Job *j);                   /* -EBUSY: not done */
+/* UpdateJob and MoveJob. May these fields (spec-change.h) be changed, and may it be moved, in the state that it is in? -EALREADY:
+ * no, with *ret_error. */
+int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error);
+/* Changes them to what spec says, which is taken over on success; to: its new queue, or NULL. Of what is stored beside the job
+ * itself spec must be whole, but for payload and environment where these are not changed. -EALREADY, as above; -EDQUOT:
+ * draining; -ERANGE: more slots than there are, or a time-out that PID 1 would not wait for. The caller has validated the spec
+ * and the rights. */
+int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error);
 /* A waiting job's time has come. */
 void model_due(Model *m, Job *j, const Now *now);
 

@@ -319,29 +319,32 @@ static int check_request_id(const SpecField *f, const JobSpec *s, char **ret_err
 
 /* clang-format off */
 #define FIELD(f, t, ...) { .name = #f, .type = t, .offset = offsetof(JobSpec, f), __VA_ARGS__ }
+#define OF_OWNER (SPEC_EDIT_QUEUED | SPEC_OF_OWNER)
 
 static const SpecField fields[] = {
-        FIELD(name, SPEC_STRING, .check = check_name, .flags = SPEC_NOT_STORED),
-        FIELD(argv, SPEC_STRV, .max = SPEC_ARGS_MAX, .check = check_argv),
-        FIELD(cwd, SPEC_STRING, .check = check_cwd),
-        FIELD(umask, SPEC_U32, .max = 0777),
+        FIELD(name, SPEC_STRING, .check = check_name, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
+        FIELD(argv, SPEC_STRV, .max = SPEC_ARGS_MAX, .check = check_argv, .flags = OF_OWNER),
+        FIELD(cwd, SPEC_STRING, .check = check_cwd, .flags = OF_OWNER),
+        FIELD(umask, SPEC_U32, .max = 0777, .flags = OF_OWNER),
         FIELD(environment, SPEC_STRV, .max = SPEC_ARGS_MAX, .check = check_environment,
-              .flags = SPEC_NOT_STORED),
-        FIELD(payload, SPEC_BYTES, .max = SPEC_PAYLOAD_MAX, .flags = SPEC_NOT_STORED),
-        FIELD(tags, SPEC_TAGS, .max = SPEC_TAGS_MAX, .check = check_tags),
+              .flags = SPEC_NOT_STORED | OF_OWNER),
+        FIELD(payload, SPEC_BYTES, .max = SPEC_PAYLOAD_MAX, .flags = SPEC_NOT_STORED | OF_OWNER),
+        FIELD(tags, SPEC_TAGS, .max = SPEC_TAGS_MAX, .check = check_tags,
+              .flags = SPEC_EDIT_QUEUED | SPEC_EDIT_LIVE | SPEC_EDIT_ALWAYS),
         FIELD(priority, SPEC_I32, .min = SPEC_PRIORITY_MIN, .max = SPEC_PRIORITY_MAX,
-              .flags = SPEC_NOT_STORED),
-        FIELD(slots, SPEC_U32, .min = 1, .max = SPEC_SLOTS_MAX, .flags = SPEC_NOT_STORED),
+              .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
+        FIELD(slots, SPEC_U32, .min = 1, .max = SPEC_SLOTS_MAX, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(hold, SPEC_BOOL, .max = 1, .flags = SPEC_NOT_STORED),
-        FIELD(not_before_usec, SPEC_USEC, .flags = SPEC_NOT_STORED),
-        FIELD(timeout_usec, SPEC_USEC, .min = USEC_PER_MSEC, .flags = SPEC_NOT_STORED),
+        FIELD(not_before_usec, SPEC_USEC, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
+        FIELD(timeout_usec, SPEC_USEC, .min = USEC_PER_MSEC,
+              .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_EDIT_LIVE),
         FIELD(stop_timeout_usec, SPEC_USEC, .min = USEC_PER_MSEC, .max = 24 * 60 * 60 * USEC_PER_SEC,
-              .flags = SPEC_NOT_STORED),
+              .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_EDIT_LIVE),
         FIELD(uid, SPEC_U32, .max = UINT32_MAX - 1, .check = check_uid, .flags = SPEC_NOT_STORED),
-        FIELD(properties, SPEC_STRV, .max = SPEC_PROPERTIES_MAX, .check = check_properties),
-        FIELD(output_file, SPEC_STRING, .check = check_file),
-        FIELD(error_file, SPEC_STRING, .check = check_file),
-        FIELD(freezable, SPEC_BOOL, .max = 1),
+        FIELD(properties, SPEC_STRV, .max = SPEC_PROPERTIES_MAX, .check = check_properties, .flags = OF_OWNER),
+        FIELD(output_file, SPEC_STRING, .check = check_file, .flags = OF_OWNER),
+        FIELD(error_file, SPEC_STRING, .check = check_file, .flags = OF_OWNER),
+        FIELD(freezable, SPEC_BOOL, .max = 1, .flags = OF_OWNER),
         FIELD(request_id, SPEC_STRING, .check = check_request_id, .flags = SPEC_NOT_STORED),
 };
 /* clang-format on */

@@ -66,6 +66,11 @@ typedef enum SpecType {
 
 typedef enum SpecFieldFlags {
         SPEC_NOT_STORED = 1 << 0, /* has a column or a table of its own: spec_to_json() leaves it out unless asked */
+        /* When it may be changed (spec-change.h). None of them: never. */
+        SPEC_EDIT_QUEUED = 1 << 1, /* while the job has not started */
+        SPEC_EDIT_LIVE = 1 << 2,
+        SPEC_EDIT_ALWAYS = 1 << 3, /* also when it has ended */
+        SPEC_OF_OWNER = 1 << 4,    /* decides what is done with the owner's rights: who only orders others' jobs must not touch it */
 } SpecFieldFlags;
 
 typedef struct SpecField {

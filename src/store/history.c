@@ -193,7 +193,8 @@ static int filter_write(Query *q, const JobFilter *f) {
         return 0;
 }
 
-static int query_init(Query *q, const JobFilter *f) {
+/* more: a further condition, or "". */
+static int query_init(Query *q, const JobFilter *f, const char *more) {
         int r;
 
         *q = (Query) { .n_parameters = PARAMETER_FILTER };
@@ -203,6 +204,7 @@ static int query_init(Query *q, const JobFilter *f) {
         if (!q->f)
                 return -ENOMEM;
         r = filter_write(q, f);
+        fputs(more, q->f);
         if (r >= 0 && (ferror(q->f) || fflush(q->f) != 0))
                 r = -ENOMEM;
         fclosep(&q->f);
@@ -389,7 +391,7 @@ static int page_read(Store *s, const JobFilter *f, JobOrder order, const Cursor 
         char *text;
         int r;
 
-        r = query_init(&q, f);
+        r = query_init(&q, f, "");
         if (r < 0)
                 return r;
         q.parameters[PARAMETER_CURSOR_ID].number = after->id;
@@ -490,18 +492,57 @@ int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userd
         return r;
 }
 
-int history_count(Store *s, const JobFilter *f, uint64_t *ret) {
-        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
-        _cleanup_(query_done) Query q;
-        char *text;
+/* The ways of the order "oldest" know no key, so ?2 is free for the end of the range. */
+static int query_range(Store *s, Query *q, const JobFilter *f, uint64_t after, uint64_t until, const char *before,
+                       const char *behind, sqlite3_stmt **ret) {
+        char *text = NULL;
+        size_t size;
+        FILE *stream;
+        bool failed;
         int r;
 
-        r = query_init(&q, f);
+        r = query_init(q, f, " AND id <= ?2");
         if (r < 0)
                 return r;
-        if (asprintf(&text, "SELECT count(*) FROM job WHERE 1%s", q.filter) < 0)
+        q->parameters[PARAMETER_CURSOR_ID].number = (int64_t) MIN(after, (uint64_t) INT64_MAX);
+        q->parameters[PARAMETER_CURSOR_KEY].number = (int64_t) MIN(until, (uint64_t) INT64_MAX);
+        stream = open_memstream(&text, &size);
+        if (!stream)
                 return -ENOMEM;
-        r = query_prepare(s, &q, text, &stmt);
+        fputs(before, stream);
+        write_ways(stream, q, f, JOB_ORDER_OLDEST);
+        fputs(behind, stream);
+        failed = ferror(stream);
+        if (fclose(stream) != 0 || failed) {
+                free(text);
+                return -ENOMEM;
+        }
+        return query_prepare(s, q, text, ret);
+}
+
+int history_ids(Store *s, const JobFilter *f, uint64_t after, uint64_t until, uint64_t *ids, size_t n, size_t *ret_n) {
+        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
+        _cleanup_(query_done) Query q;
+        size_t k = 0;
+        int r;
+
+        r = query_range(s, &q, f, after, until, "", " ORDER BY id", &stmt);
+        if (r < 0)
+                return r;
+        while (k < n && (r = stmt_step(s, stmt)) > 0)
+                ids[k++] = sqlite3_column_int64(stmt, 0);
+        if (r < 0)
+                return r;
+        *ret_n = k;
+        return 0;
+}
+
+int history_count(Store *s, const JobFilter *f, uint64_t after, uint64_t until, uint64_t *ret) {
+        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
+        _cleanup_(query_done) Query q;
+        int r;
+
+        r = query_range(s, &q, f, after, until, "SELECT count(*) FROM (", ")", &stmt);
         if (r < 0)
                 return r;
         r = stmt_step(s, stmt);

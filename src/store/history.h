@@ -65,5 +65,7 @@ int history_get(Store *s, uint64_t id, bool with_spec, JobRow *ret);
 typedef int (*attempt_row_t)(void *userdata, const Attempt *a);
 int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userdata);
 
-/* Counts of results of finished jobs etc. for GetStatistics: jobs by state over all queues come from the model. */
-int history_count(Store *s, const JobFilter *f, uint64_t *ret);
+/* For work on many jobs in small pieces: what matches among the ids after < id <= until. The ids, rising, at most n; or their
+ * number. Costs what a walk through so many ids costs, at most. */
+int history_ids(Store *s, const JobFilter *f, uint64_t after, uint64_t until, uint64_t *ids, size_t n, size_t *ret_n);
+int history_count(Store *s, const JobFilter *f, uint64_t after, uint64_t until, uint64_t *ret);

@@ -52,6 +52,8 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_SET_ENVIRONMENT] = "UPDATE job SET environment = ?2 WHERE id = ?1",
 
         [STMT_SPEC_INSERT] = "INSERT INTO job_spec (job, spec, payload) VALUES (?1, ?2, ?3)",
+        [STMT_SPEC_UPDATE] = "UPDATE job_spec SET spec = ?2 WHERE job = ?1",
+        [STMT_SPEC_SET_PAYLOAD] = "UPDATE job_spec SET payload = ?2 WHERE job = ?1",
         [STMT_SPEC_GET] = "SELECT spec FROM job_spec WHERE job = ?1",
         [STMT_SPEC_PAYLOAD] = "SELECT payload FROM job_spec WHERE job = ?1",
         [STMT_SPEC_DELETE] = "DELETE FROM job_spec WHERE job = ?1",

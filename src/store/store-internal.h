@@ -30,6 +30,8 @@ typedef enum StatementId {
         STMT_JOB_ENVIRONMENT,
         STMT_JOB_SET_ENVIRONMENT,
         STMT_SPEC_INSERT,
+        STMT_SPEC_UPDATE,
+        STMT_SPEC_SET_PAYLOAD,
         STMT_SPEC_GET,
         STMT_SPEC_PAYLOAD,
         STMT_SPEC_DELETE,

@@ -247,13 +247,9 @@ int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
 
         /* What has a column of the job is kept there and nowhere else (SPEC_NOT_STORED). Who it runs as is the job's owner,
          * and whether it was held is history. */
-        if (j->name && free_and_strdup(&spec->name, j->name) < 0)
-                return -ENOMEM;
-        spec->priority = j->priority;
-        spec->slots = j->slots;
-        spec->not_before_usec = j->not_before_usec;
-        spec->timeout_usec = j->timeout_usec;
-        spec->stop_timeout_usec = j->stop_timeout_usec;
+        r = job_to_spec(j, spec);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(spec);
         return 0;
 }
@@ -292,6 +288,14 @@ static int store_read_environment_id(Store *s, uint64_t id, int64_t *ret) {
                 return r < 0 ? r : -ENOENT;
         *ret = sqlite3_column_int64(stmt, 0);
         return 0;
+}
+
+int store_check_spec(Store *s, uint64_t id) {
+        int64_t environment;
+        int r;
+
+        r = store_read_environment_id(s, id, &environment);
+        return r < 0 ? r : environment == STORE_ENVIRONMENT_DROPPED ? -ENODATA : 0;
 }
 
 int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {

@@ -5,6 +5,7 @@
  * Order within it: jobs, attempts, queues, what is purged, receipts of requests, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
+#include "queue/spec-change.h"
 #include "queue/spec-json.h"
 #include "store/store-internal.h"
 
@@ -32,7 +33,7 @@ static int record_is_relaxed(Store *s, const Model *m) {
         if (m->n_purged > 0 || m->next_id != s->next_id)
                 return false;
         TAILQ_FOREACH(j, &m->changed, changed_entry)
-                if (j->is_new || j->state != JOB_RUNNING)
+                if (j->is_new || j->was_edited || j->state != JOB_RUNNING)
                         return false;
         TAILQ_FOREACH(a, &m->changed_attempts, changed_entry)
                 if (a->is_new || a->outcome_changed)
@@ -95,6 +96,57 @@ static int exec_update(Store *s, sqlite3_stmt *stmt, const char *what, uint64_t 
         return 0;
 }
 
+static int record_new_environment(Store *s, const Job *j) {
+        int64_t environment = 0;
+        sqlite3_stmt *stmt;
+        int r = 0;
+
+        /* First the new one: it may be the old one. */
+        if (j->edited->environment && *j->edited->environment)
+                r = store_environment_reference(s, j->edited->environment, &environment);
+        if (r >= 0)
+                r = store_environment_drop(s, j->id, /* mark = */ false);
+        if (r < 0)
+                return r;
+        stmt = store_stmt(s, STMT_JOB_SET_ENVIRONMENT);
+        stmt_bind_u64(s, stmt, 1, j->id);
+        if (environment > 0)
+                stmt_bind_i64(s, stmt, 2, environment);
+        return stmt_exec(s, stmt);
+}
+
+static int record_new_payload(Store *s, const Job *j) {
+        sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_SET_PAYLOAD);
+
+        stmt_bind_u64(s, stmt, 1, j->id);
+        if (j->edited->has_payload)
+                stmt_bind_blob(s, stmt, 2, j->edited->payload, j->edited->payload_size);
+        return exec_update(s, stmt, "the spec of job", j->id);
+}
+
+/* What stands beside the job's row, as far as it was changed. */
+static int record_edited(Store *s, const Job *j) {
+        uint64_t environment = spec_field_bit(spec_field_find("environment")),
+                 payload = spec_field_bit(spec_field_find("payload"));
+        _cleanup_free_ char *text = NULL;
+        sqlite3_stmt *stmt;
+        int r = 0;
+
+        if (j->edited_fields & environment)
+                r = record_new_environment(s, j);
+        if (r >= 0 && (j->edited_fields & payload))
+                r = record_new_payload(s, j);
+        if (r < 0 || !(j->edited_fields & ~(spec_fields_of_job() | environment | payload)))
+                return r;
+        r = spec_to_json(j->edited, SPEC_JSON_STORED, &text);
+        if (r < 0)
+                return r;
+        stmt = store_stmt(s, STMT_SPEC_UPDATE);
+        stmt_bind_u64(s, stmt, 1, j->id);
+        stmt_bind_text(s, stmt, 2, text);
+        return exec_update(s, stmt, "the spec of job", j->id);
+}
+
 static int record_job(Store *s, const Job *j) {
         sqlite3_stmt *stmt;
         int r;
@@ -105,6 +157,8 @@ static int record_job(Store *s, const Job *j) {
                 stmt = store_stmt(s, STMT_JOB_UPDATE);
                 job_to_row(s, stmt, j);
                 r = exec_update(s, stmt, "job", j->id);
+                if (r >= 0 && j->edited)
+                        r = record_edited(s, j);
         }
         if (r >= 0 && j->spec_dropped)
                 r = store_environment_drop(s, j->id, /* mark = */ true);

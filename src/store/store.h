@@ -45,6 +45,7 @@ int store_load(Store *s, Model *m);
 int store_load_job(Store *s, uint64_t id, Job **ret);           /* -ENOENT; ->queue is not set */
 int store_load_spec(Store *s, uint64_t id, JobSpec **ret);      /* with payload and environment; -ENOENT;
                                                                  * -ENODATA: the environment was dropped */
+int store_check_spec(Store *s, uint64_t id);                    /* only what it would say */
 int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
 /* Fill the window of q: its ready jobs of lowest rank with at most max_slots slots. Sets window_more if there are more such
  * jobs; wider ones do not count (or a window that holds none would be wanted again at once, for ever). */

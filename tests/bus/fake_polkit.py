@@ -30,7 +30,7 @@ class Polkit:
         if self.mode == "hang":
             self.hanging.append(message)
             raise NoReply()
-        return self.answer(self.mode)
+        return self.answer(self.actions.get(str(action), self.mode))
 
     def answer(self, mode):
         if mode == "error":
@@ -53,6 +53,10 @@ class Polkit:
                 self.authority.reply(message, "(bba{ss})", self.answer(mode))
             self.hanging = []
 
+    def do_action(self, action, mode):
+        """The same for one action only, until the reset."""
+        self.actions[action] = mode
+
     def do_asked(self):
         return self.asked
 
@@ -60,6 +64,7 @@ class Polkit:
         if getattr(self, "mode", "deny") == "absent":
             self.do_mode("deny")
         self.mode = "deny"
+        self.actions = {}
         self.asked = []
         self.cancelled = []
         self.hanging = []

@@ -175,6 +175,28 @@ static void read_pages(Store *s, const JobFilter *f, JobOrder order, uint32_t li
         } while (*cursor);
 }
 
+/* The same ids in pieces; entries are newest first. */
+static void check_ranges(Store *s, const JobFilter *f, const Entry *entries, size_t n) {
+        uint64_t ids[7], count, sum = 0, after = 0;
+        size_t k, seen = 0;
+
+        for (uint64_t until = 5; until < N_JOBS + 6; until += 5) {
+                assert_int_equal(history_count(s, f, until - 5, until, &count), 0);
+                sum += count;
+                do {
+                        assert_int_equal(history_ids(s, f, after, until, ids, ELEMENTSOF(ids), &k), 0);
+                        for (size_t i = 0; i < k; i++) {
+                                assert_true(seen < n);
+                                assert_int_equal(ids[i], entries[n - 1 - seen++].id);
+                                after = ids[i];
+                        }
+                } while (k == ELEMENTSOF(ids));
+                after = until;
+        }
+        assert_int_equal(seen, n);
+        assert_int_equal(sum, n);
+}
+
 static size_t check(Store *s, const JobFilter *f) {
         static const uint32_t limits[] = { 1, 7, 1000 };
         Entry entries[N_JOBS];
@@ -192,8 +214,9 @@ static size_t check(Store *s, const JobFilter *f) {
                 }
         }
         n = expect(s, f, JOB_ORDER_NEWEST, entries);
-        assert_int_equal(history_count(s, f, &count), 0);
+        assert_int_equal(history_count(s, f, 0, UINT64_MAX, &count), 0);
         assert_int_equal(count, n);
+        check_ranges(s, f, entries, n);
         return n;
 }
 
@@ -311,11 +334,11 @@ static void test_too_many_tags(void **state) {
         f.dead = 0;
         f.since_usec = f.until_usec = 0;
         assert_false(job_filter_is_empty(&f));
-        assert_int_equal(history_count(*state, &f, &count), 0);
+        assert_int_equal(history_count(*state, &f, 0, UINT64_MAX, &count), 0);
         assert_int_equal(count, 0);
         assert_int_equal(strv_extend(&f.tags, "one"), 0);
         assert_int_equal(strv_extend(&f.tags, "more"), 0);
-        assert_int_equal(history_count(*state, &f, &count), -E2BIG);
+        assert_int_equal(history_count(*state, &f, 0, UINT64_MAX, &count), -E2BIG);
 }
 
 /* ---- cursors, callbacks ---- */

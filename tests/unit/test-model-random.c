@@ -5,6 +5,7 @@
  * are right, each attempt gets one outcome, and what starts is the first in its queue that fits. */
 
 #include "model-util.h"
+#include "queue/spec-change.h"
 
 #define JOBS_MAX 4000U
 #define ATTEMPTS_MAX 16U
@@ -30,7 +31,7 @@ typedef struct World {
         Row *rows; /* by id */
         Queue *queues[8];
         size_t n_queues;
-        unsigned started, outcomes, withdrawn, timeouts, refills, capped;
+        unsigned started, outcomes, withdrawn, timeouts, refills, capped, moved, updated;
 } World;
 
 static uint32_t any(uint32_t n) {
@@ -79,6 +80,7 @@ static Job *fetch(World *w, uint64_t id) {
         j->result = row->result;
         j->intent = row->intent;
         j->dead = row->dead;
+        j->priority = (int32_t) -row->rank;
         j->slots = row->slots;
         j->attempt = row->attempt;
         j->max_attempts = row->max_attempts;
@@ -188,6 +190,45 @@ static void event_submit(World *w) {
         }
 }
 
+/* Any of its fields, and another queue perhaps: it is changed wholly, or the reason is a good one. */
+static void update(World *w, Job *j) {
+        static const char *const names[] = { "priority", "slots", "not_before_usec", "timeout_usec", "stop_timeout_usec", "tags" };
+        Queue *to = chance(50) ? w->queues[any(w->n_queues)] : NULL, *from = j->queue;
+        JobSpec *spec = make_spec(1, 0);
+        JobState before = j->state;
+        char *error = NULL;
+        uint64_t fields = 0;
+        int r;
+
+        assert_int_equal(job_to_spec(j, spec), 0);
+        for (unsigned n = any(3); n > 0; n--) {
+                unsigned i = any(ELEMENTSOF(names));
+
+                fields |= spec_field_bit(spec_field_find(names[i]));
+                if (i == 0)
+                        spec->priority = (int32_t) any(5);
+                else if (i == 1)
+                        spec->slots = 1 + any(4);
+                else if (i == 2)
+                        spec->not_before_usec = chance(30) ? USEC_INFINITY : now.realtime + any(20) * SEC - 5 * SEC;
+                else if (i == 3)
+                        spec->timeout_usec = (1 + any(20)) * SEC;
+        }
+        r = model_update(w->m, j, to, spec, fields, &now, &error);
+        if (r >= 0) {
+                assert_ptr_equal(j->queue, to ?: from);
+                assert_string_equal(j->queue_name, j->queue->name);
+                w->moved += j->queue != from;
+                w->updated++;
+                return;
+        }
+        assert_true(r == -EALREADY ? before == JOB_DONE || job_state_is_live(before) : r == -EDQUOT || r == -ERANGE);
+        assert_true(j->queue == from && j->state == before);
+        assert_non_null(error);
+        free(error);
+        spec_free(spec);
+}
+
 static void event_request(World *w) {
         uint64_t id = 1 + any(MAX(w->m->next_id - 1, UINT64_C(1)));
         Job *j = model_job(w->m, id);
@@ -198,7 +239,7 @@ static void event_request(World *w) {
                 return;
         j = fetch(w, id);
         before = j->state;
-        switch (any(6)) {
+        switch (any(8)) {
         case 0:
                 r = model_hold(w->m, j, &now);
                 assert_int_equal(r, before == JOB_DONE ? -EALREADY : job_state_is_live(before) ? -EBUSY : 0);
@@ -217,6 +258,10 @@ static void event_request(World *w) {
         case 4:
                 if (chance(20))
                         assert_int_equal(model_purge(w->m, j), before == JOB_DONE ? 0 : -EBUSY);
+                break;
+        case 5:
+        case 6:
+                update(w, j);
                 break;
         default:
                 r = model_kill(w->m, j, 1 + (int) any(64));
@@ -378,10 +423,10 @@ static void turn(World *w) {
                 case 0 ... 3:
                         event_submit(w);
                         break;
-                case 4 ... 6:
+                case 4 ... 7:
                         event_request(w);
                         break;
-                case 7:
+                case 8:
                         event_queue(w);
                         break;
                 default:
@@ -448,6 +493,7 @@ static void run_world(unsigned seed, unsigned backlog) {
         assert_true(w.started > 500);
         assert_int_equal(w.outcomes, w.started);
         assert_true(w.withdrawn > 10 && w.timeouts > 0 && w.capped > 100 && (w.refills > 0 || backlog == 0));
+        assert_true(w.updated > 100 && w.moved > 20);
         print_message("%u started, %u withdrawn, %u timed out, %u refills, %" PRIu64 " jobs\n", w.started, w.withdrawn,
                       w.timeouts, w.refills, w.m->next_id - 1);
         model_free(w.m);

@@ -3,6 +3,7 @@
 /* The store: what is recorded comes back, column by column; nothing half is ever kept; and every prepared statement is run
  * at least once, which the last test proves. */
 
+#include "queue/spec-change.h"
 #include "store-util.h"
 
 #include <signal.h>
@@ -497,6 +498,100 @@ static void test_receipts_expire(void **state) {
         assert_int_equal(n, 50);
 }
 
+/* ---- changes of a job that is stored ---- */
+
+static uint64_t bit(const char *field) {
+        return spec_field_bit(spec_field_find(field));
+}
+
+/* The job's spec as a request would make it from what is stored, with these fields to be changed. */
+static void edit(Store *s, Model *m, uint64_t id, const JobSpec *changes, uint64_t fields) {
+        _cleanup_free_ char *error = NULL;
+        Job *j = fetch(s, m, id);
+        JobRow row = {};
+
+        assert_int_equal(history_get(s, id, true, &row), 0);
+        assert_int_equal(spec_change(row.spec, changes, fields, &error), 0);
+        assert_int_equal(model_update(m, j, NULL, TAKE_PTR(row.spec), fields, &now, &error), 0);
+        assert_null(error);
+        job_row_done(&row);
+        record(s, m);
+}
+
+static void check_spec(Store *s, uint64_t id, const char *word, const char *variable, const char *payload) {
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+
+        assert_int_equal(store_load_spec(s, id, &spec), 0);
+        assert_string_equal(spec->argv[0], word);
+        assert_string_equal(strempty(spec->environment ? spec->environment[0] : NULL), variable);
+        assert_int_equal(spec->has_payload, !!payload);
+        assert_int_equal(spec->payload_size, payload ? strlen(payload) : 0);
+        assert_true(!payload || memcmp(spec->payload, payload, spec->payload_size) == 0);
+}
+
+static void test_update(void **state) {
+        _cleanup_(count_and_close) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(spec_freep) JobSpec *changes = make_spec("new");
+        uint64_t one, two;
+
+        one = submit_with(m, "A=1");
+        two = submit_with(m, "A=1");
+        model_job(m, one)->spec->payload = (uint8_t *) strdup("old");
+        model_job(m, one)->spec->payload_size = 3;
+        model_job(m, one)->spec->has_payload = true;
+        record(s, m);
+        changes->priority = 5;
+        edit(s, m, one, changes, bit("priority"));
+        check_spec(s, one, "env", "A=1", "old");
+        assert_int_equal(number(s, "SELECT rank FROM job WHERE id = 1"), -5);
+        edit(s, m, one, changes, bit("argv"));
+        check_spec(s, one, "new", "A=1", "old");
+        assert_int_equal(spec_set_bytes(changes, spec_field_find("payload"), (uint8_t *) strdup("other"), 5, NULL), 0);
+        edit(s, m, one, changes, bit("payload"));
+        check_spec(s, one, "new", "A=1", "other");
+
+        assert_int_equal(strv_extend(&changes->environment, "B=1"), 0);
+        edit(s, m, one, changes, bit("environment"));
+        check_spec(s, one, "new", "B=1", "other");
+        check_spec(s, two, "env", "A=1", NULL);
+        assert_int_equal(number(s, "SELECT sum(refs) FROM environment"), 2);
+        edit(s, m, one, changes, bit("environment")); /* the same once more */
+        assert_int_equal(number(s, "SELECT sum(refs) FROM environment"), 2);
+        edit(s, m, two, changes, bit("environment"));
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 1);
+        assert_int_equal(number(s, "SELECT refs FROM environment"), 2);
+        changes->environment = strv_free(changes->environment);
+        edit(s, m, one, changes, bit("environment"));
+        edit(s, m, two, changes, bit("environment"));
+        assert_int_equal(number(s, "SELECT count(*) FROM environment_content"), 0);
+        check_spec(s, two, "env", "", NULL);
+        assert_int_equal(store_check_spec(s, two), 0); /* it has none, and lacks none */
+}
+
+/* Tags of a running job may not be lost in a power cut, as "seen started" may. */
+static void test_update_is_durable(void **state) {
+        _cleanup_(count_and_close) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(spec_freep) JobSpec *changes = make_spec("x");
+        uint64_t id = submit_with(m, "A=1");
+        Job *j;
+
+        record(s, m);
+        j = start(s, m, id);
+        record(s, m);
+        model_attempt_started(m, j->live, invocation, 1, 1);
+        record(s, m);
+        assert_true(s->relaxed);
+        assert_int_equal(strv_extend(&changes->tags, "k"), 0);
+        assert_int_equal(strv_extend(&changes->tags, "v"), 0);
+        edit(s, m, id, changes, bit("tags"));
+        assert_false(s->relaxed);
+        assert_null(j->edited);
+        assert_true(j->edited_fields == 0 && !j->was_edited);
+        assert_environment(s, id, "A=1");
+}
+
 /* ---- last ---- */
 
 static int on_attempt(void *userdata, const Attempt *a) {
@@ -528,6 +623,8 @@ int main(void) {
                 cmocka_unit_test(test_relaxed),
                 cmocka_unit_test(test_receipts),
                 cmocka_unit_test(test_receipts_expire),
+                cmocka_unit_test(test_update),
+                cmocka_unit_test(test_update_is_durable),
                 cmocka_unit_test(test_every_statement_ran),
         };
 

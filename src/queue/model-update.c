@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Changing a job that is there. A job that has not started may become anything that could have been submitted; its place in the
+ * window of its queue, or of another one, follows at once. Of a running one only what still has an effect can be changed.
+ *
+ * The time-outs of a running job can only be made shorter: its unit has a RuntimeMaxSec= of its own, as a net for when the daemon
+ * is away, and that cannot be changed any more. */
+
+#include "queue/model-internal.h"
+#include "queue/spec-change.h"
+
+static uint64_t editable_in(JobState s) {
+        if (s == JOB_DONE || s == JOB_STOPPING)
+                return spec_fields_with(SPEC_EDIT_ALWAYS);
+        return spec_fields_with(job_state_is_live(s) ? SPEC_EDIT_LIVE : SPEC_EDIT_QUEUED);
+}
+
+int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error) {
+        uint64_t may = editable_in(j->state), refused = fields & ~may;
+        bool queued = j->state != JOB_DONE && !job_state_is_live(j->state);
+        _cleanup_free_ char *which = NULL, *allowed = NULL;
+
+        if (refused == 0 && (queued || !move))
+                return 0;
+        which = spec_fields_to_string(refused ? refused & -refused : 0);
+        allowed = spec_fields_to_string(may);
+        if (!which || !allowed)
+                return -ENOMEM;
+        return model_refuse(ret_error, -EALREADY, "'%s' of job %" PRIu64 " cannot be changed: it is %s. What can be: %s%s",
+                            refused ? which : "queue", j->id, job_state_to_string(j->state), allowed, queued ? ", queue" : "");
+}
+
+/* A spec that is whole but for the job's own fields says what its time-outs shall be: can the unit of the attempt have them? */
+static int check_timeouts(const Job *j, const JobSpec *spec, char **ret_error) {
+        usec_t stop = attempt_stop_timeout(j->live), new_stop = stop;
+
+        if (j->timeout_usec == USEC_INFINITY || spec->freezable) /* there is no limit */
+                return 0;
+        if (spec->stop_timeout_usec != j->stop_timeout_usec)
+                new_stop = spec->stop_timeout_usec;
+        if (spec->timeout_usec != USEC_INFINITY && new_stop != USEC_INFINITY &&
+            usec_add(spec->timeout_usec, new_stop) <= usec_add(j->timeout_usec, stop))
+                return 0;
+        return model_refuse(ret_error, -ERANGE,
+                            "The time-outs of job %" PRIu64 ", which is %s, can only be made shorter: its unit ends it in any case",
+                            j->id, job_state_to_string(j->state));
+}
+
+static int check_place(const Job *j, const Queue *to, const JobSpec *spec, char **ret_error) {
+        const Queue *at = to != j->queue ? queue_draining_at(to) : NULL;
+
+        if (at)
+                return model_refuse(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
+        if (to == j->queue && spec->slots == j->slots)
+                return 0;
+        at = queue_too_small(to, spec->slots);
+        if (at)
+                return model_refuse(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
+                                    spec->slots, at->name, at->policy.slots);
+        return 0;
+}
+
+static void move_to(Model *m, Job *j, Queue *to) {
+        if (to == j->queue)
+                return;
+        model_queue_changed(m, j->queue);
+        model_queue_changed(m, to);
+        j->queue->count[j->state]--;
+        to->count[j->state]++;
+        j->queue = to;
+}
+
+/* Not started: it leaves its place and is given the one that it has now. */
+static void place_anew(Model *m, Job *j, Queue *to, const JobSpec *spec, uint64_t fields, const Now *now) {
+        if (j->state == JOB_READY)
+                queue_window_remove(j->queue, j->id);
+        move_to(m, j, to);
+        if (fields & spec_field_bit(spec_field_find("priority"))) {
+                j->priority = spec->priority;
+                j->rank = -(int64_t) spec->priority;
+        }
+        j->slots = spec->slots;
+        j->not_before_usec = spec->not_before_usec;
+
+        if (j->state == JOB_WAITING || (j->state == JOB_READY && spec->not_before_usec != USEC_INFINITY &&
+                                        spec->not_before_usec > now->realtime))
+                job_let_go(m, j, now);
+        else if (j->state == JOB_READY)
+                job_into_window(j);
+}
+
+static void change_timeouts(Model *m, Job *j, const JobSpec *spec) {
+        usec_t before = j->timeout_usec;
+
+        j->timeout_usec = spec->timeout_usec;
+        j->stop_timeout_usec = spec->stop_timeout_usec;
+        if (j->live)
+                attempt_change_timeout(m, j->live, before);
+}
+
+/* What the commit shall store; takes spec over. */
+static void keep_spec(Job *j, JobSpec *spec, uint64_t fields) {
+        if (j->is_new) {
+                spec_free(j->spec);
+                j->spec = spec;
+                return;
+        }
+        j->edited_fields |= fields;
+        if (fields & ~spec_fields_of_job()) {
+                spec_free(j->edited);
+                j->edited = spec;
+        } else
+                spec_free(spec);
+}
+
+int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error) {
+        _cleanup_free_ char *queue_name = NULL, *name = NULL;
+        bool live = job_state_is_live(j->state);
+        int r;
+
+        if (!to)
+                to = j->queue;
+        r = model_may_update(j, fields, to != j->queue, ret_error);
+        if (r >= 0)
+                r = live ? check_timeouts(j, spec, ret_error) : check_place(j, to, spec, ret_error);
+        if (r < 0)
+                return r;
+        queue_name = strdup(to->name);
+        if (!queue_name || free_and_strdup(&name, spec->name) < 0)
+                return -ENOMEM;
+
+        /* From here on nothing fails. */
+        free(j->queue_name);
+        j->queue_name = TAKE_PTR(queue_name);
+        free(j->name);
+        j->name = TAKE_PTR(name);
+        change_timeouts(m, j, spec);
+        if (!live && j->state != JOB_DONE)
+                place_anew(m, j, to, spec, fields, now);
+        keep_spec(j, spec, fields);
+        j->was_edited = true;
+        model_job_changed(m, j);
+        return 0;
+}

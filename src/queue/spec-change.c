@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Changing specs: copies and changes of single fields. What a set of changes means does not depend on the job that it is
+ * applied to, so one set can be applied to thousands. */
+
+#include "queue/spec-change.h"
+
+#include "base/strv.h"
+
+uint64_t spec_field_bit(const SpecField *f) {
+        size_t n;
+
+        return UINT64_C(1) << (f - spec_field_table(&n));
+}
+
+uint64_t spec_fields_with(unsigned flags) {
+        uint64_t set = 0;
+        size_t n;
+        const SpecField *f = spec_field_table(&n);
+
+        for (size_t i = 0; i < n; i++)
+                if (f[i].flags & flags)
+                        set |= UINT64_C(1) << i;
+        return set;
+}
+
+uint64_t spec_fields_of_job(void) {
+        uint64_t set = 0;
+        size_t n;
+        const SpecField *f = spec_field_table(&n);
+
+        for (size_t i = 0; i < n; i++)
+                if ((f[i].flags & (SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_OF_OWNER)) == (SPEC_NOT_STORED | SPEC_EDIT_QUEUED))
+                        set |= UINT64_C(1) << i;
+        return set;
+}
+
+char *spec_fields_to_string(uint64_t fields) {
+        _cleanup_strv_free_ char **l = NULL;
+        size_t n;
+        const SpecField *f = spec_field_table(&n);
+
+        for (size_t i = 0; i < n; i++)
+                if ((fields & UINT64_C(1) << i) && strv_extend(&l, f[i].name) < 0)
+                        return NULL;
+        return strv_join(l, ", ");
+}
+
+/* ---- one field ---- */
+
+static int copy_strv(JobSpec *to, const JobSpec *from, const SpecField *f) {
+        char **old = spec_field_ptr(char **, from, f), **l = NULL;
+
+        if (old) {
+                l = strv_copy(old);
+                if (!l)
+                        return -ENOMEM;
+        }
+        strv_free(spec_field_ptr(char **, to, f));
+        spec_field_ptr(char **, to, f) = l;
+        return 0;
+}
+
+static int copy_payload(JobSpec *to, const JobSpec *from) {
+        uint8_t *p = NULL;
+
+        if (from->has_payload) {
+                p = malloc(from->payload_size ?: 1);
+                if (!p)
+                        return -ENOMEM;
+                if (from->payload_size > 0)
+                        memcpy(p, from->payload, from->payload_size);
+        }
+        free(to->payload);
+        to->payload = p;
+        to->payload_size = from->payload_size;
+        to->has_payload = from->has_payload;
+        return 0;
+}
+
+static int copy_field(JobSpec *to, const JobSpec *from, const SpecField *f) {
+        switch (f->type) {
+        case SPEC_STRING:
+                return free_and_strdup(&spec_field_ptr(char *, to, f), spec_field_ptr(char *, from, f));
+        case SPEC_STRV:
+        case SPEC_TAGS:
+                return copy_strv(to, from, f);
+        case SPEC_BYTES:
+                return copy_payload(to, from);
+        case SPEC_BOOL:
+                spec_field_ptr(bool, to, f) = spec_field_ptr(bool, from, f);
+                return 0;
+        case SPEC_I32:
+        case SPEC_U32:
+                spec_field_ptr(uint32_t, to, f) = spec_field_ptr(uint32_t, from, f);
+                return 0;
+        case SPEC_USEC:
+                spec_field_ptr(usec_t, to, f) = spec_field_ptr(usec_t, from, f);
+                return 0;
+        }
+        return 0;
+}
+
+int spec_copy(const JobSpec *s, uint64_t fields, JobSpec **ret) {
+        _cleanup_(spec_freep) JobSpec *copy = spec_new();
+        size_t n;
+        const SpecField *f = spec_field_table(&n);
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                if (fields & UINT64_C(1) << i) {
+                        r = copy_field(copy, s, f + i);
+                        if (r < 0)
+                                return r;
+                }
+        *ret = TAKE_PTR(copy);
+        return 0;
+}
+
+/* ---- changes ---- */
+
+static int change_string(JobSpec *s, const JobSpec *changes, const SpecField *f) {
+        const char *value = spec_field_ptr(char *, changes, f);
+
+        return free_and_strdup(&spec_field_ptr(char *, s, f), isempty(value) ? NULL : value);
+}
+
+static bool tags_have(char *const *tags, const char *key) {
+        STRV_FOREACH_PAIR(k, v, tags)
+                if (streq(*k, key))
+                        return true;
+        return false;
+}
+
+static int change_tags(JobSpec *s, const JobSpec *changes, const SpecField *f, char **ret_error) {
+        _cleanup_strv_free_ char **l = NULL;
+        int r = 0;
+
+        STRV_FOREACH_PAIR(k, v, s->tags)
+                if (!tags_have(changes->tags, *k)) {
+                        r = strv_extend(&l, *k);
+                        if (r >= 0)
+                                r = strv_extend(&l, *v);
+                        if (r < 0)
+                                return r;
+                }
+        STRV_FOREACH_PAIR(k, v, changes->tags)
+                if (!isempty(*v)) {
+                        r = strv_extend(&l, *k);
+                        if (r >= 0)
+                                r = strv_extend(&l, *v);
+                        if (r < 0)
+                                return r;
+                }
+        return spec_set_strv(s, f, TAKE_PTR(l), ret_error);
+}
+
+/* Is this NAME=VALUE one of a name that stands in the list? */
+static bool assignments_have(char *const *l, const char *assignment) {
+        size_t n = strcspn(assignment, "=");
+
+        STRV_FOREACH(i, l)
+                if (strcspn(*i, "=") == n && strncmp(*i, assignment, n) == 0)
+                        return true;
+        return false;
+}
+
+static int change_properties(JobSpec *s, const JobSpec *changes, const SpecField *f, char **ret_error) {
+        _cleanup_strv_free_ char **l = NULL;
+        int r;
+
+        STRV_FOREACH(i, s->properties)
+                if (!assignments_have(changes->properties, *i)) {
+                        r = strv_extend(&l, *i);
+                        if (r < 0)
+                                return r;
+                }
+        STRV_FOREACH(i, changes->properties)
+                if (!streq(*i + strcspn(*i, "="), "=")) {
+                        r = strv_extend(&l, *i);
+                        if (r < 0)
+                                return r;
+                }
+        return spec_set_strv(s, f, TAKE_PTR(l), ret_error);
+}
+
+static int change_field(JobSpec *s, const JobSpec *changes, const SpecField *f, char **ret_error) {
+        if (f->type == SPEC_TAGS)
+                return change_tags(s, changes, f, ret_error);
+        if (f->type == SPEC_STRING)
+                return change_string(s, changes, f);
+        if (f->offset == offsetof(JobSpec, properties))
+                return change_properties(s, changes, f, ret_error);
+        return copy_field(s, changes, f);
+}
+
+int spec_change(JobSpec *s, const JobSpec *changes, uint64_t fields, char **ret_error) {
+        size_t n;
+        const SpecField *f = spec_field_table(&n);
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                if (fields & UINT64_C(1) << i) {
+                        r = change_field(s, changes, f + i, ret_error);
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
+}
