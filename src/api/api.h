@@ -180,18 +180,6 @@ int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_
 int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private);
 int dict_append(sd_bus_message *m, const char *key, const char *type, ...);
 
-/* filter.c */
-typedef struct ListOptions {
-        JobFilter filter;
-        JobOrder order;
-        char **fields;
-} ListOptions;
-void list_options_done(ListOptions *o);
-/* An a{sv}; with_list: order and fields may stand in it. -EINVAL and *error. */
-int filter_read(sd_bus_message *m, bool with_list, ListOptions *ret, sd_bus_error *error);
-/* Narrow it to the jobs of one user. false: it can find nothing then. */
-bool filter_only_own(JobFilter *f, uint32_t uid);
-
 /* wait.c */
 int wait_start(Call *c, uint64_t id, usec_t timeout);
 void wait_tell(Api *a, uint64_t id);

@@ -6,6 +6,7 @@
  * stored when the call came, in the order of their ids; each is looked at once, and one in a state that the action is not for is
  * left alone. The first one that is refused ends it: the answer names it, and says how many were changed before. */
 
+#include "api/filter.h"
 #include "api/methods.h"
 #include "queue/spec-change.h"
 

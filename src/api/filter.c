@@ -2,6 +2,8 @@
 
 /* The a{sv} that picks jobs, for lists and bulk operations. A key that is not known is refused by name. */
 
+#include "api/filter.h"
+
 #include "api/api.h"
 
 #include "base/strv.h"
