@@ -102,10 +102,14 @@ static void open_files(void) {
 
 /* ---- the command ---- */
 
-/* Of PATH count absolute directories without "..": where jobmilld lets systemd look for the command of any job. */
+/* Of PATH count absolute directories without "..", backslashes and control characters: where jobmilld lets systemd look for the
+ * command of any job (unit/job-command.c). */
 static bool is_searched(const char *directory, size_t n) {
         if (n == 0 || n >= PATH_MAX || directory[0] != '/')
                 return false;
+        for (size_t i = 0; i < n; i++)
+                if ((uint8_t) directory[i] < 0x20 || directory[i] == 0x7f || directory[i] == '\\')
+                        return false;
         return !memmem(directory, n, "/../", 4) && !(n >= 3 && memcmp(directory + n - 3, "/..", 3) == 0);
 }
 

@@ -163,6 +163,9 @@ static int check_cwd(const SpecField *f, const JobSpec *s, char **ret_error) {
                 return spec_error(ret_error, EINVAL, "'%s' is not an absolute path", f->name);
         if (strlen(s->cwd) > SPEC_CWD_MAX)
                 return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, SPEC_CWD_MAX);
+        /* At the end of a line of the unit's file, which WorkingDirectory= stands in unquoted, it would swallow the next one. */
+        if (endswith(s->cwd, "\\"))
+                return spec_error(ret_error, EINVAL, "'%s' ends with a backslash, which no unit can have", f->name);
         return check_clean(f, s->cwd, ret_error);
 }
 

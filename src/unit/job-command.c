@@ -6,6 +6,7 @@
 #include "unit/units.h"
 
 #include "base/bus-util.h"
+#include "base/parse.h"
 #include "base/strv.h"
 
 /* What systemd calls the executable: a path with a '/' is relative to the job's directory, a plain word is looked up by
@@ -16,6 +17,14 @@ static char *executable_path(const JobSpec *s) {
         if (s->argv[0][0] == '/' || !strchr(s->argv[0], '/'))
                 return strdup(s->argv[0]);
         return asprintf(&p, "%s/%s", s->cwd ?: "/", s->argv[0]) < 0 ? NULL : p;
+}
+
+/* systemd writes these into the unit's file as they are and reads that again when it is reloaded. There a line feed would begin a
+ * line of its own, with any setting, and a backslash at the end swallow the next one: the user's environment may hold both, the
+ * unit's properties must not. */
+static bool is_searched(const char *directory) {
+        return directory[0] == '/' && string_is_clean(directory) && !strchr(directory, '\\') && !strstr(directory, "/../") &&
+               !endswith(directory, "/..");
 }
 
 static int append_search_path(sd_bus_message *m, const JobSpec *s) {
@@ -29,7 +38,7 @@ static int append_search_path(sd_bus_message *m, const JobSpec *s) {
         if (!all)
                 return -ENOMEM;
         STRV_FOREACH(p, all)
-                if ((*p)[0] == '/' && !strstr(*p, "/../") && !endswith(*p, "/..")) {
+                if (is_searched(*p)) {
                         r = strv_extend(&absolute, *p);
                         if (r < 0)
                                 return r;

@@ -74,6 +74,26 @@ def test_large_environment(mill, folder):
     assert {k: got.get(k) for k in values} == values
 
 
+@pytest.mark.parametrize("path", ["/usr/bin:/x\n[Service]\nUMask=0123\nEnvironment=INJECTED=1\n:/bin", "/usr/bin:/x\\",
+                                  "/usr/bin:/x\rUMask=0123"])
+def test_path_adds_no_lines_to_the_unit(mill, folder, path):
+    """What is known of the submitter's PATH stands in the unit's file, which PID 1 reads again when it is reloaded."""
+    alice = mill.user("alice")
+    id_ = alice.submit(["sleep", "1000"], environment=["PATH=" + path], cwd=str(folder), umask=0o027)
+    mill.reach(id_, "running")
+    with open("/run/systemd/transient/" + mill.unit(id_)) as f:
+        text = f.read()
+    assert "ExecSearchPath=/usr/bin" in text and "0123" not in text and "INJECTED" not in text and "/x" not in text
+    run("systemctl", "daemon-reload")
+    shown = unit_properties(mill.unit(id_), "Environment", "UMask")
+    assert shown["UMask"] == "0027" and "JOBMILL_JOB_ID=%d " % id_ in shown["Environment"] and "INJECTED" not in str(shown)
+    mill.call("CancelJob", id_)
+    mill.wait(id_)
+    # The job has it as it was.
+    got = seen(mill, alice, folder, environment=["PATH=" + path])["environment"]
+    assert got["PATH"] == path
+
+
 def test_stripped_and_added_variables(mill, folder):
     mill.write_queue("env", "Slots=4")
     me = pwd.getpwuid(os.getuid())
@@ -183,6 +203,7 @@ def test_what_is_refused(mill):
             ("InvalidSpec", ["true"], {"name": "x" * 129}),
             ("InvalidSpec", ["true"], {"cwd": "relative"}),
             ("InvalidSpec", ["true"], {"cwd": "/a\nb"}),
+            ("InvalidSpec", ["true"], {"cwd": "/a\\"}),
             ("InvalidSpec", ["true"], {"environment": ["NOEQUALS"]}),
             ("InvalidSpec", ["true"], {"environment": ["A B=1"]}),
             ("InvalidSpec", ["true"], {"priority": 1001}),

@@ -281,6 +281,11 @@ static void test_payload(void **state) {
         assert_int_equal(s->payload_size, 3);
 }
 
+static void test_cwd_end(void **state) {
+        set_string("cwd", "/a\\b", 0, NULL);
+        set_string("cwd", "/a\\", -EINVAL, "backslash");
+}
+
 static void test_files(void **state) {
         _cleanup_free_ char *fits = text_of('x', SPEC_FILE_MAX), *too_long = text_of('x', SPEC_FILE_MAX + 1);
 
@@ -334,7 +339,7 @@ int main(void) {
                 cmocka_unit_test(test_tags),     cmocka_unit_test(test_properties),
                 cmocka_unit_test(test_integers), cmocka_unit_test(test_uid),
                 cmocka_unit_test(test_payload),  cmocka_unit_test(test_quote),
-                cmocka_unit_test(test_files),    cmocka_unit_test(test_request_id),
+                cmocka_unit_test(test_cwd_end),  cmocka_unit_test(test_files),    cmocka_unit_test(test_request_id),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
