@@ -80,6 +80,37 @@ static int handle_kill_job(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(kill_job);
 
+/* The model's -EBUSY means here that there is nothing to freeze yet, or no more. */
+static int act_on_running(Call *c, int (*act)(Model *m, Job *j, const Now *now), sd_bus_error *error) {
+        uint64_t id;
+        Job *j;
+        int r;
+
+        r = read_id(c, &id);
+        if (r >= 0)
+                r = call_own_job(c, id, &j, error);
+        if (r <= 0)
+                return r;
+        r = act(c->api->model, j, &c->api->now);
+        if (r == -EBUSY)
+                return api_error(error, JOBMILL_ERROR_JOB_NOT_RUNNING, "Job %" PRIu64 " is %s, only running jobs can be frozen",
+                                 id, job_state_to_string(j->state));
+        if (r == -ETIME)
+                return api_error(error, JOBMILL_ERROR_NOT_FREEZABLE,
+                                 "Job %" PRIu64 " has a time-out; only jobs submitted with --freezable can be frozen", id);
+        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+}
+
+static int handle_freeze_job(Call *c, sd_bus_error *error) {
+        return act_on_running(c, model_freeze, error);
+}
+DEFINE_METHOD(freeze_job);
+
+static int handle_thaw_job(Call *c, sd_bus_error *error) {
+        return act_on_running(c, model_thaw, error);
+}
+DEFINE_METHOD(thaw_job);
+
 int control_read_no_options(Call *c, sd_bus_error *error) {
         const char *key;
         int r;

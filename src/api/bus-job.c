@@ -127,9 +127,16 @@ static int property_get_flag(sd_bus *bus, const char *path, const char *interfac
                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const JobRow *row = userdata;
 
-        return sd_bus_message_append(reply, "b",
-                                     (int) (streq(property, "Dead") ? row->job->dead :
-                                                                      row->attempt && row->attempt->outcome.memory_peak_sampled));
+        const Attempt *a = row->attempt ?: &no_attempt;
+        bool b;
+
+        if (streq(property, "Dead"))
+                b = row->job->dead;
+        else if (streq(property, "Frozen"))
+                b = row->job->state == JOB_RUNNING && a->freezer == FREEZER_FROZEN;
+        else
+                b = a->outcome.memory_peak_sampled;
+        return sd_bus_message_append(reply, "b", (int) b);
 }
 
 #define NUMBER(name, type) SD_BUS_PROPERTY(name, type, property_get_number, 0, 0)
@@ -152,6 +159,7 @@ const sd_bus_vtable api_job_vtable[] = {
         NUMBER("ExitStatus", "i"),
         NUMBER("ExitSignal", "i"),
         FLAG("Dead"),
+        FLAG("Frozen"),
         NUMBER("SubmittedUSec", "t"),
         NUMBER("NotBeforeUSec", "t"),
         NUMBER("StartedUSec", "t"),

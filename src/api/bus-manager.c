@@ -46,6 +46,8 @@ const sd_bus_vtable api_manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("KillJob", SD_BUS_ARGS("t", id, "i", signal), SD_BUS_NO_RESULT, method_kill_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("HoldJob", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_hold_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ReleaseJob", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_release_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("FreezeJob", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_freeze_job, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ThawJob", SD_BUS_ARGS("t", id), SD_BUS_NO_RESULT, method_thaw_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("RetryJob", SD_BUS_ARGS("t", id, "a{sv}", options), SD_BUS_NO_RESULT, method_retry_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("UpdateJob", SD_BUS_ARGS("t", id, "a{sv}", changes), SD_BUS_NO_RESULT, method_update_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("MoveJob", SD_BUS_ARGS("t", id, "s", queue), SD_BUS_NO_RESULT, method_move_job, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -100,8 +100,13 @@ int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private) {
         APPEND_USEC("created_usec", a->created_usec);
         APPEND_USEC("started_usec", a->outcome.started_usec);
         APPEND_USEC("finished_usec", a->outcome.finished_usec);
+        APPEND("frozen_usec", "t", a->frozen_usec > 0, a->frozen_usec);
         r = append_usage(m, &a->outcome, NULL);
         return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static bool row_is_frozen(const JobRow *row) {
+        return row->job->state == JOB_RUNNING && row->attempt && row->attempt->freezer == FREEZER_FROZEN;
 }
 
 static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, char *const *fields) {
@@ -118,6 +123,8 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
                 if (live && live->live)
                         APPEND("status", "s", live->live->status, live->live->status);
         }
+        if (j->state == JOB_RUNNING && row->attempt && row->attempt->freezer != FREEZER_THAWED)
+                reason = freezer_to_string(row->attempt->freezer);
         if (!reason && WANTED("reason")) {
                 why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name));
                 if (!why)
@@ -159,6 +166,7 @@ static int append_public(sd_bus_message *m, const JobRow *row, char *const *fiel
         APPEND("priority", "i", true, j->priority);
         APPEND("slots", "u", true, j->slots);
         APPEND("dead", "b", true, (int) j->dead);
+        APPEND("frozen", "b", row_is_frozen(row), true);
         APPEND_USEC("submitted_usec", j->submitted_usec);
         APPEND_USEC("not_before_usec", j->not_before_usec);
         APPEND_USEC("started_usec", j->started_usec);

@@ -24,6 +24,8 @@ DECLARE_METHOD(cancel_job); /* bus-control.c */
 DECLARE_METHOD(kill_job);
 DECLARE_METHOD(hold_job);
 DECLARE_METHOD(release_job);
+DECLARE_METHOD(freeze_job);
+DECLARE_METHOD(thaw_job);
 DECLARE_METHOD(retry_job);
 DECLARE_METHOD(update_job); /* bus-update.c */
 DECLARE_METHOD(move_job);

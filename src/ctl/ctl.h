@@ -134,6 +134,8 @@ int verb_cancel(int argc, char **argv);
 int verb_kill(int argc, char **argv);
 int verb_hold(int argc, char **argv);
 int verb_release(int argc, char **argv);
+int verb_freeze(int argc, char **argv);
+int verb_thaw(int argc, char **argv);
 int verb_retry(int argc, char **argv);
 int verb_purge(int argc, char **argv);
 int verb_queue_list(int argc, char **argv);

@@ -69,6 +69,8 @@ static const DictField job_fields[] = {
         NEVER(array_index),
         NEVER(unique_key),
         FIELD(dead, "b", J),
+        FIELD(frozen, "b", J),
+        FIELD(frozen_usec, "t", A),
 };
 
 int job_info_read(sd_bus_message *m, JobInfo *j) {
@@ -89,6 +91,7 @@ int job_info_read(sd_bus_message *m, JobInfo *j) {
                 .io_read_bytes = UINT64_MAX,
                 .io_write_bytes = UINT64_MAX,
                 .tasks_peak = UINT64_MAX,
+                .frozen_usec = UINT64_MAX,
         };
         return dict_read(m, job_fields, ELEMENTSOF(job_fields), j);
 }
@@ -115,7 +118,7 @@ char *job_info_outcome(const JobInfo *j, char *buf, size_t n) {
 
         /* An attempt has no state, only a result. */
         if (!j->result || (j->state && !job_info_is_done(j)))
-                snprintf(buf, n, "%s", j->state ?: "-");
+                snprintf(buf, n, "%s%s", j->state ?: "-", j->frozen ? ", frozen" : "");
         else if (streq(j->result, "success") || streq(j->result, "cancelled") || streq(j->result, "timeout"))
                 snprintf(buf, n, "%s", j->result);
         else if (signal)

@@ -18,8 +18,8 @@ typedef struct JobInfo {
         char **argv, **properties, **tags; /* tags: key, value, … */
         uint64_t submitted_usec, not_before_usec, created_usec, started_usec, finished_usec;
         uint64_t wait_usec, runtime_usec, timeout_usec, stop_timeout_usec, cpu_usec;
-        uint64_t memory_peak, io_read_bytes, io_write_bytes, tasks_peak;
-        bool memory_peak_sampled, dead;
+        uint64_t memory_peak, io_read_bytes, io_write_bytes, tasks_peak, frozen_usec;
+        bool memory_peak_sampled, dead, frozen;
 } JobInfo;
 
 /* Numbers that did not come are UINT64_MAX, an exit status -1. A struct that is read into again is emptied

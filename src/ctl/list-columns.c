@@ -67,7 +67,7 @@ static const struct {
 };
 
 /* Colours, and whether a time still runs, follow from these. */
-static const char *const always[] = { "id", "state", "result" };
+static const char *const always[] = { "id", "state", "result", "frozen" };
 
 #define DEFAULT_MAX LIST_REASON
 

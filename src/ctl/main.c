@@ -29,6 +29,8 @@ static const Verb verbs[] = {
           "Send a signal to running jobs" },
         { "hold", 1, -1, 0, false, verb_hold, "ID…", "Keep jobs from starting" },
         { "release", 1, -1, 0, false, verb_release, "ID…", "Let held jobs start" },
+        { "freeze", 1, -1, 0, false, verb_freeze, "ID…", "Let running jobs stand still; they keep their slots" },
+        { "thaw", 1, -1, 0, false, verb_thaw, "ID…", "Let frozen jobs run on" },
         { "retry", 1, -1, 0, false, verb_retry, "ID…", "Run finished jobs once more" },
         { "purge", 0, -1, F, false, verb_purge, "ID…|FILTER…", "Forget finished jobs" },
         { "queue", 0, 0, 0, false, verb_queue_list, NULL, NULL },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cancel, kill, hold, release, retry: one call for each id; a failure is said and the rest goes on. purge:
+/* cancel, kill, hold, release, freeze, thaw, retry: one call for each id; a failure is said and the rest goes on. purge:
  * one call for all. */
 
 #include "ctl/ctl.h"
@@ -59,6 +59,14 @@ int verb_hold(int argc, char **argv) {
 
 int verb_release(int argc, char **argv) {
         return for_each_job(argc, argv, "ReleaseJob", NULL);
+}
+
+int verb_freeze(int argc, char **argv) {
+        return for_each_job(argc, argv, "FreezeJob", NULL);
+}
+
+int verb_thaw(int argc, char **argv) {
+        return for_each_job(argc, argv, "ThawJob", NULL);
 }
 
 int verb_retry(int argc, char **argv) {

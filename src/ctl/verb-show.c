@@ -66,7 +66,8 @@ static void print_state(const JobInfo *j) {
         const char *state = j->state ?: "unknown";
 
         if (!job_info_is_done(j))
-                printf("%12s: %s%s%s\n", "State", color(job_info_color(j)), state, color(COLOR_OFF));
+                printf("%12s: %s%s%s%s\n", "State", color(job_info_color(j)), state, color(COLOR_OFF),
+                       j->frozen ? ", frozen" : "");
         else if (signal)
                 printf("%12s: %s%s%s (killed by SIG%s)%s\n", "Result", color(job_info_color(j)),
                        strempty(j->result), color(COLOR_OFF), signal, j->dead ? ", dead" : "");
@@ -77,7 +78,7 @@ static void print_state(const JobInfo *j) {
         else
                 printf("%12s: %s%s%s%s\n", "Result", color(job_info_color(j)), strempty(j->result),
                        color(COLOR_OFF), j->dead ? ", dead" : "");
-        if (j->reason)
+        if (j->reason && !(j->frozen && streq(j->reason, "frozen")))
                 print_row("Reason", "%s", j->reason);
         if (j->status)
                 print_row("Status", "%s", j->status);

@@ -17,6 +17,16 @@ static void attempt_set_deadline(Model *m, Attempt *a, usec_t *deadline, usec_t 
         m->next_deadline = MIN(m->next_deadline, value);
 }
 
+void attempt_arm(Model *m, Attempt *a) {
+        const Job *j = a->job;
+
+        if (j->state == JOB_RUNNING && a->freezer == FREEZER_THAWED && j->timeout_usec != USEC_INFINITY)
+                attempt_set_deadline(m, a, &a->deadline,
+                                     usec_add(usec_add(a->started_monotonic, j->timeout_usec), a->frozen_usec));
+        else
+                a->deadline = USEC_INFINITY;
+}
+
 usec_t attempt_stop_timeout(const Attempt *a) {
         if (a->job && a->job->stop_timeout_usec != USEC_INFINITY)
                 return a->job->stop_timeout_usec;
@@ -57,6 +67,7 @@ int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         m->n_starting += a->phase == ATTEMPT_STARTING;
         if (j && a->phase != ATTEMPT_ENDED && a->phase != ATTEMPT_STRAY) {
                 a->job = j;
+                a->has_net = j->timeout_usec != USEC_INFINITY; /* until it is known */
                 j->live = a;
         }
         return 0;
@@ -105,8 +116,7 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
                 job_set_state(m, j, JOB_RUNNING);
         else
                 model_job_changed(m, j); /* STOPPING: now there is something to signal */
-        if (j->state == JOB_RUNNING && j->timeout_usec != USEC_INFINITY)
-                attempt_set_deadline(m, a, &a->deadline, usec_add(started_monotonic, j->timeout_usec));
+        attempt_arm(m, a);
         model_attempt_act(m, a);
 }
 
@@ -120,21 +130,8 @@ void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const
         if (j->state == JOB_STOPPING && a->kill_deadline == USEC_INFINITY) {
                 attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
                 model_attempt_act(m, a);
-        } else if (j->state == JOB_RUNNING && a->deadline == USEC_INFINITY && j->timeout_usec != USEC_INFINITY)
-                attempt_set_deadline(m, a, &a->deadline, usec_add(started_monotonic, j->timeout_usec));
-}
-
-void attempt_change_timeout(Model *m, Attempt *a, usec_t before) {
-        usec_t timeout = a->job->timeout_usec;
-
-        if (a->job->state != JOB_RUNNING || timeout == before)
-                return;
-        if (timeout == USEC_INFINITY)
-                a->deadline = USEC_INFINITY;
-        else if (a->deadline != USEC_INFINITY) /* what was granted beyond the time-out stays granted */
-                attempt_set_deadline(m, a, &a->deadline, usec_add(usec_sub(a->deadline, before), timeout));
-        else if (a->started_monotonic != USEC_INFINITY)
-                attempt_set_deadline(m, a, &a->deadline, usec_add(a->started_monotonic, timeout));
+        } else if (a->deadline == USEC_INFINITY)
+                attempt_arm(m, a);
 }
 
 void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now) {
@@ -153,6 +150,7 @@ static Job *attempt_end(Model *m, Attempt *a, Outcome *outcome, const Now *now) 
         usec_t stop = attempt_stop_timeout(a);
         Job *j = TAKE_PTR(a->job);
 
+        attempt_thaw_ended(m, a, now);
         outcome_done(&a->outcome);
         a->outcome = *outcome;
         *outcome = OUTCOME_INIT;

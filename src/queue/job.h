@@ -5,6 +5,7 @@
  * second. State says where a job is, result how it ended; both are docs/states.md's words. */
 
 #include "base/macro.h"
+#include "queue/freezer.h"
 #include "queue/spec.h"
 #include <sys/queue.h>
 #include <systemd/sd-id128.h>
@@ -120,7 +121,7 @@ typedef struct Job {
         JobSpec *spec;           /* while needed: from submit to commit, and while a start is being asked for */
         JobSpec *edited;         /* commit: the spec as it shall be stored, where one of these fields is not the job's own: */
         uint64_t edited_fields;  /* what was changed, as a set (spec-change.h); payload and environment are else missing */
-        bool was_edited;         /* by model_update() */
+        bool was_edited;         /* by model_update(), or frozen or thawed: to be told, though its state is the same */
         JobState told_state;     /* that was last recorded and told; _JOB_STATE_INVALID: none, it is new */
         bool is_new;             /* not in the store yet */
         bool changed;            /* on model->changed; else on model->idle, unless live */
@@ -156,6 +157,9 @@ struct Attempt {
         uint32_t slots;
         uint32_t *slot_numbers;     /* slots of them */
         usec_t created_usec;        /* realtime: committed */
+        Freezer freezer;
+        usec_t freezer_usec;        /* monotonic: up to then frozen_usec counts; USEC_INFINITY: thawed */
+        usec_t frozen_usec;         /* how long it stood still: its time-out does not count that */
         Outcome outcome;
 
         /* In memory */
@@ -169,6 +173,7 @@ struct Attempt {
         usec_t deadline;            /* monotonic: time-out; USEC_INFINITY: none */
         usec_t kill_deadline;       /* monotonic: when SIGKILL follows; USEC_INFINITY: not stopping */
         int kill_signal;            /* KillSignal= of the unit */
+        bool has_net;               /* the unit has a RuntimeMaxSec=, which does not stop while it is frozen */
         uint64_t signals;           /* asked for by users, not sent yet: bit mask of 1 << (signal - 1) */
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
         bool asked;                 /* StartTransientUnit was sent by this process */

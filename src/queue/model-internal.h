@@ -19,8 +19,10 @@ void job_into_window(Job *j);
 
 int model_refuse(char **ret_error, int error, const char *format, ...) _printf_(3, 4); /* returns error, or -ENOMEM */
 
-/* The job's time-out is another one now: its running attempt's deadline follows. */
-void attempt_change_timeout(Model *m, Attempt *a, usec_t before);
+/* Its time-out counts from its start, and not while it is frozen. Again whenever one of these changes. */
+void attempt_arm(Model *m, Attempt *a);
+/* Its end is seen: what it stood still until then. */
+void attempt_thaw_ended(const Model *m, Attempt *a, const Now *now);
 
 /* Ask a live attempt to end: STOPPING with what it will have been. */
 void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now);

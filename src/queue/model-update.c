@@ -94,8 +94,8 @@ static void change_timeouts(Model *m, Job *j, const JobSpec *spec) {
 
         j->timeout_usec = spec->timeout_usec;
         j->stop_timeout_usec = spec->stop_timeout_usec;
-        if (j->live)
-                attempt_change_timeout(m, j->live, before);
+        if (j->live && j->timeout_usec != before)
+                attempt_arm(m, j->live);
 }
 
 /* What the commit shall store; takes spec over. */

@@ -79,6 +79,9 @@ void model_job_add(Model *m, Job *j, Queue *q); /* takes it over; j->live is not
 /* -EALREADY: it is done. */
 int model_cancel(Model *m, Job *j, const char *reason, const Now *now);
 int model_kill(Model *m, Job *j, int sig);           /* -EALREADY done; -EBUSY: not running */
+/* Asked for again: 0. -EALREADY done; -EBUSY: not running; -ETIME: its unit has a clock that would go on. */
+int model_freeze(Model *m, Job *j, const Now *now);
+int model_thaw(Model *m, Job *j, const Now *now);
 int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
 int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
 int model_retry(Model *m, Job *j, const Now *now);   /* -EBUSY: not done */
@@ -125,6 +128,10 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
                            usec_t started_monotonic);
 /* Seen running, by a process that did not see it start: the deadlines count from the true start. */
 void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const Now *now);
+/* What its unit shows, or was answered. */
+void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now);
+/* The manager cannot: what was wanted is given up, and the job says why. */
+void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);
 /* It turned out that its unit's name is somebody else's: nothing was started, the job is ready again and will have the next
  * number. The row says so. */
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);

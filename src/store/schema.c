@@ -140,6 +140,11 @@ static const char *const migrations[] = {
         "CREATE TRIGGER receipt_gone AFTER DELETE ON receipt BEGIN"
         "  UPDATE receipt_count SET n = n - 1 WHERE caller = old.caller;"
         " END;",
+
+        /* 3: freezer: NULL: it runs; frozen_usec up to freezer_usec, which is monotonic, as is its epoch */
+        "ALTER TABLE attempt ADD COLUMN freezer TEXT;"
+        "ALTER TABLE attempt ADD COLUMN freezer_usec INTEGER;"
+        "ALTER TABLE attempt ADD COLUMN frozen_usec INTEGER NOT NULL DEFAULT 0;",
 };
 
 unsigned schema_version(void) {

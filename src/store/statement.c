@@ -70,12 +70,13 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_INSERT] =
                 "INSERT INTO attempt (" ATTEMPT_COLUMNS ")"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22)",
+                "  ?21, ?22, ?23, ?24, ?25)",
         [STMT_ATTEMPT_UPDATE] =
                 "UPDATE attempt SET boot_id = ?3, userspace_usec = ?4, token = ?5, invocation_id = ?6, slots = ?7,"
                 " slot_numbers = ?8, created_usec = ?9, result = ?10, reason = ?11, exit_status = ?12, exit_signal = ?13,"
                 " started_usec = ?14, finished_usec = ?15, runtime_usec = ?16, cpu_usec = ?17, memory_peak = ?18,"
-                " memory_peak_sampled = ?19, io_read_bytes = ?20, io_write_bytes = ?21, tasks_peak = ?22"
+                " memory_peak_sampled = ?19, io_read_bytes = ?20, io_write_bytes = ?21, tasks_peak = ?22,"
+                " freezer = ?23, freezer_usec = ?24, frozen_usec = ?25"
                 " WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",

@@ -129,7 +129,8 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \
-        "memory_peak, memory_peak_sampled, io_read_bytes, io_write_bytes, tasks_peak"
+        "memory_peak, memory_peak_sampled, io_read_bytes, io_write_bytes, tasks_peak, "                       \
+        "freezer, freezer_usec, frozen_usec"
 
 /* Binds the columns above to ?1 and up. */
 void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j);

@@ -125,6 +125,9 @@ void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *
         stmt_bind_u64(s, stmt, i++, o->io_read_bytes);
         stmt_bind_u64(s, stmt, i++, o->io_write_bytes);
         stmt_bind_u64(s, stmt, i++, o->tasks_peak);
+        stmt_bind_text(s, stmt, i++, a->freezer == FREEZER_THAWED ? NULL : freezer_to_string(a->freezer));
+        stmt_bind_u64(s, stmt, i++, a->freezer_usec);
+        stmt_bind_i64(s, stmt, i++, MIN(a->frozen_usec, (usec_t) INT64_MAX));
 }
 
 static bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
@@ -186,6 +189,11 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
                 r = row_to_slot_numbers(stmt, 7, a);
         if (r >= 0)
                 r = row_to_outcome(stmt, 9, &a->outcome);
+        a->freezer = freezer_from_string(strempty(stmt_text(stmt, 22)));
+        a->freezer_usec = stmt_u64(stmt, 23);
+        a->frozen_usec = stmt_u64(stmt, 24);
+        if (r >= 0 && a->freezer < 0)
+                r = -EUCLEAN;
         if (r == -EUCLEAN)
                 return store_set_error(s, r, "Attempt %" PRIu32 " of job %" PRIu64 " cannot be understood", a->number,
                                        a->job_id);

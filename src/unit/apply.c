@@ -106,6 +106,21 @@ static bool apply_contract(Units *u, Attempt *a, const UnitState *s, const Now *
         return false;
 }
 
+/* What may change while it runs. */
+static void apply_running(Units *u, Attempt *a, const UnitState *s, const Now *now) {
+        bool frozen;
+
+        a->has_net = s->runtime_max != USEC_INFINITY;
+        a->watch->bad_setting = s->bad_setting;
+        frozen = units_is_frozen(a->watch, s);
+        model_attempt_seen_frozen(u->model, a, frozen, now);
+        if (a->job->state == JOB_STOPPING && frozen && s->active == UNIT_ACTIVE)
+                (void) units_thaw(a->watch);
+        /* What was asked may not have been heard. */
+        if (a->job->state == JOB_STOPPING || a->freezer == FREEZER_FREEZING || a->freezer == FREEZER_THAWING)
+                model_attempt_act(u->model, a);
+}
+
 static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
         Outcome o;
 
@@ -113,6 +128,7 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
         case UNIT_STARTED:
                 apply_started(u, a, s);
                 model_attempt_adopted(u->model, a, a->started_monotonic, now);
+                apply_running(u, a, s, now);
                 break;
         case UNIT_NOTHING:
                 if (a->phase != ATTEMPT_RUNNING)
@@ -120,8 +136,7 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
                 a->kill_signal = s->kill_signal;
                 model_attempt_adopted(u->model, a, s->active_monotonic ?: s->started_monotonic, now);
                 (void) free_and_strdup(&a->status, s->status_text);
-                if (a->job->state == JOB_STOPPING)
-                        model_attempt_act(u->model, a); /* what was asked may not have been heard */
+                apply_running(u, a, s, now);
                 break;
         case UNIT_ENDED:
                 if (a->phase == ATTEMPT_STRAY) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reading cgroups. The mount is looked for once: /sys/fs/cgroup where it is v2, else the v2 hierarchy of a hybrid
+/* Reading cgroups, and freezing one. The mount is looked for once: /sys/fs/cgroup where it is v2, else the v2 hierarchy of a hybrid
  * machine. What cannot be read is not known; nothing here fails. */
 
 #include "unit/cgroup.h"
@@ -59,6 +59,24 @@ bool cgroup_is_populated(const char *path) {
         char buf[256];
 
         return cgroup_read(path, "cgroup.events", buf, sizeof(buf)) >= 0 && strstr(buf, "populated 1");
+}
+
+bool cgroup_is_frozen(const char *path) {
+        char buf[256];
+
+        return cgroup_read(path, "cgroup.events", buf, sizeof(buf)) >= 0 && strstr(buf, "frozen 1");
+}
+
+int cgroup_set_frozen(const char *path, bool frozen) {
+        _cleanup_free_ char *p = NULL;
+        _cleanup_close_ int fd = -EBADF;
+
+        if (asprintf(&p, "%s%s/cgroup.freeze", cgroup_mount(), path) < 0) {
+                p = NULL;
+                return -ENOMEM;
+        }
+        fd = open(p, O_WRONLY | O_CLOEXEC);
+        return fd < 0 || write(fd, frozen ? "1" : "0", 1) < 0 ? -errno : 0;
 }
 
 uint64_t cgroup_read_u64(const char *path, const char *attribute) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What can only be read from the cgroup itself, while it lives. Paths are computed: a job's unit lies at
+/* What can only be had from the cgroup itself, while it lives. Paths are computed: a job's unit lies at
  * ROOT/jobmill.slice/jobmill-a.slice/jobmill-a-b.slice/UNIT below the mount of cgroup v2. */
 
 #include "queue/model.h"
@@ -10,5 +10,8 @@
 char *cgroup_unit_path(const char *root, const char *slice, const char *unit);
 /* Is there a process in it or below it? A cgroup that is not there is empty. */
 bool cgroup_is_populated(const char *path);
+bool cgroup_is_frozen(const char *path);
+/* The one thing that is written, and only where the manager cannot (freezer.c). */
+int cgroup_set_frozen(const char *path, bool frozen);
 /* memory.peak (kernel ≥ 5.19), pids.peak; UINT64_MAX: not to be had */
 uint64_t cgroup_read_u64(const char *path, const char *attribute);

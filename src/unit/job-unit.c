@@ -83,7 +83,7 @@ static int append_journal_fields(sd_bus_message *m, const Attempt *a) {
 }
 
 /* What every job's unit is, whatever its spec says (design.md, section 4). */
-static int append_fixed(sd_bus_message *m, const Attempt *a) {
+static int append_fixed(sd_bus_message *m, Attempt *a) {
         const Job *j = a->job;
         char description[SPEC_NAME_MAX + 64];
         usec_t stop = attempt_stop_timeout(a);
@@ -116,7 +116,8 @@ static int append_fixed(sd_bus_message *m, const Attempt *a) {
                                   "IOAccounting", "b", 1,
                                   "TasksAccounting", "b", 1,
                                   "TimeoutStopUSec", "t", stop);
-        if (r < 0 || j->timeout_usec == USEC_INFINITY || j->spec->freezable)
+        a->has_net = j->timeout_usec != USEC_INFINITY && !j->spec->freezable;
+        if (r < 0 || !a->has_net)
                 return r;
         /* A net for when nobody watches; the daemon's own clock comes first. systemd's goes on while a unit is frozen, fires, and
          * leaves the unit stuck: so not for those that may be. */

@@ -51,8 +51,7 @@ static bool error_may_pass(const sd_bus_error *e) {
         return false;
 }
 
-/* Nobody answered, so it is not known what was done: the next full look tells. */
-static bool error_is_silence(const sd_bus_error *e) {
+bool units_error_is_silence(const sd_bus_error *e) {
         return sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT) ||
                sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED) ||
                sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
@@ -88,7 +87,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                         units_look(w);
         } else if (sd_bus_error_has_name(e, SYSTEMD_NAME ".UnitExists"))
                 units_look(w); /* asked again, and it had been heard the first time */
-        else if (error_is_silence(e))
+        else if (units_error_is_silence(e))
                 units_resync(u, true);
         else if (error_may_pass(e)) {
                 log_warning("The manager did not start %s, asking again: %s", a->unit, e->message);
@@ -157,7 +156,7 @@ static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
                 else
                         units_look(w);
                 model_attempt_act(u->model, a);
-        } else if (!error_is_silence(e)) {
+        } else if (!units_error_is_silence(e)) {
                 /* No process yet, or no more: a look tells, and the next tick asks again. */
                 if (sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchProcess") || sd_bus_error_has_name(e, "System.Error.ESRCH"))
                         units_look(w);
@@ -224,6 +223,11 @@ static int stop(Units *u, Attempt *a) {
         if (w->term_sent)
                 return 0;
         w->term_sent = true;
+        if (a->freezer != FREEZER_THAWED || w->cgroup_frozen) {
+                r = units_thaw(w);
+                if (r < 0)
+                        return r;
+        }
         r = call_unit(u, a, "KillUnit", "ssi", a->unit, "all", (int32_t) a->kill_signal);
         if (r < 0)
                 return r;
@@ -331,6 +335,8 @@ void units_act(Units *u, Attempt *a) {
                 attempt_files_started(u->run_path, a);
                 if (a->job->state == JOB_STOPPING)
                         r = stop(u, a);
+                else
+                        units_ask_freezer(w);
                 break;
         case ATTEMPT_ENDED:
                 r = release(u, a);

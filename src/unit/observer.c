@@ -56,6 +56,7 @@ void units_forget(Attempt *a) {
                 sd_bus_slot_unref(w->action_slot);
                 w->units->in_flight--;
         }
+        units_forget_freezer(w);
         a->watch = mfree(w);
         units_round_check(u);
 }
@@ -367,6 +368,7 @@ static void units_disconnect(Units *u) {
                                         a->watch->action_slot = sd_bus_slot_unref(a->watch->action_slot);
                                         u->in_flight--;
                                 }
+                                units_forget_freezer(a->watch);
                                 a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
                         }
         units_abort_round(u);
@@ -448,9 +450,16 @@ void units_connect(Units *u) {
 static void tick_sample(Units *u, Attempt *a) {
         _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
         uint64_t v;
+        bool frozen;
 
         if (!path)
                 return;
+        /* systemd before 256 tells nobody of a freeze or thaw. */
+        frozen = cgroup_is_frozen(path);
+        if (a->watch && a->watch->cgroup_frozen != frozen) {
+                a->watch->cgroup_frozen = frozen;
+                a->watch->look_again = true;
+        }
         v = cgroup_read_u64(path, "pids.peak");
         if (v != UINT64_MAX)
                 a->outcome.tasks_peak = a->outcome.tasks_peak == UINT64_MAX ? v : MAX(v, a->outcome.tasks_peak);

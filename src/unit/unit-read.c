@@ -33,9 +33,10 @@ static int read_id128(sd_bus_message *m, sd_id128_t *ret) {
 }
 
 static int read_string_property(const char *name, const char *s, UnitState *u) {
-        if (streq(name, "LoadState"))
-                u->loaded = !streq(s, "not-found"); /* bad-setting or error: its file could not be read again */
-        else if (streq(name, "ActiveState"))
+        if (streq(name, "LoadState")) {
+                u->loaded = !streq(s, "not-found");
+                u->bad_setting = streq(s, "bad-setting") || streq(s, "error");
+        } else if (streq(name, "ActiveState"))
                 u->active = unit_active_state_from_string(s);
         else if (streq(name, "SubState"))
                 u->exited = streq(s, "exited");
@@ -47,6 +48,8 @@ static int read_string_property(const char *name, const char *s, UnitState *u) {
                 u->restart_no = streq(s, "no");
         else if (streq(name, "KillMode"))
                 u->kill_control_group = streq(s, "control-group");
+        else if (streq(name, "FreezerState")) /* "freezing" and "thawing" pass */
+                u->frozen = streq(s, "frozen") || streq(s, "frozen-by-parent");
         else if (streq(name, "Slice"))
                 return free_and_strdup(&u->slice, s);
         else if (streq(name, "StatusText"))
@@ -71,6 +74,7 @@ static const NumberProperty number_properties[] = {
         { "ExecMainHandoffTimestampMonotonic", 't', offsetof(UnitState, handoff_monotonic) },
         { "ActiveEnterTimestamp", 't', offsetof(UnitState, active_realtime) },
         { "ActiveEnterTimestampMonotonic", 't', offsetof(UnitState, active_monotonic) },
+        { "RuntimeMaxUSec", 't', offsetof(UnitState, runtime_max) },
         { "CPUUsageNSec", 't', offsetof(UnitState, cpu_nsec) },
         { "MemoryPeak", 't', offsetof(UnitState, memory_peak) },
         { "IOReadBytes", 't', offsetof(UnitState, io_read_bytes) },

@@ -53,6 +53,7 @@ void unit_state_init(UnitState *u) {
                 .io_write_bytes = UINT64_MAX,
                 .handoff_monotonic = USEC_INFINITY,
                 .kill_signal = SIGTERM,
+                .runtime_max = USEC_INFINITY,
         };
 }
 

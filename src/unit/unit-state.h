@@ -42,6 +42,7 @@ UnitResult unit_result_from_string(const char *s);
 
 typedef struct UnitState {
         bool loaded;              /* LoadState=loaded */
+        bool bad_setting;         /* the manager could not read its file again */
         UnitActiveState active;
         bool exited;              /* SubState=exited */
         bool unit_job;            /* a job of systemd's is pending */
@@ -57,6 +58,8 @@ typedef struct UnitState {
         usec_t ended_realtime, ended_monotonic;     /* ExecMainExit…; 0: not yet */
         usec_t active_realtime, active_monotonic;   /* ActiveEnter…; 0: never */
         usec_t handoff_monotonic; /* ExecMainHandoffTimestampMonotonic, from 256; USEC_INFINITY: no such property */
+        bool frozen;              /* FreezerState=, or that of a slice above */
+        usec_t runtime_max;       /* RuntimeMaxUSec; USEC_INFINITY: none */
         uint64_t cpu_nsec, memory_peak, io_read_bytes, io_write_bytes; /* UINT64_MAX: not known */
         int32_t kill_signal;
         /* The behaviour that the protocol stands on; drop-ins of the administrator may have changed it. */

@@ -8,6 +8,7 @@
  *
  *   observer.c  the connection, signals, when to read a unit (unit-read.c)
  *   apply.c     what follows for an attempt (unit-state.c decides)
+ *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
@@ -40,6 +41,10 @@ typedef struct UnitWatch {
         sd_bus_slot *action_slot; /* a start, kill or release that is not answered */
         AttemptPhase action_phase; /* of the attempt when that was asked */
         sd_bus_slot *look_slot;   /* a GetAll that is not answered */
+        sd_bus_slot *freezer_slot; /* FreezeUnit or ThawUnit, not answered: a kill must not wait for it */
+        Freezer freezer_asked;    /* which of the two */
+        bool cgroup_frozen;       /* when it was last sampled */
+        bool bad_setting;         /* as last seen */
         UnitActiveState active;   /* as last heard */
         unsigned start_round;     /* the full look that was under way when the start was sent */
         bool look_wanted;
@@ -122,11 +127,18 @@ void units_apply(Units *u, Attempt *a, const UnitState *state);
 
 UnitWatch *units_watch(Units *u, Attempt *a); /* NULL: out of memory */
 void units_look(UnitWatch *w);
+void units_ask_freezer(UnitWatch *w);
+bool units_is_frozen(const UnitWatch *w, const UnitState *s);
+void units_forget_freezer(UnitWatch *w);
+/* What is about to be signalled must be able to run. Not waited for. */
+int units_thaw(UnitWatch *w);
 void units_look_unknown(Units *u, const char *name);
 void units_flush_looks(Units *u);
 int unit_state_read(sd_bus_message *m, UnitState *ret);
 /* A call to the manager; never one that would have the bus start it: that it is away for a moment is all. */
 int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member);
+/* PID 1 did not answer, so it is not known what was done: the next full look tells. */
+bool units_error_is_silence(const sd_bus_error *e);
 /* … of the manager's object, sent. */
 int units_callv(Units *u, sd_bus_slot **slot, const char *interface, const char *member,
                 sd_bus_message_handler_t callback, void *userdata, const char *types, va_list ap);

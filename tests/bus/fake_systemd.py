@@ -36,7 +36,7 @@ CLEAN_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
 UNIT_PROPERTIES = {
     "Id": "s", "Names": "as", "Description": "s", "LoadState": "s", "ActiveState": "s", "SubState": "s",
     "FragmentPath": "s", "DropInPaths": "as", "NeedDaemonReload": "b", "Job": "(uo)", "InvocationID": "ay",
-    "Transient": "b", "StartLimitBurst": "u", "StartLimitIntervalUSec": "t", "CollectMode": "s",
+    "FreezerState": "s", "Transient": "b", "StartLimitBurst": "u", "StartLimitIntervalUSec": "t", "CollectMode": "s",
     "StateChangeTimestamp": "t", "StateChangeTimestampMonotonic": "t",
     "InactiveExitTimestamp": "t", "InactiveExitTimestampMonotonic": "t",
     "ActiveEnterTimestamp": "t", "ActiveEnterTimestampMonotonic": "t",
@@ -100,7 +100,7 @@ class Unit:
             return self.settings[name]
         return {"KillSignal": 15, "KillMode": "control-group", "Type": "simple", "Restart": "no",
                 "CollectMode": "inactive", "StartLimitBurst": 5, "RuntimeMaxUSec": UNKNOWN,
-                "TimeoutStopUSec": 90000000, "OOMPolicy": "stop"}.get(name, DEFAULTS.get(type_))
+                "TimeoutStopUSec": 90000000, "FreezerState": "running", "OOMPolicy": "stop"}.get(name, DEFAULTS.get(type_))
 
     def get(self, name):
         type_ = UNIT_PROPERTIES.get(name) or SERVICE_PROPERTIES[name]
@@ -114,6 +114,8 @@ class Unit:
         self.state[name + "Monotonic"] = monotonic()
 
     def kill(self, signo, main_only=False):
+        if signo == signal.SIGCONT and self.get("FreezerState") == "frozen":
+            return  # a frozen cgroup is not woken by it
         try:
             if main_only:
                 if self.pid:
@@ -184,7 +186,7 @@ class Systemd:
             self.control = busfake.Control(self.address, "org.jobmill.Fake.systemd", self)
         m = {"Subscribe": (self.subscribe, ""), "Unsubscribe": (self.unsubscribe, ""),
              "StartTransientUnit": (self.start_transient_unit, "o"), "StopUnit": (self.stop_unit, "o"),
-             "KillUnit": (self.kill_unit, ""), "ResetFailedUnit": (self.reset_failed_unit, ""),
+             "KillUnit": (self.kill_unit, ""), "FreezeUnit": (self.freeze_unit, ""), "ThawUnit": (self.thaw_unit, ""), "ResetFailedUnit": (self.reset_failed_unit, ""),
              "ResetFailed": (self.reset_failed, ""), "GetUnit": (self.get_unit, "o"), "LoadUnit": (self.load_unit, "o"),
              "GetUnitByInvocationID": (self.get_unit_by_invocation_id, "o"),
              "ListUnits": (self.list_units, "a(ssssssouso)"),
@@ -503,6 +505,8 @@ class Systemd:
 
     def stop(self, u):
         path = self.new_job(u, "stop")
+        if u.get("FreezerState") == "frozen":
+            self.set_freezer(u, False)
         if u.state["ActiveState"] == "failed" or not u.service:
             self.end_job(u, "done")
         elif u.pid:
@@ -571,6 +575,25 @@ class Systemd:
         if whom == "main" and not u.pid:
             raise Error(NAME + ".NoSuchProcess", "No main process to kill")
         u.kill(int(signo), whom == "main")
+
+    def set_freezer(self, u, frozen):
+        """As 252: nobody is told of it, units that are not active are refused, stopping thaws."""
+        u.state["FreezerState"] = "frozen" if frozen else "running"
+        u.kill(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def freezer(self, name, frozen):
+        u = self.find(name)
+        if u.job:
+            raise Error(NAME + ".UnitBusy", "Unit has a pending job.")
+        if u.state["ActiveState"] != "active":
+            raise Error(NAME + ".UnitInactive", "Unit is inactive.")
+        self.set_freezer(u, frozen)
+
+    def freeze_unit(self, message, name):
+        self.freezer(name, True)
+
+    def thaw_unit(self, message, name):
+        self.freezer(name, False)
 
     def reset_failed_unit(self, message, name):
         u = self.find(name)
@@ -731,6 +754,10 @@ class Systemd:
     def do_kill(self, name, signo, main_only=False):
         self.find(name).kill(signo, main_only)
 
+    def do_freeze(self, name, frozen=True):
+        """As systemctl freeze and thaw."""
+        self.set_freezer(self.find(name), frozen)
+
     def do_restart(self, name):
         """As systemctl restart: the same unit runs again under a new invocation."""
         u = self.find(name)
@@ -759,7 +786,7 @@ class Systemd:
 
     def do_units(self, pattern="*.service"):
         return {n: {"active": u.state["ActiveState"], "sub": u.state["SubState"], "pid": u.pid,
-                    "job": bool(u.job), "slice": u.get("Slice"), "invocation": u.state["InvocationID"].hex(),
+                    "job": bool(u.job), "freezer": u.get("FreezerState"), "slice": u.get("Slice"), "invocation": u.state["InvocationID"].hex(),
                     "settings": {k: v for k, v in u.settings.items() if isinstance(v, (str, int, list, tuple, bool))}}
                 for n, u in self.units.items() if fnmatch.fnmatch(n, pattern)}
 

@@ -53,6 +53,10 @@ static void test_outcome(void **state) {
         check_outcome("done", "lost", -1, 0, "lost");
         check_outcome(NULL, "exec", 203, 0, "exec 203");
         check_outcome(NULL, NULL, -1, 0, "-");
+
+        char buf[64];
+        assert_string_equal(job_info_outcome(&(JobInfo){ .state = (char *) "running", .frozen = true }, buf, sizeof(buf)),
+                            "running, frozen");
 }
 
 static void test_json_keys(void **state) {

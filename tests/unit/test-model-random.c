@@ -239,7 +239,7 @@ static void event_request(World *w) {
                 return;
         j = fetch(w, id);
         before = j->state;
-        switch (any(8)) {
+        switch (any(9)) {
         case 0:
                 r = model_hold(w->m, j, &now);
                 assert_int_equal(r, before == JOB_DONE ? -EALREADY : job_state_is_live(before) ? -EBUSY : 0);
@@ -260,8 +260,15 @@ static void event_request(World *w) {
                         assert_int_equal(model_purge(w->m, j), before == JOB_DONE ? 0 : -EBUSY);
                 break;
         case 5:
-        case 6:
                 update(w, j);
+                break;
+        case 6:
+                r = model_freeze(w->m, j, &now);
+                assert_true(before == JOB_RUNNING ? r == 0 || r == -ETIME : r == (before == JOB_DONE ? -EALREADY : -EBUSY));
+                break;
+        case 7:
+                r = model_thaw(w->m, j, &now);
+                assert_int_equal(r, before == JOB_RUNNING ? 0 : before == JOB_DONE ? -EALREADY : -EBUSY);
                 break;
         default:
                 r = model_kill(w->m, j, 1 + (int) any(64));
@@ -285,6 +292,10 @@ static void attempt_moves(World *w, Attempt *a) {
         case ATTEMPT_RUNNING: {
                 bool timed_out = a->job->intent == JOB_TIMEOUT, cancelled = a->job->intent == JOB_CANCELLED;
 
+                if (chance(40)) {
+                        model_attempt_seen_frozen(w->m, a, chance(50), &now);
+                        break;
+                }
                 end(w->m, a, JOB_SUCCESS + any(_JOB_RESULT_MAX - JOB_SUCCESS));
                 assert_true(!timed_out || a->outcome.result == JOB_TIMEOUT);
                 assert_true(!cancelled || a->outcome.result == JOB_CANCELLED);
@@ -406,6 +417,8 @@ static void check_world(World *w) {
                 first = MIN(first, MIN(a->deadline, a->kill_deadline));
                 assert_int_equal(!!a->job, a->phase != ATTEMPT_ENDED);
                 assert_true(!a->job || a->job->live == a);
+                assert_int_equal(a->freezer == FREEZER_THAWED, a->freezer_usec == USEC_INFINITY);
+                assert_true(a->freezer == FREEZER_THAWED || (a->phase == ATTEMPT_RUNNING && a->deadline == USEC_INFINITY));
         }
         for (const Job *j = w->m->jobs; j; j = j->hh.next) {
                 assert_true(job_state_is_live(j->state)); /* all others were forgotten */

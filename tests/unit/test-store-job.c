@@ -173,6 +173,9 @@ static void assert_attempt_equal(const Attempt *a, const Attempt *b) {
         assert_int_equal(a->outcome.io_read_bytes, b->outcome.io_read_bytes);
         assert_int_equal(a->outcome.io_write_bytes, b->outcome.io_write_bytes);
         assert_int_equal(a->outcome.tasks_peak, b->outcome.tasks_peak);
+        assert_int_equal(a->freezer, b->freezer);
+        assert_int_equal(a->freezer_usec, b->freezer_usec);
+        assert_int_equal(a->frozen_usec, b->frozen_usec);
 }
 
 static void check_stored_attempt(Store *s, const Attempt *a, AttemptPhase phase) {
@@ -201,6 +204,15 @@ static void test_attempt_columns(void **state) {
         model_attempt_started(m, a, invocation, now.realtime + 1, now.monotonic + 1);
         record(s, m);
         check_stored_attempt(s, a, ATTEMPT_RUNNING);
+
+        a->frozen_usec = 21;
+        for (Freezer f = 0; f < _FREEZER_MAX; f++) {
+                a->freezer = f;
+                a->freezer_usec = f == FREEZER_THAWED ? USEC_INFINITY : 22;
+                model_attempt_changed(m, a);
+                record(s, m);
+                check_stored_attempt(s, a, ATTEMPT_RUNNING);
+        }
 
         o = &a->outcome;
         *o = (Outcome) { JOB_SIGNAL, strdup("why"), 0, 9, 11, 12, 13, 14, 15, true, 16, 17, 18 };
