@@ -177,6 +177,25 @@ def page():
     return statistics.median(timed("jobmill", "list", "-n", "20") for _ in range(7))
 
 
+def stream(*options):
+    """Rows a second of a whole list, and the tool's peak of memory in MiB."""
+    script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); " \
+             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    begin = time.monotonic()
+    peak = float(run("/usr/bin/python3", "-c", script, "jobmill", "list", *options))
+    return time.monotonic() - begin, peak
+
+
+def streams():
+    """All rows through the tool, as a table and as JSON; of a thousand for comparison"""
+    for name, options in ("table", []), ("JSON", ["-j"]):
+        _, small = stream("-n", SMALL, *options)
+        seconds, peak = stream(*options)
+        line("list of 1,000,000 as %s" % name, "%.0f rows/s; tool's peak %.1f MiB (of 1,000 rows: %.1f)"
+             % (MILLION / seconds, peak, small))
+    line("resident set of jobmilld after that", "%.1f MiB (target <= 32; peak %.1f, anonymous %.1f)" % memory_mib(daemon_pid()))
+
+
 def restart():
     stop()
     return start()
@@ -198,6 +217,7 @@ def million():
          % (statistics.median([first, restart(), restart()]) / small_start, first))
     line("list -n 20: 1,000,000 : 1,000", "%.2f  (the first page after the restart: %.2f)"
          % (page() / small_page, first_page / small_page))
+    streams()
 
 
 SCENARIOS = {f.__name__: f for f in (service, submit, million)}
