@@ -11,6 +11,7 @@
 #include "api/protocol.h"
 #include "api/user-db.h"
 #include "queue/change.h"
+#include "queue/queue-setting.h"
 #include "store/history.h"
 
 #include <systemd/sd-bus.h>
@@ -48,11 +49,13 @@ struct Call {
                 CALL_ASKING,      /* on api->asking, as all that follow: polkit is asked, or it is being run again */
                 CALL_FOR_USER,    /* the user data base is asked */
                 CALL_RELOADING,   /* answered by api_reload_done() */
+                CALL_EDITING,     /* answered by api_edit_done() */
                 CALL_AGAIN,       /* a page is done, the next comes with the next turn */
         } where;
         uint64_t count;           /* of what the pages so far did */
         uint64_t after, until;    /* the last job that they looked at, and the last that there was when they began; 0: they did not */
         bool in_pages;            /* they changed something: a failed commit ends the call */
+        QueueEdit *edit;          /* CALL_EDITING */
         sd_bus_slot *polkit_slot;
         uint32_t submit_as;       /* the other user of this request; UINT32_MAX: none yet */
         Authorization authorizations[4]; /* answers so far; one call needs at most so many */
@@ -111,6 +114,8 @@ struct Api {
         bool reload_wanted;      /* Reload(): daemon/ does it */
         const char *systemd_version, *storage; /* daemon/ keeps them, for GetStatistics */
         ApiLimits limits;        /* set by daemon/ */
+        /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
+        int (*check_edit)(QueueEdit *e, char **ret_error);
 };
 
 int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret);
@@ -132,6 +137,10 @@ bool api_wants_turn(const Api *a);
 void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues);
 /* Reload() is through. text: what is wrong with which file, or NULL. */
 void api_reload_done(Api *a, const char *text);
+/* SetQueue() and RemoveQueue(), read and authorized: the next that waits to be done, NULL: none. Each one is answered, with an errno
+ * (daemon/queue-write.h) and a text, before the next is taken. */
+const QueueEdit *api_next_edit(Api *a);
+void api_edit_done(Api *a, int error, const char *text);
 /* The commit failed: held callers get StorageFull or StorageError. */
 void api_storage_failed(Api *a, int error, const char *text);
 
@@ -142,6 +151,7 @@ extern const sd_bus_vtable api_queue_vtable[];
 extern const sd_bus_vtable api_job_vtable[];
 int api_queue_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error);
 int api_queue_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error);
+void api_queue_emit_changed(Api *a, const Queue *q);
 int api_job_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error);
 int api_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error);
 void api_forget_row(Api *a);
@@ -173,6 +183,7 @@ int call_hold_empty(Call *c);
 int api_error(sd_bus_error *error, const char *name, const char *format, ...) _printf_(3, 4);
 int api_error_no_such_job(sd_bus_error *error, uint64_t id);
 int api_error_no_such_queue(sd_bus_error *error, const char *name);
+const char *api_edit_error(int error); /* of SetQueue() and RemoveQueue() */
 int api_error_store(Api *a, sd_bus_error *error, int r);
 
 /* dict.c */

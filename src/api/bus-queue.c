@@ -78,13 +78,41 @@ static int property_get_reason(sd_bus *bus, const char *path, const char *interf
         return sd_bus_message_append(reply, "s", buf);
 }
 
+static int property_get_settings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                 sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Queue *q = userdata;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        for (char **s = q->policy.settings; r >= 0 && s && *s; s += 3)
+                r = sd_bus_message_append(reply, "(sss)", s[0], s[1], s[2]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int property_get_files(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Queue *q = userdata;
+
+        return sd_bus_message_append_strv(reply, q->policy.files);
+}
+
+void api_queue_emit_changed(Api *a, const Queue *q) {
+        _cleanup_free_ char *path = NULL;
+
+        if (sd_bus_path_encode(JOBMILL_QUEUE_PATH_PREFIX, q->name, &path) < 0)
+                return;
+        (void) sd_bus_emit_properties_changed(a->bus, path, JOBMILL_INTERFACE_QUEUE, "Slots", "Files", "Settings", "Paused",
+                                              "Draining", NULL);
+}
+
+#define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 #define COUNT(name) SD_BUS_PROPERTY(name, "t", property_get_count, 0, 0)
 
 const sd_bus_vtable api_queue_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Name", "s", NULL, offsetof(Queue, name), 0),
         SD_BUS_PROPERTY("Slice", "s", NULL, offsetof(Queue, slice), 0),
-        SD_BUS_PROPERTY("Slots", "u", NULL, offsetof(Queue, policy.slots), 0),
+        SD_BUS_PROPERTY("Slots", "u", NULL, offsetof(Queue, policy.slots), CHANGES),
         SD_BUS_PROPERTY("SlotsUsed", "u", NULL, offsetof(Queue, slots_used), 0),
         COUNT("Held"),
         COUNT("Waiting"),
@@ -93,8 +121,10 @@ const sd_bus_vtable api_queue_vtable[] = {
         COUNT("Running"),
         COUNT("Stopping"),
         COUNT("Dead"),
-        SD_BUS_PROPERTY("Paused", "b", property_get_flag, 0, 0),
-        SD_BUS_PROPERTY("Draining", "b", property_get_flag, 0, 0),
+        SD_BUS_PROPERTY("Paused", "b", property_get_flag, 0, CHANGES),
+        SD_BUS_PROPERTY("Draining", "b", property_get_flag, 0, CHANGES),
         SD_BUS_PROPERTY("Reason", "s", property_get_reason, 0, 0),
+        SD_BUS_PROPERTY("Files", "as", property_get_files, 0, CHANGES),
+        SD_BUS_PROPERTY("Settings", "a(sss)", property_get_settings, 0, CHANGES),
         SD_BUS_VTABLE_END,
 };

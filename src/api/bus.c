@@ -156,9 +156,11 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
                 if (changes[i].state_changed && changes[i].state == JOB_DONE && !TAILQ_EMPTY(&a->waits))
                         wait_tell(a, changes[i].id);
         }
-        for (size_t i = 0; a->n_subscribed > 0 && i < n_queues; i++)
+        for (size_t i = 0; a->n_subscribed > 0 && i < n_queues; i++) {
                 (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "QueueChanged", "s",
                                           queues[i]->name);
+                api_queue_emit_changed(a, queues[i]);
+        }
         for (Held *h; (h = held_take(a)); held_free(h))
                 (void) sd_bus_send(a->bus, h->reply, NULL);
 }

@@ -25,6 +25,7 @@ static Call *call_free(Call *c) {
                 TAILQ_REMOVE(&c->api->asking, c, entry);
         sd_bus_slot_unref(c->polkit_slot);
         sd_bus_message_unref(c->message);
+        queue_edit_free(c->edit);
         return mfree(c);
 }
 
@@ -266,6 +267,31 @@ void api_reload_done(Api *a, const char *text) {
                                 (void) sd_bus_reply_method_return(c->message, NULL);
                         call_free(c);
                 }
+}
+
+/* In the order in which they were authorized. */
+static Call *call_next_edit(Api *a) {
+        Call *c;
+
+        TAILQ_FOREACH(c, &a->asking, entry)
+                if (c->where == CALL_EDITING)
+                        return c;
+        return NULL;
+}
+
+const QueueEdit *api_next_edit(Api *a) {
+        const Call *c = call_next_edit(a);
+        return c ? c->edit : NULL;
+}
+
+void api_edit_done(Api *a, int error, const char *text) {
+        Call *c = call_next_edit(a);
+
+        if (error < 0)
+                (void) sd_bus_reply_method_errorf(c->message, api_edit_error(error), "%s", text ?: strerror(-error));
+        else
+                (void) sd_bus_reply_method_return(c->message, NULL);
+        call_free(c);
 }
 
 bool api_wants_turn(const Api *a) {

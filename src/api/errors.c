@@ -26,6 +26,26 @@ int api_error_no_such_queue(sd_bus_error *error, const char *name) {
         return api_error(error, JOBMILL_ERROR_NO_SUCH_QUEUE, "There is no queue '%s'", spec_quote(quoted, name, strlen(name)));
 }
 
+const char *api_edit_error(int error) {
+        static const struct {
+                int error;
+                const char *name;
+        } table[] = {
+                { -EINVAL, JOBMILL_ERROR_INVALID_SETTING },
+                { -EBADMSG, JOBMILL_ERROR_CONFIGURATION },
+                { -EPERM, JOBMILL_ERROR_NOT_ALLOWED },
+                { -ENOENT, JOBMILL_ERROR_NO_SUCH_QUEUE },
+                { -ENOTEMPTY, JOBMILL_ERROR_QUEUE_NOT_EMPTY },
+                { -ENOSPC, JOBMILL_ERROR_STORAGE_FULL },
+                { -ENOMEM, SD_BUS_ERROR_NO_MEMORY },
+        };
+
+        FOREACH_ELEMENT(i, table)
+                if (i->error == error)
+                        return i->name;
+        return JOBMILL_ERROR_STORAGE;
+}
+
 int api_error_store(Api *a, sd_bus_error *error, int r) {
         return api_error(error, r == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE, "The store failed: %s",
                          store_error(a->store));

@@ -40,6 +40,8 @@ DECLARE_METHOD(pause_queue);
 DECLARE_METHOD(resume_queue);
 DECLARE_METHOD(drain_queue);
 DECLARE_METHOD(reload);
+DECLARE_METHOD(set_queue); /* bus-set-queue.c */
+DECLARE_METHOD(remove_queue);
 
 /* What one job and many have in common. 1; 0: not there yet, as call_authorize(); negative with *error. */
 int control_read_no_options(Call *c, sd_bus_error *error);

@@ -120,6 +120,33 @@ static void complete_properties(Completion *c) {
         }
 }
 
+/* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
+static void complete_settings(Completion *c) {
+        static const char *const keys[] = { "AllowGroups", "AllowUsers", "Override", "Paused",
+                                            "SlotVariable", "Slots", "StopTimeoutSec", "TimeoutSec" };
+        const char *service = startswith(c->word, "Service.");
+        size_t n;
+        const UnitProperty *table = unit_property_table(&n);
+
+        FOREACH_ELEMENT (k, keys) {
+                char text[32];
+
+                snprintf(text, sizeof(text), "%s=", *k);
+                complete_candidate(c, text, NULL);
+        }
+        if (!service)
+                complete_candidate(c, "Service.", "A property of each job's own unit");
+        for (const UnitProperty *p = table; p < table + n; p++) {
+                char text[96];
+
+                if (p->class == PROPERTY_OURS ||
+                    !(p->flags & (service ? UNIT_PROPERTY_SERVICE : UNIT_PROPERTY_SLICE)))
+                        continue;
+                snprintf(text, sizeof(text), "%s%s=", service ? "Service." : "", p->name);
+                complete_candidate(c, text, p->hint);
+        }
+}
+
 /* Only if the daemon runs: completion starts nothing. */
 static sd_bus *open_if_there(void) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -255,6 +282,7 @@ static const struct {
         { "PROPERTY=VALUE", complete_properties, NULL },
         { "QUEUE", complete_queues, NULL },
         { "RESULT", complete_results, NULL },
+        { "SETTING=VALUE", complete_settings, NULL },
         { "SIGNAL", complete_signals, NULL },
         { "SPAN", NULL, NULL },
         { "STATE", complete_states, NULL },

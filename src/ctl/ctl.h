@@ -21,6 +21,7 @@ enum {
         OPTIONS_LOGS = 1 << 4,
         OPTIONS_WAIT = 1 << 5,
         OPTIONS_KILL = 1 << 6,
+        OPTIONS_QUEUE_SET = 1 << 7,
 };
 
 typedef struct Verb {
@@ -31,6 +32,7 @@ typedef struct Verb {
         int (*run)(int argc, char **argv); /* argv[0] is the first word behind the verb */
         const char *arguments;             /* for the help */
         const char *help;
+        const char *more; /* what only the verb's own help says, or NULL */
 } Verb;
 
 typedef enum JsonMode {
@@ -73,6 +75,7 @@ extern char **arg_columns;
 extern uint32_t arg_lines; /* UINT32_MAX: all */
 extern bool arg_follow, arg_wait;
 extern usec_t arg_timeout;
+extern bool arg_runtime;
 extern int arg_signal;
 
 /* options.c. options_parse() works on argv behind argv[0] and gives the index of the first other word; where
@@ -117,6 +120,9 @@ int bus_append_boolean(sd_bus_message *m, const char *key, bool value);
 int job_id_resolve(sd_bus *bus, const char *word, uint64_t *ret);
 int job_ids_resolve(sd_bus *bus, int argc, char **argv, uint64_t **ret);
 
+/* verb-queue-set.c: which files a queue has, and what they set */
+void queue_print_files(sd_bus *bus, const char *path, char *const *files);
+
 /* filter.c */
 bool filter_is_empty(const Filter *f);
 int filter_append(sd_bus_message *m, const Filter *f); /* the entries of an open a{sv} */
@@ -140,6 +146,8 @@ int verb_retry(int argc, char **argv);
 int verb_purge(int argc, char **argv);
 int verb_queue_list(int argc, char **argv);
 int verb_queue_show(int argc, char **argv);
+int verb_queue_set(int argc, char **argv);
+int verb_queue_remove(int argc, char **argv);
 int verb_queue_pause(int argc, char **argv);
 int verb_queue_resume(int argc, char **argv);
 int verb_queue_drain(int argc, char **argv);

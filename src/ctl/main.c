@@ -36,6 +36,14 @@ static const Verb verbs[] = {
         { "queue", 0, 0, 0, false, verb_queue_list, NULL, NULL },
         { "queue list", 0, 0, 0, false, verb_queue_list, "", "List queues" },
         { "queue show", 1, -1, 0, false, verb_queue_show, "QUEUE…", "Show all about queues" },
+        { "queue set", 1, -1, OPTIONS_QUEUE_SET, false, verb_queue_set, "[--runtime] QUEUE SETTING=VALUE…",
+          "Change a queue, or make one",
+          "Settings are those of queue files: of [Queue] as they are (Slots, AllowUsers, TimeoutSec, …), unit\n"
+          "properties for all jobs of the queue together (MemoryMax, CPUWeight, …), and after \"Service.\" for each\n"
+          "of them (Service.MemoryMax). Given more than once, they are the lines of a list. Without a value a\n"
+          "setting goes back to its default. They hold at once and for good; nothing that runs is ended." },
+        { "queue remove", 1, -1, 0, false, verb_queue_remove, "QUEUE…",
+          "Delete the files of queues that have no jobs to do" },
         { "queue pause", 1, -1, 0, false, verb_queue_pause, "QUEUE…", "Start no more jobs of queues" },
         { "queue resume", 1, -1, 0, false, verb_queue_resume, "QUEUE…", "End a pause, or draining" },
         { "queue drain", 1, -1, 0, false, verb_queue_drain, "QUEUE…", "Take no more jobs into queues" },
@@ -79,6 +87,8 @@ static void print_help(void) {
 
 static void print_verb_help(const Verb *v) {
         printf("jobmill %s %s\n\n%s.\n", v->name, strempty(v->arguments), strempty(v->help));
+        if (v->more)
+                printf("\n%s\n", v->more);
         if (v->options & OPTIONS_FILTER)
                 printf("\n%sFilter:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         options_print_help(v->options & OPTIONS_FILTER);

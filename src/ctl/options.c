@@ -226,6 +226,7 @@ static const Option options[] = {
         { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines" },
         { "follow", 'f', NULL, OPTIONS_LOGS, option_true, &arg_follow, "Go on until the job is done" },
         { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124" },
+        { "runtime", 0, NULL, OPTIONS_QUEUE_SET, option_true, &arg_runtime, "Until the next boot only" },
         { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)" },
 };
 

@@ -16,6 +16,7 @@ static const DictField queue_fields[] = {
         FIELD(waiting, "t"),  FIELD(held, "t"),  FIELD(starting, "t"),   FIELD(running, "t"),
         FIELD(stopping, "t"), FIELD(dead, "t"),  FIELD(paused, "b"),     FIELD(draining, "b"),
         FIELD(reason, "s"),   FIELD(slice, "s"),
+        { "files", "as", offsetof(QueueInfo, files), DICT_NOT_JSON },
 };
 
 void queue_info_done(QueueInfo *q) {
@@ -45,7 +46,8 @@ uint64_t queue_info_live(const QueueInfo *q) {
 }
 
 const char *queue_info_state(const QueueInfo *q) {
-        return q->paused && q->draining ? "paused, draining"
+        return !q->files || !*q->files  ? "no file"
+               : q->paused && q->draining ? "paused, draining"
                : q->paused              ? "paused"
                : q->draining            ? "draining"
                                         : "open";

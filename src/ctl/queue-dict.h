@@ -12,6 +12,7 @@ typedef struct QueueInfo {
         uint32_t slots, slots_used; /* slots UINT32_MAX: no cap */
         uint64_t held, waiting, ready, starting, running, stopping, dead;
         bool paused, draining;
+        char **files; /* none: it has no file (any more) */
 } QueueInfo;
 
 #define QUEUE_INFO_INIT                                                                                     \

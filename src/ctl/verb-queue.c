@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* queue list, show, pause, resume, drain. */
+/* queue list, show, pause, resume, drain, remove. */
 
 #include "ctl/ctl.h"
 #include "ctl/output.h"
@@ -72,6 +72,7 @@ static int show_queue(QueueView *v, sd_bus *bus, const char *name, const char *p
         if (v->n > 1)
                 putchar('\n');
         print_queue(&q);
+        queue_print_files(bus, path, q.files);
         return 0;
 }
 
@@ -153,6 +154,10 @@ static int for_each_queue(int argc, char **argv, const char *member) {
                         worst = r;
         }
         return worst;
+}
+
+int verb_queue_remove(int argc, char **argv) {
+        return for_each_queue(argc, argv, "RemoveQueue");
 }
 
 int verb_queue_pause(int argc, char **argv) {

@@ -14,6 +14,8 @@
 #include <stdarg.h>
 
 static void queue_set_policy(Queue *q, QueuePolicy *policy) {
+        q->policy_changed = q->policy_changed || !strv_equal(q->policy.settings, policy->settings) ||
+                            !strv_equal(q->policy.files, policy->files);
         queue_policy_done(&q->policy);
         q->policy = *policy;
         queue_policy_init(policy);
@@ -81,9 +83,13 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
                 return -ENOMEM;
 
         queue_file_init(&f);
-        r = conf_parse_object(directories, file, queue_file_assign, &f, &error);
-        if (r == -ENOMEM)
+        r = conf_files_for(directories, file, &f.policy.files);
+        if (r >= 0)
+                r = conf_parse_object(directories, file, queue_file_assign, &f, &error);
+        if (r == -ENOMEM) {
+                queue_policy_done(&f.policy);
                 return r;
+        }
         if (r == 0) {
                 if (q->is_new && f.paused)
                         model_queue_pause(m, q, true);
@@ -122,6 +128,30 @@ static int policies_changed(Model *m) {
         return 0;
 }
 
+/* Nobody knows its cap any more, so nothing of it starts. As an ancestor it is uncapped. */
+static void queue_is_gone(Model *m, Queue *q) {
+        if (q->configured)
+                log_info("Queue %s has no file any more; its jobs wait.", q->name);
+        q->policy_changed = q->policy_changed || q->configured || q->broken;
+        queue_policy_done(&q->policy);
+        q->policy.stop_timeout_usec = m->stop_timeout_default;
+        q->configured = q->broken = false;
+}
+
+int config_load_queue(Model *m, char **directories, const char *name, char **ret_error) {
+        Queue *q;
+        int r;
+
+        *ret_error = NULL;
+        r = load_queue(m, NULL, directories, name, ret_error);
+        if (r < 0)
+                return r;
+        q = model_queue(m, name);
+        if (q && !q->seen)
+                queue_is_gone(m, q);
+        return policies_changed(m);
+}
+
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error) {
         _cleanup_strv_free_ char **names = NULL;
         Queue *q, *t;
@@ -138,16 +168,9 @@ int config_load_queues(Model *m, Model *old, char **directories, char **ret_erro
                 if (r < 0)
                         return r;
         }
-        /* Gone: nobody knows its cap any more, so nothing of it starts. As an ancestor it is uncapped. */
-        HASH_ITER(hh, m->queues, q, t) {
-                if (q->seen)
-                        continue;
-                if (q->configured)
-                        log_info("Queue %s has no file any more; its jobs wait.", q->name);
-                queue_policy_done(&q->policy);
-                q->policy.stop_timeout_usec = m->stop_timeout_default;
-                q->configured = q->broken = false;
-        }
+        HASH_ITER(hh, m->queues, q, t)
+                if (!q->seen)
+                        queue_is_gone(m, q);
         return policies_changed(m);
 }
 

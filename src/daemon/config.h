@@ -18,3 +18,6 @@ int config_load_settings(Settings *s, char **directories, const char *otherwise,
  * old, which is taken out of it. Where none was good, its jobs and those of the queues below it wait. A queue whose file is
  * gone is "not configured": its jobs wait. *ret_error: the first thing that was wrong, or NULL. Negative: out of memory. */
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error);
+
+/* The same for the files of one queue. */
+int config_load_queue(Model *m, char **directories, const char *name, char **ret_error);

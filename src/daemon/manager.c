@@ -7,25 +7,12 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "daemon/config.h"
+#include "daemon/queue-write.h"
 
 #include <signal.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
-
-static int mkdir_p(const char *path, mode_t mode) {
-        _cleanup_free_ char *copy = strdup(path);
-
-        if (!copy)
-                return -ENOMEM;
-        for (char *p = strchr(copy + 1, '/'); p; p = strchr(p + 1, '/')) {
-                *p = 0;
-                if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-                        return -errno;
-                *p = '/';
-        }
-        return mkdir(copy, mode) < 0 && errno != EEXIST ? -errno : 0;
-}
 
 /* ---- events ---- */
 
@@ -194,6 +181,7 @@ int manager_new(bool user, Manager **ret) {
                 r = api_new(m->event, user, m->users, m->settle_source, &m->api);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up: %m");
+        m->api->check_edit = queue_edit_check;
         *ret = TAKE_PTR(m);
         return 0;
 }
@@ -244,6 +232,7 @@ static void keep_error(Manager *m, char **error) {
 int manager_load_model(Manager *m) {
         _cleanup_(model_freep) Model *model = model_new();
         _cleanup_free_ char *error = NULL;
+        Queue *q, *t;
         int r;
 
         if (!model)
@@ -256,6 +245,8 @@ int manager_load_model(Manager *m) {
         r = store_load(m->store, model);
         if (r < 0)
                 return log_error_errno(r, "Failed to load the store: %s", store_error(m->store));
+        HASH_ITER(hh, model->queues, q, t)
+                q->policy_changed = false; /* nothing was told before */
         units_set_model(m->units, model);
         api_set_model(m->api, model, m->store);
         model_free(m->model);
@@ -268,7 +259,7 @@ void manager_set_slices(Manager *m) {
         Queue *q, *t;
 
         HASH_ITER(hh, m->model->queues, q, t)
-                units_set_slice(m->units, q, &q->policy.slice);
+                units_set_slice(m->units, q);
         m->slices_set = true;
 }
 
@@ -300,6 +291,7 @@ void manager_reload(Manager *m) {
                 log_error_errno(r, "Failed to read the configuration again, keeping what there is: %m");
         if (m->settings.storage != m->storage)
                 log_notice("Storage=%s takes effect when jobmilld is restarted.", storage_to_string(m->settings.storage));
+        manager_tell_policies(m);
         manager_set_slices(m);
         user_db_flush(m->users);
         api_reload_done(m->api, r < 0 ? strerror(-r) : m->config_error);

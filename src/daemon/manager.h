@@ -48,6 +48,10 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Manager *, manager_free);
 int manager_start(Manager *m);
 /* Read jobmill.conf and the queue files again (SIGHUP, Reload()). */
 void manager_reload(Manager *m);
+/* SetQueue() and RemoveQueue(), those that wait. */
+void manager_edit_queues(Manager *m);
+/* Let the next commit tell whose policy changed. */
+void manager_tell_policies(Manager *m);
 /* Tell the manager the [Slice] properties. */
 void manager_set_slices(Manager *m);
 /* A new model from files and store, as at start: at start, and after a failed commit. */

@@ -136,6 +136,24 @@ static const struct {
         { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },
 };
 
+bool queue_file_has_key(const char *key) {
+        FOREACH_ELEMENT(k, queue_keys)
+                if (streq(k->key, key))
+                        return true;
+        return false;
+}
+
+bool queue_file_is_list(const char *section, const char *key) {
+        const UnitProperty *p;
+
+        if (!streq(section, "Queue"))
+                return (p = unit_property_find(key)) && unit_property_is_list(p);
+        FOREACH_ELEMENT(k, queue_keys)
+                if (streq(k->key, key))
+                        return k->parse == parse_words;
+        return false;
+}
+
 static int assign_queue(QueueFile *q, const char *file, unsigned line, const char *key, const char *value, ConfError *error) {
         FOREACH_ELEMENT(k, queue_keys)
                 if (streq(k->key, key)) {
@@ -164,14 +182,17 @@ static int assign_property(UnitPropertyList *l, UnitPropertyFlags kind, const ch
 int queue_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
                       ConfError *error) {
         QueueFile *q = userdata;
+        int r;
 
         if (streq(section, "Queue"))
-                return assign_queue(q, file, line, key, value, error);
-        if (streq(section, "Slice"))
-                return assign_property(&q->policy.slice, UNIT_PROPERTY_SLICE, file, line, section, key, value, error);
-        if (streq(section, "Service"))
-                return assign_property(&q->policy.service, UNIT_PROPERTY_SERVICE, file, line, section, key, value, error);
-        return conf_error_set(error, file, line, "[%s]: unknown section", section);
+                r = assign_queue(q, file, line, key, value, error);
+        else if (streq(section, "Slice"))
+                r = assign_property(&q->policy.slice, UNIT_PROPERTY_SLICE, file, line, section, key, value, error);
+        else if (streq(section, "Service"))
+                r = assign_property(&q->policy.service, UNIT_PROPERTY_SERVICE, file, line, section, key, value, error);
+        else
+                return conf_error_set(error, file, line, "[%s]: unknown section", section);
+        return r < 0 ? r : queue_policy_note(&q->policy, section, key, value, file, queue_file_is_list(section, key));
 }
 
 void queue_file_init(QueueFile *f) {

@@ -329,6 +329,7 @@ int manager_settle(Manager *m) {
         if (m->api->reload_wanted)
                 manager_reload(m);
         api_run_waiting(m->api);
+        manager_edit_queues(m);
         manager_adopt_unknown(m);
 
         for (bool more = true; more;) {

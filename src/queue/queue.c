@@ -26,7 +26,35 @@ void queue_policy_done(QueuePolicy *p) {
         strv_free(p->overridable);
         unit_property_list_done(&p->slice);
         unit_property_list_done(&p->service);
+        strv_free(p->settings);
+        strv_free(p->files);
         queue_policy_init(p);
+}
+
+int queue_policy_note(QueuePolicy *p, const char *section, const char *key, const char *value, const char *file, bool is_list) {
+        _cleanup_free_ char *word = NULL;
+        size_t n = 0;
+        int r;
+
+        if (asprintf(&word, "%s%s", streq(section, "Service") ? "Service." : "", key) < 0)
+                return -ENOMEM;
+        if (!is_list || isempty(value)) {
+                for (char **i = p->settings; i && *i; i += 3)
+                        if (streq(*i, word))
+                                for (size_t k = 0; k < 3; k++)
+                                        free(i[k]);
+                        else
+                                for (size_t k = 0; k < 3; k++)
+                                        p->settings[n++] = i[k];
+                if (p->settings)
+                        p->settings[n] = NULL;
+        }
+        if (isempty(value))
+                return 0;
+        r = strv_consume(&p->settings, TAKE_PTR(word));
+        if (r >= 0)
+                r = strv_extend(&p->settings, value);
+        return r < 0 ? r : strv_extend(&p->settings, file);
 }
 
 Queue *queue_new(const char *name) {

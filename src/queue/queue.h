@@ -25,10 +25,14 @@ typedef struct QueuePolicy {
         char **overridable;       /* Override= */
         UnitPropertyList slice;   /* [Slice] */
         UnitPropertyList service; /* [Service] */
+        char **settings;          /* the same for people: key ("Slots", "MemoryMax", "Service.Nice"), value, file, key, … */
+        char **files;             /* all that were read, in that order */
 } QueuePolicy;
 
 void queue_policy_done(QueuePolicy *p);
 void queue_policy_init(QueuePolicy *p);
+/* Into settings: a line of a file, which takes the place of what was said of that key before, unless they add up. */
+int queue_policy_note(QueuePolicy *p, const char *section, const char *key, const char *value, const char *file, bool is_list);
 
 /* A ready job as the scheduler sees it. */
 typedef struct Candidate {
@@ -46,6 +50,7 @@ struct Queue {
         bool configured;          /* has a file */
         bool broken;              /* the file is bad and none was good before: its cap is not known */
         bool seen;                /* by the reload that is under way */
+        bool policy_changed;      /* by a reload, and nobody was told yet */
 
         /* The row */
         bool paused, draining;

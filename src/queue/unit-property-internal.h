@@ -64,9 +64,6 @@ property_parse_t property_parse_path_number; /* PropertyRange, or NULL for sizes
 property_parse_t property_parse_device;      /* -: PAIRS */
 property_parse_t property_parse_binds;       /* - */
 
-/* The row that a D-Bus name belongs to. */
-const UnitProperty *unit_property_of_value(const UnitValue *v) _pure_;
-
 /* Lists. add: an empty value at the end, NULL when out of memory. copy: the same with the contents of v. remove: all
  * values of that name. */
 UnitValue *unit_property_list_add(UnitPropertyList *l, const char *dbus_name, UnitValueType type);

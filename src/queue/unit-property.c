@@ -330,6 +330,34 @@ const UnitProperty *unit_property_of_value(const UnitValue *v) {
         return NULL;
 }
 
+bool unit_property_is_list(const UnitProperty *p) {
+        switch (p->type) {
+        case UNIT_VALUE_STRV:
+        case UNIT_VALUE_BYTES:
+        case UNIT_VALUE_FILTER:
+        case UNIT_VALUE_PAIRS:
+        case UNIT_VALUE_PATH_LIMITS:
+        case UNIT_VALUE_BINDS:
+                return true;
+        default:
+                return p->parse == property_parse_mask;
+        }
+}
+
+int unit_property_add_default(const UnitProperty *p, UnitPropertyList *l) {
+        bool none = streq(p->name, "MemoryMin") || streq(p->name, "MemoryLow"); /* these promise; all else limits */
+        UnitValue *v = unit_property_list_add(l, p->dbus_name, p->type);
+
+        if (!v)
+                return -ENOMEM;
+        if (p->type == UNIT_VALUE_U64)
+                v->u64 = none ? 0 : UINT64_MAX;
+        if (p->type != UNIT_VALUE_STRING)
+                return 0; /* an empty list resets */
+        v->s = strdup("auto"); /* DevicePolicy= */
+        return v->s ? 0 : -ENOMEM;
+}
+
 static int refuse(int error, char **ret_error, const char *format, ...) _printf_(3, 4);
 static int refuse(int error, char **ret_error, const char *format, ...) {
         va_list ap;

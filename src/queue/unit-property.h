@@ -100,6 +100,12 @@ typedef struct UnitProperty {
 
 /* NULL: no such property. Case-sensitive; an exact name goes before a "Prefix*" row, which is always PROPERTY_OURS. */
 const UnitProperty *unit_property_find(const char *name);
+/* Do several lines of it add up? */
+bool unit_property_is_list(const UnitProperty *p);
+/* Adds to l what undoes p in a unit that runs: the value that holds where nobody sets it. */
+int unit_property_add_default(const UnitProperty *p, UnitPropertyList *l);
+/* The row that the D-Bus name of a value belongs to. */
+const UnitProperty *unit_property_of_value(const UnitValue *v) _pure_;
 /* All of them, sorted by name. */
 const UnitProperty *unit_property_table(size_t *ret_n);
 

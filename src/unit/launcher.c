@@ -349,34 +349,3 @@ void units_act(Units *u, Attempt *a) {
                 w->retry = true;
         }
 }
-
-/* ---- slices ---- */
-
-static int on_slice_set(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        const sd_bus_error *e = sd_bus_message_get_error(m);
-
-        if (e)
-                log_error("The manager refused the [Slice] properties of a queue: %s", e->message);
-        return 0;
-}
-
-void units_set_slice(Units *u, const Queue *q, const UnitPropertyList *l) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r;
-
-        if (!u->bus || l->n_values == 0)
-                return;
-        r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "SetUnitProperties");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "sb", q->slice, 1);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sv)");
-        if (r >= 0)
-                r = property_append_list(m, l);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        if (r >= 0)
-                r = sd_bus_call_async(u->bus, NULL, m, on_slice_set, NULL, CALL_TIMEOUT);
-        if (r < 0)
-                log_error_errno(r, "Failed to set the properties of %s, ignoring: %m", q->slice);
-}

@@ -10,6 +10,7 @@
 #include "unit/units.h"
 
 #include "base/log.h"
+#include "base/strv.h"
 #include "unit/cgroup.h"
 
 #define RECONNECT_MIN (100 * USEC_PER_MSEC)
@@ -545,6 +546,7 @@ Units *units_free(Units *u) {
         free(u->version);
         free(u->cgroup_root);
         free(u->mismatch);
+        strv_free(u->slices_told);
         return mfree(u);
 }
 

@@ -10,6 +10,7 @@
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit
+ *   slice.c     the properties of the queues' slices
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
 #include "queue/model.h"
@@ -91,6 +92,7 @@ typedef struct Units {
         bool synced;              /* the first full look on this connection is through */
         bool reloading;           /* PID 1 is: it drops all units and makes them again */
         unsigned ticks;
+        char **slices_told;       /* slice, property, slice, …: what the manager was told */
 } Units;
 
 int units_new(sd_event *event, bool user, const char *run_path, const char *exec_path, Units **ret);
@@ -112,8 +114,9 @@ void units_act(Units *u, Attempt *a);
 /* Before dispatch: why nothing may start, as far as the manager is concerned; NULL: it may. */
 const char *units_blocked(const Units *u);
 
-/* Properties of a queue's slice, now and for the rest of the boot. Not waited for; errors are logged. */
-void units_set_slice(Units *u, const Queue *q, const UnitPropertyList *l);
+/* Properties of a queue's slice, now and for the rest of the boot; those of earlier calls that the queue no longer sets are taken
+ * back. Not waited for; errors are logged. */
+void units_set_slice(Units *u, const Queue *q);
 
 /* A full look as soon as possible; full: also at those that seem to be as we think. */
 void units_resync(Units *u, bool full);

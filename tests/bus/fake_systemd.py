@@ -792,7 +792,7 @@ class Systemd:
 
     def do_slice(self, name):
         u = self.units.get(name)
-        return None if not u else {k: v for k, v in u.settings.items() if isinstance(v, (str, int, bool))}
+        return None if not u else {k: list(v) if isinstance(v, bytes) else v for k, v in u.settings.items()}
 
     def do_counts(self):
         counts = {}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The slices of queues: their [Slice] properties, told to the manager for the rest of the boot. It keeps what it was told, so what
+ * a queue no longer sets is taken back by name; only for that is it remembered here what was told. */
+
+#include "unit/units.h"
+
+#include "base/log.h"
+#include "base/strv.h"
+#include "unit/property.h"
+
+static int on_slice_set(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e)
+                log_error("The manager refused the [Slice] properties of a queue: %s", e->message);
+        return 0;
+}
+
+static bool is_set(const UnitPropertyList *l, const UnitProperty *p) {
+        for (size_t i = 0; i < l->n_values; i++)
+                if (unit_property_of_value(l->values + i) == p)
+                        return true;
+        return false;
+}
+
+/* What was told and is not set any more; and lists, to which the manager would add. */
+static int find_stale(const Units *u, const Queue *q, UnitPropertyList *ret) {
+        STRV_FOREACH_PAIR(slice, name, u->slices_told) {
+                const UnitProperty *p = unit_property_find(*name);
+                int r;
+
+                if (!streq(*slice, q->slice) || !p || (is_set(&q->policy.slice, p) && !unit_property_is_list(p)))
+                        continue;
+                r = unit_property_add_default(p, ret);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int remember(Units *u, const Queue *q) {
+        _cleanup_strv_free_ char **l = new0(char *, 1);
+        int r = l ? 0 : -ENOMEM;
+
+        STRV_FOREACH_PAIR(slice, name, u->slices_told)
+                if (r >= 0 && !streq(*slice, q->slice)) {
+                        r = strv_extend(&l, *slice);
+                        if (r >= 0)
+                                r = strv_extend(&l, *name);
+                }
+        for (size_t i = 0; r >= 0 && i < q->policy.slice.n_values; i++) {
+                const UnitProperty *p = unit_property_of_value(q->policy.slice.values + i);
+
+                r = p ? strv_extend(&l, q->slice) : 0;
+                if (r >= 0 && p)
+                        r = strv_extend(&l, p->name);
+        }
+        if (r < 0)
+                return r;
+        strv_free(u->slices_told);
+        u->slices_told = TAKE_PTR(l);
+        return 0;
+}
+
+static int tell_slice(Units *u, const Queue *q, const UnitPropertyList *stale) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "SetUnitProperties");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sb", q->slice, 1);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (r >= 0)
+                r = property_append_list(m, stale);
+        if (r >= 0)
+                r = property_append_list(m, &q->policy.slice);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_call_async(u->bus, NULL, m, on_slice_set, NULL, CALL_TIMEOUT);
+}
+
+void units_set_slice(Units *u, const Queue *q) {
+        _cleanup_(unit_property_list_done) UnitPropertyList stale = {};
+        int r;
+
+        if (!u->bus)
+                return;
+        r = find_stale(u, q, &stale);
+        if (r >= 0 && stale.n_values + q->policy.slice.n_values == 0)
+                return;
+        if (r >= 0)
+                r = tell_slice(u, q, &stale);
+        if (r >= 0)
+                r = remember(u, q);
+        if (r < 0)
+                log_error_errno(r, "Failed to set the properties of %s, ignoring: %m", q->slice);
+}
