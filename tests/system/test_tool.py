@@ -4,21 +4,22 @@
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 import time
 
 import pytest
 
-from mill import SLOW, run, until
+from mill import SLOW, SOURCE, run, until
 
-# design: "JSON of a job"
-KEYS = """id name queue type type_version owner state result reason attempt max_attempts priority slots slot_numbers argv cwd
-properties output_file error_file
-unit invocation_id exit_status exit_signal verdict io progress status submitted_usec not_before_usec deadline_usec started_usec
-finished_usec wait_usec runtime_usec timeout_usec stop_timeout_usec cpu_usec memory_peak memory_peak_sampled io_read_bytes io_write_bytes
-tasks_peak tags after flow array array_index unique_key dead""".split()
-QUEUE_KEYS = "name slots slots_used ready waiting held starting running stopping dead paused draining reason slice".split()
+def documented(heading):
+    """The keys of docs/json.md, in their order."""
+    section = (SOURCE / "docs/json.md").read_text().split("\n## %s\n" % heading)[1].split("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` ", section, re.M)
+
+
+KEYS, QUEUE_KEYS = documented("Job"), documented("Queue")
 
 
 def submit(mill, *argv, **kwargs):
