@@ -72,11 +72,11 @@ static int make_receipt(Call *c, const char *id, Receipt **ret, sd_bus_error *er
         r = store_count_receipts(c->api->store, c->client->uid, &n);
         if (r < 0)
                 return api_error_store(c->api, error, r);
-        if (n >= RECEIPTS_PER_CALLER_MAX)
+        if (n >= c->api->limits.request_ids_max)
                 return api_error(error, JOBMILL_ERROR_TOO_MANY,
-                                 "request_id: %u requests of user %" PRIu32 " are remembered already, each for a day; "
-                                 "submit more jobs with one request, or without a request_id",
-                                 RECEIPTS_PER_CALLER_MAX, c->client->uid);
+                                 "request_id: %" PRIu64 " requests of user %" PRIu32 " are remembered already, each for a day; "
+                                 "submit more jobs with one request, or without a request_id (RequestIdsPerUserMax=)",
+                                 n, c->client->uid);
         *ret = receipt_new(c->client->uid, id);
         return *ret ? 0 : -ENOMEM;
 }
@@ -100,6 +100,29 @@ static int name_index(int r, size_t i, sd_bus_error *error) {
         return api_error(error, inner.name, "job %zu: %s", i, inner.message);
 }
 
+/* Is there room for all of them? Counted as if they were queued one after the other, and then taken back. */
+static int check_room(Call *c, const Request *l, size_t n, bool batch, sd_bus_error *error) {
+        Model *m = c->api->model;
+        size_t i;
+        int r = 0;
+
+        for (i = 0; i < n; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                r = backlog_check(m, l[i].queue, l[i].owner, &text);
+                if (r == -EXFULL)
+                        r = api_error(error, JOBMILL_ERROR_QUEUE_FULL, "%s", text);
+                if (r < 0) {
+                        r = batch ? name_index(r, i, error) : r;
+                        break;
+                }
+                backlog_add(m, l[i].queue, l[i].owner, 1);
+        }
+        while (i-- > 0)
+                backlog_add(m, l[i].queue, l[i].owner, -1);
+        return r;
+}
+
 /* The jobs of one call, all or none. 1 and *ret; 0: not there yet; or negative. */
 static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd_bus_error *error) {
         _cleanup_(receipt_freep) Receipt *receipt = NULL;
@@ -115,7 +138,9 @@ static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd
                 if (r <= 0)
                         return batch ? name_index(r, i, error) : r;
         }
-        r = make_receipt(c, l[0].spec->request_id, &receipt, error);
+        r = check_room(c, l, n, batch, error);
+        if (r >= 0)
+                r = make_receipt(c, l[0].spec->request_id, &receipt, error);
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 Job *j;
 

@@ -156,6 +156,8 @@ static int update_error(int r, const char *text, sd_bus_error *error) {
         switch (r) {
         case -EALREADY:
                 return api_error(error, JOBMILL_ERROR_NOT_EDITABLE, "%s", strempty(text));
+        case -EXFULL:
+                return api_error(error, JOBMILL_ERROR_QUEUE_FULL, "%s", strempty(text));
         case -EDQUOT:
                 return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "%s", strempty(text));
         case -ERANGE:

@@ -219,6 +219,8 @@ static void apply_settings(Manager *m, Model *model) {
 
         model->timeout_default = s->timeout_usec;
         model->stop_timeout_default = s->stop_timeout_usec;
+        model->queued_max = s->queued_max;
+        model->queued_per_user_max = s->queued_per_user_max;
         m->api->limits = s->api;
         m->units->in_flight_max = s->in_flight_max;
 }

@@ -92,6 +92,18 @@ static int parse_stop_timeout(const char *value, void *data) {
         return 0;
 }
 
+/* How many jobs may be queued; empty: no limit here. */
+static int parse_count(const char *value, void *data) {
+        uint64_t n = UINT64_MAX;
+        int r;
+
+        r = isempty(value) || streq(value, "infinity") ? 0 : parse_u64(value, &n);
+        if (r < 0)
+                return r;
+        *(uint64_t *) data = n;
+        return 0;
+}
+
 static int parse_flag(const char *value, void *data) {
         bool *b = data;
         int r;
@@ -132,6 +144,8 @@ static const struct {
         { "AllowGroups", parse_words, offsetof(QueueFile, policy.allow_groups), "group names or gids" },
         { "TimeoutSec", parse_timeout, offsetof(QueueFile, policy.timeout_usec), "a time span of at least 1ms, or infinity" },
         { "StopTimeoutSec", parse_stop_timeout, offsetof(QueueFile, policy.stop_timeout_usec), "a time span of at least 1ms" },
+        { "MaxQueued", parse_count, offsetof(QueueFile, policy.queued_max), "a number, or infinity" },
+        { "MaxQueuedPerUser", parse_count, offsetof(QueueFile, policy.queued_per_user_max), "a number, or infinity" },
         { "Override", parse_words, offsetof(QueueFile, policy.overridable), "names of unit properties" },
         { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },
 };

@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "base/time-util.h"
+#include "queue/receipt.h"
 #include "queue/spec.h"
 #include "unit/units.h"
 
@@ -58,6 +59,9 @@ static const struct Setting {
           "a time span of at least 1ms, or infinity" },
         { "DefaultStopTimeoutSec", parse_span, offsetof(Settings, stop_timeout_usec), STOP_TIMEOUT_DEFAULT, USEC_PER_MSEC,
           INFINITE - 1, "a time span of at least 1ms" },
+        { "MaxQueued", parse_number, offsetof(Settings, queued_max), 10000000, 0, INFINITE, "a number, or infinity" },
+        { "MaxQueuedPerUser", parse_number, offsetof(Settings, queued_per_user_max), 1000000, 0, INFINITE,
+          "a number, or infinity" },
         { "SubmitManyMax", parse_number, offsetof(Settings, api.submit_many_max), JOBMILL_SUBMIT_MANY_MAX, 1000, 100000,
           "1000…100000" },
         { "ListPageMax", parse_number, offsetof(Settings, api.list_page_max), JOBMILL_LIST_MAX, 10, 10000, "10…10000" },
@@ -66,6 +70,8 @@ static const struct Setting {
         { "PayloadMax", parse_bytes, offsetof(Settings, api.payload_max), SPEC_PAYLOAD_MAX, 0, SPEC_PAYLOAD_MAX, "0…16M" },
         { "EnvironmentMax", parse_bytes, offsetof(Settings, api.environment_max), SPEC_ENVIRONMENT_MAX, 4 * KIB,
           SPEC_ENVIRONMENT_MAX, "4K…1M" },
+        { "RequestIdsPerUserMax", parse_number, offsetof(Settings, api.request_ids_max), RECEIPTS_PER_CALLER_MAX, 1000,
+          RECEIPTS_PER_CALLER_MAX, "1000…1000000" },
         { "StartsInFlightMax", parse_number, offsetof(Settings, in_flight_max), UNITS_IN_FLIGHT, 1, UNITS_IN_FLIGHT, "1…32" },
 };
 

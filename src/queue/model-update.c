@@ -46,13 +46,21 @@ static int check_timeouts(const Job *j, const JobSpec *spec, char **ret_error) {
                             j->id, job_state_to_string(j->state));
 }
 
-static int check_place(const Job *j, const Queue *to, const JobSpec *spec, char **ret_error) {
+static int check_place(Model *m, const Job *j, const Queue *to, const JobSpec *spec, char **ret_error) {
         const Queue *at = to != j->queue ? queue_draining_at(to) : NULL;
+        int r;
 
         if (at)
                 return model_refuse(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
         if (to == j->queue && spec->slots == j->slots)
                 return 0;
+        if (to != j->queue) { /* there it does not count twice where both lie in one */
+                backlog_add(m, j->queue, j->owner, -1);
+                r = backlog_check(m, to, j->owner, ret_error);
+                backlog_add(m, j->queue, j->owner, 1);
+                if (r < 0)
+                        return r;
+        }
         at = queue_too_small(to, spec->slots);
         if (at)
                 return model_refuse(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
@@ -67,6 +75,8 @@ static void move_to(Model *m, Job *j, Queue *to) {
         model_queue_changed(m, to);
         j->queue->count[j->state]--;
         to->count[j->state]++;
+        backlog_add(m, j->queue, j->owner, -1);
+        backlog_add(m, to, j->owner, 1);
         j->queue = to;
 }
 
@@ -122,7 +132,7 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
                 to = j->queue;
         r = model_may_update(j, fields, to != j->queue, ret_error);
         if (r >= 0)
-                r = live ? check_timeouts(j, spec, ret_error) : check_place(j, to, spec, ret_error);
+                r = live ? check_timeouts(j, spec, ret_error) : check_place(m, j, to, spec, ret_error);
         if (r < 0)
                 return r;
         queue_name = strdup(to->name);

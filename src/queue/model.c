@@ -26,6 +26,7 @@ Model *model_new(void) {
         m->next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
+        m->queued_max = m->queued_per_user_max = UINT64_MAX;
         m->timeout_default = m->stop_timeout_default = USEC_INFINITY;
         return m;
 }
@@ -51,6 +52,7 @@ Model *model_free(Model *m) {
                 queue_free(q);
         }
         receipts_free(&m->receipts);
+        backlog_done(&m->backlog);
         free(m->purged);
         return mfree(m);
 }
@@ -120,6 +122,7 @@ void model_recorded(Model *m) {
         }
         while ((q = TAILQ_FIRST(&m->changed_queues))) {
                 TAILQ_REMOVE(&m->changed_queues, q, changed_entry);
+                backlog_recorded(q);
                 q->changed = q->is_new = false;
         }
         receipts_free(&m->receipts);
@@ -211,6 +214,8 @@ void job_set_state(Model *m, Job *j, JobState state) {
                 queue_window_remove(j->queue, j->id);
         j->queue->count[j->state]--;
         j->queue->count[state]++;
+        if (job_state_is_queued(j->state) != job_state_is_queued(state))
+                backlog_add(m, j->queue, j->owner, job_state_is_queued(state) ? 1 : -1);
         j->state = state;
         model_job_changed(m, j);
         model_queue_changed(m, j->queue);
@@ -305,6 +310,7 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         j->state = JOB_HELD;
         model_job_add(m, j, q);
         q->count[JOB_HELD]++;
+        backlog_add(m, q, owner, 1);
         model_job_changed(m, j);
         model_queue_changed(m, q);
         if (!spec->hold)

@@ -34,6 +34,8 @@ struct Model {
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
         unsigned starting_max;   /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
         unsigned n_starting;
+        Backlog backlog;         /* of all queues together */
+        uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */
         usec_t timeout_default, stop_timeout_default; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT */
 };
 
@@ -92,7 +94,7 @@ int model_purge(Model *m, Job *j);                   /* -EBUSY: not done */
 int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error);
 /* Changes them to what spec says, which is taken over on success; to: its new queue, or NULL. Of what is stored beside the job
  * itself spec must be whole, but for payload and environment where these are not changed. -EALREADY, as above; -EDQUOT:
- * draining; -ERANGE: more slots than there are, or a time-out that PID 1 would not wait for. The caller has validated the spec
+ * draining; -EXFULL: MaxQueued=; -ERANGE: more slots than there are, or a time-out that PID 1 would not wait for. The caller has validated the spec
  * and the rights. */
 int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error);
 /* A waiting job's time has come. */

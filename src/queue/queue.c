@@ -16,6 +16,8 @@ void queue_policy_init(QueuePolicy *p) {
                 .slots = UINT32_MAX,
                 .timeout_usec = USEC_INFINITY,
                 .stop_timeout_usec = USEC_INFINITY,
+                .queued_max = UINT64_MAX,
+                .queued_per_user_max = UINT64_MAX,
         };
 }
 
@@ -75,6 +77,7 @@ Queue *queue_free(Queue *q) {
                 return NULL;
 
         queue_policy_done(&q->policy);
+        backlog_done(&q->backlog);
         free(q->name);
         free(q->slice);
         free(q->slot_holders);

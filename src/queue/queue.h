@@ -6,6 +6,7 @@
  * uncapped. */
 
 #include "base/macro.h"
+#include "queue/backlog.h"
 #include "queue/job.h"
 #include "queue/unit-property.h"
 
@@ -22,6 +23,8 @@ typedef struct QueuePolicy {
         char **allow_groups;
         usec_t timeout_usec;      /* defaults of its jobs */
         usec_t stop_timeout_usec;
+        uint64_t queued_max;      /* MaxQueued=, MaxQueuedPerUser=; UINT64_MAX: no limit */
+        uint64_t queued_per_user_max;
         char **overridable;       /* Override= */
         UnitPropertyList slice;   /* [Slice] */
         UnitPropertyList service; /* [Service] */
@@ -56,6 +59,7 @@ struct Queue {
         bool paused, draining;
         uint64_t count[_JOB_STATE_MAX]; /* jobs of exactly this queue by state */
         uint64_t dead;
+        Backlog backlog;          /* by owner, and with the queues below it */
         bool changed;
         bool is_new;
 

@@ -145,10 +145,24 @@ static const char *const migrations[] = {
         "ALTER TABLE attempt ADD COLUMN freezer TEXT;"
         "ALTER TABLE attempt ADD COLUMN freezer_usec INTEGER;"
         "ALTER TABLE attempt ADD COLUMN frozen_usec INTEGER NOT NULL DEFAULT 0;",
+
+        /* 4: how many jobs of each owner are queued in a queue, as the counts of the table of queues: kept, not counted. */
+        "CREATE TABLE backlog ("
+        "  queue TEXT NOT NULL,"
+        "  owner INTEGER NOT NULL,"
+        "  n INTEGER NOT NULL,"
+        "  PRIMARY KEY (queue, owner)"
+        ") STRICT, WITHOUT ROWID;"
+        "INSERT INTO backlog SELECT queue, owner, count(*) FROM job WHERE state IN ('held', 'waiting', 'ready')"
+        " GROUP BY queue, owner;",
 };
 
 unsigned schema_version(void) {
         return ELEMENTSOF(migrations);
+}
+
+const char *schema_migration(unsigned version) {
+        return migrations[version - 1];
 }
 
 /* Set and then asked for: SQLite ignores what it does not know or cannot do, without a word. */

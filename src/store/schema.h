@@ -9,3 +9,4 @@
 int schema_apply(Store *s);
 /* The number of the newest migration, which is PRAGMA user_version. */
 unsigned schema_version(void);
+const char *schema_migration(unsigned version); /* what leads to it; for tests */

@@ -24,6 +24,11 @@ static const char *const statement_table[_STMT_MAX] = {
                 "  held = excluded.held, waiting = excluded.waiting, ready = excluded.ready,"
                 "  starting = excluded.starting, running = excluded.running, stopping = excluded.stopping,"
                 "  done = excluded.done, dead = excluded.dead",
+        [STMT_BACKLOG_UPSERT] =
+                "INSERT INTO backlog (queue, owner, n) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (queue, owner) DO UPDATE SET n = excluded.n",
+        [STMT_BACKLOG_DELETE] = "DELETE FROM backlog WHERE queue = ?1 AND owner = ?2",
+        [STMT_BACKLOG_ALL] = "SELECT queue, owner, n FROM backlog",
         [STMT_QUEUE_FLAGS] = "SELECT paused, draining FROM queue WHERE name = ?1",
         [STMT_QUEUE_ALL] =
                 "SELECT name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead FROM queue",

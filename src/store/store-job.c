@@ -418,6 +418,21 @@ static int store_load_queues(Store *s, Model *m) {
         return r;
 }
 
+static int store_load_backlog(Store *s, Model *m) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_BACKLOG_ALL);
+        int r;
+
+        while ((r = stmt_step(s, stmt)) > 0) {
+                Queue *q = model_queue(m, strempty(stmt_text(stmt, 0)));
+
+                if (!q) /* every job's queue has a row */
+                        return store_set_error(s, -EUCLEAN, "Jobs are counted of a queue that is missing");
+                backlog_add(m, q, stmt_u64(stmt, 1), sqlite3_column_int64(stmt, 2));
+                backlog_recorded(q);
+        }
+        return r;
+}
+
 static int store_load_live_job(Store *s, Model *m, sqlite3_stmt *stmt) {
         _cleanup_(attempt_freep) Attempt *a = NULL;
         _cleanup_(job_freep) Job *loaded = NULL;
@@ -473,6 +488,8 @@ int store_load(Store *s, Model *m) {
         int r;
 
         r = store_load_queues(s, m);
+        if (r >= 0)
+                r = store_load_backlog(s, m);
         if (r < 0)
                 return r;
         r = store_load_next_id(s, m);

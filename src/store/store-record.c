@@ -184,8 +184,28 @@ static int record_attempt(Store *s, const Attempt *a) {
         return exec_update(s, stmt, "an attempt of job", a->job_id);
 }
 
+static int record_backlog(Store *s, const Queue *q) {
+        for (const UserBacklog *u = q->backlog.users; u; u = u->hh.next) {
+                sqlite3_stmt *stmt;
+                int r;
+
+                if (!u->changed)
+                        continue;
+                stmt = store_stmt(s, u->own > 0 ? STMT_BACKLOG_UPSERT : STMT_BACKLOG_DELETE);
+                stmt_bind_text(s, stmt, 1, q->name);
+                stmt_bind_u64(s, stmt, 2, u->owner);
+                if (u->own > 0)
+                        stmt_bind_u64(s, stmt, 3, u->own);
+                r = stmt_exec(s, stmt);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int record_queue(Store *s, const Queue *q) {
         sqlite3_stmt *stmt = store_stmt(s, STMT_QUEUE_UPSERT);
+        int r;
 
         stmt_bind_text(s, stmt, 1, q->name);
         stmt_bind_i64(s, stmt, 2, q->paused);
@@ -193,7 +213,8 @@ static int record_queue(Store *s, const Queue *q) {
         for (JobState i = 0; i < _JOB_STATE_MAX; i++)
                 stmt_bind_u64(s, stmt, 4 + i, q->count[i]);
         stmt_bind_u64(s, stmt, 4 + _JOB_STATE_MAX, q->dead);
-        return stmt_exec(s, stmt);
+        r = stmt_exec(s, stmt);
+        return r < 0 ? r : record_backlog(s, q);
 }
 
 static int record_purge(Store *s, uint64_t id) {

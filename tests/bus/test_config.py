@@ -181,6 +181,60 @@ def test_starts_in_flight(mill, systemd):
     assert mill.result(behind) == "success"
 
 
+# ---- how many may be queued ----
+
+@pytest.mark.skipif(not AS_ROOT, reason="needs root")
+def test_max_queued(mill, remotes):
+    """Of the queue with those below it, of one user there, and of the whole daemon. All of a batch or nothing of it."""
+    mill.queue("q", Slots=1, AllowUsers="*", AllowGroups="daemon bin", MaxQueued=6, MaxQueuedPerUser=3, Paused="yes")
+    mill.queue("q-sub", AllowGroups="daemon bin")
+    mill.start()
+    one, other = remotes("daemon"), remotes("bin")
+
+    def submit(who, queue, n=1):
+        return who.call("SubmitMany", [{"queue": queue, "argv": ["true"]}] * n)
+
+    def full(who, queue, n=1):
+        with pytest.raises(client.BusError) as e:
+            submit(who, queue, n)
+        assert e.value.short == "QueueFull"
+        return e.value.message
+
+    assert full(one, "q", 4) == ("job 3: Queue 'q' is full: 3 jobs of this user are queued, at most 3 may be "
+                                 "(MaxQueuedPerUser=)")
+    assert mill.stats()["ready"] == 0, "nothing of it"
+    first = submit(one, "q-sub", 2)
+    submit(one, "q")
+    assert "job 0: Queue 'q' is full: 3 jobs of this user" in full(one, "q-sub")
+    assert "of this user" in full(one, "q")
+    submit(other, "q", 2)
+    assert mill.submit("true", "q"), "root is not counted as a user"
+    message = refused(mill, "QueueFull", "Submit", "q", ["true"], {})
+    assert message == "Queue 'q' is full: 6 jobs are queued, at most 6 may be (MaxQueued=)"
+    assert "(MaxQueued=)" in full(other, "q")
+    mill.restart()
+    assert "(MaxQueued=)" in full(other, "q"), "it is known after a restart"
+    mill.call("CancelJob", first[0])
+    submit(one, "q-sub")
+    assert "at most 3" in full(one, "q") or "at most 6" in full(one, "q")
+
+    # What is there already stays when a limit is lowered below it; the daemon's own limit.
+    mill.queue("q", Slots=1, AllowUsers="*", AllowGroups="daemon bin", MaxQueued=1)
+    settings(mill, MaxQueuedPerUser=3)
+    mill.queue("default", Slots=4, AllowUsers="*", AllowGroups="daemon")
+    mill.call("Reload")
+    assert mill.stats()["ready"] == 6
+    assert "at most 1 may be (MaxQueued=)" in full(other, "q")
+    assert full(one, "default") == ("job 0: All queues together are full: 3 jobs of this user are queued, at most 3 may be "
+                                    "(MaxQueuedPerUser=)")
+    settings(mill, MaxQueued=6)
+    mill.call("Reload")
+    assert refused(mill, "QueueFull", "Submit", "default", ["true"], {}).startswith("All queues together are full: 6 jobs are")
+    # Retrying is not submitting.
+    mill.call("RetryJob", first[0], {})
+    assert mill.stats()["ready"] == 7
+
+
 # ---- Storage= ----
 
 def test_volatile(mill):

@@ -111,6 +111,28 @@ static inline void check_slots(const Model *m, bool numbers) {
         }
 }
 
+/* q NULL: of all queues. */
+static inline void check_backlog(const Model *m, const Queue *q, const Backlog *b) {
+        uint64_t n = 0, of_users = 0;
+
+        for (const Job *j = m->jobs; j; j = j->hh.next)
+                n += job_state_is_queued(j->state) && (!q || queue_is_below(j->queue, q));
+        assert_int_equal(b->n, n);
+        for (const UserBacklog *u = b->users; u; u = u->hh.next) {
+                uint64_t own = 0, all = 0;
+
+                for (const Job *j = m->jobs; j; j = j->hh.next)
+                        if (job_state_is_queued(j->state) && j->owner == u->owner) {
+                                own += j->queue == q;
+                                all += !q || queue_is_below(j->queue, q);
+                        }
+                assert_int_equal(u->own, own);
+                assert_int_equal(u->all, all);
+                of_users += all;
+        }
+        assert_int_equal(of_users, n);
+}
+
 /* All that is counted, against what is there; only while every job is in memory. */
 static inline void check_model(const Model *m) {
         unsigned starting = 0;
@@ -132,6 +154,9 @@ static inline void check_model(const Model *m) {
                 if (!q->window_more)
                         assert_in_range(q->n_window, fit, count[JOB_READY]);
         }
+        for (const Queue *q = m->queues; q; q = q->hh.next)
+                check_backlog(m, q, &q->backlog);
+        check_backlog(m, NULL, &m->backlog);
         for (const Attempt *a = m->attempts; a; a = a->hh.next)
                 starting += a->phase == ATTEMPT_STARTING;
         assert_int_equal(m->n_starting, starting);

@@ -26,6 +26,7 @@ static void test_success(void **state) {
         j = job_new(); /* as the store gives it back */
         j->id = 1;
         j->queue_name = strdup("q");
+        j->owner = 1000;
         j->state = JOB_READY;
         j->slots = 2;
         j->ready_usec = now.realtime;

@@ -96,7 +96,7 @@ static void test_all_keys(void **state) {
 
         put(t, "usr/queues/gpu-train.queue",
             "# a comment\n[Queue]\nSlots=4\nSlotVariable=CUDA_VISIBLE_DEVICES\nAllowUsers=alice 1000 *\nAllowUsers=bob\n"
-            "AllowGroups=video\nTimeoutSec=1h 30s\nStopTimeoutSec=5\nOverride=MemoryMax Nice\nPaused=yes\n"
+            "AllowGroups=video\nMaxQueued=50\nMaxQueuedPerUser=0\nTimeoutSec=1h 30s\nStopTimeoutSec=5\nOverride=MemoryMax Nice\nPaused=yes\n"
             "[Slice]\nMemoryMax=1G\n[Service]\nNice=5\nUser=nobody\n");
         load(t, NULL);
         p = &queue(t, "gpu-train")->policy;
@@ -108,6 +108,7 @@ static void test_all_keys(void **state) {
         assert_true(p->timeout_usec == 3630 * SEC);
         assert_true(p->stop_timeout_usec == 5 * SEC);
         assert_string_equal(p->overridable[1], "Nice");
+        assert_true(p->queued_max == 50 && p->queued_per_user_max == 0);
         assert_int_equal(p->slice.n_values, 1);
         assert_true(unit_property_list_find(&p->slice, "MemoryMax")->u64 == UINT64_C(1) << 30);
         assert_int_equal(unit_property_list_find(&p->service, "Nice")->i32, 5);
@@ -129,9 +130,10 @@ static void test_defaults(void **state) {
         /* Set, and reset by a drop-in; of drop-ins the one in the first directory. */
         put(t, "usr/queues/q.queue",
             "[Queue]\nSlots=4\nSlotVariable=X\nAllowUsers=a b\nAllowGroups=c\nTimeoutSec=1\nStopTimeoutSec=1\nOverride=Nice\n"
-            "Paused=yes\n");
+            "Paused=yes\nMaxQueued=1\nMaxQueuedPerUser=2\n");
         put(t, "usr/queues/q.queue.d/10.conf",
-            "[Queue]\nSlots=\nSlotVariable=\nAllowUsers=\nAllowGroups=\nTimeoutSec=\nStopTimeoutSec=\nOverride=\nPaused=\n");
+            "[Queue]\nSlots=\nSlotVariable=\nAllowUsers=\nAllowGroups=\nTimeoutSec=\nStopTimeoutSec=\nOverride=\nPaused=\n"
+            "MaxQueued=infinity\nMaxQueuedPerUser=\n");
         put(t, "usr/queues/empty.queue", "\n");
         load(t, NULL);
         FOREACH_ELEMENT(name, names) {
@@ -142,6 +144,7 @@ static void test_defaults(void **state) {
                 assert_null(p->allow_groups);
                 assert_null(p->overridable);
                 assert_true(p->timeout_usec == USEC_INFINITY && p->stop_timeout_usec == USEC_INFINITY);
+                assert_true(p->queued_max == UINT64_MAX && p->queued_per_user_max == UINT64_MAX);
                 assert_true(queue(t, *name)->configured);
                 assert_false(queue(t, *name)->paused);
         }
@@ -224,6 +227,8 @@ static void test_errors(void **state) {
                 { "[Queue]\nTimeoutSec=0\n", ":2: [Queue] TimeoutSec=: '0'" },
                 { "[Queue]\nStopTimeoutSec=infinity\n", ":2: [Queue] StopTimeoutSec=: 'infinity' is not allowed" },
                 { "[Queue]\nStopTimeoutSec=-1\n", ":2: [Queue] StopTimeoutSec=: '-1'" },
+                { "[Queue]\nMaxQueued=-1\n", ":2: [Queue] MaxQueued=: '-1' is not allowed (a number, or infinity)" },
+                { "[Queue]\nMaxQueuedPerUser=x\n", ":2: [Queue] MaxQueuedPerUser=: 'x' is not allowed" },
                 { "[Queue]\nPaused=perhaps\n", ":2: [Queue] Paused=: 'perhaps' is not allowed (a boolean)" },
                 { "[Queue]\nAllowUsers=a\x01\n", ":2: [Queue] AllowUsers=:" },
                 { "[Slice]\nMemoryMax=much\n", ":2: [Slice] MemoryMax=" },

@@ -385,7 +385,7 @@ static void dispatch(World *w) {
 }
 
 static void check_counts(const World *w) {
-        uint64_t count[8][_JOB_STATE_MAX] = {}, dead[8] = {};
+        uint64_t count[8][_JOB_STATE_MAX] = {}, dead[8] = {}, backlog[8];
 
         for (uint64_t id = 1; id < w->m->next_id; id++) {
                 const Row *row = w->rows + id;
@@ -398,6 +398,13 @@ static void check_counts(const World *w) {
         for (size_t i = 0; i < w->n_queues; i++) {
                 assert_memory_equal(count[i], w->queues[i]->count, sizeof(count[i]));
                 assert_int_equal(dead[i], w->queues[i]->dead);
+                backlog[i] = w->queues[i]->backlog.n;
+                for (size_t k = 0; k < w->n_queues; k++)
+                        if (queue_is_below(w->queues[k], w->queues[i]))
+                                backlog[i] -= count[k][JOB_HELD] + count[k][JOB_WAITING] + count[k][JOB_READY];
+        }
+        for (size_t i = 0; i < w->n_queues; i++) {
+                assert_int_equal(backlog[i], 0);
         }
 }
 

@@ -156,6 +156,16 @@ static void test_move(void **state) {
         assert_true(ab->count[JOB_READY] == 1 && ab->count[JOB_HELD] == 1 && a->count[JOB_READY] == 0 && a->count[JOB_HELD] == 0);
         assert_true(a->n_window == 0 && ab->n_window == 1 && ab->window[0].id == ready->id);
         assert_true(a->changed && ab->changed);
+        check_model(m);
+
+        /* Into one that is full; between two below a full one it is no more than before. */
+        c->policy.queued_max = 0;
+        refused(m, held, c, spec_of(held), "", -EXFULL, "'c' is full");
+        c->policy.queued_max = UINT64_MAX;
+        a->policy.queued_max = 3;
+        update(m, held, a, spec_of(held), "");
+        update(m, held, ab, spec_of(held), "");
+        check_model(m);
 
         JobSpec *wide = spec_of(held);
         wide->slots = 2;

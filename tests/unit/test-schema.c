@@ -117,6 +117,28 @@ static void test_migration(void **state) {
         assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
 }
 
+/* Of a store that did not count yet what each owner has queued. */
+static void test_migration_backlog(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *m = NULL;
+
+        for (unsigned i = 1; i <= 3; i++)
+                run_sql(d.file, schema_migration(i));
+        run_sql(d.file, "PRAGMA user_version = 3;"
+                        "INSERT INTO queue VALUES ('q', 0, 0, 0, 0, 1, 0, 0, 0, 1, 1), ('q-r', 0, 0, 1, 0, 1, 0, 0, 0, 0, 0);"
+                        "INSERT INTO job (id, queue, owner, state, priority, rank, slots, attempt, max_attempts, dead, privileged)"
+                        " VALUES (1, 'q', 1000, 'ready', 0, 0, 1, 0, 1, 0, 0), (2, 'q-r', 1000, 'ready', 0, 0, 1, 0, 1, 0, 0),"
+                        " (3, 'q-r', 1000, 'held', 0, 0, 1, 0, 1, 0, 0), (4, 'q', 1000, 'done', 0, 0, 1, 0, 1, 1, 0);");
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM backlog"), 2);
+        assert_int_equal(number(s, "SELECT n FROM backlog WHERE queue = 'q-r' AND owner = 1000"), 2);
+        m = load(s);
+        assert_int_equal(model_queue(m, "q")->backlog.n, 3);
+        assert_int_equal(m->backlog.n, 3);
+}
+
 static void test_damaged(void **state) {
         _cleanup_directory_ Directory d = make_directory();
         int fd;
@@ -137,6 +159,7 @@ int main(void) {
                 cmocka_unit_test(test_open_busy),
                 cmocka_unit_test(test_open_refused),
                 cmocka_unit_test(test_migration),
+                cmocka_unit_test(test_migration_backlog),
                 cmocka_unit_test(test_damaged),
         };
 

@@ -608,6 +608,33 @@ static void test_every_statement_ran(void **state) {
                         fail_msg("Never run: %s", store_statement_text(i));
 }
 
+/* The number of an owner's queued jobs is a row that follows each commit, and goes when there are none. */
+static void test_backlog(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *again = NULL, *empty = NULL;
+        uint64_t a, b;
+
+        a = submit(m, add_queue(m, "q-r"), make_spec("true"));
+        b = submit(m, add_queue(m, "q"), make_spec("true"));
+        record(s, m);
+        assert_int_equal(number(s, "SELECT sum(n) FROM backlog"), 2);
+        again = load(s);
+        assert_int_equal(model_queue(again, "q")->backlog.n, 2);
+        assert_int_equal(model_queue(again, "q-r")->backlog.n, 1);
+        assert_int_equal(model_queue(again, "q")->backlog.users->all, 2);
+        assert_int_equal(model_queue(again, "q")->backlog.users->own, 1);
+        assert_int_equal(again->backlog.n, 2);
+
+        (void) start(s, m, a);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT sum(n) FROM backlog"), 1);
+        assert_int_equal(model_cancel(m, fetch(s, m, b), NULL, &now), 0);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM backlog"), 0);
+        empty = load(s);
+        assert_int_equal(empty->backlog.n, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_meta),
@@ -625,6 +652,7 @@ int main(void) {
                 cmocka_unit_test(test_receipts_expire),
                 cmocka_unit_test(test_update),
                 cmocka_unit_test(test_update_is_durable),
+                cmocka_unit_test(test_backlog),
                 cmocka_unit_test(test_every_statement_ran),
         };
 

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The counts behind MaxQueued= and MaxQueuedPerUser=. One who submits is refused; what is queued already is never touched, so
+ * a limit may be lowered below what there is, and retry and release are not limited. */
+
+#include "queue/backlog.h"
+
+#include "queue/model.h"
+
+void backlog_done(Backlog *b) {
+        UserBacklog *u, *t;
+
+        HASH_ITER(hh, b->users, u, t) {
+                HASH_DEL(b->users, u);
+                free(u);
+        }
+        b->n = 0;
+}
+
+static UserBacklog *find(const Backlog *b, uint32_t owner) {
+        UserBacklog *u;
+
+        HASH_FIND(hh, b->users, &owner, sizeof(owner), u);
+        return u;
+}
+
+/* A count that is missing for want of memory must not become a huge one. */
+static uint64_t add(uint64_t count, int64_t n) {
+        return n < 0 && count < (uint64_t) -n ? 0 : count + n;
+}
+
+static void add_to(Backlog *b, uint32_t owner, int64_t n, bool exactly) {
+        UserBacklog *u = find(b, owner);
+
+        if (!u) {
+                u = new0(UserBacklog, 1);
+                if (!u)
+                        return;
+                u->owner = owner;
+                HASH_ADD(hh, b->users, owner, sizeof(u->owner), u);
+        }
+        b->n = add(b->n, n);
+        u->all = add(u->all, n);
+        if (exactly) {
+                u->own = add(u->own, n);
+                u->changed = true;
+        } else if (u->all == 0 && u->own == 0 && !u->changed) {
+                HASH_DEL(b->users, u);
+                free(u);
+        }
+}
+
+void backlog_add(Model *m, Queue *q, uint32_t owner, int64_t n) {
+        for (Queue *p = q; p; p = p->parent)
+                add_to(&p->backlog, owner, n, p == q);
+        add_to(&m->backlog, owner, n, false);
+}
+
+void backlog_recorded(Queue *q) {
+        UserBacklog *u, *t;
+
+        HASH_ITER(hh, q->backlog.users, u, t) {
+                u->changed = false;
+                if (u->all == 0) {
+                        HASH_DEL(q->backlog.users, u);
+                        free(u);
+                }
+        }
+}
+
+/* queue: its name; NULL: all together. */
+static int check(const Backlog *b, uint64_t max, uint64_t per_user_max, const char *queue, uint32_t owner,
+                 char **ret_error) {
+        const UserBacklog *u = find(b, owner);
+        uint64_t of_user = u ? u->all : 0, there = b->n, limit = max;
+        const char *key = "MaxQueued=", *whose = "";
+        int r;
+
+        if (b->n < max) {
+                if (owner == 0 || of_user < per_user_max)
+                        return 0;
+                there = of_user;
+                limit = per_user_max;
+                key = "MaxQueuedPerUser=";
+                whose = " of this user";
+        }
+        r = asprintf(ret_error, "%s%s%s: %" PRIu64 " jobs%s are queued, at most %" PRIu64 " may be (%s)",
+                     queue ? "Queue '" : "", queue ?: "All queues", queue ? "' is full" : " together are full", there, whose,
+                     limit, key);
+        if (r < 0) {
+                *ret_error = NULL;
+                return -ENOMEM;
+        }
+        return -EXFULL;
+}
+
+int backlog_check(const Model *m, const Queue *q, uint32_t owner, char **ret_error) {
+        int r = 0;
+
+        for (; r >= 0 && q; q = q->parent)
+                r = check(&q->backlog, q->policy.queued_max, q->policy.queued_per_user_max, q->name, owner, ret_error);
+        return r < 0 ? r : check(&m->backlog, m->queued_max, m->queued_per_user_max, NULL, owner, ret_error);
+}
