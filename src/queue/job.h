@@ -47,9 +47,6 @@ JobState job_state_from_string(const char *s);
 const char *job_result_to_string(JobResult r);
 JobResult job_result_from_string(const char *s);
 
-static inline bool job_state_is_queued(JobState s) {
-        return s == JOB_HELD || s == JOB_WAITING || s == JOB_READY;
-}
 static inline bool job_state_is_live(JobState s) {
         return s == JOB_STARTING || s == JOB_RUNNING || s == JOB_STOPPING;
 }

@@ -42,6 +42,11 @@ struct Model {
 #define STARTING_MAX 64U
 #define STOP_TIMEOUT_DEFAULT (90 * USEC_PER_SEC)
 
+/* Counts for MaxQueued=. */
+static inline bool job_state_is_queued(JobState s) {
+        return s == JOB_HELD || s == JOB_WAITING || s == JOB_READY;
+}
+
 /* The two clocks, read once per turn by daemon/. */
 typedef struct Now {
         usec_t realtime;
