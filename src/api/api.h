@@ -8,6 +8,7 @@
  * an error by api_storage_failed(). Reads are answered at once from what is recorded (store/history.h). A method may be run
  * again from its start, when a credential or an authorization was missing: it must change nothing before it has all. */
 
+#include "api/limits.h"
 #include "api/protocol.h"
 #include "api/user-db.h"
 #include "queue/change.h"
@@ -79,15 +80,6 @@ typedef struct Wait {
         uint32_t uid;             /* of the caller */
         TAILQ_ENTRY(Wait) entry;
 } Wait;
-
-/* What jobmill.conf says of requests. */
-typedef struct ApiLimits {
-        uint64_t submit_many_max;   /* jobs in one call */
-        uint64_t list_page_max;     /* rows */
-        uint64_t request_ids_max;   /* of one user that are remembered */
-        uint64_t pending_calls_max; /* of one user that wait: for a job's end, or for polkit */
-        uint64_t payload_max, environment_max; /* bytes */
-} ApiLimits;
 
 struct Api {
         sd_event *event;

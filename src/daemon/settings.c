@@ -6,6 +6,7 @@
 
 #include "daemon/settings.h"
 
+#include "api/protocol.h"
 #include "base/parse.h"
 #include "base/time-util.h"
 #include "queue/receipt.h"

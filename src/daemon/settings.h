@@ -4,7 +4,7 @@
 /* The contents of jobmill.conf and of its drop-ins: jobmill.conf(5). Plain values, which the manager gives to those who keep to
  * them: nothing below daemon/ knows this file. */
 
-#include "api/api.h"
+#include "api/limits.h"
 #include "base/conf-file.h"
 
 typedef enum Storage {

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+
+/* What jobmill.conf says of requests. */
+typedef struct ApiLimits {
+        uint64_t submit_many_max;   /* jobs in one call */
+        uint64_t list_page_max;     /* rows */
+        uint64_t request_ids_max;   /* of one user that are remembered */
+        uint64_t pending_calls_max; /* of one user that wait: for a job's end, or for polkit */
+        uint64_t payload_max, environment_max; /* bytes */
+} ApiLimits;
