@@ -16,6 +16,7 @@
 #include "ctl/options.h"
 #include "ctl/output.h"
 #include <signal.h>
+#include <sys/wait.h>
 
 #define LIMIT_SEC 1U
 #define LIMIT_ELSEWHERE_SEC 4U /* ssh has to get there */
@@ -278,6 +279,23 @@ static void complete_last(const Line *l, Completion *c, int index, const char *w
                 complete_word(l, c);
 }
 
+/* ssh must not ask for a password or whether a host is known, neither here nor in a window. */
+static void leave_terminal(void) {
+        pid_t pid;
+
+        (void) setenv("SSH_ASKPASS_REQUIRE", "never", 1);
+        if (setsid() >= 0)
+                return;
+        fflush(stdout);
+        pid = fork(); /* a leader of a process group has to stay one */
+        if (pid == 0)
+                (void) setsid();
+        else if (pid > 0) {
+                (void) waitpid(pid, NULL, 0);
+                _exit(EXIT_SUCCESS);
+        }
+}
+
 static void on_limit(int sig) {
         _exit(EXIT_SUCCESS);
 }
@@ -295,6 +313,8 @@ int complete_line(const Verb *verbs, size_t n_verbs, int argc, char **argv) {
                 return ctl_error(-EINVAL, "__complete: which words?");
         arg_ask_password = false;
         r = read_words(&l, argc - 1, argv);
+        if (bus_is_elsewhere())
+                leave_terminal();
         (void) signal(SIGALRM, on_limit);
         (void) alarm(bus_is_elsewhere() ? LIMIT_ELSEWHERE_SEC : LIMIT_SEC);
 

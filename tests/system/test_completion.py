@@ -157,6 +157,21 @@ def test_nothing_is_started(mill, jobs):
         run("systemctl", "start", "jobmilld.service")
 
 
+def test_no_question_of_ssh(home):
+    """The terminal is not ssh's while somebody types."""
+    (home / "ssh").write_text("#!/bin/sh\nif (: </dev/tty) 2>/dev/null; then echo terminal; else echo none; fi >>%s/said\n" % home)
+    (home / "ssh").chmod(0o755)
+    t = Terminal(home, *BASH[0], setup=BASH[1])
+    try:
+        t.write("PATH=%s:$PATH; jobmill __complete -- -H somehost show ''; echo wor''ked\n" % home)
+        t.until("worked\r\n")
+        t.until("ready> ")
+        assert t.type("jobmill -H somehost show \t")[0] == ["-H", "somehost", "show"]
+    finally:
+        t.close()
+    assert set((home / "said").read_text().split()) == {"none"}
+
+
 def test_elsewhere(mill):
     """A host that cannot be reached, a machine that is not there: silence, and no password is asked for."""
     for option in ("-H", "nosuchhost.invalid"), ("-M", "nosuchmachine"):
