@@ -287,6 +287,7 @@ static const struct {
         { "SPAN", NULL, NULL },
         { "STATE", complete_states, NULL },
         { "TIME", NULL, NULL },
+        { "TOKEN", NULL, NULL },
         { "USER", complete_users, NULL },
         { "VARIABLE", complete_variables, NULL },
         { "VARIABLE[=VALUE]", complete_variables, NULL },

@@ -56,13 +56,13 @@ typedef struct Filter {
 } Filter;
 
 typedef struct SubmitArgs {
-        char *queue, *name, *directory, *payload, *env;
+        char *queue, *name, *directory, *payload, *env, *script, *file, *output, *error, *request_id;
         char **set, **properties, **tags;
         int32_t priority;
         uint32_t slots; /* UINT32_MAX: not given */
         usec_t at, in, timeout, stop_timeout;
         uint32_t uid; /* UINT32_MAX: not given */
-        bool hold;
+        bool hold, freezable, dry_run;
 } SubmitArgs;
 
 extern bool arg_help, arg_version;
@@ -81,6 +81,12 @@ extern int arg_signal;
 /* options.c. options_parse() works on argv behind argv[0] and gives the index of the first other word; where
  * stops_at_word is not set, words and options may be mixed. */
 int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc, char **argv);
+/* For options that come from elsewhere and count less: forget those of submit, parse them, then once more what was parsed
+ * before that. */
+void options_reset_submit(void);
+int options_parse_again(void);
+/* Of which verbs an option is, for a message; NULL: of none. main.c has the table. */
+extern const char *(*options_name_verbs)(unsigned mask);
 void options_print_help(unsigned mask);
 void options_done(void);
 

@@ -17,8 +17,8 @@
 static int verb_help(int argc, char **argv);
 
 static const Verb verbs[] = {
-        { "submit", 1, -1, OPTIONS_SUBMIT, true, verb_submit, "[OPTION…] [--] COMMAND [ARGUMENT…]",
-          "Queue a command; prints the job's id" },
+        { "submit", 0, -1, OPTIONS_SUBMIT, true, verb_submit, "[OPTION…] [--] COMMAND [ARGUMENT…]",
+          "Queue a command, a script or many jobs; prints the id of each" },
         { "list", 0, 0, F | OPTIONS_LIST, false, verb_list, "[FILTER…]", "List jobs, newest first" },
         { "show", 0, -1, 0, false, verb_show, "[ID…]", "Show all about jobs (default: your newest)" },
         { "logs", 1, 1, OPTIONS_LOGS, false, verb_logs, "[-f] ID", "Print what a job wrote" },
@@ -112,6 +112,20 @@ static int verb_help(int argc, char **argv) {
         return 0;
 }
 
+/* "list, wait, purge" */
+static const char *name_verbs(unsigned mask) {
+        static char text[256];
+        size_t n = 0;
+
+        if (mask & OPTIONS_GLOBAL)
+                return "jobmill itself";
+        FOREACH_ELEMENT(v, verbs)
+                if (v->help && (v->options & mask))
+                        n = MIN(n + snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? ", " : "", v->name),
+                                sizeof(text) - 1);
+        return text;
+}
+
 static int check_words(const Verb *v, int n, char **words) {
         if (n < v->min)
                 return ctl_error(-EINVAL, "%s: something is missing: jobmill %s %s", v->name, v->name,
@@ -169,6 +183,7 @@ int main(int argc, char **argv) {
 
         terminal_claim_streams();
         (void) setlocale(LC_ALL, "");
+        options_name_verbs = name_verbs;
         (void) signal(SIGPIPE, SIG_DFL); /* `jobmill list | head` ends quietly, whatever started us */
         r = run(argc, argv);
         options_done();

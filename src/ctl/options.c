@@ -9,6 +9,8 @@
 #include "base/time-util.h"
 #include "ctl/options.h"
 #include "ctl/output.h"
+#include "queue/spec.h"
+#include "queue/unit-property.h"
 #include <getopt.h>
 
 bool arg_help, arg_version;
@@ -16,19 +18,23 @@ bool arg_user, arg_system, arg_quiet, arg_legend = true, arg_ask_password = true
 char *arg_host, *arg_machine;
 JsonMode arg_json;
 Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
-SubmitArgs arg_submit = {
-        .slots = UINT32_MAX,
-        .uid = UINT32_MAX,
-        .at = USEC_INFINITY,
-        .in = USEC_INFINITY,
-        .timeout = USEC_INFINITY,
-        .stop_timeout = USEC_INFINITY,
-};
+#define SUBMIT_ARGS_DEFAULT                                                                                  \
+        {                                                                                                    \
+                .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY,            \
+                .timeout = USEC_INFINITY, .stop_timeout = USEC_INFINITY,                                     \
+        }
+SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
 char **arg_columns;
 uint32_t arg_lines = UINT32_MAX;
 bool arg_follow, arg_wait;
 usec_t arg_timeout = USEC_INFINITY;
 int arg_signal;
+
+/* What is allowed. Numbers are the spec's; a test holds them together. */
+#define QUEUE_NAME "a-z 0-9 _ joined by -, at most 64 characters"
+#define SPANS "90, 5min, 1h 30min, 2days, …"
+#define TIMES "18:30, tomorrow 6:00, 2026-11-21 18:30, +2h, @1790000000, …"
+#define JOB_FILE "a path, in which %j is the job's id and %% a percent sign"
 
 static int option_true(const char *value, void *target) {
         *(bool *) target = true;
@@ -62,6 +68,117 @@ static int option_tag(const char *value, void *target) {
         return e && e != value ? strv_extend(target, value) : -EINVAL;
 }
 
+/* As spec.c has it; a filter need not be as strict. */
+static int option_new_tag(const char *value, void *target) {
+        size_t n = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+
+        if (n == 0 || n > SPEC_TAG_KEY_MAX || value[n] != '=' || strlen(value + n + 1) > SPEC_TAG_VALUE_MAX ||
+            !string_is_clean(value + n + 1))
+                return -EINVAL;
+        return strv_extend(target, value);
+}
+
+static int option_queue(const char *value, void *target) {
+        return queue_name_is_valid(value) ? free_and_strdup(target, value) : -EINVAL;
+}
+
+static int option_name(const char *value, void *target) {
+        if (!*value || strlen(value) > SPEC_NAME_MAX || !string_is_clean(value))
+                return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
+static int option_file(const char *value, void *target) {
+        return *value ? free_and_strdup(target, value) : -EINVAL;
+}
+
+/* A file that the job opens: "%j" is its id. */
+static int option_job_file(const char *value, void *target) {
+        if (!*value || strlen(value) > SPEC_CWD_MAX || !string_is_clean(value))
+                return -EINVAL;
+        for (const char *p = strchr(value, '%'); p; p = strchr(p + 2, '%'))
+                if (p[1] != 'j' && p[1] != '%')
+                        return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
+static bool variable_name_is_valid(const char *s, size_t n) {
+        static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+
+        return n > 0 && (*s < '0' || *s > '9') && strspn(s, letters) >= n;
+}
+
+static int option_environment(const char *value, void *target) {
+        _cleanup_strv_free_ char **names = strv_split(value, ",");
+
+        if (!names)
+                return -ENOMEM;
+        if (!names[0])
+                return -EINVAL;
+        STRV_FOREACH(n, names)
+                if (!variable_name_is_valid(*n, strlen(*n)))
+                        return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
+static int option_variable(const char *value, void *target) {
+        size_t n = strcspn(value, "=");
+
+        return variable_name_is_valid(value, n) && utf8_is_valid(value, strlen(value)) ? strv_extend(target, value)
+                                                                                       : -EINVAL;
+}
+
+/* parse_one() says what is wrong with it. */
+static int option_property(const char *value, void *target) {
+        return strv_extend(target, value);
+}
+
+static int option_priority(const char *value, void *target) {
+        int32_t i;
+        int r = parse_i32(value, &i);
+
+        if (r < 0 || i < SPEC_PRIORITY_MIN || i > SPEC_PRIORITY_MAX)
+                return -EINVAL;
+        *(int32_t *) target = i;
+        return 0;
+}
+
+static int option_slots(const char *value, void *target) {
+        uint32_t u;
+        int r = parse_u32(value, &u);
+
+        if (r < 0 || u < 1 || u > SPEC_SLOTS_MAX)
+                return -EINVAL;
+        *(uint32_t *) target = u;
+        return 0;
+}
+
+static int option_timeout(const char *value, void *target) {
+        usec_t t;
+        int r = parse_span(value, &t);
+
+        if (r < 0 || t < USEC_PER_MSEC)
+                return -EINVAL;
+        *(usec_t *) target = t;
+        return 0;
+}
+
+static int option_stop_timeout(const char *value, void *target) {
+        usec_t t;
+        int r = parse_span(value, &t);
+
+        if (r < 0 || t < USEC_PER_MSEC || t > 24 * 60 * 60 * USEC_PER_SEC)
+                return -EINVAL;
+        *(usec_t *) target = t;
+        return 0;
+}
+
+static int option_request_id(const char *value, void *target) {
+        if (!*value || strlen(value) > 128 || !string_is_clean(value))
+                return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
 static int option_words(const char *value, void *target) {
         char **words = strv_split(value, ",");
         int r = words ? 0 : -ENOMEM;
@@ -75,8 +192,13 @@ static int option_words(const char *value, void *target) {
         return r;
 }
 
-static int option_i32(const char *value, void *target) {
-        return parse_i32(value, target);
+static int option_queues(const char *value, void *target) {
+        _cleanup_strv_free_ char **words = strv_split(value, ",");
+
+        STRV_FOREACH(w, words)
+                if (!queue_name_is_valid(*w))
+                        return -EINVAL;
+        return option_words(value, target);
 }
 
 static int option_u32(const char *value, void *target) {
@@ -179,32 +301,57 @@ static const Option options[] = {
           "JSON: pretty on a terminal, else short" },
         { "quiet", 0, NULL, OPTIONS_GLOBAL, option_true, &arg_quiet, "Say less" },
         { "no-legend", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_legend, "No column headers and hints" },
-        { "legend", 0, "BOOL", OPTIONS_GLOBAL, option_boolean, &arg_legend, NULL },
+        { "legend", 0, "BOOL", OPTIONS_GLOBAL, option_boolean, &arg_legend, NULL, "yes, no" },
         { "no-pager", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_pager, "Do not pipe output into a pager" },
         { "no-ask-password", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_ask_password,
           "Do not let polkit ask" },
 
-        { "queue", 'q', "QUEUE", S, option_string, &arg_submit.queue, "The queue (default: default)" },
-        { "name", 'n', "NAME", S, option_string, &arg_submit.name, "A name for people" },
-        { "priority", 0, "N", S, option_i32, &arg_submit.priority, "-1000 to 1000, higher first" },
-        { "slots", 0, "N", S, option_u32, &arg_submit.slots, "Slots it takes of the queue (default: 1)" },
-        { "at", 0, "TIME", S, option_time, &arg_submit.at, "Not before this time" },
-        { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed" },
-        { "timeout", 0, "SPAN", S, option_span, &arg_submit.timeout, "End it when it runs longer" },
-        { "stop-timeout", 0, "SPAN", S, option_span, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL" },
-        { "env", 0, "all|none|VARIABLE,…", S, option_string, &arg_submit.env,
-          "What of your environment it gets" },
-        { NULL, 'E', "VARIABLE[=VALUE]", S, option_append, &arg_submit.set, "Set or pass one variable" },
-        { NULL, 'C', "DIRECTORY", S, option_string, &arg_submit.directory, "Run there instead of here" },
-        { "property", 'p', "PROPERTY=VALUE", S, option_append, &arg_submit.properties,
+        { "queue", 'q', "QUEUE", S, option_queue, &arg_submit.queue, "The queue (default: default)", QUEUE_NAME },
+        { "name", 'n', "NAME", S, option_name, &arg_submit.name, "A name for people",
+          "1 to 128 bytes of UTF-8 without control characters" },
+        { "priority", 0, "N", S, option_priority, &arg_submit.priority, "-1000 to 1000, higher first",
+          "-1000…1000" },
+        { "slots", 0, "N", S, option_slots, &arg_submit.slots, "Slots it takes of the queue (default: 1)",
+          "1…65536" },
+        { "at", 0, "TIME", S, option_time, &arg_submit.at, "Not before this time", TIMES },
+        { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed", SPANS },
+        { "timeout", 0, "SPAN", S, option_timeout, &arg_submit.timeout, "End it when it runs longer",
+          "1ms or longer: 90s, 2h 30min, infinity, …" },
+        { "stop-timeout", 0, "SPAN", S, option_stop_timeout, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL",
+          "1ms…1day: 10s, 5min, …" },
+        { "env", 0, "all|none|VARIABLE,…", S, option_environment, &arg_submit.env,
+          "What of your environment it gets (default: all but what belongs to the session)",
+          "all, none, or names of variables" },
+        { NULL, 'E', "VARIABLE[=VALUE]", S, option_variable, &arg_submit.set, "Set a variable, or pass yours",
+          "NAME or NAME=VALUE, in UTF-8" },
+        { NULL, 'C', "DIRECTORY", S, option_file, &arg_submit.directory, "Run there instead of here",
+          "the path of a directory" },
+        { "script", 0, "FILE|-", S, option_file, &arg_submit.script,
+          "Run the text of this file, as it is now; the words behind are its arguments", "the path of a file, or -" },
+        { "payload", 0, "FILE|-", S, option_file, &arg_submit.payload, "Its standard input",
+          "the path of a file, or -" },
+        { "output", 'o', "FILE", S, option_job_file, &arg_submit.output,
+          "Write its standard output to this file; %j is its id", JOB_FILE },
+        { "error", 'e', "FILE", S, option_job_file, &arg_submit.error,
+          "Write its standard error to this file; %j is its id", JOB_FILE },
+        { "file", 0, "FILE|-", S, option_file, &arg_submit.file,
+          "Many jobs, a JSON object a line; the options hold where a line says nothing", "the path of a file, or -" },
+        { "property", 'p', "PROPERTY=VALUE", S, option_property, &arg_submit.properties,
           "A unit property, such as MemoryMax=2G" },
-        { "payload", 0, "FILE|-", S, option_string, &arg_submit.payload, "Its standard input" },
-        { "tag", 0, "KEY=VALUE", S, option_tag, &arg_submit.tags, "A tag to find it by" },
+        { "tag", 0, "KEY=VALUE", S, option_new_tag, &arg_submit.tags, "A tag to find it by",
+          "KEY=VALUE, KEY of 1 to 64 of A-Z a-z 0-9 _ . -, VALUE of at most 256 bytes" },
         { "uid", 0, "USER", S, option_user, &arg_submit.uid, "Run it as another user, inheriting nothing" },
         { "hold", 0, NULL, S, option_true, &arg_submit.hold, "Start it only after `jobmill release`" },
+        { "freezable", 0, NULL, S, option_true, &arg_submit.freezable,
+          "Allow `jobmill freeze` in spite of a time-out" },
+        { "request-id", 0, "TOKEN", S, option_request_id, &arg_submit.request_id,
+          "The same id again gives the same jobs again, not new ones (default: random)",
+          "1 to 128 bytes of UTF-8 without control characters" },
+        { "dry-run", 0, NULL, S, option_true, &arg_submit.dry_run,
+          "Check all, submit nothing, and print the unit (with --json: the job)" },
         { "wait", 0, NULL, S, option_true, &arg_wait, "Wait for its end, and exit with its status" },
 
-        { "queue", 'q', "QUEUE,…", F, option_words, &arg_filter.queues, "Jobs in these queues" },
+        { "queue", 'q', "QUEUE,…", F, option_queues, &arg_filter.queues, "Jobs in these queues", QUEUE_NAME },
         { "state", 0, "STATE,…", F, option_words, &arg_filter.states,
           "held, waiting, ready, starting, running, stopping, done" },
         { "result", 0, "RESULT,…", F, option_words, &arg_filter.results,
@@ -214,20 +361,25 @@ static const Option options[] = {
         { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags,
           "Jobs with this tag; several: with all of them" },
         { "name", 0, "NAME", F, option_string, &arg_filter.name, "Jobs of this name" },
-        { "since", 0, "TIME", F, option_time, &arg_filter.since, "Submitted at this time or later" },
-        { "until", 0, "TIME", F, option_time, &arg_filter.until, "Submitted at this time or earlier" },
+        { "since", 0, "TIME", F, option_time, &arg_filter.since, "Submitted at this time or later",
+          TIMES },
+        { "until", 0, "TIME", F, option_time, &arg_filter.until, "Submitted at this time or earlier",
+          TIMES },
 
-        { "lines", 'n', "N", OPTIONS_LIST, option_u32, &arg_lines, "Only the first N" },
+        { "lines", 'n', "N", OPTIONS_LIST, option_u32, &arg_lines, "Only the first N",
+          "0…4294967294" },
         { "columns", 'o', "COLUMN,…", OPTIONS_LIST, option_words, &arg_columns,
           "These columns; +COLUMN: more of them; help: which there are" },
         { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,
           "rank: as they will start; finished: the latest first" },
         { "reverse", 'r', NULL, OPTIONS_LIST, option_oldest, &arg_filter.order, "Oldest first" },
-        { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines" },
+        { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines",
+          "0…4294967294" },
         { "follow", 'f', NULL, OPTIONS_LOGS, option_true, &arg_follow, "Go on until the job is done" },
-        { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124" },
+        { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124", SPANS },
         { "runtime", 0, NULL, OPTIONS_QUEUE_SET, option_true, &arg_runtime, "Until the next boot only" },
-        { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)" },
+        { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)",
+          "TERM, SIGKILL, RTMIN+3, 15, …" },
 };
 
 const Option *options_table(size_t *ret_n) {
@@ -237,27 +389,94 @@ const Option *options_table(size_t *ret_n) {
 
 #define LONG_BASE 0x100
 
-static int parse_one(const char *verb, const Option *o, const char *value) {
+/* As it is called: with the verb in front. */
+static const char *option_title(char buf[static 96], const char *verb, const Option *o) {
+        snprintf(buf, 96, "%s%s%.*s", verb, o->name ? "--" : "-", o->name ? (int) strlen(o->name) : 1,
+                 o->name ?: &o->letter);
+        return buf;
+}
+
+static int check_property(const char *title, const char *value) {
+        _cleanup_(unit_property_list_done) UnitPropertyList l = {};
+        _cleanup_free_ char *error = NULL;
         int r;
 
+        r = unit_property_parse_assignment(value, true, UNIT_PROPERTY_SERVICE, &l, &error);
+        if (r == -ENOMEM)
+                return ctl_oom();
+        return r < 0 ? ctl_error(r, "%s: %s", title, strempty(error)) : 0;
+}
+
+static int parse_one(const char *verb, const Option *o, const char *value) {
+        char title[96], q[SPEC_QUOTE_MAX];
+        int r;
+
+        option_title(title, verb, o);
+        if (o->parse == option_property) {
+                r = check_property(title, value);
+                if (r < 0)
+                        return r;
+        }
         r = o->parse(value, o->target);
         if (r >= 0)
                 return 0;
         if (r == -ENOMEM)
                 return ctl_oom();
+        spec_quote(q, value, strlen(value));
         if (o->parse == option_user || o->parse == option_users)
-                return ctl_error(r, "%s--%s: there is no user %s", verb, o->name, value);
-        return ctl_error(r, "%s%s%s: cannot make sense of '%s' (wanted: %s)", verb, o->name ? "--" : "-",
-                         o->name ?: (char[]){ o->letter, 0 }, value, o->argument);
+                return ctl_error(r, "%s: there is no user %s", title, q);
+        return ctl_error(r, "%s: '%s' is not allowed (%s)", title, q, o->allowed ?: o->argument);
 }
+
+const char *(*options_name_verbs)(unsigned mask);
+
+/* word: as it was typed, "--lines=4" or "-x". */
+static int unknown_option(const char *prefix, const char *word) {
+        size_t n = strcspn(word, "=");
+        unsigned mask = 0;
+        char q[SPEC_QUOTE_MAX];
+
+        spec_quote(q, word, n);
+        FOREACH_ELEMENT(o, options)
+                if (n > 2 && o->name && strlen(o->name) == n - 2 && memcmp(o->name, word + 2, n - 2) == 0)
+                        mask |= o->verbs;
+        if (mask != 0 && options_name_verbs)
+                return ctl_error(-EINVAL, "%s%s is an option of %s", prefix, q, options_name_verbs(mask));
+        return ctl_error(-EINVAL, "%sunknown option %s", prefix, q);
+}
+
+static int bad_option(const char *prefix, int c, const char *word) {
+        char letter[] = { '-', (char) optopt, 0 };
+
+        if (c == ':')
+                return ctl_error(-EINVAL, "%s%s needs a value", prefix, word);
+        if (optopt >= LONG_BASE)
+                return ctl_error(-EINVAL, "%s--%s takes no value", prefix, options[optopt - LONG_BASE].name);
+        return unknown_option(prefix, optopt > 0 ? letter : word);
+}
+
+static struct {
+        char verb[64];
+        unsigned mask;
+        bool stops_at_word;
+        int argc;
+        char **argv;
+} last;
 
 int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc, char **argv) {
         struct option longs[ELEMENTSOF(options) + 1] = {};
-        char shorts[2 * ELEMENTSOF(options) + 3], prefix[64] = "", *p = shorts;
+        char shorts[2 * ELEMENTSOF(options) + 3], prefix[128] = "", *p = shorts;
         size_t n = 0;
         int c, r;
 
-        if (verb)
+        if (mask & OPTIONS_GLOBAL) {
+                last.mask = mask;
+                last.stops_at_word = stops_at_word;
+                last.argc = argc;
+                last.argv = argv;
+                snprintf(last.verb, sizeof(last.verb), "%s", strempty(verb));
+        }
+        if (!isempty(verb))
                 snprintf(prefix, sizeof(prefix), "%s: ", verb);
         if (stops_at_word)
                 *p++ = '+';
@@ -281,13 +500,8 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
         while ((c = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
                 const Option *found = c >= LONG_BASE ? options + (c - LONG_BASE) : NULL;
 
-                if (c == ':')
-                        return ctl_error(-EINVAL, "%s%s needs a value", prefix, argv[optind - 1]);
-                if (c == '?')
-                        return optopt > 0 && optopt < LONG_BASE
-                                               ? ctl_error(-EINVAL, "%sunknown option -%c", prefix, optopt)
-                                               : ctl_error(-EINVAL, "%sunknown option %s", prefix,
-                                                           argv[optind - 1]);
+                if (c == ':' || c == '?')
+                        return bad_option(prefix, c, argv[optind - 1]);
                 FOREACH_ELEMENT(o, options)
                         if (!found && (o->verbs & mask) && o->letter == c)
                                 found = o;
@@ -326,16 +540,43 @@ void options_print_help(unsigned mask) {
         }
 }
 
+static bool is_string(const Option *o) {
+        return o->parse == option_string || o->parse == option_queue || o->parse == option_name || o->parse == option_file ||
+               o->parse == option_job_file || o->parse == option_environment || o->parse == option_request_id ||
+               o->parse == option_order || o->parse == option_oldest;
+}
+
+static bool is_list(const Option *o) {
+        return o->parse == option_append || o->parse == option_tag || o->parse == option_new_tag ||
+               o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
+               o->parse == option_queues;
+}
+
+static void free_target(const Option *o) {
+        if (o->parse == option_users) {
+                UidList *l = o->target;
+
+                l->uids = mfree(l->uids);
+                l->n = 0;
+        } else if (is_string(o))
+                *(char **) o->target = mfree(*(char **) o->target);
+        else if (is_list(o))
+                *(char ***) o->target = strv_free(*(char ***) o->target);
+}
+
 void options_done(void) {
         FOREACH_ELEMENT(o, options)
-                if (o->parse == option_string || o->parse == option_order || o->parse == option_oldest)
-                        *(char **) o->target = mfree(*(char **) o->target);
-                else if (o->parse == option_append || o->parse == option_tag || o->parse == option_words)
-                        *(char ***) o->target = strv_free(*(char ***) o->target);
-                else if (o->parse == option_users) {
-                        UidList *l = o->target;
+                free_target(o);
+}
 
-                        l->uids = mfree(l->uids);
-                        l->n = 0;
-                }
+void options_reset_submit(void) {
+        FOREACH_ELEMENT(o, options)
+                if (o->verbs & OPTIONS_SUBMIT)
+                        free_target(o);
+        arg_submit = (SubmitArgs) SUBMIT_ARGS_DEFAULT;
+        arg_wait = false;
+}
+
+int options_parse_again(void) {
+        return options_parse(last.verb, last.mask, last.stops_at_word, last.argc, last.argv);
 }

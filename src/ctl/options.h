@@ -14,7 +14,8 @@ typedef struct Option {
         unsigned verbs;
         int (*parse)(const char *value, void *target); /* says nothing */
         void *target;
-        const char *help; /* NULL: not listed */
+        const char *help;    /* NULL: not listed */
+        const char *allowed; /* for the message about a bad value; NULL: what argument says */
 } Option;
 
 const Option *options_table(size_t *ret_n);

@@ -408,6 +408,39 @@ static int parse_object(const char *text, size_t size, json_object **ret, char *
         return 0;
 }
 
+static int read_queue(json_object *v, char **ret, char **ret_error) {
+        int r = 0;
+
+        free(*ret);
+        *ret = string_copy(v, "queue", &r, ret_error);
+        return r;
+}
+
+static uint64_t field_bit(const char *key) {
+        const SpecField *f = spec_field_find(streq(key, "payload_base64") ? "payload" : key);
+        size_t n;
+
+        return UINT64_C(1) << (f - spec_field_table(&n));
+}
+
+/* queue and keys may be NULL. */
+static int read_object(json_object *o, JobSpec *s, char **queue, uint64_t *keys, char **ret_error) {
+        int r;
+
+        json_object_object_foreach(o, key, value) {
+                if (queue && streq(key, "queue"))
+                        r = read_queue(value, queue, ret_error);
+                else {
+                        r = read_field(s, key, value, ret_error);
+                        if (r >= 0 && keys)
+                                *keys |= field_bit(key);
+                }
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_error) {
         _cleanup_(json_object_putp) json_object *o = NULL;
         _cleanup_(spec_freep) JobSpec *s = NULL;
@@ -419,11 +452,29 @@ int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_erro
         s = spec_new();
         if (!s)
                 return -ENOMEM;
-        json_object_object_foreach(o, key, value) {
-                r = read_field(s, key, value, ret_error);
-                if (r < 0)
-                        return r;
-        }
-        *ret = TAKE_PTR(s);
+        r = read_object(o, s, NULL, NULL, ret_error);
+        if (r >= 0)
+                *ret = TAKE_PTR(s);
+        return r;
+}
+
+int spec_read_json(const char *text,
+                   size_t size,
+                   JobSpec *s,
+                   char **ret_queue,
+                   uint64_t *ret_keys,
+                   char **ret_error) {
+        _cleanup_(json_object_putp) json_object *o = NULL;
+        _cleanup_free_ char *queue = NULL;
+        uint64_t keys = 0;
+        int r;
+
+        r = parse_object(text, size, &o, ret_error);
+        if (r >= 0)
+                r = read_object(o, s, &queue, &keys, ret_error);
+        if (r < 0)
+                return r;
+        *ret_queue = TAKE_PTR(queue);
+        *ret_keys = keys;
         return 0;
 }

@@ -15,3 +15,7 @@ int spec_to_json(const JobSpec *s, SpecJsonFlags flags, char **ret);
 /* Unknown key, wrong type, bad value, anything behind the object, depth > 32: -EINVAL and *ret_error. Does not validate
  * the whole (spec_validate() does). *ret is new. */
 int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_error);
+
+/* The same on top of what s holds, for those who submit: the key "queue", which is no part of a spec, is taken, too. *ret_keys
+ * has a bit for each field that the object has, in the order of the table. On an error s may be half filled. */
+int spec_read_json(const char *text, size_t size, JobSpec *s, char **ret_queue, uint64_t *ret_keys, char **ret_error);

@@ -185,8 +185,32 @@ static void test_long(void **state) {
         assert_true(strv_equal(s->argv, t->argv));
 }
 
+/* As the tool reads a line: what is there before stays, "queue" is known, and it is told which keys there were. */
+static void test_read_on_top(void **state) {
+        static const char text[] = "{\"queue\":\"gpu\",\"argv\":[\"x\"],\"priority\":0,\"payload_base64\":\"\"}";
+        _cleanup_(spec_freep) JobSpec *s = from_json("{\"name\":\"n\",\"priority\":4,\"slots\":2}");
+        _cleanup_free_ char *queue = NULL, *error = NULL;
+        uint64_t keys, expect = 0;
+        size_t n;
+
+        for (const char *const *k = (const char *const[]){ "argv", "priority", "payload", NULL }; *k; k++)
+                expect |= UINT64_C(1) << (spec_field_find(*k) - spec_field_table(&n));
+        assert_int_equal(spec_read_json(text, strlen(text), s, &queue, &keys, &error), 0);
+        assert_string_equal(queue, "gpu");
+        assert_string_equal(s->name, "n");
+        assert_int_equal(s->priority, 0);
+        assert_int_equal(s->slots, 2);
+        assert_true(keys == expect);
+        queue = mfree(queue);
+        assert_int_equal(spec_read_json("{\"queue\":1}", 11, s, &queue, &keys, &error), -EINVAL);
+        assert_string_equal(error, "'queue' must be text");
+        assert_null(queue);
+        refused(text, strlen(text), -EINVAL, "unknown key 'queue'");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_read_on_top),
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_defaults_are_left_out),
                 cmocka_unit_test(test_stored),

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From the options of submit to a spec. It carries the caller's working directory, umask and environment,
+ * unless the job is for another user or another machine: there they mean nothing, and nothing is inherited.
+ */
+
+#include "base/parse.h"
+#include "base/strv.h"
+#include "base/time-util.h"
+#include "ctl/inherit.h"
+#include "ctl/output.h"
+#include "ctl/submit.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+
+bool submit_inherits(uint32_t uid) {
+        return uid == UINT32_MAX && !bus_is_elsewhere();
+}
+
+/* What cannot start is a status of its own for those who wait. */
+static int cannot_start(int r) {
+        return arg_wait ? EXIT_NOT_STARTED : r;
+}
+
+static int find_cwd(bool inherits, char **ret) {
+        _cleanup_free_ char *cwd = NULL;
+        const char *d = arg_submit.directory;
+
+        if (!inherits) {
+                if (d && d[0] != '/')
+                        return ctl_error(-EINVAL,
+                                         "submit: -C: '%s' is not allowed (an absolute path, for a job of "
+                                         "another %s)",
+                                         d, bus_is_elsewhere() ? "machine" : "user");
+                return free_and_strdup(ret, d) < 0 ? ctl_oom() : 0;
+        }
+        cwd = d ? realpath(d, NULL) : get_current_dir_name();
+        if (!cwd)
+                return cannot_start(d ? ctl_error(-errno, "submit: -C: %s: %m", d)
+                                      : ctl_error(-errno, "submit: the working directory: %m"));
+        if (d) {
+                struct stat st;
+
+                if (stat(cwd, &st) < 0 || !S_ISDIR(st.st_mode))
+                        return cannot_start(ctl_error(-ENOTDIR, "submit: -C: %s: %m", d));
+        }
+        if (!string_is_clean(cwd))
+                return ctl_error(-EINVAL,
+                                 "submit: the name of the working directory is not UTF-8 without control "
+                                 "characters; use -C");
+        *ret = TAKE_PTR(cwd);
+        return 0;
+}
+
+static int find_environment(bool inherits, char ***ret) {
+        static bool told;
+        _cleanup_strv_free_ char **left_out = NULL;
+        const char *bad = NULL;
+        int r;
+
+        r = inherit_environment(environ, inherits ? arg_submit.env : "none", arg_submit.set,
+                                !arg_submit.directory, ret, &left_out, &bad);
+        if (r == -ENXIO)
+                return ctl_error(r, "submit: -E: %s is not set here", bad);
+        if (r == -EINVAL) {
+                char q[SPEC_QUOTE_MAX];
+
+                return ctl_error(r, "submit: -E: '%s' is not allowed (NAME or NAME=VALUE, in UTF-8)",
+                                 spec_quote(q, bad, strlen(bad)));
+        }
+        if (r < 0)
+                return ctl_oom();
+        if (left_out && !told) {
+                _cleanup_free_ char *names = strv_join(left_out, " ");
+                _cleanup_free_ char *safe = names ? escape_controls(names, strlen(names)) : NULL;
+
+                ctl_warning("These variables cannot be carried and are left out: %s", strempty(safe));
+                told = true;
+        }
+        return 0;
+}
+
+/* KEY=VALUE… as pairs. */
+static int split_tags(char *const *assignments, char ***ret) {
+        _cleanup_strv_free_ char **l = NULL;
+
+        STRV_FOREACH (a, assignments) {
+                const char *e = strchrnul(*a, '=');
+
+                if (strv_extendf(&l, "%.*s", (int) (e - *a), *a) < 0 || strv_extend(&l, *e ? e + 1 : e) < 0)
+                        return -ENOMEM;
+        }
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+/* One field, which may have an error of its own. */
+static int set_string(JobSpec *s, const char *key, const char *value) {
+        _cleanup_free_ char *error = NULL;
+        const SpecField *f = spec_field_find(key);
+        int r;
+
+        if (!value)
+                return 0;
+        r = f ? spec_set_string(s, f, value, &error) : spec_error_unknown_key(&error, key);
+        if (r == -ENOMEM)
+                return ctl_oom();
+        return r < 0 ? ctl_error(r, "submit: %s", strempty(error)) : 0;
+}
+
+static int set_lists(JobSpec *s) {
+        _cleanup_strv_free_ char **tags = NULL, **properties = NULL;
+        int r;
+
+        if (arg_submit.properties && !(properties = strv_copy(arg_submit.properties)))
+                return ctl_oom();
+        if (split_tags(arg_submit.tags, &tags) < 0)
+                return ctl_oom();
+        if (tags) {
+                _cleanup_free_ char *error = NULL;
+
+                r = spec_set_strv(s, spec_field_find("tags"), TAKE_PTR(tags), &error);
+                if (r < 0)
+                        return ctl_error(r, "submit: --tag: %s", strempty(error));
+        }
+        s->properties = TAKE_PTR(properties);
+        return 0;
+}
+
+static void set_numbers(JobSpec *s) {
+        const SubmitArgs *a = &arg_submit;
+
+        s->priority = a->priority;
+        if (a->slots != UINT32_MAX)
+                s->slots = a->slots;
+        s->hold = a->hold;
+        s->not_before_usec = a->in != USEC_INFINITY ? usec_add(now_usec(CLOCK_REALTIME), a->in) : a->at;
+        s->timeout_usec = a->timeout;
+        s->stop_timeout_usec = a->stop_timeout;
+}
+
+static mode_t current_umask(void) {
+        mode_t mask = umask(0);
+
+        (void) umask(mask);
+        return mask;
+}
+
+int submit_new_spec(uint32_t uid, JobSpec **ret) {
+        _cleanup_(spec_freep) JobSpec *s = spec_new();
+        bool inherits = submit_inherits(uid);
+        int r;
+
+        if (!s)
+                return ctl_oom();
+        if (inherits)
+                s->umask = current_umask();
+        s->uid = uid;
+        set_numbers(s);
+        r = find_cwd(inherits, &s->cwd);
+        if (r == 0)
+                r = find_environment(inherits, &s->environment);
+        if (r == 0)
+                r = set_string(s, "name", arg_submit.name);
+        if (r == 0)
+                r = set_string(s, "output_file", arg_submit.output);
+        if (r == 0)
+                r = set_string(s, "error_file", arg_submit.error);
+        if (r == 0)
+                r = set_lists(s);
+        if (r == 0 && arg_submit.freezable) {
+                const SpecField *f = spec_field_find("freezable");
+
+                r = f ? spec_set_integer(s, f, true, NULL)
+                      : ctl_error(-EINVAL, "submit: --freezable: not supported");
+        }
+        if (r == 0)
+                *ret = TAKE_PTR(s);
+        return r;
+}
+
+int submit_validate(const char *where, const JobSpec *s) {
+        _cleanup_free_ char *error = NULL;
+        int r;
+
+        r = spec_validate(s, &error);
+        if (r == -ENOMEM)
+                return ctl_oom();
+        return r < 0 ? ctl_error(r, "%s: %s", where, strempty(error)) : 0;
+}
+
+int submit_check_command(const char *where, const JobSpec *s) {
+        const char *path = strv_env_get(s->environment, "PATH"), *command = s->argv[0];
+        char q[SPEC_QUOTE_MAX];
+        int r;
+
+        /* The daemon knows better what others see. */
+        if (!submit_inherits(s->uid) || !s->cwd || (!path && !strchr(command, '/')))
+                return 0;
+        r = command_find(command, s->cwd, path);
+        if (r >= 0)
+                return 0;
+        return cannot_start(ctl_error(r, "%s: %s: %s", where, spec_quote(q, command, strlen(command)),
+                                      r == -ENOENT && !strchr(command, '/') ? "command not found"
+                                                                            : strerror(-r)));
+}
+
+int submit_read_file(const char *option, const char *path, char **ret, size_t *ret_size) {
+        _cleanup_close_ int fd = -EBADF;
+        _cleanup_free_ char *buf = NULL;
+        size_t n = 0, size = 0;
+
+        fd = streq(path, "-") ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return ctl_error(-errno, "submit: %s: %s: %m", option, path);
+        for (;;) {
+                ssize_t k;
+
+                if (n == size) {
+                        char *more = realloc(buf, size = MAX(size * 2, (size_t) 65536));
+
+                        if (!more)
+                                return ctl_oom();
+                        buf = more;
+                }
+                k = read(fd, buf + n, size - n);
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return ctl_error(-errno, "submit: %s: %s: %m", option, path);
+                if (k == 0)
+                        break;
+                n += k;
+                if (n > SPEC_PAYLOAD_MAX)
+                        return ctl_error(-EFBIG, "submit: %s: %s: more than %u MiB", option, path,
+                                         SPEC_PAYLOAD_MAX >> 20);
+        }
+        buf[n] = 0; /* there is room: the last read() had some */
+        *ret = TAKE_PTR(buf);
+        *ret_size = n;
+        return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The parts of submit: from options to a spec, and the request that is sent until it is answered. */
+
+#include "ctl/ctl.h"
+#include "queue/spec.h"
+
+/* ---- submit-spec.c ---- */
+
+/* Does a job of this uid (UINT32_MAX: ours) see our working directory, umask and environment? */
+bool submit_inherits(uint32_t uid);
+
+/* A spec with all that the options say. It has no argv yet. 0, EXIT_NOT_STARTED, or a negative errno: said.
+ */
+int submit_new_spec(uint32_t uid, JobSpec **ret);
+
+/* Is there something to execute? The same return values; where is named in the message. */
+int submit_check_command(const char *where, const JobSpec *s);
+
+/* All of a file, or of standard input ("-"), with a NUL behind it. option is named in messages. */
+int submit_read_file(const char *option, const char *path, char **ret, size_t *ret_size);
+
+/* What is only known when everything is there. where: as the messages begin, "submit". */
+int submit_validate(const char *where, const JobSpec *s);
+
+/* ---- submit-request.c ---- */
+
+/* A connection that is made again when an answer is lost. */
+typedef struct Request {
+        sd_bus *bus;
+        bool reached; /* the daemon has been there: it is worth waiting for */
+        bool lost;    /* what was sent last may have been taken, but that answer was lost */
+} Request;
+
+void request_done(Request *q);
+int request_new_call(Request *q,
+                     const char *member,
+                     sd_bus_message **ret); /* says what fails, as all do here */
+/* The entries of an open a{sv}. argv: that too. */
+int request_append_spec(sd_bus_message *m, const JobSpec *s, bool argv);
+/* Send it, and send it again for as long as REQUEST_RETRY_USEC where the answer was lost: only for what
+ * carries a request id, or changes nothing. Says nothing. */
+#define REQUEST_RETRY_USEC (30 * USEC_PER_SEC)
+int request_send(Request *q, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *error);
+/* "WHERE: why". id: with what request id it may be repeated, or NULL. */
+int request_error(const Request *q, const char *where, const char *id, const sd_bus_error *error, int r);
+
+#define REQUEST_ID_MAX 128U
+int request_make_id(char **ret); /* what --request-id says, or a random one */
+
+/* ---- submit-script.c ---- */
+
+/* Reads the script and the options in it, which count as if they stood before those of the command line. */
+typedef struct Script {
+        char *text;
+        size_t size;
+        char *name;         /* of the job, if it gets no other */
+        char **interpreter; /* with its argument */
+} Script;
+void script_done(Script *s);
+int script_read(const char *path, Script *ret);
+/* The text becomes the payload, the words what feeds it to its interpreter. */
+int script_into_spec(Script *s, char *const *arguments, JobSpec *spec);
+/* The rest is pure. Text has a NUL behind it. Words as a shell would see them (quotes and backslashes, no
+ * expansion; '#' begins a comment). -EINVAL: a quote is open. */
+int script_split_words(const char *line, size_t n, char ***ret);
+/* -EINVAL with *ret_why where it cannot be a script. */
+int script_check(const char *text, size_t size, const char **ret_why);
+/* What its first line says, or /bin/sh. */
+int script_interpreter(const char *text, size_t size, char ***ret);
+
+/* ---- submit-file.c ---- */
+int submit_file(const char *path);
