@@ -174,7 +174,7 @@ static int option_stop_timeout(const char *value, void *target) {
 }
 
 static int option_request_id(const char *value, void *target) {
-        if (!*value || strlen(value) > 128 || !string_is_clean(value))
+        if (!*value || strlen(value) > SPEC_REQUEST_ID_MAX || !string_is_clean(value))
                 return -EINVAL;
         return free_and_strdup(target, value);
 }

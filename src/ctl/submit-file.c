@@ -373,14 +373,13 @@ static int chunk_new(Submitter *s, Chunk *c) {
 }
 
 static int chunk_add(Submitter *s, Chunk *c, Line *l, size_t text) {
-        const SpecField *f = spec_field_find("request_id");
         const char *queue = l->queue ?: arg_submit.queue;
-        char id[REQUEST_ID_MAX + 1];
+        char id[SPEC_REQUEST_ID_MAX + 1];
         int r;
 
-        if (c->n == 0 && f) {
+        if (c->n == 0) {
                 snprintf(id, sizeof(id), "%s.%" PRIu64, s->id, s->n_submitted);
-                spec_field_ptr(char *, &l->merged, f) = id;
+                l->merged.request_id = id;
         }
         r = sd_bus_message_open_container(c->call, 'a', "{sv}");
         if (r >= 0 && queue)
@@ -587,9 +586,9 @@ int submit_file(const char *path) {
         int r;
 
         s.name = streq(path, "-") ? "standard input" : spec_quote(name, path, strlen(path));
-        if (arg_submit.request_id && strlen(arg_submit.request_id) > REQUEST_ID_MAX - 24)
+        if (arg_submit.request_id && strlen(arg_submit.request_id) > SPEC_REQUEST_ID_MAX - 24)
                 return ctl_error(-EINVAL, "submit: --request-id: at most %u bytes with --file",
-                                 REQUEST_ID_MAX - 24);
+                                 SPEC_REQUEST_ID_MAX - 24);
         r = open_file(&s, path, &regular, &start);
         if (r == 0)
                 r = request_make_id(&s.id);

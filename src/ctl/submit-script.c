@@ -70,7 +70,7 @@ int script_interpreter(const char *text, size_t size, char ***ret) {
         e += strspn(e, " \t");
         if (*e && strv_extend(&l, e) < 0)
                 return -ENOMEM;
-        STRV_FOREACH(w, l)
+        STRV_FOREACH (w, l)
                 if (!string_is_clean(*w))
                         return -EINVAL;
         *ret = TAKE_PTR(l);

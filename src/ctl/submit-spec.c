@@ -94,20 +94,6 @@ static int split_tags(char *const *assignments, char ***ret) {
         return 0;
 }
 
-/* One field, which may have an error of its own. */
-static int set_string(JobSpec *s, const char *key, const char *value) {
-        _cleanup_free_ char *error = NULL;
-        const SpecField *f = spec_field_find(key);
-        int r;
-
-        if (!value)
-                return 0;
-        r = f ? spec_set_string(s, f, value, &error) : spec_error_unknown_key(&error, key);
-        if (r == -ENOMEM)
-                return ctl_oom();
-        return r < 0 ? ctl_error(r, "submit: %s", strempty(error)) : 0;
-}
-
 static int set_lists(JobSpec *s) {
         _cleanup_strv_free_ char **tags = NULL, **properties = NULL;
         int r;
@@ -127,6 +113,15 @@ static int set_lists(JobSpec *s) {
         return 0;
 }
 
+static int set_strings(JobSpec *s) {
+        const SubmitArgs *a = &arg_submit;
+
+        if (free_and_strdup(&s->name, a->name) < 0 || free_and_strdup(&s->output_file, a->output) < 0 ||
+            free_and_strdup(&s->error_file, a->error) < 0)
+                return ctl_oom();
+        return 0;
+}
+
 static void set_numbers(JobSpec *s) {
         const SubmitArgs *a = &arg_submit;
 
@@ -134,6 +129,7 @@ static void set_numbers(JobSpec *s) {
         if (a->slots != UINT32_MAX)
                 s->slots = a->slots;
         s->hold = a->hold;
+        s->freezable = a->freezable;
         s->not_before_usec = a->in != USEC_INFINITY ? usec_add(now_usec(CLOCK_REALTIME), a->in) : a->at;
         s->timeout_usec = a->timeout;
         s->stop_timeout_usec = a->stop_timeout;
@@ -161,19 +157,9 @@ int submit_new_spec(uint32_t uid, JobSpec **ret) {
         if (r == 0)
                 r = find_environment(inherits, &s->environment);
         if (r == 0)
-                r = set_string(s, "name", arg_submit.name);
-        if (r == 0)
-                r = set_string(s, "output_file", arg_submit.output);
-        if (r == 0)
-                r = set_string(s, "error_file", arg_submit.error);
+                r = set_strings(s);
         if (r == 0)
                 r = set_lists(s);
-        if (r == 0 && arg_submit.freezable) {
-                const SpecField *f = spec_field_find("freezable");
-
-                r = f ? spec_set_integer(s, f, true, NULL)
-                      : ctl_error(-EINVAL, "submit: --freezable: not supported");
-        }
         if (r == 0)
                 *ret = TAKE_PTR(s);
         return r;

@@ -46,7 +46,6 @@ int request_send(Request *q, sd_bus_message *call, sd_bus_message **ret, sd_bus_
 /* "WHERE: why". id: with what request id it may be repeated, or NULL. */
 int request_error(const Request *q, const char *where, const char *id, const sd_bus_error *error, int r);
 
-#define REQUEST_ID_MAX 128U
 int request_make_id(char **ret); /* what --request-id says, or a random one */
 
 /* ---- submit-script.c ---- */

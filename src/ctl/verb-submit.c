@@ -56,7 +56,6 @@ static int fill_spec(JobSpec *s, Script *script, char **argv) {
 static int ask(Request *q, const char *member, const JobSpec *s, sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        const SpecField *id = spec_field_find("request_id");
         int r;
 
         r = request_new_call(q, member, &call);
@@ -75,7 +74,7 @@ static int ask(Request *q, const char *member, const JobSpec *s, sd_bus_message 
                 return ctl_error(r, "submit: the request cannot be made: %m");
         r = request_send(q, call, ret, &error);
         if (r < 0)
-                return request_error(q, "submit", id ? spec_field_ptr(char *, s, id) : NULL, &error, r);
+                return request_error(q, "submit", s->request_id, &error, r);
         return 0;
 }
 
@@ -106,14 +105,10 @@ static int print_preview(Request *q, const JobSpec *s) {
 
 static int submit(Request *q, JobSpec *s) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_free_ char *id = NULL;
-        const SpecField *f = spec_field_find("request_id");
         uint64_t job;
         int r;
 
-        r = request_make_id(&id);
-        if (r >= 0 && f)
-                r = spec_set_string(s, f, id, NULL);
+        r = request_make_id(&s->request_id);
         if (r >= 0)
                 r = ask(q, "Submit", s, &reply);
         if (r < 0)
@@ -123,8 +118,9 @@ static int submit(Request *q, JobSpec *s) {
                 return ctl_error(r, "submit: cannot read the daemon's answer: %m");
         request_done(q);
         if (arg_wait)
-                interrupt_tell("jobmill: job %" PRIu64 " goes on; to wait for it again: jobmill wait %" PRIu64 "\n", job,
-                               job);
+                interrupt_tell("jobmill: job %" PRIu64
+                               " goes on; to wait for it again: jobmill wait %" PRIu64 "\n",
+                               job, job);
         printf("%" PRIu64 "\n", job);
         (void) output_flush();
         linger_hint_once();
