@@ -20,6 +20,7 @@
 #include "ctl/output.h"
 #include "ctl/progress.h"
 #include "ctl/submit.h"
+#include "ctl/terminal.h"
 #include "queue/spec-json.h"
 #include "queue/unit-property.h"
 #include <fcntl.h>
@@ -410,16 +411,15 @@ static int print_ids(Submitter *s, const uint64_t *ids, size_t n) {
         progress_clear(&s->progress);
         for (size_t i = 0; i < n; i++)
                 printf("%" PRIu64 "\n", ids[i]);
-        fflush(stdout);
         if (arg_wait) {
-                uint64_t *more = reallocarray(s->ids, s->n_submitted + n, sizeof(uint64_t));
+                uint64_t *more = reallocarray(s->ids, s->n_submitted, sizeof(uint64_t));
 
                 if (!more)
                         return ctl_oom();
                 s->ids = more;
-                memcpy(s->ids + s->n_submitted, ids, n * sizeof(uint64_t));
+                memcpy(s->ids + s->n_submitted - n, ids, n * sizeof(uint64_t));
         }
-        return 0;
+        return output_flush(); /* says what is wrong; to repeat it with the request id prints them again */
 }
 
 /* For those who interrupt: what is done, and what may be. */
@@ -452,12 +452,12 @@ static int chunk_send(Submitter *s, Chunk *c) {
                                  ": request id %s stands for other jobs: it came with another file, "
                                  "other options or another environment",
                                  s->name, c->lines[0], s->id);
-        r = print_ids(s, ids, c->n);
-        if (r < 0)
-                return r;
         s->n_submitted += c->n;
         s->through = c->lines[c->n - 1];
         prepare_last_word(s, s->through);
+        r = print_ids(s, ids, c->n);
+        if (r < 0)
+                return r;
         progress_update(&s->progress, s->n_submitted, s->reader.bytes);
         return 0;
 }
