@@ -100,12 +100,14 @@ struct Api {
         TAILQ_HEAD(, Call) asking;   /* polkit, or the user data base */
         TAILQ_HEAD(, Held) held;
         TAILQ_HEAD(, Wait) waits;
+        TAILQ_HEAD(, LogStream) log_streams;
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
 
         bool ready;              /* the name is ours */
         bool reload_wanted;      /* Reload(): daemon/ does it */
-        const char *systemd_version, *storage; /* daemon/ keeps them, for GetStatistics */
+        char *systemd_version;   /* for GetStatistics; a copy, as another manager may tell another one between two turns */
+        const char *storage;     /* daemon/ keeps it */
         ApiLimits limits;        /* set by daemon/ */
         /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
         int (*check_edit)(QueueEdit *e, char **ret_error);
@@ -183,6 +185,10 @@ int api_error_store(Api *a, sd_bus_error *error, int r);
 int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
 int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private);
 int dict_append(sd_bus_message *m, const char *key, const char *type, ...);
+
+/* log-stream.c */
+void log_streams_tell(Api *a, const Change *c);
+void log_streams_drop(Api *a);
 
 /* wait.c */
 int wait_start(Call *c, uint64_t id, usec_t timeout);

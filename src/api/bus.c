@@ -148,6 +148,8 @@ static void held_free(Held *h) {
 
 void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues) {
         api_forget_row(a);
+        for (size_t i = 0; i < n && !TAILQ_EMPTY(&a->log_streams); i++)
+                log_streams_tell(a, changes + i);
         if (!a->bus)
                 return;
         for (size_t i = 0; i < n; i++) {
@@ -189,6 +191,7 @@ int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, 
         TAILQ_INIT(&a->asking);
         TAILQ_INIT(&a->held);
         TAILQ_INIT(&a->waits);
+        TAILQ_INIT(&a->log_streams);
         a->event = sd_event_ref(event);
         a->user = user;
         a->users = users;
@@ -209,7 +212,9 @@ Api *api_free(Api *a) {
         if (a->bus)
                 sd_bus_flush(a->bus);
         api_disconnect(a);
+        log_streams_drop(a);
         sd_event_source_disable_unref(a->reconnect_timer);
         sd_event_unref(a->event);
+        free(a->systemd_version);
         return mfree(a);
 }

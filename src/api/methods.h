@@ -39,6 +39,7 @@ DECLARE_METHOD(update_jobs);
 DECLARE_METHOD(pause_queue);
 DECLARE_METHOD(resume_queue);
 DECLARE_METHOD(drain_queue);
+DECLARE_METHOD(open_log); /* log-stream.c */
 DECLARE_METHOD(reload);
 DECLARE_METHOD(set_queue); /* bus-set-queue.c */
 DECLARE_METHOD(remove_queue);

@@ -355,7 +355,8 @@ int manager_settle(Manager *m) {
 
         manager_expire_receipts(m);
 
-        m->api->systemd_version = m->units->version;
+        if (!streq_ptr(m->api->systemd_version, m->units->version))
+                (void) free_and_strdup(&m->api->systemd_version, m->units->version);
         arm(m->due_timer, m->storage_failed ? USEC_INFINITY : m->next_due);
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);

@@ -20,7 +20,7 @@ FOREVER = 2**64 - 1
 METHODS = {
     "Submit": "sasa{sv}", "SubmitMany": "aa{sv}", "WaitJob": "tt", "GetJob": "t", "GetJobInfo": "t", "ListJobs": "a{sv}su",
     "ListAttempts": "t", "CancelJob": "t", "KillJob": "ti", "HoldJob": "t", "ReleaseJob": "t", "RetryJob": "ta{sv}",
-    "FreezeJob": "t", "ThawJob": "t",
+    "FreezeJob": "t", "ThawJob": "t", "OpenLog": "ts",
     "UpdateJob": "ta{sv}", "MoveJob": "ts", "CountJobs": "a{sv}", "CancelJobs": "a{sv}", "HoldJobs": "a{sv}",
     "ReleaseJobs": "a{sv}", "RetryJobs": "a{sv}a{sv}", "UpdateJobs": "a{sv}a{sv}", "PurgeJobs": "a{sv}", "ListQueues": "",
     "SetQueue": "sa{sv}b", "RemoveQueue": "s", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "",

@@ -30,7 +30,7 @@ OWN = {
 LIBRARIES = {
     "systemd/sd-bus.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*"],
     "systemd/sd-event.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*"],
-    "systemd/sd-journal.h": ["base/log.c", "unit/*", "notify/*", "ctl/*"],
+    "systemd/sd-journal.h": ["base/log.c", "unit/*", "api/log-child.*", "notify/*", "ctl/*"],
     "systemd/sd-daemon.h": ["base/log.c", "daemon/*"],
     "sqlite3.h": ["store/*"],
     "json-c/*": ["queue/spec-json.c", "api/*", "ctl/*"],

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The child that reads the journal for OpenLog. Nothing of the daemon's is used in it. */
+
+#include "base/macro.h"
+
+#include <stdio.h>
+#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
+
+/* What a line must be of: journald itself records both. */
+typedef struct LogAttempt {
+        char unit[56];
+        sd_id128_t invocation_id;
+} LogAttempt;
+
+/* What the child is told while it follows, a packet each. */
+typedef struct LogMessage {
+        bool done;          /* the job is; else: */
+        LogAttempt attempt; /* another one, or one that it knows */
+} LogMessage;
+
+typedef struct LogTask {
+        bool user;           /* units of the user's manager, which is uid's */
+        uint32_t uid;
+        LogAttempt *attempts;
+        size_t n;
+        usec_t begun;        /* realtime: before any of them */
+        usec_t ended;        /* realtime: the newest has; USEC_INFINITY: it has not */
+        bool follow;         /* until it is told that the job is done */
+        int control_fd;      /* LogMessages come here; -EBADF: none */
+} LogTask;
+
+/* Writes all lines in the Journal Export Format into fd, until the reader goes away or all is said. Returns an errno. */
+int log_child_run(LogTask *t, int fd);
+/* One entry. */
+int log_export_entry(sd_journal *j, FILE *f);
+/* One field of it, as "NAME=value". */
+void log_export_field(FILE *f, const void *data, size_t n);
