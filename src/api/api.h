@@ -9,6 +9,7 @@
  * again from its start, when a credential or an authorization was missing: it must change nothing before it has all. */
 
 #include "api/limits.h"
+#include "api/preview.h"
 #include "api/protocol.h"
 #include "api/user-db.h"
 #include "queue/change.h"
@@ -111,6 +112,8 @@ struct Api {
         ApiLimits limits;        /* set by daemon/ */
         /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
         int (*check_edit)(QueueEdit *e, char **ret_error);
+        preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */
+        void *preview_userdata;
 };
 
 int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret);

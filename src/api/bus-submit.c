@@ -212,6 +212,30 @@ static int handle_submit(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(submit);
 
+/* All of Submit but submitting. */
+static int handle_preview_unit(Call *c, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL, *why = NULL;
+        Request q = {};
+        int r;
+
+        r = read_one(c, &q, error);
+        if (r >= 0)
+                r = request_check(c, &q, error);
+        if (r > 0)
+                r = c->api->preview(c->api->preview_userdata,
+                                    &(Preview) { .queue = q.queue,
+                                                 .spec = q.spec,
+                                                 .owner = q.owner,
+                                                 .owner_name = q.owner_name,
+                                                 .privileged = q.privileged },
+                                    &text, &why);
+        request_done(&q);
+        if (why)
+                return api_error(error, JOBMILL_ERROR_PROPERTY_NOT_ALLOWED, "properties: %s", why);
+        return r < 0 || !text ? r : sd_bus_reply_method_return(c->message, "s", text);
+}
+DEFINE_METHOD(preview_unit);
+
 static int read_entry(sd_bus_message *m, Request *q, size_t i, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         int r;

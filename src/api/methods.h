@@ -13,6 +13,7 @@
 
 DECLARE_METHOD(submit); /* bus-submit.c */
 DECLARE_METHOD(submit_many);
+DECLARE_METHOD(preview_unit);
 DECLARE_METHOD(wait_job); /* bus-read.c */
 DECLARE_METHOD(get_job);
 DECLARE_METHOD(get_job_info);

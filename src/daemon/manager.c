@@ -182,6 +182,8 @@ int manager_new(bool user, Manager **ret) {
         if (r < 0)
                 return log_error_errno(r, "Failed to set up: %m");
         m->api->check_edit = queue_edit_check;
+        m->api->preview = manager_preview;
+        m->api->preview_userdata = m;
         *ret = TAKE_PTR(m);
         return 0;
 }

@@ -60,6 +60,9 @@ int manager_load_model(Manager *m);
 /* settle.c */
 int manager_settle(Manager *m);
 
+/* preview.c: an Api's preview_t */
+int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_error);
+
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);
 

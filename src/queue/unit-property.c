@@ -437,3 +437,33 @@ bool unit_property_list_needs_no_new_privileges(const UnitPropertyList *l) {
         }
         return false;
 }
+
+int unit_property_mask_to_string(const char *dbus_name, uint64_t mask, char **ret) {
+        const UnitProperty *p = unit_property_of_value(&(UnitValue) { .name = dbus_name });
+        const PropertyMask *of = p ? p->argument : NULL;
+        size_t n_set = 0, n_clear = 0, n = 1;
+        char *s;
+
+        *ret = NULL;
+        if (!p || p->parse != property_parse_mask)
+                return 0;
+        if (of->boolean && (mask == 0 || mask == of->all))
+                return (*ret = strdup(mask == 0 ? "yes" : "no")) ? 0 : -ENOMEM;
+        for (const PropertyWord *w = of->words; w->word; w++) {
+                n += strlen(w->word) + 1;
+                *(mask & w->value ? &n_set : &n_clear) += 1;
+        }
+        *ret = s = new0(char, n + 1);
+        if (!s)
+                return -ENOMEM;
+        /* What few are missing of: also those that have no word yet. */
+        if (n_set > n_clear)
+                *s++ = '~';
+        for (const PropertyWord *w = of->words; w->word; w++)
+                if (!(mask & w->value) == (n_set > n_clear)) {
+                        if (s > *ret && s[-1] != '~')
+                                *s++ = ' ';
+                        s = stpcpy(s, w->word);
+                }
+        return 0;
+}

@@ -131,5 +131,8 @@ int unit_property_parse_assignment(const char *assignment, bool privileged, Unit
 int unit_property_merge(const UnitPropertyList *base, const UnitPropertyList *job, bool privileged,
                         char *const *overridable, UnitPropertyList *ret, char **ret_error);
 
+/* A mask of words as in unit files ("CAP_CHOWN CAP_KILL", "~user"); *ret is NULL where that D-Bus name has no mask. -ENOMEM */
+int unit_property_mask_to_string(const char *dbus_name, uint64_t mask, char **ret);
+
 /* Is there anything but resource limits in l? (An unprivileged job of that kind gets NoNewPrivileges=yes.) */
 bool unit_property_list_needs_no_new_privileges(const UnitPropertyList *l);

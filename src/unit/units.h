@@ -118,6 +118,10 @@ const char *units_blocked(const Units *u);
  * back. Not waited for; errors are logged. */
 void units_set_slice(Units *u, const Queue *q);
 
+/* The text of the unit that a start of a would ask for. a is of no model; bus: any that is connected. *ret_error as with
+ * job_unit_append(). */
+int units_preview(const Units *u, sd_bus *bus, Attempt *a, char **ret, char **ret_error);
+
 /* A full look as soon as possible; full: also at those that seem to be as we think. */
 void units_resync(Units *u, bool full);
 
@@ -150,6 +154,8 @@ void units_abort_round(Units *u);
  * so, the rest is not read. Reading properties is most of what a job costs us. */
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);
 void units_round_check(Units *u);
+/* The array of properties that m stands at as a unit's file, behind the comment. */
+int unit_text_format(sd_bus_message *m, const char *comment, char **ret);
 /* The command, of those. */
 int job_command_append(sd_bus_message *m, const Units *u, const Attempt *a);
 /* Everything between the properties' brackets. *ret_error is set (and the return negative) where they are refused. */

@@ -18,7 +18,7 @@ ERROR = NAME + ".Error."
 FOREVER = 2**64 - 1
 
 METHODS = {
-    "Submit": "sasa{sv}", "SubmitMany": "aa{sv}", "WaitJob": "tt", "GetJob": "t", "GetJobInfo": "t", "ListJobs": "a{sv}su",
+    "Submit": "sasa{sv}", "PreviewUnit": "sasa{sv}", "SubmitMany": "aa{sv}", "WaitJob": "tt", "GetJob": "t", "GetJobInfo": "t", "ListJobs": "a{sv}su",
     "ListAttempts": "t", "CancelJob": "t", "KillJob": "ti", "HoldJob": "t", "ReleaseJob": "t", "RetryJob": "ta{sv}",
     "FreezeJob": "t", "ThawJob": "t", "OpenLog": "ts",
     "UpdateJob": "ta{sv}", "MoveJob": "ts", "CountJobs": "a{sv}", "CancelJobs": "a{sv}", "HoldJobs": "a{sv}",
@@ -115,7 +115,7 @@ class Client:
         args = [options(a) if isinstance(a, dict) and not isinstance(a, dbus.Dictionary) else a for a in args]
         if member == "SubmitMany":
             args = [dbus.Array(args[0], signature="a{sv}")]
-        elif member == "Submit":
+        elif member in ("Submit", "PreviewUnit"):
             args[1] = dbus.Array(args[1], signature="s")
         return self.send(NAME, PATH, MANAGER, member, signature, *args, timeout=timeout)
 
