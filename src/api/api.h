@@ -8,6 +8,7 @@
  * an error by api_storage_failed(). Reads are answered at once from what is recorded (store/history.h). A method may be run
  * again from its start, when a credential or an authorization was missing: it must change nothing before it has all. */
 
+#include "api/errors.h"
 #include "api/limits.h"
 #include "api/preview.h"
 #include "api/protocol.h"
@@ -175,14 +176,6 @@ void call_fail_pages(Api *a, const char *name, const char *text);
 /* Hold an answer for the commit (takes reply over). Without a reply: the empty one. */
 int call_hold(Call *c, sd_bus_message *reply);
 int call_hold_empty(Call *c);
-
-/* errors.c */
-/* The bus error for an errno of model or store; text: for the user, or NULL. Returns negative. */
-int api_error(sd_bus_error *error, const char *name, const char *format, ...) _printf_(3, 4);
-int api_error_no_such_job(sd_bus_error *error, uint64_t id);
-int api_error_no_such_queue(sd_bus_error *error, const char *name);
-const char *api_edit_error(int error); /* of SetQueue() and RemoveQueue() */
-int api_error_store(Api *a, sd_bus_error *error, int r);
 
 /* dict.c */
 int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
