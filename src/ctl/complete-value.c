@@ -122,8 +122,8 @@ static void complete_properties(Completion *c) {
 
 /* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
 static void complete_settings(Completion *c) {
-        static const char *const keys[] = { "AllowGroups", "AllowUsers", "Override", "Paused",
-                                            "SlotVariable", "Slots", "StopTimeoutSec", "TimeoutSec" };
+        static const char *const keys[] = { "AllowGroups",  "AllowUsers", "Override",       "Paused",
+                                            "SlotVariable", "Slots",      "StopTimeoutSec", "TimeoutSec" };
         const char *service = startswith(c->word, "Service.");
         size_t n;
         const UnitProperty *table = unit_property_table(&n);
@@ -200,23 +200,36 @@ static char **states_for(const char *verb) {
         return NULL;
 }
 
-/* The newest jobs: the caller's own, root's anybody's. */
+/* The newest jobs: the caller's own, root's anybody's. The daemon is asked for one page of all that there
+ * are, which costs the same however many; to search millions of others' for a few of one's own does not. */
 static size_t newest_jobs(char **states, const char *const *fields, JobInfo **ret) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = open_if_there();
         _cleanup_free_ char *next = NULL;
-        uint32_t own = getuid();
-        Filter filter = { .states = states, .since = USEC_INFINITY, .until = USEC_INFINITY };
-        size_t n;
+        bool all = getuid() == 0 || bus_is_elsewhere(), done = states && streq(states[0], "done");
+        Filter filter = { .states = done ? NULL : states, .since = USEC_INFINITY, .until = USEC_INFINITY };
+        size_t n, kept = 0;
+        JobInfo *jobs;
 
-        if (own != 0 && !bus_is_elsewhere())
-                filter.owners = (UidList){ .uids = &own, .n = 1 };
-        if (!bus || job_list_page(bus, &filter, (char *const *) fields, "", NEWEST_MAX, ret, &n, &next) < 0)
+        if (!bus ||
+            job_list_page(bus, &filter, (char *const *) fields, "", JOBMILL_LIST_MAX, &jobs, &n, &next) < 0)
                 return 0;
-        return n;
+        for (size_t i = 0; i < n; i++) {
+                if (kept < NEWEST_MAX && (all || jobs[i].owner == getuid()) &&
+                    (!done || streq_ptr(jobs[i].state, "done"))) {
+                        JobInfo j = jobs[kept];
+
+                        jobs[kept++] = jobs[i];
+                        jobs[i] = j;
+                }
+        }
+        for (size_t i = kept; i < n; i++)
+                job_info_done(jobs + i);
+        *ret = jobs;
+        return kept;
 }
 
 static void complete_ids(Completion *c) {
-        static const char *const fields[] = { "id",     "name",        "argv",        "state",
+        static const char *const fields[] = { "id",     "name",        "argv",        "owner", "state",
                                               "result", "exit_status", "exit_signal", NULL };
         JobInfo *jobs = NULL;
         size_t n = newest_jobs(states_for(c->verb), fields, &jobs);
@@ -241,7 +254,7 @@ static void complete_ids(Completion *c) {
 
 static void complete_names(Completion *c) {
         JobInfo *jobs = NULL;
-        size_t n = newest_jobs(NULL, (const char *const[]){ "name", NULL }, &jobs);
+        size_t n = newest_jobs(NULL, (const char *const[]){ "name", "owner", NULL }, &jobs);
 
         for (size_t i = 0; i < n; i++)
                 if (jobs[i].name)
@@ -251,7 +264,7 @@ static void complete_names(Completion *c) {
 
 static void complete_tags(Completion *c) {
         JobInfo *jobs = NULL;
-        size_t n = newest_jobs(NULL, (const char *const[]){ "tags", NULL }, &jobs);
+        size_t n = newest_jobs(NULL, (const char *const[]){ "tags", "owner", NULL }, &jobs);
 
         for (size_t i = 0; i < n; i++)
                 STRV_FOREACH_PAIR (key, value, jobs[i].tags) {
