@@ -255,7 +255,8 @@ class Mill:
         return name
 
     def remove_queues(self):
-        files = list(CONFIG.glob("*.queue")) if CONFIG.exists() else []
+        files = [*CONFIG.glob("*.queue"), *CONFIG.glob("*.queue.d/*.conf"), *CONFIG.parent.glob("jobmill.conf"),
+                 *CONFIG.parent.glob("jobmill.conf.d/*.conf")]
         for f in files:
             f.unlink()
         if files:
