@@ -12,11 +12,13 @@
 #include "ctl/job-dict.h"
 #include "ctl/output.h"
 #include "ctl/terminal.h"
+#include "ctl/wait-progress.h"
 
 /* dbus-daemon lets a client wait for 128 replies. */
 #define IN_FLIGHT_MAX 64U
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (2 * USEC_PER_SEC)
+#define PROGRESS_USEC (300 * USEC_PER_MSEC) /* until a line that could not be drawn is tried again */
 #define TELL_USEC (5 * USEC_PER_SEC) /* a restart is shorter and no news */
 
 typedef struct WaitContext WaitContext;
@@ -38,12 +40,14 @@ struct WaitContext {
         usec_t connected, away_since;        /* monotonic; USEC_INFINITY: not connected; said so */
         bool lost;                           /* the connection is to be made anew */
         bool print;
+        WaitProgress *progress;
 };
 
 static void waiter_finish(Waiter *w, int status) {
         w->finished = true;
         w->status = status;
         w->context->n_finished++;
+        wait_progress_done(w->context->progress, w->id, status != 0);
 }
 
 static void report(const Waiter *w, const JobInfo *j) {
@@ -91,6 +95,7 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
         const sd_bus_error *e = sd_bus_message_get_error(m);
         int r;
 
+        wait_progress_clear(c->progress);
         w->slot = sd_bus_slot_unref(w->slot);
         c->n_asked--;
         c->next = MIN(c->next, (size_t) (w - c->waiters));
@@ -145,6 +150,7 @@ static int ask_all(WaitContext *c) {
 static void disconnect(WaitContext *c) {
         for (size_t i = 0; i < c->n; i++)
                 c->waiters[i].slot = sd_bus_slot_unref(c->waiters[i].slot);
+        wait_progress_disconnect(c->progress);
         c->n_asked = 0;
         c->next = 0;
         c->bus = sd_bus_close_unref(c->bus);
@@ -160,6 +166,7 @@ static int wait_turn(WaitContext *c) {
                 if (r < 0)
                         return -EAGAIN;
                 c->connected = now_usec(CLOCK_MONOTONIC);
+                wait_progress_connect(c->progress, c->bus);
         }
         r = ask_all(c);
         if (r < 0)
@@ -169,7 +176,7 @@ static int wait_turn(WaitContext *c) {
                 return -EAGAIN;
         if (r > 0 || c->n_finished == c->n)
                 return 0;
-        r = sd_bus_wait(c->bus, UINT64_MAX);
+        r = sd_bus_wait(c->bus, wait_progress_draw(c->progress) ? UINT64_MAX : PROGRESS_USEC);
         return r < 0 && r != -EINTR ? -EAGAIN : 0;
 }
 
@@ -193,6 +200,7 @@ static int wait_all(WaitContext *c) {
                 }
                 c->connected = USEC_INFINITY;
                 if (usec_sub(now, c->away_since) >= TELL_USEC) {
+                        wait_progress_clear(c->progress);
                         ctl_warning("jobmilld is away; waiting for it to come back");
                         c->away_since = USEC_INFINITY; /* said */
                 }
@@ -218,8 +226,10 @@ int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print) {
                 return ctl_oom();
         for (size_t i = 0; i < n; i++)
                 c.waiters[i] = (Waiter){ .context = &c, .id = ids[i] };
+        c.progress = wait_progress_new(ids, n);
         r = wait_all(&c);
         disconnect(&c);
+        wait_progress_free(c.progress);
         for (size_t i = 0; i < n && r == 0; i++)
                 r = c.waiters[i].status;
         free(c.waiters);
@@ -239,6 +249,7 @@ static int find_jobs(sd_bus *bus, uint64_t **ret, size_t *ret_n) {
 
         if (!filter.states)
                 filter.states = (char **) unfinished;
+        filter.order = (char *) "oldest"; /* about as they will end */
         do {
                 uint64_t *more;
                 JobInfo *jobs;

@@ -302,3 +302,65 @@ def test_errors_are_not_on_standard_output(running):
                  ["show", "-j", "77"]):
         p = tool(running, *argv, check=False)
         assert p.returncode != 0 and p.stdout == "" and p.stderr.startswith("jobmill: "), (argv, p)
+
+
+# ---- wait ----
+
+
+def test_wait_tells_how_far_it_is(running):
+    ids = running.submit_many(["sleep 60"] * 4 + ["exit 3"] + ["true"] * 2, tags={"batch": "w"})
+    running.reach(ids[3], "running")
+    t = Terminal(running, "wait", "--tag", "batch=w", columns=100)
+    t.read("0 of 7 done, 4 running")
+    running.call("CancelJob", ids[3])
+    t.read("4 of 7 done, 2 failed, 3 running")
+    for i in ids[:3]:
+        running.call("CancelJob", i)
+    assert t.end() == 125, "the first one's"
+    lines = SEQUENCE.sub("", t.shown).split("\r\n")
+    assert {l.split("\r")[-1] for l in lines if l} == {"%d %s" % (i, o) for i, o in
+                                                      zip(ids, ["cancelled"] * 4 + ["exit-code 3"] + ["success"] * 2)}
+
+
+def test_wait_on_a_narrow_terminal(running):
+    ids = running.submit_many(["sleep 60"] * 3)
+    running.reach(ids[2], "running")
+    t = Terminal(running, "wait", *ids, columns=20)
+    t.read("0 of 3 done")
+    for i in ids:
+        running.call("CancelJob", i)
+    assert t.end() == 125
+    assert all(width(part) < 20 for part in SEQUENCE.sub("", t.shown).replace("\n", "\r").split("\r"))
+
+
+def test_wait_says_nothing_of_it_elsewhere(running):
+    ids = running.submit_many(["true"] * 5)
+    p = tool(running, "wait", *ids, check=False)
+    assert p.returncode == 0 and p.stderr == "" and len(p.stdout.splitlines()) == 5
+    ids = running.submit_many(["true"] * 5)
+    t = Terminal(running, "wait", "--quiet", *ids)
+    assert t.end() == 0 and t.shown == ""
+
+
+def test_wait_for_many(running):
+    """More than the bus lets a client wait for at a time."""
+    ids = running.submit_many(["true"] * 400, tags={"batch": "many"}, hold=True)
+    bad = running.submit("exit 9", tags={"batch": "many"}, hold=True)
+    p = subprocess.Popen(argv_of(["wait", "--tag", "batch=many"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         env=environment(running), text=True)
+    for i in [*ids, bad]:
+        running.call("ReleaseJob", i)
+    out, err = p.communicate(timeout=60 * SLOW)
+    assert p.returncode == 9 and err == "" and len(out.splitlines()) == 401
+
+
+def test_wait_progress_survives_a_restart(running):
+    ids = running.submit_many(["sleep 60"] * 2)
+    running.reach(ids[1], "running")
+    t = Terminal(running, "wait", *ids)
+    t.read("0 of 2 done, 2 running")
+    running.restart()
+    running.call("CancelJob", ids[0])
+    t.read("1 of 2 done, 1 failed, 1 running")
+    running.call("CancelJob", ids[1])
+    assert t.end() == 125
