@@ -104,7 +104,7 @@ def test_short_and_pretty(full):
         short, pretty = (tool(full, *argv, "--json=" + mode) for mode in ("short", "pretty"))
         assert short.count("\n") == 1 and pretty.count("\n") > 5
         assert json.loads(short).__class__ == json.loads(pretty).__class__
-        assert tool(full, *argv, "--json=off") == tool(full, *argv) or argv == []
+        assert tool(full, *argv, "--json=off")[0] not in "[{"
     assert tool(full, "list", "-j", "--name", "nobody") == "[]\n"
 
 
