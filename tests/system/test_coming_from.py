@@ -4,6 +4,7 @@
 A comment in the row says what it is about, in words with commas between:
 
     held, ready, running, done, failed   ID is a job of alice in that state (running: without end)
+    gpu                                  ID is a job of alice that is held in that queue
     root                                 typed by root, not by alice
     status N                             how it ends, if not with 0
     then COMMAND                         typed behind it; says whether it did what it should
@@ -79,6 +80,8 @@ def job(mill, words):
     """A job as the row wants it."""
     if "held" in words:
         return alice("jobmill submit --hold --name label true")
+    if "gpu" in words:
+        return alice("jobmill submit -q gpu --hold true")
     if "ready" in words:
         mill.call("PauseQueue", "one")
         return alice("jobmill submit -q one --name label true")
