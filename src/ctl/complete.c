@@ -29,6 +29,7 @@ typedef struct Line {
         const char *group;     /* "queue": a second word is to come */
         const Option *pending; /* waits for its value */
         bool only_words;       /* behind "--" */
+        bool script;           /* the words are a script's arguments, not a command */
         int command;           /* index of the first word of a command; -1: none */
         char **words;          /* behind the verb */
         int n_words;
@@ -120,8 +121,10 @@ static int read_word(Line *l, char *word, int index) {
                 l->verb = find_verb(l, l->group, word);
                 return l->verb ? 0 : -ENOENT;
         }
-        if (l->n_words == 0 && l->verb->stops_at_word)
+        if (l->n_words == 0 && l->verb->stops_at_word) {
                 l->command = index;
+                l->only_words = true;
+        }
         l->n_words++;
         return strv_extend(&l->words, word);
 }
@@ -130,7 +133,7 @@ static int read_words(Line *l, int argc, char **argv) {
         const char *value;
         int r;
 
-        for (int i = 0; i < argc && l->command < 0; i++) {
+        for (int i = 0; i < argc && (l->command < 0 || l->script); i++) {
                 if (l->pending) {
                         apply(l->pending, argv[i]);
                         l->pending = NULL;
@@ -140,6 +143,7 @@ static int read_words(Line *l, int argc, char **argv) {
                                 continue;
                         }
                         l->pending = read_option(l, argv[i], &value, true);
+                        l->script = l->script || (l->pending && streq_ptr(l->pending->name, "script"));
                         if (value)
                                 l->pending = NULL;
                 } else {
@@ -273,7 +277,9 @@ static void complete_last(const Line *l, Completion *c, int index, const char *w
         else if (!l->verb) {
                 puts("words");
                 complete_verbs(l, c);
-        } else if (l->verb->stops_at_word && l->n_words == 0)
+        } else if (l->script)
+                puts("files\t");
+        else if (l->verb->stops_at_word && l->n_words == 0)
                 printf("command\t%d\n", index + 1);
         else
                 complete_word(l, c);
@@ -321,7 +327,7 @@ int complete_line(const Verb *verbs, size_t n_verbs, int argc, char **argv) {
         c.verb = l.verb ? l.verb->name : NULL;
         c.word = c.before = argv[argc - 1];
         c.taken = l.words;
-        if (l.command >= 0)
+        if (l.command >= 0 && !l.script)
                 printf("command\t%d\n", l.command + 1);
         else if (r == 0)
                 complete_last(&l, &c, argc - 1, argv[argc - 1]);

@@ -73,6 +73,10 @@ def test_what_the_shell_does(complete):
     assert complete("submit", "-C", "x") == ("directories\t", {})
     assert complete("-H", "x") == ("hosts\t", {})
     assert complete("submit", "x") == ("command\t%d" % (2 if AS_ROOT else 3), {})
+    for line in ("--script", "build.sh"), ("--script=build.sh", "--", "one"):
+        assert complete("submit", *line, "x") == ("files\t", {}), "a script's arguments"
+    assert words(complete, "submit", "--script", "build.sh", "--hol") == ["--hold"]
+    assert complete("submit", "--script", "build.sh", "one", "--hol") == ("files\t", {})
     first = 6 if AS_ROOT else 7
     assert complete("submit", "--tag", "a=b", "-qx", "--", "grep", "--col") == ("command\t%d" % first, {})
 
