@@ -73,6 +73,7 @@ static const Verb *verb_find(int argc, char **argv, int *ret_words) {
 }
 
 static void print_help(void) {
+        pager_open();
         printf("jobmill [OPTION…] [VERB …]\n\nA job queue that runs each job as a systemd unit. Without a "
                "verb: an overview.\n\n"
                "%sVerbs:%s\n",
@@ -86,6 +87,7 @@ static void print_help(void) {
 }
 
 static void print_verb_help(const Verb *v) {
+        pager_open();
         printf("jobmill %s %s\n\n%s.\n", v->name, strempty(v->arguments), strempty(v->help));
         if (v->more)
                 printf("\n%s\n", v->more);

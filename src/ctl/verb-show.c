@@ -215,11 +215,12 @@ static void print_further(const JobInfo *j) {
                               j->invocation_id);
         if (j->unit && is_live(j) && !bus_is_elsewhere())
                 print_command("Processes", "systemctl%s status %s", user, j->unit);
+        if (j->frozen)
+                print_command("Thaw it", "%s thaw %" PRIu64, me, j->id);
         if (streq_ptr(j->state, "held"))
                 print_command("Let it start", "%s release %" PRIu64, me, j->id);
         if (!job_info_is_done(j))
-                print_command("Cancel it", "%s cancel %" PRIu64, me,
-                              j->id);
+                print_command("Cancel it", "%s cancel %" PRIu64, me, j->id);
         if (j->dead) {
                 print_command("Run it again", "%s retry %" PRIu64, me, j->id);
                 print_command("Forget it", "%s purge %" PRIu64, me, j->id);

@@ -237,6 +237,43 @@ def test_users_round_trip(mill):
     assert os.stat("/home/alice/out").st_uid == pwd.getpwnam("alice").pw_uid
 
 
+def suggestions(mill, id_):
+    """The commands that `show` ends with."""
+    text = mill.tool("show", id_, check=True).split("\n\n")[-1]
+    return [line.split(": ", 1)[1].split() for line in text.splitlines()]
+
+
+def test_what_show_suggests_works(mill):
+    held = submit(mill, "--hold", "--", "sh", "-c", "echo said; sleep 60")
+    assert suggestions(mill, held) == [["jobmill", "release", str(held)], ["jobmill", "cancel", str(held)]]
+    run(*suggestions(mill, held)[0])
+    mill.reach(held, "running")
+    commands = suggestions(mill, held)
+    assert [c[:2] for c in commands[:3]] == [["jobmill", "logs"], ["journalctl", commands[1][1]], ["systemctl", "status"]]
+    assert "said" in until(lambda: run(*commands[0]), 5, "its output")
+    assert "said" in until(lambda: run(*commands[1], "--no-pager"), 5, "the journal")
+    assert mill.unit(held) in run(*commands[2], "--no-pager")
+    assert commands[3:] == [["jobmill", "cancel", str(held)]]
+    run(*commands[3])
+    mill.wait(held)
+    commands = suggestions(mill, held)
+    assert [c[:2] for c in commands] == [["jobmill", "logs"], ["journalctl", commands[1][1]], ["jobmill", "retry"], ["jobmill", "purge"]]
+    run(*commands[2])
+    mill.reach(held, "running")
+    mill.tool("cancel", held, check=True)
+    mill.wait(held)
+    text = mill.tool("show", held, check=True)
+    assert "ATTEMPT" in text and len([l for l in text.splitlines() if "cancelled" in l]) == 3, "a table of both"
+    run(*commands[3])
+    assert mill.tool("show", held).returncode == 1
+    # Without an id: the newest.
+    last = submit(mill, "--", "true")
+    mill.wait(last)
+    assert mill.tool("show", check=True) == mill.tool("show", last, check=True)
+    assert not any("retry" in c for c in suggestions(mill, last)), "it succeeded"
+    assert "purge" not in mill.tool("show", "--no-legend", last, check=True)
+
+
 def test_verbs_on_jobs(mill):
     id_ = submit(mill, "--hold", "--", "sleep", "60")
     mill.tool("release", id_, check=True)
