@@ -69,12 +69,20 @@ static int bulk_scope(Call *c, JobFilter *f, sd_bus_error *error) {
                 return call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS, NULL, error);
         if (f->n_owners > 0)
                 return 1;
-        r = f->n_ids > 0 ? only_own_ids(c, f, error) : 0;
-        if (r < 0)
-                return r;
-        if (r == 0) {
-                /* For ids a person may be asked. */
-                r = call_may(c, JOBMILL_ACTION_MANAGE_JOBS, f->n_ids > 0, &all);
+        if (f->n_ids > 0) {
+                r = only_own_ids(c, f, error);
+                if (r == 0) {
+                        /* For these a person may be asked, now or when the caller calls again. */
+                        r = call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS, NULL, error);
+                        if (r >= 0 || sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+                                return r;
+                        sd_bus_error_free(error);
+                        r = 0;
+                }
+                if (r < 0)
+                        return r;
+        } else {
+                r = call_may(c, JOBMILL_ACTION_MANAGE_JOBS, false, &all);
                 if (r <= 0 || all)
                         return r;
         }

@@ -117,7 +117,7 @@ static int current_spec(Call *c, const Job *j, bool light, JobSpec **ret, sd_bus
 }
 
 static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to, JobSpec **ret, sd_bus_error *error) {
-        bool light = !(up->fields & ~spec_fields_of_job()) && !to && !job_state_is_live(j->state);
+        bool light = !(up->fields & ~spec_fields_of_job()) && !to;
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_free_ char *text = NULL;
         int r;

@@ -8,10 +8,12 @@
 #include "api/protocol.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "ctl/bulk.h"
 #include "ctl/complete.h"
 #include "ctl/job-dict.h"
 #include "ctl/list-columns.h"
 #include "ctl/output.h"
+#include "ctl/set.h"
 #include "queue/unit-property.h"
 #include <pwd.h>
 #include <signal.h>
@@ -41,8 +43,7 @@ static void words(Completion *c, const char *const *list) {
 }
 
 static void complete_states(Completion *c) {
-        words(c, (const char *const[]){ "held", "waiting", "ready", "starting", "running", "stopping",
-                                        "done", NULL });
+        words(c, job_states);
 }
 
 static void complete_results(Completion *c) {
@@ -121,7 +122,7 @@ static void complete_properties(Completion *c) {
 }
 
 /* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
-static void complete_settings(Completion *c) {
+static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = { "AllowGroups",  "AllowUsers", "Override",       "Paused",
                                             "SlotVariable", "Slots",      "StopTimeoutSec", "TimeoutSec" };
         const char *service = startswith(c->word, "Service.");
@@ -177,27 +178,12 @@ static void complete_queues(Completion *c) {
 
 /* The jobs that a verb can do something with. */
 static char **states_for(const char *verb) {
-        static const struct {
-                const char *verb;
-                const char *states[7];
-        } table[] = {
-                { "cancel", { "held", "waiting", "ready", "starting", "running", "stopping" } },
-                { "wait", { "held", "waiting", "ready", "starting", "running", "stopping" } },
-                { "set", { "held", "waiting", "ready", "starting", "running", "stopping" } },
-                { "kill", { "starting", "running", "stopping" } },
-                { "freeze", { "running" } },
-                { "thaw", { "running" } },
-                { "hold", { "waiting", "ready" } },
-                { "move", { "held", "waiting", "ready" } },
-                { "release", { "held" } },
-                { "retry", { "done" } },
-                { "purge", { "done" } },
-        };
+        static const char *const unfinished[] = { "held", "waiting", "ready", "starting", "running", "stopping", NULL };
+        const Bulk *b = verb ? bulk_find(verb) : NULL;
 
-        FOREACH_ELEMENT (t, table)
-                if (streq_ptr(t->verb, verb))
-                        return (char **) t->states;
-        return NULL;
+        if (streq_ptr(verb, "wait") || streq_ptr(verb, "cancel"))
+                return (char **) unfinished;
+        return b ? (char **) b->states : NULL;
 }
 
 /* The newest jobs: the caller's own, root's anybody's. The daemon is asked for one page of all that there
@@ -276,6 +262,34 @@ static void complete_tags(Completion *c) {
                                 complete_foreign(c, text, NULL);
                 }
         job_info_array_free(jobs, n);
+}
+
+/* "priority=", "MemoryMax=", and behind it what is known of the value. */
+static void complete_settings(Completion *c) {
+        static const struct {
+                const char *key;
+                void (*complete)(Completion *c);
+        } values[] = { { "queue=", complete_queues }, { "tag=", complete_tags }, { "property=", complete_properties } };
+        const char *key, *help;
+
+        if (!streq_ptr(c->verb, "set")) {
+                complete_queue_settings(c);
+                return;
+        }
+        FOREACH_ELEMENT (v, values)
+                if (startswith(c->word, v->key)) {
+                        c->before_length += strlen(v->key);
+                        c->word += strlen(v->key);
+                        v->complete(c);
+                        return;
+                }
+        for (size_t i = 0; (key = settings_key(i, &help)); i++) {
+                char text[32];
+
+                snprintf(text, sizeof(text), "%s=", key);
+                complete_candidate(c, text, help);
+        }
+        complete_properties(c);
 }
 
 static const struct {

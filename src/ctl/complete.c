@@ -252,8 +252,8 @@ static void complete_word(const Line *l, Completion *c) {
                 complete_options(c, l->verb->options);
         } else if (first < n)
                 complete_value(c, positions[first].text, positions[first].length);
-        /* "ID… QUEUE": behind the first one it may be either. */
-        if (first < n && first < i && first + 1 < n)
+        /* "ID…|FILTER… QUEUE": behind the first one it may be either, and a filter may stand among the options. */
+        if (first + 1 < n && (first < i || memmem(positions[first].text, positions[first].length, "FILTER", 6)))
                 complete_value(c, positions[first + 1].text, positions[first + 1].length);
 }
 

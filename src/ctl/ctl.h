@@ -22,6 +22,7 @@ enum {
         OPTIONS_WAIT = 1 << 5,
         OPTIONS_KILL = 1 << 6,
         OPTIONS_QUEUE_SET = 1 << 7,
+        OPTIONS_BULK = 1 << 8,
 };
 
 typedef struct Verb {
@@ -73,7 +74,8 @@ extern Filter arg_filter;
 extern SubmitArgs arg_submit;
 extern char **arg_columns;
 extern uint32_t arg_lines; /* UINT32_MAX: all */
-extern bool arg_follow, arg_wait;
+extern bool arg_follow, arg_wait, arg_yes;
+extern int arg_words_behind; /* "--" */
 extern usec_t arg_timeout;
 extern bool arg_runtime;
 extern int arg_signal;
@@ -132,6 +134,7 @@ void queue_print_files(sd_bus *bus, const char *path, char *const *files);
 /* filter.c */
 bool filter_is_empty(const Filter *f);
 int filter_append(sd_bus_message *m, const Filter *f); /* the entries of an open a{sv} */
+extern const char *const job_states[]; /* NULL behind the last one */
 int uid_from_user(const char *user, uint32_t *ret);    /* name or number */
 extern bool user_names_were_used;                      /* this machine's, which mean nothing on another */
 
@@ -150,6 +153,8 @@ int verb_freeze(int argc, char **argv);
 int verb_thaw(int argc, char **argv);
 int verb_retry(int argc, char **argv);
 int verb_purge(int argc, char **argv);
+int verb_set(int argc, char **argv);
+int verb_move(int argc, char **argv);
 int verb_queue_list(int argc, char **argv);
 int verb_queue_show(int argc, char **argv);
 int verb_queue_set(int argc, char **argv);

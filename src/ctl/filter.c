@@ -24,6 +24,8 @@ int uid_from_user(const char *user, uint32_t *ret) {
         return 0;
 }
 
+const char *const job_states[] = { "held", "waiting", "ready", "starting", "running", "stopping", "done", NULL };
+
 bool filter_is_empty(const Filter *f) {
         return !f->queues && !f->states && !f->results && !f->tags && f->owners.n == 0 && !f->name &&
                !f->dead && f->since == USEC_INFINITY && f->until == USEC_INFINITY;

@@ -8,11 +8,13 @@
 #include "ctl/complete.h"
 #include "ctl/ctl.h"
 #include "ctl/output.h"
+#include "ctl/set.h"
 #include "ctl/terminal.h"
 #include <locale.h>
 #include <signal.h>
 
 #define F OPTIONS_FILTER
+#define B (OPTIONS_FILTER | OPTIONS_BULK)
 
 static int verb_help(int argc, char **argv);
 
@@ -24,15 +26,17 @@ static const Verb verbs[] = {
         { "logs", 1, 1, OPTIONS_LOGS, false, verb_logs, "[-f] ID", "Print what a job wrote" },
         { "wait", 0, -1, F | OPTIONS_WAIT, false, verb_wait, "ID…|FILTER…",
           "Wait until jobs (of a filter: unfinished ones) are done; the first failure's exit status" },
-        { "cancel", 1, -1, 0, false, verb_cancel, "ID…", "Take jobs out of the queue, or end them" },
-        { "kill", 1, -1, OPTIONS_KILL, false, verb_kill, "[-s SIGNAL] ID…",
+        { "cancel", 0, -1, B, false, verb_cancel, "ID…|FILTER…", "Take jobs out of the queue, or end them" },
+        { "kill", 0, -1, B | OPTIONS_KILL, false, verb_kill, "[-s SIGNAL] ID…|FILTER…",
           "Send a signal to running jobs" },
-        { "hold", 1, -1, 0, false, verb_hold, "ID…", "Keep jobs from starting" },
-        { "release", 1, -1, 0, false, verb_release, "ID…", "Let held jobs start" },
-        { "freeze", 1, -1, 0, false, verb_freeze, "ID…", "Let running jobs stand still; they keep their slots" },
-        { "thaw", 1, -1, 0, false, verb_thaw, "ID…", "Let frozen jobs run on" },
-        { "retry", 1, -1, 0, false, verb_retry, "ID…", "Run finished jobs once more" },
-        { "purge", 0, -1, F, false, verb_purge, "ID…|FILTER…", "Forget finished jobs" },
+        { "hold", 0, -1, B, false, verb_hold, "ID…|FILTER…", "Keep jobs from starting" },
+        { "release", 0, -1, B, false, verb_release, "ID…|FILTER…", "Let held jobs start" },
+        { "freeze", 0, -1, B, false, verb_freeze, "ID…|FILTER…", "Let running jobs stand still; they keep their slots" },
+        { "thaw", 0, -1, B, false, verb_thaw, "ID…|FILTER…", "Let frozen jobs run on" },
+        { "retry", 0, -1, B, false, verb_retry, "ID…|FILTER…", "Run finished jobs once more; of a filter: those that failed" },
+        { "set", 1, -1, B, false, verb_set, "ID…|FILTER… SETTING=VALUE… [-- COMMAND…]", "Change jobs that have not started" },
+        { "move", 1, -1, B, false, verb_move, "ID…|FILTER… QUEUE", "Put jobs that have not started into another queue" },
+        { "purge", 0, -1, B, false, verb_purge, "ID…|FILTER…", "Forget finished jobs" },
         { "queue", 0, 0, 0, false, verb_queue_list, NULL, NULL },
         { "queue list", 0, 0, 0, false, verb_queue_list, "", "List queues" },
         { "queue show", 1, -1, 0, false, verb_queue_show, "QUEUE…", "Show all about queues" },
@@ -86,6 +90,15 @@ static void print_help(void) {
         printf("\nAn ID may be @last: your newest job. See also: jobmill help VERB, jobmill(1)\n");
 }
 
+static void print_settings(void) {
+        const char *key, *help;
+
+        printf("\n%sSettings:%s an empty value removes\n", color(COLOR_BOLD), color(COLOR_OFF));
+        for (size_t i = 0; (key = settings_key(i, &help)); i++)
+                printf("  %-14s %s\n", key, help);
+        printf("  %-14s %s\n", "MemoryMax", "… and every other unit property by its name");
+}
+
 static void print_verb_help(const Verb *v) {
         pager_open();
         printf("jobmill %s %s\n\n%s.\n", v->name, strempty(v->arguments), strempty(v->help));
@@ -97,6 +110,8 @@ static void print_verb_help(const Verb *v) {
         if (v->options & ~OPTIONS_FILTER)
                 printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         options_print_help(v->options & ~OPTIONS_FILTER);
+        if (v->run == verb_set)
+                print_settings();
 }
 
 static int verb_help(int argc, char **argv) {

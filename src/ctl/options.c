@@ -26,7 +26,8 @@ Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
 char **arg_columns;
 uint32_t arg_lines = UINT32_MAX;
-bool arg_follow, arg_wait;
+bool arg_follow, arg_wait, arg_yes;
+int arg_words_behind;
 usec_t arg_timeout = USEC_INFINITY;
 int arg_signal;
 
@@ -378,6 +379,7 @@ static const Option options[] = {
         { "follow", 'f', NULL, OPTIONS_LOGS, option_true, &arg_follow, "Go on until the job is done" },
         { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124", SPANS },
         { "runtime", 0, NULL, OPTIONS_QUEUE_SET, option_true, &arg_runtime, "Until the next boot only" },
+        { "yes", 'y', NULL, OPTIONS_BULK, option_true, &arg_yes, "Do not ask" },
         { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)",
           "TERM, SIGKILL, RTMIN+3, 15, …" },
 };
@@ -495,6 +497,11 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
         }
         *p = 0;
 
+        arg_words_behind = 0;
+        for (int i = 1; i < argc && arg_words_behind == 0; i++)
+                if (streq(argv[i], "--"))
+                        arg_words_behind = argc - i - 1;
+
         optind = 0; /* glibc: start afresh */
         opterr = 0;
         while ((c = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
@@ -509,6 +516,8 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
                 if (r < 0)
                         return r;
         }
+        if (optind < 1 || !streq(argv[optind - 1], "--")) /* it was the value of an option */
+                arg_words_behind = 0;
         return optind;
 }
 

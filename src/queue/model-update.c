@@ -3,8 +3,8 @@
 /* Changing a job that is there. A job that has not started may become anything that could have been submitted; its place in the
  * window of its queue, or of another one, follows at once. Of a running one only what still has an effect can be changed.
  *
- * The time-outs of a running job can only be made shorter: its unit has a RuntimeMaxSec= of its own, as a net for when the daemon
- * is away, and that cannot be changed any more. */
+ * The time-outs of a running job can only be made shorter if its unit has a RuntimeMaxSec= of its own, as a net for when the
+ * daemon is away: that cannot be changed any more. */
 
 #include "queue/model-internal.h"
 #include "queue/spec-change.h"
@@ -30,11 +30,11 @@ int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error)
                             refused ? which : "queue", j->id, job_state_to_string(j->state), allowed, queued ? ", queue" : "");
 }
 
-/* A spec that is whole but for the job's own fields says what its time-outs shall be: can the unit of the attempt have them? */
+/* Would PID 1 let the attempt run as long as its time-outs shall be? */
 static int check_timeouts(const Job *j, const JobSpec *spec, char **ret_error) {
         usec_t stop = attempt_stop_timeout(j->live), new_stop = stop;
 
-        if (j->timeout_usec == USEC_INFINITY || spec->freezable) /* there is no limit */
+        if (!j->live->has_net)
                 return 0;
         if (spec->stop_timeout_usec != j->stop_timeout_usec)
                 new_stop = spec->stop_timeout_usec;

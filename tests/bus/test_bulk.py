@@ -215,6 +215,15 @@ def test_own_ids_ask_nobody(town):
 
 
 @pytest.mark.root
+def test_ids_of_others_may_be_asked_about(town):
+    theirs = hold(town.bin)
+    town.polkit.do("mode", mode="challenge")
+    refused("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", town.daemon.call, "CancelJobs", {"ids": [theirs]})
+    assert town.daemon.call("CancelJobs", {"queue": "default"}) == 0
+    assert town.state(theirs) == "held"
+
+
+@pytest.mark.root
 def test_operators(town):
     mine, theirs = hold(town.daemon), hold(town.bin)
     allow(town, "manage-jobs")

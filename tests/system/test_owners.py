@@ -28,8 +28,10 @@ def test_foreign_jobs_cannot_be_touched(mill):
     for member, *args in (("CancelJob", id_), ("KillJob", id_, 9), ("HoldJob", held), ("ReleaseJob", held), ("CancelJob", held),
                           ("RetryJob", done, {})):
         denied(bob.call, member, *args)
-    assert bob.call("PurgeJobs", {"ids": [done]}) == 0
-    assert bob.call("PurgeJobs", {"owner": pwd.getpwnam("alice").pw_uid}) == 0
+    for f in ({"ids": [done, held]}, {"owner": pwd.getpwnam("alice").pw_uid}):
+        for member, *more in (("PurgeJobs",), ("CancelJobs",), ("HoldJobs",), ("UpdateJobs", {"priority": 1}), ("RetryJobs", {})):
+            denied(bob.call, member, f, *more)
+    assert bob.call("CountJobs", {"tags": {"of": "alice"}}) == 0 and bob.call("CancelJobs", {"tags": {"of": "alice"}}) == 0
     assert mill.state(id_) == "running" and mill.state(held) == "held" and mill.info(done)["result"] == "exit-code"
 
     # She may, and so may root.

@@ -227,10 +227,10 @@ static void test_timeout(void **state) {
         refused(m, j, NULL, with_timeouts(j, 100 * SEC, 11 * SEC), "stop_timeout_usec", -ERANGE, "shorter");
         refused(m, j, NULL, with_timeouts(j, 100 * SEC, USEC_INFINITY), "stop_timeout_usec", -ERANGE, "shorter");
         /* The unit of a freezable one has no limit. */
-        JobSpec *free_one = with_timeouts(j, 200 * SEC, 10 * SEC);
-        free_one->freezable = true;
-        update(m, j, NULL, free_one, "timeout_usec");
+        a->has_net = false;
+        update(m, j, NULL, with_timeouts(j, 200 * SEC, 10 * SEC), "timeout_usec");
         assert_true(a->deadline == now.monotonic + 200 * SEC);
+        a->has_net = true;
         update(m, j, NULL, with_timeouts(j, 100 * SEC, 10 * SEC), "timeout_usec");
 
         update(m, j, NULL, with_timeouts(j, 60 * SEC, 50 * SEC), "timeout_usec stop_timeout_usec");

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Words of `set` into the changes of UpdateJob. The keys are submit's long options, and values are written as there; a key in
+ * CamelCase is a unit property. What is empty is removed. */
+
+#include "ctl/set.h"
+
+#include "base/parse.h"
+#include "base/strv.h"
+#include "base/time-util.h"
+#include "ctl/ctl.h"
+#include "ctl/output.h"
+#include <ctype.h>
+
+void settings_done(Settings *s) {
+        free(s->name);
+        free(s->queue);
+        free(s->directory);
+        free(s->output);
+        free(s->error);
+        strv_free(s->tags);
+        strv_free(s->properties);
+        strv_free(s->command);
+}
+
+static int set_text(const char *value, void *target) {
+        return free_and_strdup(target, value);
+}
+
+static int set_i32(const char *value, void *target) {
+        return parse_i32(value, target);
+}
+
+static int set_u32(const char *value, void *target) {
+        return parse_u32(value, target);
+}
+
+static int set_span(const char *value, void *target) {
+        if (*value)
+                return parse_span(value, target);
+        *(usec_t *) target = USEC_INFINITY;
+        return 0;
+}
+
+static int set_time(const char *value, void *target) {
+        if (*value)
+                return parse_timestamp(value, now_usec(CLOCK_REALTIME), target);
+        *(usec_t *) target = USEC_INFINITY;
+        return 0;
+}
+
+static int set_time_from_now(const char *value, void *target) {
+        usec_t span;
+        int r;
+
+        r = parse_span(value, &span);
+        if (r >= 0)
+                *(usec_t *) target = usec_add(now_usec(CLOCK_REALTIME), span);
+        return r;
+}
+
+static int set_assignment(const char *value, void *target) {
+        const char *e = strchr(value, '=');
+
+        return e && e != value ? strv_extend(target, value) : -EINVAL;
+}
+
+#define AT(field) offsetof(Settings, field)
+
+static const struct {
+        const char *key, *wanted;
+        int (*set)(const char *value, void *target);
+        size_t offset;
+        SetBits bit;
+        const char *help;
+} keys[] = {
+        { "name", "NAME", set_text, AT(name), 0, "A name for people" },
+        { "queue", "QUEUE", set_text, AT(queue), 0, "Where it waits" },
+        { "priority", "a number", set_i32, AT(priority), SET_PRIORITY, "-1000 to 1000, higher first" },
+        { "slots", "a number", set_u32, AT(slots), SET_SLOTS, "Slots it takes of the queue" },
+        { "at", "a time", set_time, AT(not_before), SET_NOT_BEFORE, "Not before this time" },
+        { "in", "a time span", set_time_from_now, AT(not_before), SET_NOT_BEFORE,
+          "Not before this much time has passed" },
+        { "timeout", "a time span", set_span, AT(timeout), SET_TIMEOUT, "End it when it runs longer" },
+        { "stop-timeout", "a time span", set_span, AT(stop_timeout), SET_STOP_TIMEOUT, "From SIGTERM to SIGKILL" },
+        { "directory", "DIRECTORY", set_text, AT(directory), 0, "Where it runs" },
+        { "output", "FILE", set_text, AT(output), 0, "Where standard output goes" },
+        { "error", "FILE", set_text, AT(error), 0, "Where standard error goes" },
+        { "tag", "KEY=VALUE", set_assignment, AT(tags), 0, "A tag to find it by" },
+        { "property", "PROPERTY=VALUE", set_assignment, AT(properties), 0, "A unit property" },
+};
+
+const char *settings_key(size_t i, const char **ret_help) {
+        if (i >= ELEMENTSOF(keys))
+                return NULL;
+        *ret_help = keys[i].help;
+        return keys[i].key;
+}
+
+static int unknown_key(const char *word, int length) {
+        _cleanup_strv_free_ char **all = NULL;
+        _cleanup_free_ char *text = NULL;
+
+        FOREACH_ELEMENT (k, keys)
+                if (strv_extend(&all, k->key) < 0)
+                        return ctl_oom();
+        text = strv_join(all, ", ");
+        return ctl_error(-EINVAL, "set: there is no key '%.*s'; there are: %s, and unit properties such as MemoryMax",
+                         length, word, strempty(text));
+}
+
+int settings_read(Settings *s, const char *word) {
+        int length = strcspn(word, "="), r;
+        const char *value = word + length + 1;
+
+        if (isupper((unsigned char) word[0]))
+                return strv_extend(&s->properties, word) < 0 ? ctl_oom() : 0;
+        FOREACH_ELEMENT (k, keys) {
+                if ((int) strlen(k->key) != length || strncmp(k->key, word, length) != 0)
+                        continue;
+                r = k->set(value, (uint8_t *) s + k->offset);
+                if (r == -ENOMEM)
+                        return ctl_oom();
+                if (r < 0)
+                        return ctl_error(r, "set: %s: cannot make sense of '%s' (wanted: %s)", k->key, value,
+                                         k->wanted);
+                s->given |= k->bit;
+                return 0;
+        }
+        return unknown_key(word, length);
+}
+
+static int append_texts(sd_bus_message *m, const Settings *s) {
+        const struct {
+                const char *key, *value;
+        } texts[] = {
+                { "name", s->name },         { "queue", s->queue },      { "cwd", s->directory },
+                { "output_file", s->output }, { "error_file", s->error },
+        };
+        int r = 0;
+
+        FOREACH_ELEMENT (t, texts)
+                if (r >= 0 && t->value)
+                        r = bus_append_string(m, t->key, t->value);
+        return r;
+}
+
+static int append_numbers(sd_bus_message *m, const Settings *s) {
+        const struct {
+                SetBits bit;
+                const char *key;
+                usec_t value;
+        } times[] = {
+                { SET_NOT_BEFORE, "not_before_usec", s->not_before },
+                { SET_TIMEOUT, "timeout_usec", s->timeout },
+                { SET_STOP_TIMEOUT, "stop_timeout_usec", s->stop_timeout },
+        };
+        int r = 0;
+
+        if (s->given & SET_PRIORITY)
+                r = sd_bus_message_append(m, "{sv}", "priority", "i", s->priority);
+        if (r >= 0 && (s->given & SET_SLOTS))
+                r = bus_append_u32(m, "slots", s->slots);
+        FOREACH_ELEMENT (t, times)
+                if (r >= 0 && (s->given & t->bit))
+                        r = bus_append_u64(m, t->key, t->value);
+        return r;
+}
+
+int set_append(sd_bus_message *call, const void *userdata) {
+        const Settings *s = userdata;
+        int r;
+
+        r = sd_bus_message_open_container(call, 'a', "{sv}");
+        if (r >= 0)
+                r = append_texts(call, s);
+        if (r >= 0)
+                r = append_numbers(call, s);
+        if (r >= 0 && s->tags)
+                r = bus_append_tags(call, "tags", s->tags);
+        if (r >= 0 && s->properties)
+                r = bus_append_strv(call, "properties", s->properties);
+        if (r >= 0 && s->command)
+                r = bus_append_strv(call, "argv", s->command);
+        return r < 0 ? r : sd_bus_message_close_container(call);
+}
+
+int move_append_one(sd_bus_message *call, const void *userdata) {
+        return sd_bus_message_append(call, "s", (const char *) userdata);
+}
+
+int move_append_many(sd_bus_message *call, const void *userdata) {
+        return sd_bus_message_append(call, "a{sv}", 1, "queue", "s", (const char *) userdata);
+}
