@@ -20,9 +20,9 @@ def zoo(mill):
     mill.zoo = {"success": mill.submit("true"), "failed": mill.submit("exit 1")}
     for i in mill.zoo.values():
         mill.wait(i)
-    mill.zoo["running"] = mill.submit("sleep 60")
-    mill.zoo["stopping"] = mill.submit("trap '' TERM; echo > %s/up; while :; do sleep 0.05; done" % mill.out)
-    until(lambda: (mill.out / "up").exists())
+    for name in ("running", "stopping"):  # which outlive a SIGTERM
+        mill.zoo[name] = mill.submit("trap '' TERM; echo > %s/%s; while :; do sleep 0.05; done" % (mill.out, name))
+        until((mill.out / name).exists)
     mill.call("CancelJob", mill.zoo["stopping"])
     mill.call("PauseQueue", "default")
     mill.zoo["ready"] = mill.submit("true")
