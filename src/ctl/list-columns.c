@@ -34,8 +34,9 @@ static const struct {
         [LIST_CPU] = { { "CPU", 20, 0, true, 9 }, { "cpu_usec" }, "CPU time" },
         [LIST_MEMORY] = { { "MEMORY", 30, 0, true, 6 }, { "memory_peak" }, "Peak of its memory" },
         [LIST_REASON] = { { "REASON", 55, 24, false, 30 },
-                          { "reason" },
+                          { "reason", "not_before_usec" },
                           "Why it waits, or more about its end" },
+        [LIST_AGE] = { { "AGE", 10, 0, true, 8 }, { "submitted_usec" }, "How long ago it was submitted" },
         [LIST_ATTEMPT] = { { "ATTEMPT", 10, 0, true }, { "attempt" }, "How many times it was tried" },
         [LIST_COMMAND] = { { "COMMAND", 80, 12, false, 30 }, { "argv" }, "Its command" },
         [LIST_DIRECTORY] = { { "DIRECTORY", 10, 8, false, 20 }, { "cwd" }, "Where it runs" },
@@ -179,8 +180,25 @@ static char *tags_text(const JobInfo *j) {
         return words ? strv_join(words, " ") : strdup("");
 }
 
+bool list_has_reason(const JobInfo *j) {
+        return j->reason && !streq_ptr(j->reason, j->state);
+}
+
+/* Nothing that STATE says already; and of one that waits for its time, when that is. */
+static char *reason_text(const JobInfo *j, usec_t now) {
+        char when[SPAN_MAX + 8], *s;
+
+        if (!list_has_reason(j))
+                return strdup("");
+        if (!streq_ptr(j->state, "waiting") || j->not_before_usec == USEC_INFINITY)
+                return strdup(j->reason);
+        return asprintf(&s, "%s, %s", j->reason, human_ago(when, sizeof(when), j->not_before_usec, now)) < 0
+                               ? NULL
+                               : s;
+}
+
 /* What others wrote, of any length. */
-static int long_text(const JobInfo *j, ListColumn c, char **ret) {
+static int long_text(const JobInfo *j, ListColumn c, usec_t now, char **ret) {
         const char *plain = c == LIST_QUEUE       ? j->queue
                             : c == LIST_DIRECTORY ? j->cwd
                             : c == LIST_UNIT      ? j->unit
@@ -203,7 +221,7 @@ static int long_text(const JobInfo *j, ListColumn c, char **ret) {
                 s = tags_text(j);
                 break;
         case LIST_REASON:
-                s = strdup(strempty(j->reason));
+                s = reason_text(j, now);
                 break;
         case LIST_STATUS:
                 s = strdup(strempty(j->status));
@@ -260,6 +278,8 @@ static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *
                 return human_span(buf, CELL_MAX, j->cpu_usec);
         case LIST_MEMORY:
                 return human_size(buf, CELL_MAX, j->memory_peak);
+        case LIST_AGE:
+                return human_span(buf, CELL_MAX, usec_sub(now, j->submitted_usec));
         case LIST_ATTEMPT:
                 return number(buf, j->attempt, true);
         case LIST_EXIT:
@@ -302,7 +322,7 @@ int list_columns_add(Table *t, const ListColumns *l, const JobInfo *j, usec_t no
                 _cleanup_free_ char *text = NULL;
                 char buf[CELL_MAX];
 
-                r = long_text(j, c, &text);
+                r = long_text(j, c, now, &text);
                 if (r >= 0)
                         r = table_add(t, text ?: short_text(j, c, now, buf),
                                       c == LIST_STATE ? job_info_color(j) : NULL);

@@ -16,6 +16,7 @@ typedef enum ListColumn {
         LIST_CPU,
         LIST_MEMORY,
         LIST_REASON,
+        LIST_AGE,
         LIST_ATTEMPT,
         LIST_COMMAND,
         LIST_DIRECTORY,
@@ -54,4 +55,6 @@ void list_columns_help(void); /* prints */
 const char *list_column_name(ListColumn c); /* NULL behind the last one */
 const char *list_column_help(ListColumn c);
 
+/* REASON would not be empty. */
+bool list_has_reason(const JobInfo *j);
 int list_columns_add(Table *t, const ListColumns *l, const JobInfo *j, usec_t now);

@@ -21,7 +21,7 @@ static int fill_table(Table *t, const ListColumns *l, const JobInfo *jobs, size_
 /* The column for reasons only where there is one. Of a list that goes on nobody knows yet. */
 static void hide_reason(Table *t, const ListColumns *l, const JobInfo *jobs, size_t n) {
         for (size_t i = 0; i < n; i++)
-                if (jobs[i].reason)
+                if (list_has_reason(jobs + i))
                         return;
         for (size_t i = 0; i < l->n; i++)
                 if (l->which[i] == LIST_REASON)

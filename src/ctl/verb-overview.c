@@ -127,9 +127,11 @@ static void print_heading(const Statistics *s) {
                 { s->held, "held" },
                 { s->dead, "failed" },
         };
-        char text[256], *p = text;
+        char text[512], *p = text;
 
-        p += snprintf(text, sizeof(text), "jobmilld %.32s:", s->version ?: "?");
+        p += snprintf(text, sizeof(text), "jobmilld%s %.32s%s%.64s:", arg_user ? " --user" : "",
+                      s->version ?: "?", bus_is_elsewhere() ? " on " : "",
+                      arg_host ?: strempty(arg_machine));
         FOREACH_ELEMENT (c, counts)
                 if (c->n > 0)
                         p += sprintf(p, "%s %" PRIu64 " %s", p[-1] == ':' ? "" : ",", c->n, c->word);
@@ -294,13 +296,25 @@ static int print_jobs(const Overview *o, const uint64_t *totals, const size_t *l
         return r;
 }
 
-static void print_first_steps(void) {
-        printf("\nNo job yet. To begin:\n\n"
-               "  jobmill submit -- echo hello     queue a command; prints its id\n"
-               "  jobmill list                     all jobs, newest first\n"
-               "  jobmill show                     all about your newest one\n"
-               "  jobmill logs @last               what it wrote\n"
-               "  jobmill help                     everything else\n");
+static int print_first_steps(void) {
+        static const struct {
+                const char *verb, *what;
+        } steps[] = {
+                { "submit -- echo hello", "queue a command; prints its id" },
+                { "list", "all jobs, newest first" },
+                { "show", "all about your newest one" },
+                { "logs @last", "what it wrote" },
+                { "help", "everything else" },
+        };
+        _cleanup_free_ char *me = tool_command();
+
+        if (!me)
+                return -ENOMEM;
+        printf("\nNo job yet. To begin:\n\n");
+        FOREACH_ELEMENT (i, steps)
+                printf("  %s%s %-*s%s %s\n", color(COLOR_BOLD), me, (int) strlen(steps[0].verb), i->verb,
+                       color(COLOR_OFF), i->what);
+        return 0;
 }
 
 static int print_overview(const Overview *o) {
@@ -329,10 +343,10 @@ static int print_overview(const Overview *o) {
         if (r < 0)
                 return ctl_oom();
         if (s->held + s->waiting + s->ready + s->starting + s->running + s->stopping + s->done == 0)
-                print_first_steps();
+                r = print_first_steps();
         else if (arg_legend && !arg_quiet)
                 print_grey("Further: jobmill list, jobmill show ID, jobmill logs ID, jobmill help");
-        return 0;
+        return r < 0 ? ctl_oom() : 0;
 }
 
 int verb_overview(int argc, char **argv) {

@@ -84,6 +84,19 @@ def test_bad_values_are_named(running, argv, words):
     assert p.returncode == 1 and p.stdout == "" and all(w in p.stderr for w in words), p
 
 
+def test_reasons(stocked):
+    def reason(id_):
+        row = next(l for l in tool(stocked, "list", "-o", "id,reason").splitlines() if l.split()[0] == str(id_))
+        return " ".join(row.split()[1:])
+
+    assert reason(stocked.full) == "queue gpu is full (1 of 1 slots)"
+    assert reason(stocked.night) == "queue night is paused"
+    assert re.fullmatch(r"waits for its time, in 1h 59min", reason(stocked.later))
+    assert reason(stocked.held) == "", "STATE says it"
+    assert reason(stocked.good[0]) == ""
+    assert "REASON" not in tool(stocked, "list", "--state=held,done,running")
+
+
 def test_columns(stocked):
     lines = tool(stocked, "list", "--columns=id,Tags,COMMAND", "-n", "9").splitlines()
     assert lines[0].split() == ["ID", "TAGS", "COMMAND"]
