@@ -123,8 +123,10 @@ static void complete_properties(Completion *c) {
 
 /* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
 static void complete_queue_settings(Completion *c) {
-        static const char *const keys[] = { "AllowGroups",  "AllowUsers", "Override",       "Paused",
-                                            "SlotVariable", "Slots",      "StopTimeoutSec", "TimeoutSec" };
+        static const char *const keys[] = { "AllowGroups",      "AllowUsers", "MaxQueued",
+                                            "MaxQueuedPerUser", "Override",   "Paused",
+                                            "SlotVariable",     "Slots",      "StopTimeoutSec",
+                                            "TimeoutSec" };
         const char *service = startswith(c->word, "Service.");
         size_t n;
         const UnitProperty *table = unit_property_table(&n);

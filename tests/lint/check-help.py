@@ -74,13 +74,19 @@ def check_completion(tool, verbs, global_options):
 
 
 def check_words(tool):
-    """The words of the model."""
+    """The words of the model, the keys of queue files."""
     text = (SOURCE / "src/queue/job.c").read_text()
     for option, table in ("--state", "job_state_table"), ("--result", "job_result_table"):
         body = re.search(table + r"\[.*?\] = \{(.*?)\n\};", text, re.S)[1]
         wanted = set(re.findall(r'\] = "([^"]+)"', body))
         if (found := tool.complete("list", option, "")) != wanted:
             problem(f"{option}: completion and src/queue/job.c differ: {found ^ wanted}")
+    body = re.search(r"\bqueue_keys\[\] = \{(.*?)\n\};", (SOURCE / "src/daemon/queue-file.c").read_text(), re.S)[1]
+    wanted = set(re.findall(r'^ +\{ "(\w+)"', body, re.M))
+    properties = set(re.findall(r'[A-Z]+\("(\w+)"', (SOURCE / "src/queue/unit-property.c").read_text()))
+    found = {w.rstrip("=") for w in tool.complete("queue", "set", "default", "")} - properties - {"Service."}
+    if found != wanted:
+        problem(f"queue set: completion and src/daemon/queue-file.c differ: {found ^ wanted}")
 
 
 def read_page(name):

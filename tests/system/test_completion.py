@@ -99,6 +99,7 @@ def test_terminal(terminal, jobs):
     assert words("list --state=held,ru\t") == ["list", "--state=held,running"]
     assert words("list --tag when\t") == ["list", "--tag", "when=night"]
     assert words("submit -p MemoryMa\t2G") == ["submit", "-p", "MemoryMax=2G"], "no space behind the ="
+    assert words("queue set default Serv\tCPUWei\t9") == ["queue", "set", "default", "Service.CPUWeight=9"]
     assert words("submit --payload rec\t") == ["submit", "--payload", "recipe.json"]
     assert words("submit --payload=rec\t") == ["submit", "--payload=recipe.json"]
     assert words("submit -C r\t")[:2] == ["submit", "-C"]

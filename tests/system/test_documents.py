@@ -77,7 +77,9 @@ def begin(mill):
         if last and last[0] != document:
             mill.drop_everything()
             mill.no_units()
-            mill.remove_queues()
+            for path in "/etc/jobmill", "/run/jobmill/queues", "/run/jobmill/jobmill.conf.d":
+                shutil.rmtree(path, ignore_errors=True)
+            mill.call("Reload")
             run("loginctl", "disable-linger", "alice")
             for path in pathlib.Path(pwd.getpwnam("alice").pw_dir).glob("[!.]*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -37,6 +37,6 @@ _jobmill()
     # What stands before the last break of the word is not replaced.
     text=${cur%"${cur##*[=:]}"}
     ((${#text} == 0)) || COMPREPLY=("${COMPREPLY[@]#"$text"}")
-    [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace
+    [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *[=.] ]] || compopt -o nospace
 } &&
     complete -F _jobmill jobmill
