@@ -68,6 +68,11 @@ def commands(lines):
 EXAMPLES = [(d, heading, commands(lines)) for d in DOCUMENTS for heading, lines in blocks(d)]
 
 
+def empty(folders, pattern):
+    for path in (p for f in folders for p in pathlib.Path(f).glob(pattern)):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 @pytest.fixture(scope="module")
 def begin(mill):
     """begin(document): a document that is not the last one has an empty home, and no queues but the shipped ones."""
@@ -77,12 +82,10 @@ def begin(mill):
         if last and last[0] != document:
             mill.drop_everything()
             mill.no_units()
-            for path in "/etc/jobmill", "/run/jobmill/queues", "/run/jobmill/jobmill.conf.d":
-                shutil.rmtree(path, ignore_errors=True)
+            empty(["/etc/jobmill", "/run/jobmill/queues", "/run/jobmill/jobmill.conf.d"], "*")
             mill.call("Reload")
             run("loginctl", "disable-linger", "alice")
-            for path in pathlib.Path(pwd.getpwnam("alice").pw_dir).glob("[!.]*"):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            empty([pwd.getpwnam("alice").pw_dir], "[!.]*")
         last[:] = [document]
 
     mill.settled()
