@@ -66,12 +66,18 @@ typedef struct SubmitArgs {
         bool hold, freezable, dry_run;
 } SubmitArgs;
 
+typedef struct LogArgs {
+        char *format;     /* NULL: cat */
+        uint32_t attempt; /* 0: all */
+} LogArgs;
+
 extern bool arg_help, arg_version;
 extern bool arg_user, arg_system, arg_quiet, arg_legend, arg_ask_password, arg_pager;
 extern char *arg_host, *arg_machine;
 extern JsonMode arg_json;
 extern Filter arg_filter;
 extern SubmitArgs arg_submit;
+extern LogArgs arg_log;
 extern char **arg_columns;
 extern uint32_t arg_lines; /* UINT32_MAX: all */
 extern bool arg_follow, arg_wait, arg_yes;

@@ -8,6 +8,7 @@
 #include "base/strv.h"
 #include "base/time-util.h"
 #include "ctl/options.h"
+#include "ctl/log-entry.h"
 #include "ctl/output.h"
 #include "queue/spec.h"
 #include "queue/unit-property.h"
@@ -24,6 +25,7 @@ Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
                 .timeout = USEC_INFINITY, .stop_timeout = USEC_INFINITY,                                     \
         }
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
+LogArgs arg_log;
 char **arg_columns;
 uint32_t arg_lines = UINT32_MAX;
 bool arg_follow, arg_wait, arg_yes;
@@ -213,6 +215,16 @@ static int option_u32(const char *value, void *target) {
         return r;
 }
 
+static int option_attempt(const char *value, void *target) {
+        int r = option_u32(value, target);
+
+        return r >= 0 && *(uint32_t *) target == 0 ? -ERANGE : r;
+}
+
+static int option_log_format(const char *value, void *target) {
+        return log_format_from_string(value) < 0 ? -EINVAL : free_and_strdup(target, value);
+}
+
 static int option_span(const char *value, void *target) {
         return parse_span(value, target);
 }
@@ -377,6 +389,10 @@ static const Option options[] = {
         { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines",
           "0…4294967294" },
         { "follow", 'f', NULL, OPTIONS_LOGS, option_true, &arg_follow, "Go on until the job is done" },
+        { "attempt", 0, "N", OPTIONS_LOGS, option_attempt, &arg_log.attempt, "Of this attempt only",
+          "1…4294967294" },
+        { "output", 'o', "cat|short|short-iso|json|export", OPTIONS_LOGS, option_log_format, &arg_log.format,
+          "How to print lines, as journalctl does (default: cat)" },
         { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124", SPANS },
         { "runtime", 0, NULL, OPTIONS_QUEUE_SET, option_true, &arg_runtime, "Until the next boot only" },
         { "yes", 'y', NULL, OPTIONS_BULK, option_true, &arg_yes, "Do not ask" },
@@ -552,7 +568,7 @@ void options_print_help(unsigned mask) {
 static bool is_string(const Option *o) {
         return o->parse == option_string || o->parse == option_queue || o->parse == option_name || o->parse == option_file ||
                o->parse == option_job_file || o->parse == option_environment || o->parse == option_request_id ||
-               o->parse == option_order || o->parse == option_oldest;
+               o->parse == option_order || o->parse == option_log_format || o->parse == option_oldest;
 }
 
 static bool is_list(const Option *o) {

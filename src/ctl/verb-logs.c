@@ -1,94 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* logs: what a job wrote, straight from this machine's journal. Lines are matched by the unit and the
- * invocation id of each attempt, which journald itself records; never by JOBMILL_… fields, which anybody can
- * write. Of a job that ended at once the unit may be gone before journald asks for its invocation id: such lines
- * have none, and count from the attempt's beginning on. systemd's own lines about the unit carry other fields and
- * stay out. */
+/* logs: what a job wrote, of all its attempts in their order. Who may read the journal reads it (log-journal.c), others ask the
+ * daemon for their job's lines (log-stream.c). What went to files is not there; where it is, is said. */
 
 #include "api/protocol.h"
 #include "base/strv.h"
-#include "base/time-util.h"
-#include "ctl/ctl.h"
-#include "ctl/job-dict.h"
+#include "ctl/log.h"
 #include "ctl/output.h"
-#include "ctl/terminal.h"
-#include <systemd/sd-journal.h>
 
-#define POLL_USEC (500 * USEC_PER_MSEC)
-/* Its last lines may reach the journal after systemd saw the end of the job. */
-#define GRACE_USEC (500 * USEC_PER_MSEC)
+#include <poll.h>
 
-typedef struct Log {
-        sd_bus *bus;
-        sd_journal *journal;
-        uint64_t id;
-        char **matched; /* invocation ids */
-        usec_t begun;   /* realtime: the oldest attempt */
-        usec_t ended;   /* realtime: the newest attempt; 0: none has */
-        bool done;
-        bool printed;
-} Log;
-
-static void log_done(Log *l) {
-        sd_journal_close(l->journal);
-        sd_bus_flush_close_unref(l->bus);
-        strv_free(l->matched);
+LogFormat log_format(void) {
+        return arg_json != JSON_OFF ? LOG_FORMAT_JSON : arg_log.format ? log_format_from_string(arg_log.format) : LOG_FORMAT_CAT;
 }
 
-/* Another attempt: its unit, OR what was matched before. line_is_ours() looks further. */
-static int match_attempt(Log *l, const JobInfo *a) {
-        char field[512];
-        int r;
+bool log_output_is_closed(void) {
+        struct pollfd fd = { .fd = STDOUT_FILENO };
 
-        if (!a->unit || !a->invocation_id || strv_contains(l->matched, a->invocation_id))
-                return 0;
-        r = sd_journal_add_disjunction(l->journal);
-        if (r < 0)
-                return r;
-        snprintf(field, sizeof(field), "%s=%s", arg_user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT", a->unit);
-        r = sd_journal_add_match(l->journal, field, 0);
-        if (r < 0)
-                return r;
-        if (a->created_usec != UINT64_MAX)
-                l->begun = MIN(l->begun, a->created_usec);
-        return strv_extend(&l->matched, a->invocation_id);
+        return ferror(stdout) || (poll(&fd, 1, 0) > 0 && (fd.revents & (POLLERR | POLLNVAL)));
 }
 
-static bool line_is_ours(Log *l) {
-        static const char field[] = "_SYSTEMD_INVOCATION_ID=";
-        const char *data;
-        uint64_t t;
-        size_t n;
+/* ---- where the job stands ---- */
 
-        if (sd_journal_get_data(l->journal, "_SYSTEMD_INVOCATION_ID", (const void **) &data, &n) < 0)
-                return sd_journal_get_realtime_usec(l->journal, &t) >= 0 && t >= l->begun;
-        n -= strlen(field);
-        STRV_FOREACH(i, l->matched)
-                if (strlen(*i) == n && memcmp(*i, data + strlen(field), n) == 0)
-                        return true;
-        return false;
-}
-
-static int match_known_attempts(Log *l) {
-        JobInfo *attempts;
-        size_t n;
-        int r;
-
-        r = job_attempts_get(l->bus, l->id, &attempts, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                r = match_attempt(l, attempts + i);
-                if (attempts[i].finished_usec != USEC_INFINITY)
-                        l->ended = MAX(l->ended, attempts[i].finished_usec);
-        }
-        job_info_array_free(attempts, n);
-        return r < 0 ? ctl_error(r, "Cannot search the journal: %m") : 0;
-}
-
-/* Where the job stands now, without waiting. While the daemon is away nothing changes. */
-static int look(Log *l) {
+int log_look(Log *l) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_(job_info_done) JobInfo a = JOB_INFO_INIT;
@@ -112,137 +46,92 @@ static int look(Log *l) {
                 l->bus = sd_bus_close_unref(l->bus);
                 return 0;
         }
+        if (sd_bus_error_has_name(&e, JOBMILL_ERROR_NO_SUCH_JOB)) { /* purged while we looked on */
+                l->done = true;
+                return 0;
+        }
         if (r < 0)
                 return ctl_error(r, "job %" PRIu64 ": %s", l->id, bus_error_text(&e, r));
         r = sd_bus_message_read(reply, "ss", &state, NULL);
         if (r >= 0)
                 r = job_info_read(reply, &a);
-        if (r >= 0)
-                r = match_attempt(l, &a);
+        if (r >= 0 && l->found)
+                r = l->found(l, &a);
         if (r < 0)
                 return ctl_error(r, "Cannot read the daemon's answer: %m");
+        l->separate = l->separate || a.attempt > 1;
         l->done = streq(state, "done");
         return 0;
 }
 
-static int print_line(const char *text, size_t n) {
-        if (isatty(STDOUT_FILENO)) {
-                _cleanup_free_ char *safe = escape_controls(text, n);
+/* ---- lines ---- */
 
-                if (!safe)
-                        return ctl_oom();
-                puts(safe);
-        } else {
-                fwrite(text, 1, n, stdout);
-                putchar('\n');
-        }
-        return 0;
+bool log_wants(const LogEntry *e) {
+        return arg_log.attempt == 0 || log_entry_attempt(e) == arg_log.attempt;
 }
 
-/* All lines that are there by now. */
-static int print_lines(Log *l) {
-        int r;
+int log_show(Log *l, const LogEntry *e) {
+        uint32_t attempt = log_entry_attempt(e);
+        size_t n;
 
-        /* Without a match everything in the journal would be ours. */
-        if (!l->matched)
+        if (!log_wants(e) || (l->format == LOG_FORMAT_CAT && !log_entry_get(e, "MESSAGE", &n)))
                 return 0;
-        while ((r = sd_journal_next(l->journal)) > 0) {
-                const char *data;
-                size_t n;
-
-                if (!line_is_ours(l))
-                        continue;
-                r = sd_journal_get_data(l->journal, "MESSAGE", (const void **) &data, &n);
-                if (r == -ENOENT || r == -EBADMSG)
-                        continue;
-                if (r >= 0)
-                        r = print_line(data + strlen("MESSAGE="), n - strlen("MESSAGE="));
-                if (r < 0)
-                        break;
-                l->printed = true;
+        if (attempt > 0 && attempt != l->attempt) {
+                if (l->separate && arg_log.attempt == 0 && isatty(STDOUT_FILENO) && l->format <= LOG_FORMAT_SHORT_ISO)
+                        printf("%s-- attempt %" PRIu32 " --%s\n", color(COLOR_GREY), attempt, color(COLOR_OFF));
+                l->attempt = attempt;
         }
-        (void) output_flush();
-        return r < 0 ? ctl_error(r, "Cannot read the journal: %m") : 0;
+        l->printed = true;
+        return log_entry_print(e, l->format);
 }
 
-/* Asked for right after the end: let the last lines arrive. */
-static void give_grace(Log *l) {
-        usec_t now = now_usec(CLOCK_REALTIME);
+/* ---- the verb ---- */
 
-        if (l->ended == 0 || now < l->ended || now - l->ended >= GRACE_USEC)
+static void say_where_else(const JobInfo *j) {
+        if (!arg_legend || arg_quiet)
                 return;
-        (void) usleep(GRACE_USEC - (now - l->ended));
-        (void) sd_journal_wait(l->journal, 0); /* files that are new */
+        if (j->output_file)
+                fprintf(stderr, "Its standard output is in %s%s\n", j->output_file,
+                        j->cwd && j->output_file[0] != '/' ? ", as seen from its directory." : ".");
+        if (j->error_file && !streq_ptr(j->error_file, j->output_file))
+                fprintf(stderr, "Its standard error is in %s%s\n", j->error_file,
+                        j->cwd && j->error_file[0] != '/' ? ", as seen from its directory." : ".");
 }
 
-static int skip_to_last_lines(Log *l) {
-        int r;
-
-        if (arg_lines == UINT32_MAX || !l->matched)
+static int check_attempt(const JobInfo *j) {
+        if (arg_log.attempt <= j->attempt || arg_follow)
                 return 0;
-        r = sd_journal_seek_tail(l->journal);
-        if (r >= 0) /* one more: the first step forward goes to the first line wanted */
-                r = sd_journal_previous_skip(l->journal, (uint64_t) arg_lines + 1);
-        if (r >= 0 && (uint64_t) r < (uint64_t) arg_lines + 1)
-                r = sd_journal_seek_head(l->journal);
-        return r < 0 ? ctl_error(r, "Cannot read the journal: %m") : 0;
-}
-
-static int follow(Log *l) {
-        usec_t looked = 0, until = USEC_INFINITY;
-        int r;
-
-        for (;;) {
-                usec_t now = now_usec(CLOCK_MONOTONIC);
-
-                if (!l->done && now - looked >= POLL_USEC) {
-                        looked = now;
-                        r = look(l);
-                        if (r < 0)
-                                return r;
-                        if (l->done)
-                                until = usec_add(now, GRACE_USEC);
-                }
-                r = print_lines(l);
-                if (r < 0)
-                        return r;
-                if (now >= until)
-                        return 0;
-                r = sd_journal_wait(l->journal, POLL_USEC / 4);
-                if (r < 0 && r != -EINTR)
-                        return ctl_error(r, "Cannot wait for the journal: %m");
-        }
+        return j->attempt == 0 ? ctl_error(-ENOENT, "logs: job %" PRIu64 " has not been started", j->id)
+                               : ctl_error(-ENOENT, "logs: job %" PRIu64 " has only %" PRIu32 " attempt%s", j->id, j->attempt,
+                                           j->attempt == 1 ? "" : "s");
 }
 
 int verb_logs(int argc, char **argv) {
-        _cleanup_(log_done) Log l = { .begun = UINT64_MAX };
+        _cleanup_(job_info_done) JobInfo j = JOB_INFO_INIT;
+        Log l = { .format = log_format() };
         int r;
 
-        if (bus_is_elsewhere())
-                return ctl_error(-EOPNOTSUPP,
-                                 "logs: only from this machine's journal; run jobmill logs there");
-        if (arg_json != JSON_OFF)
-                return ctl_error(-EOPNOTSUPP, "logs: no JSON; try journalctl -o json JOBMILL_JOB_ID=%s",
-                                 argv[0]);
+        if (arg_host)
+                return log_run_there(argv[0]);
         r = bus_open(&l.bus);
         if (r >= 0)
                 r = job_id_resolve(l.bus, argv[0], &l.id);
-        if (r < 0)
-                return r;
-        r = sd_journal_open(&l.journal, SD_JOURNAL_LOCAL_ONLY);
-        if (r < 0)
-                return ctl_error(r, "Cannot open the journal: %m");
-        (void) sd_journal_set_data_threshold(l.journal, 0);
-        r = match_known_attempts(&l);
-        give_grace(&l);
         if (r >= 0)
-                r = skip_to_last_lines(&l);
+                r = job_info_get(l.bus, l.id, &j);
         if (r >= 0)
-                r = arg_follow ? follow(&l) : print_lines(&l);
-        if (r < 0)
-                return r;
-        if (!l.printed && arg_legend && !arg_quiet)
-                fprintf(stderr, "%s\n",
-                        l.matched ? "It wrote no line that you may read." : "It has not been started.");
-        return 0;
+                r = check_attempt(&j);
+        if (r >= 0) {
+                l.separate = j.attempt > 1;
+                say_where_else(&j);
+                /* The daemon of a user can read no more than that user. */
+                if (!arg_machine && (arg_user || log_journal_is_readable()))
+                        r = log_from_journal(&l);
+                else
+                        r = log_from_daemon(&l);
+        }
+        sd_bus_flush_close_unref(l.bus);
+        if (r >= 0 && !l.printed && arg_legend && !arg_quiet && !j.output_file)
+                fprintf(stderr, "%s\n", l.attempt == 0 && j.attempt == 0 && !arg_follow ? "It has not been started." :
+                                                                                           "It wrote no line that you may read.");
+        return r;
 }

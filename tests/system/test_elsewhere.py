@@ -73,6 +73,22 @@ def test_host_as_another_user(mill, host):
     assert p.returncode == 1, "not her job"
 
 
+def test_logs_of_a_host(mill, host):
+    id_ = far("-H", host, "submit", "--", "sh", "-c", "echo 'one'; echo two; exit 1").strip()
+    far("-H", host, "wait", id_, check=False)
+    assert far("-H", host, "logs", id_) == "one\ntwo\n"
+    assert far("-H", host, "logs", "-n", "1", "@last") == "two\n"
+    assert json.loads(far("-H", host, "logs", "-o", "json", "-n", "1", "--attempt=1", id_))["MESSAGE"] == "two"
+    p = far("-H", host, "logs", "no; touch /run/was-run", check=False)
+    assert p.returncode == 1 and not pathlib.Path("/run/was-run").exists(), "what is typed is one word there too"
+    follows = far("-H", host, "submit", "--", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done").strip()
+    assert far("-H", host, "logs", "-f", follows) == "1\n2\n3\n"
+    hers = far("-H", "alice@" + host, "submit", "--", "echo", "hers").strip()
+    far("-H", "alice@" + host, "wait", hers)
+    assert far("-H", "alice@" + host, "logs", "@last") == "hers\n"
+    assert far("-H", "nobody-lives-here.invalid", "logs", "1", check=False).returncode != 0
+
+
 def test_host_errors(mill, host):
     p = far("-H", "nobody-lives-here.invalid", "list", check=False)
     assert p.returncode == 1 and p.stdout == "" and "jobmill: " in p.stderr, p
@@ -130,6 +146,13 @@ def test_machine(mill, machine):
     assert len(mill.jobs()) == before
 
 
+def test_logs_of_a_machine(mill, machine):
+    id_ = far("-M", machine, "submit", "--", "sh", "-c", "echo inside; cat /etc/machine-id; sleep 1; echo end").strip()
+    inner = pathlib.Path("/run/test-machine/root/etc/machine-id").read_text().strip()
+    assert far("-M", machine, "logs", "-f", id_) == "inside\n%s\nend\n" % inner
+    assert far("-M", machine, "logs", "-n", "1", "@last") == "end\n"
+
+
 def test_machine_that_is_not_there(mill):
     p = far("-M", "no-such-machine", "list", check=False)
     assert p.returncode == 1 and p.stdout == "" and "no-such-machine" in p.stderr
@@ -143,6 +166,9 @@ def test_user_of_this_machine(mill):
         until(lambda: systemctl("is-active", manager, check=False).returncode == 0, 20, "the user manager runs")
         id_ = far("--user", "-M", "alice@.host", "submit", "--", "true").strip()
         assert far("--user", "-M", "alice@.host", "wait", id_) == "%s success\n" % id_
+        id_ = far("--user", "-M", "alice@.host", "submit", "--", "echo", "hers").strip()
+        far("--user", "-M", "alice@.host", "wait", id_)
+        until(lambda: far("--user", "-M", "alice@.host", "logs", id_) == "hers\n", 5, "her log")
     finally:
         run("loginctl", "disable-linger", "alice")
         systemctl("stop", manager)
