@@ -167,18 +167,21 @@ static int log_stream_open(Call *c, LogTask *t, uint64_t id, int *ret) {
 /* ---- the method ---- */
 
 static int too_many(const Call *c, sd_bus_error *error) {
-        unsigned all = 0, own = 0;
+        const ApiLimits *l = &c->api->limits;
+        uint64_t all = 0, own = 0;
         const LogStream *s;
 
         TAILQ_FOREACH(s, &c->api->log_streams, entry) {
                 all++;
                 own += s->uid == c->client->uid;
         }
-        if (own >= JOBMILL_LOGS_PER_USER_MAX)
-                return api_error(error, JOBMILL_ERROR_TOO_MANY, "At most %u logs can be open for one user at a time",
-                                 JOBMILL_LOGS_PER_USER_MAX);
-        if (all >= JOBMILL_LOGS_MAX)
-                return api_error(error, JOBMILL_ERROR_TOO_MANY, "At most %u logs can be open at a time", JOBMILL_LOGS_MAX);
+        if (own >= l->logs_per_user_max)
+                return api_error(error, JOBMILL_ERROR_TOO_MANY,
+                                 "At most %" PRIu64 " logs can be open for one user at a time (OpenLogsPerUserMax=)",
+                                 l->logs_per_user_max);
+        if (all >= l->logs_max)
+                return api_error(error, JOBMILL_ERROR_TOO_MANY, "At most %" PRIu64 " logs can be open at a time (OpenLogsMax=)",
+                                 l->logs_max);
         return 0;
 }
 

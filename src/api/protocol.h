@@ -42,6 +42,4 @@
 #define JOBMILL_ACTION_READ_ALL "org.jobmill1.read-all"
 
 #define JOBMILL_SUBMIT_MANY_MAX 10000U
-#define JOBMILL_LOGS_MAX 64U /* streams of OpenLog that are open, of all users and of one */
-#define JOBMILL_LOGS_PER_USER_MAX 8U
 #define JOBMILL_LIST_MAX 1000U /* rows of one ListJobs page; a limit of 0 means this */

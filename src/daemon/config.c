@@ -42,9 +42,17 @@ static int complain(char **ret_error, const char *format, ...) {
         return 0;
 }
 
+/* FILE:LINE, or FILE alone where it is about all of it. */
+static int place(const ConfError *e, const char *file, char **ret) {
+        if (e->line > 0 ? asprintf(ret, "%s:%u", e->file ?: file, e->line) < 0 : !(*ret = strdup(e->file ?: file)))
+                return -ENOMEM;
+        return 0;
+}
+
 int config_load_settings(Settings *s, char **directories, const char *otherwise, char **ret_error) {
         _cleanup_(conf_error_done) ConfError error = {};
         _cleanup_strv_free_ char **files = NULL;
+        _cleanup_free_ char *where = NULL;
         Settings read;
         int r;
 
@@ -58,18 +66,30 @@ int config_load_settings(Settings *s, char **directories, const char *otherwise,
         }
         if (r == -ENOMEM)
                 return r;
-        if (r < 0)
-                return complain(ret_error, "%s:%u: %s; %s", error.file ?: "jobmill.conf", error.line,
-                                error.message ?: strerror(-r), otherwise);
+        if (r < 0) {
+                if (place(&error, "jobmill.conf", &where) < 0)
+                        return -ENOMEM;
+                return complain(ret_error, "%s: %s; %s", where, error.message ?: strerror(-r), otherwise);
+        }
         *s = read;
         return 0;
+}
+
+/* What was good in the model that is being left. */
+static void take_over(Queue *q, Queue *before) {
+        if (!before || !before->configured)
+                return;
+        queue_set_policy(q, &before->policy);
+        before->configured = false; /* what it would now say of its cap is not true */
+        before->broken = true;
 }
 
 static int load_queue(Model *m, Model *old, char **directories, const char *name, char **ret_error) {
         _cleanup_free_ char *file = NULL;
         _cleanup_(conf_error_done) ConfError error = {};
         QueueFile f;
-        Queue *q, *before;
+        _cleanup_free_ char *where = NULL;
+        Queue *q;
         int r;
 
         if (!queue_name_is_valid(name))
@@ -102,14 +122,11 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
                 q->seen = false; /* it vanished while we looked */
                 return 0;
         }
-        before = old ? model_queue(old, name) : NULL;
-        if (before && before->configured) {
-                queue_set_policy(q, &before->policy);
-                before->configured = false; /* what it would now say of its cap is not true */
-                before->broken = true;
-        }
+        take_over(q, old ? model_queue(old, name) : NULL);
         q->broken = !q->configured;
-        return complain(ret_error, "%s:%u: %s; %s", error.file ?: file, error.line, error.message ?: strerror(-r),
+        if (place(&error, file, &where) < 0)
+                return -ENOMEM;
+        return complain(ret_error, "%s: %s; %s", where, error.message ?: strerror(-r),
                         q->configured ? "the queue keeps what it had" : "jobs of this queue and of those below it wait until it is mended");
 }
 
@@ -152,6 +169,22 @@ int config_load_queue(Model *m, char **directories, const char *name, char **ret
         return policies_changed(m);
 }
 
+/* The directories cannot be listed. What is not known may be a cap, so nothing is taken back and nothing is taken. */
+static int keep_queues(Model *m, Model *old, int error, char **ret_error) {
+        Queue *q, *t, *kept, *all = old ? old->queues : NULL;
+        int r;
+
+        HASH_ITER(hh, all, q, t)
+                if (q->configured) {
+                        r = model_queue_add(m, q->name, &kept);
+                        if (r < 0)
+                                return r;
+                        take_over(kept, q);
+                }
+        return complain(ret_error, "The directories of queues cannot be read: %s; all queues keep what they had",
+                        strerror(-error));
+}
+
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error) {
         _cleanup_strv_free_ char **names = NULL;
         Queue *q, *t;
@@ -160,7 +193,7 @@ int config_load_queues(Model *m, Model *old, char **directories, char **ret_erro
         *ret_error = NULL;
         r = conf_list_names(directories, "queues", ".queue", &names);
         if (r < 0)
-                return r;
+                return r == -ENOMEM ? r : keep_queues(m, old, r, ret_error);
         HASH_ITER(hh, m->queues, q, t)
                 q->seen = false;
         STRV_FOREACH(name, names) {

@@ -16,7 +16,7 @@ int config_load_settings(Settings *s, char **directories, const char *otherwise,
 
 /* Read all queue files. A bad one is logged and its queue keeps its last good policy: that of m, or, when m is new, the one of
  * old, which is taken out of it. Where none was good, its jobs and those of the queues below it wait. A queue whose file is
- * gone is "not configured": its jobs wait. *ret_error: the first thing that was wrong, or NULL. Negative: out of memory. */
+ * gone is "not configured": its jobs wait. Where a directory cannot be listed all queues keep what they had. *ret_error: the first thing that was wrong, or NULL. Negative: out of memory. */
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error);
 
 /* The same for the files of one queue. */

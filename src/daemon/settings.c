@@ -68,6 +68,8 @@ static const struct Setting {
         { "ListPageMax", parse_number, offsetof(Settings, api.list_page_max), JOBMILL_LIST_MAX, 10, 10000, "10…10000" },
         { "PendingCallsPerUserMax", parse_number, offsetof(Settings, api.pending_calls_max), 4096, 64, 1000000,
           "64…1000000" },
+        { "OpenLogsMax", parse_number, offsetof(Settings, api.logs_max), 64, 1, 256, "1…256" },
+        { "OpenLogsPerUserMax", parse_number, offsetof(Settings, api.logs_per_user_max), 8, 1, 256, "1…256" },
         { "PayloadMax", parse_bytes, offsetof(Settings, api.payload_max), SPEC_PAYLOAD_MAX, 0, SPEC_PAYLOAD_MAX, "0…16M" },
         { "EnvironmentMax", parse_bytes, offsetof(Settings, api.environment_max), SPEC_ENVIRONMENT_MAX, 4 * KIB,
           SPEC_ENVIRONMENT_MAX, "4K…1M" },

@@ -166,6 +166,18 @@ def test_calls_of_a_user_that_wait(mill, remotes):
     assert remotes("daemon").call("WaitJob", id_, 1)[0] == "held"
 
 
+def test_logs_that_are_open(mill):
+    settings(mill, OpenLogsPerUserMax=1)
+    mill.start()
+    id_ = mill.submit("sleep 60")
+    mill.reach(id_, "running")
+    fd = mill.call("OpenLog", id_, "journal-follow").take()
+    assert "At most 1 logs can be open for one user at a time (OpenLogsPerUserMax=)" in refused(
+        mill, "TooMany", "OpenLog", id_, "journal")
+    os.close(fd)
+    mill.call("CancelJob", id_)
+
+
 def test_starts_in_flight(mill, systemd):
     settings(mill, StartsInFlightMax=1)
     mill.queue("wide", Slots=20, AllowUsers="*")

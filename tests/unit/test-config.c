@@ -90,6 +90,10 @@ static Queue *queue(Tree *t, const char *name) {
         return q;
 }
 
+static const QueuePolicy *policy(Tree *t, const char *name) {
+        return &queue(t, name)->policy;
+}
+
 static void test_all_keys(void **state) {
         Tree *t = *state;
         const QueuePolicy *p;
@@ -398,6 +402,32 @@ static void test_slot_owner(void **state) {
         check_slots(t->m, true);
 }
 
+/* A directory of which nobody knows what is in it. */
+static void test_unlistable(void **state) {
+        Tree *t = *state;
+        _cleanup_free_ char *link = NULL;
+        _cleanup_model_ Model *old = NULL;
+
+        put(t, "usr/queues/q.queue", "[Queue]\nSlots=3\n");
+        put(t, "etc/x", "");
+        load(t, NULL);
+        assert_true(asprintf(&link, "%s/etc/queues", t->path) > 0);
+        assert_int_equal(symlink("queues", link), 0);
+        load(t, "The directories of queues cannot be read: Too many levels of symbolic links; all queues keep what they had");
+        assert_int_equal(policy(t, "q")->slots, 3);
+        assert_true(queue(t, "q")->configured);
+
+        old = t->m;
+        t->m = model_new();
+        t->error = mfree(t->error);
+        assert_int_equal(config_load_queues(t->m, old, t->directories, &t->error), 0);
+        assert_non_null(t->error);
+        assert_true(queue(t, "q")->configured);
+        assert_int_equal(policy(t, "q")->slots, 3);
+        assert_int_equal(unlink(link), 0);
+        load(t, NULL);
+}
+
 /* The model is loaded again after a failed commit, while a file is bad: the old one knows what was good. */
 static void test_old_model(void **state) {
         Tree *t = *state;
@@ -418,10 +448,6 @@ static void test_old_model(void **state) {
         /* It was taken out of the old one, of which nothing starts any more. */
         assert_false(model_queue(old, "q")->configured);
         assert_true(model_queue(old, "q")->broken);
-}
-
-static const QueuePolicy *policy(Tree *t, const char *name) {
-        return &queue(t, name)->policy;
 }
 
 /* A queue is a main file or a drop-in, in whichever directory each of them lies; what is masked is not there. */
@@ -537,6 +563,7 @@ int main(void) {
                 TEST(test_all_keys),    TEST(test_defaults),   TEST(test_slots),     TEST(test_slot_variable),
                 TEST(test_errors),      TEST(test_names),      TEST(test_broken),    TEST(test_vanished),
                 TEST(test_windows),     TEST(test_slot_owner), TEST(test_old_model), TEST(test_paused),
+                TEST(test_unlistable),
                 TEST(test_places),      TEST(test_timeouts),
                 cmocka_unit_test(test_directories),
         };

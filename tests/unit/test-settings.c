@@ -93,6 +93,8 @@ static void test_values(void **state) {
                 { "SubmitManyMax", { "999", "100001", "infinity", "1k", "-1", "1e4" }, { "1000", "100000" } },
                 { "ListPageMax", { "9", "10001", "ten" }, { "10", "10000", "" } },
                 { "PendingCallsPerUserMax", { "63", "1000001" }, { "64", "1000000" } },
+                { "OpenLogsMax", { "0", "257" }, { "1", "256" } },
+                { "OpenLogsPerUserMax", { "0", "257" }, { "1", "256" } },
                 { "PayloadMax", { "17M", "-1", "16777217", "1T" }, { "0", "16M", "1K" } },
                 { "EnvironmentMax", { "4095", "2M" }, { "4096", "1M", "4K" } },
                 { "StartsInFlightMax", { "0", "33", "infinity" }, { "1", "32" } },
@@ -185,7 +187,7 @@ static void test_errors(void **state) {
 
         assert_int_equal(unlink(path), 0);
         assert_int_equal(mkdir(path, 0755), 0);
-        load(&s, "etc/jobmill.conf:0: Is a directory");
+        load(&s, "etc/jobmill.conf: Is a directory");
         assert_int_equal(rmdir(path), 0);
         assert_int_equal(symlink("jobmill.conf", path), 0);
         load(&s, "Too many levels");
