@@ -180,7 +180,8 @@ static void complete_queues(Completion *c) {
 
 /* The jobs that a verb can do something with. */
 static char **states_for(const char *verb) {
-        static const char *const unfinished[] = { "held", "waiting", "ready", "starting", "running", "stopping", NULL };
+        static const char *const unfinished[] = { "held",    "waiting",  "ready", "starting",
+                                                  "running", "stopping", NULL };
         const Bulk *b = verb ? bulk_find(verb) : NULL;
 
         if (streq_ptr(verb, "wait") || streq_ptr(verb, "cancel"))
@@ -271,7 +272,9 @@ static void complete_settings(Completion *c) {
         static const struct {
                 const char *key;
                 void (*complete)(Completion *c);
-        } values[] = { { "queue=", complete_queues }, { "tag=", complete_tags }, { "property=", complete_properties } };
+        } values[] = { { "queue=", complete_queues },
+                       { "tag=", complete_tags },
+                       { "property=", complete_properties } };
         const char *key, *help;
 
         if (!streq_ptr(c->verb, "set")) {
@@ -388,10 +391,11 @@ void complete_value(Completion *c, const char *argument, int length) {
                 if (kind >= 0 && kinds[kind].shell)
                         shell = kinds[kind].shell;
         }
-        if (shell)
+        if (!c->begun && shell)
                 printf("%s\t%.*s\n", shell, c->before_length, c->before);
-        else
+        else if (!c->begun)
                 puts("words");
+        c->begun = true;
         for (const char *t = argument; t < end; t += strcspn(t, "|") + 1) {
                 int n = next_alternative(&t, end, &list);
 

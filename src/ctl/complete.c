@@ -140,6 +140,8 @@ static int read_words(Line *l, int argc, char **argv) {
                 } else if (!l->only_words && argv[i][0] == '-' && argv[i][1]) {
                         if (streq(argv[i], "--")) {
                                 l->only_words = l->verb;
+                                if (l->verb && strstr(strempty(l->verb->arguments), "[-- COMMAND"))
+                                        l->command = i + 1;
                                 continue;
                         }
                         l->pending = read_option(l, argv[i], &value, true);
@@ -252,8 +254,10 @@ static void complete_word(const Line *l, Completion *c) {
                 complete_options(c, l->verb->options);
         } else if (first < n)
                 complete_value(c, positions[first].text, positions[first].length);
-        /* "ID…|FILTER… QUEUE": behind the first one it may be either, and a filter may stand among the options. */
-        if (first + 1 < n && (first < i || memmem(positions[first].text, positions[first].length, "FILTER", 6)))
+        /* "ID…|FILTER… QUEUE": behind the first one it may be either, and a filter may stand among the
+         * options. */
+        if (first + 1 < n &&
+            (first < i || memmem(positions[first].text, positions[first].length, "FILTER", 6)))
                 complete_value(c, positions[first + 1].text, positions[first + 1].length);
 }
 

@@ -14,6 +14,7 @@ typedef struct Completion {
         const char *word;    /* what is typed of the value: candidates begin so */
         char *const *taken;  /* values that are on the line already, and not offered again */
         char **told;         /* what was offered */
+        bool begun;          /* the first line is out */
         const char *unknown; /* a word of the tables that says nothing to completion: a bug */
         int unknown_length;
 } Completion;

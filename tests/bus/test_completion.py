@@ -77,6 +77,7 @@ def test_what_the_shell_does(complete):
         assert complete("submit", *line, "x") == ("files\t", {}), "a script's arguments"
     assert words(complete, "submit", "--script", "build.sh", "--hol") == ["--hold"]
     assert complete("submit", "--script", "build.sh", "one", "--hol") == ("files\t", {})
+    assert complete("set", "1", "priority=3", "--", "grep", "x") == ("command\t%d" % (5 if AS_ROOT else 6), {})
     first = 6 if AS_ROOT else 7
     assert complete("submit", "--tag", "a=b", "-qx", "--", "grep", "--col") == ("command\t%d" % first, {})
 
@@ -94,6 +95,17 @@ def test_ids(running, complete):
     assert words(complete, "list", "--name=n") == ["--name=nightly"]
     running.call("CancelJob", held)
     assert "cancelled" in complete("retry", "")[1][str(held)]
+
+
+def test_words_of_two_kinds(running, complete):
+    id_ = running.submit("true", hold=True)
+    assert words(complete, "set", "")[:3] == ["@last", str(id_), "name="]
+    assert words(complete, "set", "7", "prior") == ["priority="]
+    assert words(complete, "set", "7", "queue=de") == ["queue=default"]
+    assert words(complete, "set", "7", "ProtectClock=n") == ["ProtectClock=no"]
+    assert words(complete, "move", "") == words(complete, "move", "7", "") == ["@last", str(id_), "default"]
+    assert words(complete, "queue", "set", "default", "Slot") == ["SlotVariable=", "Slots="]
+    assert words(complete, "queue", "set", "default", "Service.MemoryMa") == ["Service.MemoryMax="]
 
 
 def test_queues_and_tags(running, complete):
