@@ -92,6 +92,24 @@ def test_queue_file_of_hers(session):
     session.tool("submit", "--wait", "-q", "mine", "--", "true")
 
 
+def test_queue_set_by_her(session):
+    """She owns it: no polkit, no right beyond. Files are hers, the slice is one of her manager's."""
+    session.tool("queue", "set", "hers", "Slots=1", "MemoryMax=1G", "Service.Nice=5")
+    session.tool("queue", "set", "hers", "Slots=2")
+    session.tool("queue", "set", "--runtime", "hers", "TimeoutSec=1h")
+    config, runtime = pathlib.Path("/home/%s/.config/jobmill/queues" % USER), pathlib.Path(session.runtime, "jobmill/queues")
+    files = [config / "hers.queue", config / "hers.queue.d/50-jobmill-set.conf",
+             runtime / "hers.queue.d/51-jobmill-set-runtime.conf"]
+    assert all(f.stat().st_uid == session.uid for f in files)
+    shown = session.tool("queue", "show", "hers")
+    assert all(str(f) in shown for f in files) and "Slots: 2" in shown
+    until(lambda: "MemoryMax=1073741824" in session.run("systemctl", "--user", "show", "--property=MemoryMax",
+                                                        "jobmill-hers.slice"), 5, "the slice has its limit")
+    assert session.tool("submit", "--wait", "-q", "hers", "--", "sh", "-c", "test $(nice) = 5")
+    session.tool("queue", "remove", "hers")
+    assert not any(f.exists() for f in files)
+
+
 def test_daemon_killed_under_her_jobs(session):
     id_ = session.tool("submit", "--", "sh", "-c", "sleep 1.5; exit 4").strip()
     until(lambda: session.show(id_)["state"] == "running", 10, "it runs")
@@ -119,7 +137,7 @@ def test_state_is_hers(session):
     assert state.is_dir() and os.stat(state).st_uid == session.uid and os.stat(state).st_mode & 0o77 == 0
 
 
-@pytest.mark.parametrize("module", ["results", "caps", "order", "inputs", "restart"])
+@pytest.mark.parametrize("module", ["results", "caps", "order", "inputs", "restart", "set_queue"])
 def test_the_same_tests(session, module):
     """What is tested of the system's instance holds for hers: the same tests, run by her, with nothing of root."""
     tests = pathlib.Path("/var/tmp/jobmill-tests-of-" + USER)  # the source may lie where she cannot look
