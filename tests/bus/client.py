@@ -137,15 +137,19 @@ class Client:
 
 class Pending:
     def __init__(self):
+        self.sent = time.time()
+        self.answered = None  # when
         self.done = False
         self.error = None
         self.result = None
 
     def on_reply(self, *values):
+        self.answered = time.time()
         self.done = True
         values = tuple(plain(v) for v in values)
         self.result = values[0] if len(values) == 1 else values or None
 
     def on_error(self, e):
+        self.answered = time.time()
         self.done = True
         self.error = BusError(e.get_dbus_name(), e.get_dbus_message())
