@@ -45,6 +45,11 @@ uint64_t queue_info_live(const QueueInfo *q) {
         return q->starting + q->running + q->stopping;
 }
 
+bool queue_info_is_past(const QueueInfo *q) {
+        return (!q->files || !*q->files) && !q->paused && !q->draining &&
+               queue_info_live(q) + q->ready + q->waiting + q->held + q->slots_used == 0;
+}
+
 const char *queue_info_state(const QueueInfo *q) {
         return !q->files || !*q->files  ? "no file"
                : q->paused && q->draining ? "paused, draining"

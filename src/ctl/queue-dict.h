@@ -23,6 +23,8 @@ int queue_info_get(sd_bus *bus, const char *name, const char *path, QueueInfo *r
 void queue_info_done(QueueInfo *q);
 struct json_object *queue_info_to_json(const QueueInfo *q);
 uint64_t queue_info_live(const QueueInfo *q); /* jobs that hold slots */
+/* Without a file and without anything to do: a name, and finished jobs at most. */
+bool queue_info_is_past(const QueueInfo *q);
 const char *queue_info_state(const QueueInfo *q);
 const char *queue_info_color(const QueueInfo *q);
 

@@ -68,7 +68,7 @@ static int show_queue(QueueView *v, sd_bus *bus, const char *name, const char *p
         if (arg_json != JSON_OFF)
                 return json_array_add(&v->array, queue_info_to_json(&q));
         if (v->table)
-                return add_line(v->table, &q) < 0 ? ctl_oom() : 0;
+                return queue_info_is_past(&q) || add_line(v->table, &q) >= 0 ? 0 : ctl_oom();
         if (v->n > 1)
                 putchar('\n');
         print_queue(&q);

@@ -66,6 +66,7 @@ def test_made_changed_removed(mill, queue):
     assert not path.exists() and not list(CONFIG.parent.rglob("*fresh*"))
     until(lambda: slice_properties("fresh", "MemoryMax", "TasksMax") == {"MemoryMax": MAX, "TasksMax": MAX}, 5)
     assert "no file" in mill.tool("queue", "show", queue, check=True)
+    assert "fresh" not in mill.tool("queue", "list", check=True) and '"fresh"' in mill.tool("queue", "list", "-j", check=True)
 
 
 def test_every_slice_property_is_taken_and_taken_back(mill, queue):
