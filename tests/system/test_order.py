@@ -5,7 +5,7 @@ afterwards: retry, purge."""
 import json
 import time
 
-from mill import SLOW, expect, until
+from mill import SLOW, expect, unit_properties, until
 
 
 def started(mill, ids):
@@ -216,3 +216,23 @@ def test_queue_list_counts(mill):
     for i in ids:
         mill.call("CancelJob", i)
     mill.wait_all(ids)
+
+
+def test_changed_and_moved(mill, folder):
+    mill.write_queue("other", "Slots=2")
+    id_ = mill.submit("false", hold=True, properties=["CPUWeight=20"])
+    out = folder / "out"
+    mill.call("UpdateJob", id_, {"argv": ["/bin/sh", "-c", "cat /proc/self/cgroup > %s; echo $A >> %s; sleep 60" % (out, out)],
+                                 "environment": ["A=changed"], "queue": "other", "timeout_usec": 3600 * 10**6,
+                                 "properties": ["CPUWeight=70", "Nice=5"]})
+    mill.call("ReleaseJob", id_)
+    mill.reach(id_, "running")
+    until(lambda: out.exists() and "changed" in out.read_text(), 10, "it wrote")
+    assert "/jobmill-other.slice/jobmill-job-%d-1.service" % id_ in out.read_text()
+    assert unit_properties(mill.unit(id_), "CPUWeight", "Nice") == {"CPUWeight": "70", "Nice": "5"}
+    # Its own limit can be made shorter while it runs, and then holds
+    expect("InvalidSpec", mill.call, "UpdateJob", id_, {"timeout_usec": 7200 * 10**6})
+    expect("NotEditable", mill.call, "MoveJob", id_, "default")
+    mill.call("UpdateJob", id_, {"timeout_usec": 300000, "tags": {"seen": "yes"}})
+    j = mill.wait(id_)
+    assert (j["result"], j["tags"]) == ("timeout", {"seen": "yes"})
