@@ -113,7 +113,8 @@ static const DictField statistics_fields[] = {
         FIELD(version, "s"), FIELD(systemd, "s"),  FIELD(held, "t"),        FIELD(waiting, "t"),
         FIELD(ready, "t"),   FIELD(starting, "t"), FIELD(running, "t"),     FIELD(stopping, "t"),
         FIELD(done, "t"),    FIELD(dead, "t"),     FIELD(queues, "u"),      FIELD(attempts, "u"),
-        FIELD(strays, "u"),  FIELD(dispatch, "s"), FIELD(store_bytes, "t"),
+        FIELD(strays, "u"),  FIELD(dispatch, "s"), FIELD(storage, "s"),
+        FIELD(store_bytes, "t"),
 };
 
 void statistics_done(Statistics *s) {

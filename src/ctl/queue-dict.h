@@ -34,7 +34,7 @@ void queue_info_array_free(QueueInfo *queues, size_t n);
 
 typedef struct Statistics {
         uint64_t present;
-        char *version, *systemd, *dispatch; /* dispatch: why nothing is started; NULL: things are */
+        char *version, *systemd, *storage, *dispatch; /* dispatch: why nothing is started; NULL: things are */
         uint64_t held, waiting, ready, starting, running, stopping, done, dead, store_bytes;
         uint32_t queues, attempts, strays;
 } Statistics;

@@ -33,6 +33,6 @@ int verb_stats(int argc, char **argv) {
                color(s.dead > 0 ? COLOR_RED : NULL), s.dead, color(s.dead > 0 ? COLOR_OFF : NULL));
         printf("  Queues: %" PRIu32 "\n", s.queues);
         printf("   Units: %" PRIu32 " of jobs, %" PRIu32 " strays\n", s.attempts, s.strays);
-        printf("   Store: %s\n", human_size(size, sizeof(size), s.store_bytes));
+        printf("   Store: %s%s%s\n", human_size(size, sizeof(size), s.store_bytes), s.storage ? ", " : "", strempty(s.storage));
         return 0;
 }

@@ -110,6 +110,32 @@ def test_queue_set_by_her(session):
     assert not any(f.exists() for f in files)
 
 
+def test_her_configuration(session):
+    """~/.config over $XDG_RUNTIME_DIR over /usr/lib; verified without a daemon; the store where she may write without a disk."""
+    config, runtime = "/home/%s/.config/jobmill" % USER, session.runtime + "/jobmill"
+    put = "mkdir -p $(dirname $0) && printf '%b' \"$1\" >$0"
+    session.run("sh", "-c", put, runtime + "/queues/places.queue", "[Queue]\\nSlots=2\\n")
+    session.run("sh", "-c", put, config + "/queues/places.queue.d/50.conf", "[Queue]\\nSlots=3\\n")
+    session.run("sh", "-c", put, config + "/jobmill.conf", "[Daemon]\\nStorage=volatile\\nDefaultTimeoutSec=200ms\\n")
+    try:
+        assert session.tool("verify", check=False).returncode == 0
+        session.run("systemctl", "--user", "restart", "jobmilld.service")
+        rows = {q["name"]: q for q in json.loads(session.tool("queue", "list", "-j"))}
+        assert rows["places"]["slots"] == 3 and rows["default"]["slots"]
+        stats = json.loads(session.tool("stats", "-j"))
+        assert stats["storage"] == "volatile" and stats["done"] == 0
+        store = pathlib.Path(runtime, "store")
+        assert (store / "jobmill.db").exists() and store.stat().st_uid == session.uid and store.stat().st_mode & 0o77 == 0
+        assert session.tool("submit", "--wait", "--", "sleep", "60", check=False).returncode == 124
+        session.run("sh", "-c", put, config + "/jobmill.conf", "[Daemon]\\nStorage=ram\\n")
+        p = session.tool("verify", check=False)
+        assert p.returncode == 1 and p.stderr.startswith(config + "/jobmill.conf:2: [Daemon] Storage=")
+    finally:
+        session.run("rm", "-r", runtime + "/queues/places.queue", config + "/queues/places.queue.d", config + "/jobmill.conf")
+        session.run("systemctl", "--user", "restart", "jobmilld.service")
+    assert json.loads(session.tool("stats", "-j"))["storage"] == "persistent"
+
+
 def test_daemon_killed_under_her_jobs(session):
     id_ = session.tool("submit", "--", "sh", "-c", "sleep 1.5; exit 4").strip()
     until(lambda: session.show(id_)["state"] == "running", 10, "it runs")
