@@ -137,13 +137,13 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 }
 
 /* As sd_bus_call(), but it does not wait in silence. The answer, which may be an error. */
-static int send_and_wait(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret) {
+static int send_and_wait(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret) {
         _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
         usec_t told = usec_add(now_usec(CLOCK_MONOTONIC), PATIENCE_USEC);
         int r;
 
         *ret = NULL;
-        r = sd_bus_call_async(bus, &slot, call, on_reply, ret, CALL_TIMEOUT_USEC);
+        r = sd_bus_call_async(bus, &slot, call, on_reply, ret, timeout > 0 ? timeout : CALL_TIMEOUT_USEC);
         while (r >= 0 && !*ret) {
                 usec_t now;
 
@@ -185,20 +185,20 @@ static int allow_asking(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret)
         return 0;
 }
 
-int bus_send(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *e) {
+int bus_send(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret, sd_bus_error *e) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL, *again = NULL;
         int r;
 
-        r = send_and_wait(bus, call, &reply);
+        r = send_and_wait(bus, call, timeout, &reply);
         if (r >= 0 && arg_ask_password &&
             sd_bus_message_is_method_error(reply, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED)) {
                 reply = sd_bus_message_unref(reply);
                 r = allow_asking(bus, call, &again);
                 if (r >= 0)
-                        r = send_and_wait(bus, again, &reply);
+                        r = send_and_wait(bus, again, 0, &reply);
         }
         if (r < 0)
-                return r;
+                return sd_bus_error_set_errno(e, r);
         if (sd_bus_message_is_method_error(reply, NULL)) {
                 (void) sd_bus_error_copy(e, sd_bus_message_get_error(reply));
                 return -sd_bus_message_get_errno(reply);
@@ -212,7 +212,7 @@ static int call_with_context(sd_bus *bus, sd_bus_message *call, sd_bus_message *
         _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
         int r;
 
-        r = bus_send(bus, call, ret, &e);
+        r = bus_send(bus, call, 0, ret, &e);
         if (r >= 0)
                 return 0;
         return ctl_error(r, "%s%s%s", strempty(context), isempty(context) ? "" : ": ",

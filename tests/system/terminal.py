@@ -11,7 +11,7 @@ import struct
 import termios
 import time
 
-from mill import SLOW
+from mill import SLOW, until
 
 
 class Terminal:
@@ -36,6 +36,11 @@ class Terminal:
 
     def type(self, text):
         os.write(self.fd, text.encode())
+
+    def type_secret(self, text):
+        """Once it is not shown: what was typed before that is thrown away."""
+        until(lambda: not termios.tcgetattr(self.fd)[3] & termios.ECHO, 10, "echo is off")
+        self.type(text)
 
     def _read(self, timeout):
         if not select.select([self.fd], [], [], max(0, timeout))[0]:

@@ -74,6 +74,7 @@ def test_large_environment(mill, folder):
     assert {k: got.get(k) for k in values} == values
 
 
+@pytest.mark.system_only
 @pytest.mark.parametrize("path", ["/usr/bin:/x\n[Service]\nUMask=0123\nEnvironment=INJECTED=1\n:/bin", "/usr/bin:/x\\",
                                   "/usr/bin:/x\rUMask=0123"])
 def test_path_adds_no_lines_to_the_unit(mill, folder, path):

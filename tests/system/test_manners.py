@@ -40,7 +40,7 @@ def test_polkit_asks_on_a_terminal(mill, password):
     with Terminal("jobmill", "queue", "pause", "asked", user="alice") as t:
         t.expect("AUTHENTICATING FOR org.jobmill1.manage-queues")
         t.expect("Password: ")
-        t.type(PASSWORD + "\n")
+        t.type_secret(PASSWORD + "\n")
         status, text = t.end()
     assert status == 0, text
     assert "paused" in mill.tool("queue", "list", check=True)
@@ -53,7 +53,7 @@ def test_polkit_asks_and_the_answer_is_wrong(mill, password):
     mill.write_queue("asked", "Slots=1")
     with Terminal("jobmill", "queue", "pause", "asked", user="alice") as t:
         t.expect("Password: ")
-        t.type("wrong\n")
+        t.type_secret("wrong\n")
         status, text = t.end(30)
     assert status == 1 and "Not authorized" in text, text
     assert "paused" not in mill.tool("queue", "list", check=True)
