@@ -161,7 +161,7 @@ static int act_on_listed(sd_bus *bus, const Bulk *b, uint64_t id, const void *us
         r = new_call_for(bus, b, id, userdata, &call);
         if (r < 0)
                 return r;
-        r = bus_send(bus, call, 0, NULL, &e);
+        r = bus_send(bus, call, NULL, &e);
         if (r >= 0)
                 return 1;
         FOREACH_ELEMENT (name, changed)

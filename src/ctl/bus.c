@@ -143,7 +143,7 @@ static int send_and_wait(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_b
         int r;
 
         *ret = NULL;
-        r = sd_bus_call_async(bus, &slot, call, on_reply, ret, timeout > 0 ? timeout : CALL_TIMEOUT_USEC);
+        r = sd_bus_call_async(bus, &slot, call, on_reply, ret, timeout);
         while (r >= 0 && !*ret) {
                 usec_t now;
 
@@ -185,7 +185,8 @@ static int allow_asking(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret)
         return 0;
 }
 
-int bus_send(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret, sd_bus_error *e) {
+int bus_send_within(
+                sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret, sd_bus_error *e) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL, *again = NULL;
         int r;
 
@@ -195,7 +196,7 @@ int bus_send(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message *
                 reply = sd_bus_message_unref(reply);
                 r = allow_asking(bus, call, &again);
                 if (r >= 0)
-                        r = send_and_wait(bus, again, 0, &reply);
+                        r = send_and_wait(bus, again, timeout, &reply);
         }
         if (r < 0)
                 return sd_bus_error_set_errno(e, r);
@@ -208,11 +209,15 @@ int bus_send(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message *
         return 0;
 }
 
+int bus_send(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *e) {
+        return bus_send_within(bus, call, CALL_TIMEOUT_USEC, ret, e);
+}
+
 static int call_with_context(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *context) {
         _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
         int r;
 
-        r = bus_send(bus, call, 0, ret, &e);
+        r = bus_send(bus, call, ret, &e);
         if (r >= 0)
                 return 0;
         return ctl_error(r, "%s%s%s", strempty(context), isempty(context) ? "" : ": ",

@@ -108,8 +108,10 @@ int bus_open(sd_bus **ret);
 int bus_open_quietly(sd_bus **ret);
 int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member);
 /* Send it and wait for the answer; polkit may ask for a password. Says nothing but that it takes long. ret may be
- * NULL. timeout 0: the usual one. A negative errno, and then e. */
-int bus_send(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret, sd_bus_error *e);
+ * NULL. A negative errno, and then e. */
+int bus_send(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *e);
+int bus_send_within(
+                sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret, sd_bus_error *e);
 /* The same. On failure it says "WHAT: why" and returns the errno. ret may be NULL. */
 int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) _printf_(4, 5);
 /* The same for arguments of simple types. */

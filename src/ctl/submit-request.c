@@ -134,7 +134,7 @@ send_again(Request *q, sd_bus_message *call, usec_t timeout, sd_bus_message **re
                 r = sd_bus_message_rewind(call, true);
         if (r >= 0)
                 r = sd_bus_message_copy(copy, call, true);
-        return r < 0 ? r : bus_send(q->bus, copy, timeout, ret, error);
+        return r < 0 ? r : bus_send_within(q->bus, copy, timeout, ret, error);
 }
 
 int request_send(Request *q, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *error) {
@@ -142,7 +142,7 @@ int request_send(Request *q, sd_bus_message *call, sd_bus_message **ret, sd_bus_
         int r;
 
         q->lost = false;
-        r = bus_send(q->bus, call, 0, ret, error);
+        r = bus_send(q->bus, call, ret, error);
         while (r < 0 && bus_error_is_transient(error, r)) {
                 if (!was_not_delivered(error))
                         q->lost = true;
