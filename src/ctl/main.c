@@ -78,37 +78,37 @@ static const Verb *verb_find(int argc, char **argv, int *ret_words) {
 
 static void print_help(void) {
         pager_open();
-        printf("jobmill [OPTION…] [VERB …]\n\nA job queue that runs each job as a systemd unit. Without a "
+        help_printf("jobmill [OPTION…] [VERB …]\n\nA job queue that runs each job as a systemd unit. Without a "
                "verb: an overview.\n\n"
                "%sVerbs:%s\n",
                color(COLOR_BOLD), color(COLOR_OFF));
         FOREACH_ELEMENT(v, verbs)
                 if (v->help)
-                        printf("  %-14s %s\n", v->name, v->help);
-        printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
+                        help_printf("  %-14s %s\n", v->name, v->help);
+        help_printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         options_print_help(OPTIONS_GLOBAL);
-        printf("\nAn ID may be @last: your newest job. See also: jobmill help VERB, jobmill(1)\n");
+        help_printf("\nAn ID may be @last: your newest job. See also: jobmill help VERB, jobmill(1)\n");
 }
 
 static void print_settings(void) {
         const char *key, *help;
 
-        printf("\n%sSettings:%s an empty value removes\n", color(COLOR_BOLD), color(COLOR_OFF));
+        help_printf("\n%sSettings:%s an empty value removes\n", color(COLOR_BOLD), color(COLOR_OFF));
         for (size_t i = 0; (key = settings_key(i, &help)); i++)
-                printf("  %-14s %s\n", key, help);
-        printf("  %-14s %s\n", "MemoryMax", "… and every other unit property by its name");
+                help_printf("  %-14s %s\n", key, help);
+        help_printf("  %-14s %s\n", "MemoryMax", "… and every other unit property by its name");
 }
 
 static void print_verb_help(const Verb *v) {
         pager_open();
-        printf("jobmill %s %s\n\n%s.\n", v->name, strempty(v->arguments), strempty(v->help));
+        help_printf("jobmill %s %s\n\n%s.\n", v->name, strempty(v->arguments), strempty(v->help));
         if (v->more)
-                printf("\n%s\n", v->more);
+                help_printf("\n%s\n", v->more);
         if (v->options & OPTIONS_FILTER)
-                printf("\n%sFilter:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
+                help_printf("\n%sFilter:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         options_print_help(v->options & OPTIONS_FILTER);
         if (v->options & ~OPTIONS_FILTER)
-                printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
+                help_printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         options_print_help(v->options & ~OPTIONS_FILTER);
         if (v->run == verb_set)
                 print_settings();

@@ -10,6 +10,7 @@
 #include "ctl/options.h"
 #include "ctl/log-entry.h"
 #include "ctl/output.h"
+#include "ctl/text.h"
 #include "queue/spec.h"
 #include "queue/unit-property.h"
 #include <getopt.h>
@@ -537,15 +538,6 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
         return optind;
 }
 
-/* Characters, not bytes. */
-static size_t text_width(const char *s) {
-        size_t n = 0;
-
-        for (; *s; s++)
-                n += ((unsigned char) *s & 0xc0) != 0x80;
-        return n;
-}
-
 void options_print_help(unsigned mask) {
         FOREACH_ELEMENT(o, options) {
                 char left[64];
@@ -561,7 +553,11 @@ void options_print_help(unsigned mask) {
                          : o->name    ? "="
                                       : " ",
                          strempty(o->argument));
-                printf("  %s%*s %s\n", left, (int) (30 - MIN(text_width(left), (size_t) 30)), "", o->help);
+                _cleanup_free_ char *plain = text_plain(left);
+
+                if (plain)
+                        help_printf("  %s%*s %s\n", plain, (int) (30 - MIN(text_width(plain), (size_t) 30)), "",
+                                    o->help);
         }
 }
 

@@ -9,7 +9,25 @@
 #include "base/strv.h"
 #include "ctl/ctl.h"
 #include "ctl/terminal.h"
+#include "ctl/text.h"
 #include <stdarg.h>
+
+static void print_plain(FILE *f, const char *format, va_list ap) {
+        _cleanup_free_ char *text = NULL, *plain = NULL;
+
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        plain = text ? text_plain(text) : NULL;
+        fputs(plain ?: "Out of memory.", f);
+}
+
+void help_printf(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        print_plain(stdout, format, ap);
+        va_end(ap);
+}
 
 static void message(const char *format, va_list ap) {
         int saved = errno;
@@ -18,7 +36,7 @@ static void message(const char *format, va_list ap) {
                 output_check();
         fputs("jobmill: ", stderr);
         errno = saved;
-        vfprintf(stderr, format, ap);
+        print_plain(stderr, format, ap);
         fputc('\n', stderr);
 }
 

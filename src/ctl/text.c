@@ -70,6 +70,15 @@ char *text_safe(const char *s) {
         return buf;
 }
 
+char *text_plain(const char *s) {
+        static const char from[] = "…"; /* three bytes, as what takes its place */
+        char *copy = strdup(s);
+
+        for (char *p = copy; p && !text_is_utf8() && (p = strstr(p, from)); p += strlen(from))
+                memcpy(p, "...", strlen(from));
+        return copy;
+}
+
 size_t text_width(const char *s) {
         size_t sum = 0, n, width;
 

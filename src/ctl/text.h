@@ -23,6 +23,8 @@ const char *glyph(Glyph g);
 /* Control characters, what is no character of the locale, and what turns the direction of writing become
  * \xNN. NULL: out of memory. */
 char *text_safe(const char *s);
+/* Our own words: their ellipses as the locale has them. NULL: out of memory. */
+char *text_plain(const char *s);
 /* Columns on a terminal. Of safe text. */
 size_t text_width(const char *s);
 /* At most width columns, with an ellipsis where something is left out. Of safe text; NULL: out of memory. */

@@ -121,6 +121,17 @@ def test_nothing_wraps(stocked, argv, columns):
             assert text.isascii()
 
 
+def test_nothing_but_ascii_where_the_locale_has_no_more(stocked):
+    verbs = re.findall(r"^  (\w+(?: \w+)?)  ", tool(stocked, "help"), re.M)
+    assert len(verbs) > 15 and "queue list" in verbs
+    for argv in (["help"], *(["help", *v.split()] for v in verbs), ["show", stocked.bad[0]], ["queue", "show", "gpu"], ["stats"]):
+        assert tool(stocked, *argv, env={"LC_ALL": "C"}).isascii(), argv
+    p = tool(stocked, "queue", "show", check=False, env={"LC_ALL": "C"})
+    assert p.stderr.isascii() and "QUEUE..." in p.stderr
+    assert "…" in tool(stocked, "help"), "elsewhere it is as it was"
+    assert json.loads(tool(stocked, "list", "-j", env={"LC_ALL": "C"}))[-stocked.bad[0]]["name"] == WIDE, "JSON is UTF-8"
+
+
 @pytest.mark.parametrize("columns,kept", [(40, ["ID", "NAME", "STATE", "RUN"]),
                                           (80, ["ID", "NAME", "QUEUE", "OWNER", "STATE", "RUN", "REASON"]),
                                           (200, ["ID", "NAME", "QUEUE", "OWNER", "STATE", "RUN", "CPU", "MEMORY", "REASON"])])
