@@ -12,6 +12,7 @@
 #include "ctl/complete.h"
 #include "ctl/job-dict.h"
 #include "ctl/list-columns.h"
+#include "ctl/options.h"
 #include "ctl/output.h"
 #include "ctl/set.h"
 #include "queue/unit-property.h"
@@ -47,8 +48,7 @@ static void complete_states(Completion *c) {
 }
 
 static void complete_results(Completion *c) {
-        words(c, (const char *const[]){ "success", "exit-code", "signal", "core-dump", "timeout", "watchdog",
-                                        "oom-kill", "exec", "cancelled", "lost", NULL });
+        words(c, job_results);
 }
 
 static void complete_columns(Completion *c) {

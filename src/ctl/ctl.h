@@ -142,7 +142,8 @@ void queue_print_files(sd_bus *bus, const char *path, char *const *files);
 /* filter.c */
 bool filter_is_empty(const Filter *f);
 int filter_append(sd_bus_message *m, const Filter *f); /* the entries of an open a{sv} */
-extern const char *const job_states[]; /* NULL behind the last one */
+/* The daemon's words, NULL behind the last one; a test compares. */
+extern const char *const job_states[], *const job_results[];
 int uid_from_user(const char *user, uint32_t *ret);    /* name or number */
 extern bool user_names_were_used;                      /* this machine's, which mean nothing on another */
 

@@ -205,6 +205,23 @@ static int option_queues(const char *value, void *target) {
         return option_words(value, target);
 }
 
+static int words_of(const char *value, const char *const *allowed, void *target) {
+        _cleanup_strv_free_ char **words = strv_split(value, ",");
+
+        STRV_FOREACH(w, words)
+                if (!strv_contains((char *const *) allowed, *w))
+                        return -EINVAL;
+        return option_words(value, target);
+}
+
+static int option_states(const char *value, void *target) {
+        return words_of(value, job_states, target);
+}
+
+static int option_results(const char *value, void *target) {
+        return words_of(value, job_results, target);
+}
+
 static int option_u32(const char *value, void *target) {
         uint32_t u;
         int r = parse_u32(value, &u);
@@ -366,10 +383,12 @@ static const Option options[] = {
         { "wait", 0, NULL, S, option_true, &arg_wait, "Wait for its end, and exit with its status" },
 
         { "queue", 'q', "QUEUE,…", F, option_queues, &arg_filter.queues, "Jobs in these queues", QUEUE_NAME },
-        { "state", 0, "STATE,…", F, option_words, &arg_filter.states,
+        { "state", 0, "STATE,…", F, option_states, &arg_filter.states,
+          "held, waiting, ready, starting, running, stopping, done",
           "held, waiting, ready, starting, running, stopping, done" },
-        { "result", 0, "RESULT,…", F, option_words, &arg_filter.results,
-          "success, exit-code, signal, timeout, lost, …" },
+        { "result", 0, "RESULT,…", F, option_results, &arg_filter.results,
+          "success, exit-code, signal, timeout, lost, …",
+          "success, exit-code, signal, core-dump, timeout, watchdog, oom-kill, exec, cancelled, lost" },
         { "dead", 0, NULL, F, option_true, &arg_filter.dead, "Jobs that failed for good" },
         { "owner", 0, "USER,…", F, option_users, &arg_filter.owners, "Jobs of these users" },
         { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags,
@@ -570,7 +589,7 @@ static bool is_string(const Option *o) {
 static bool is_list(const Option *o) {
         return o->parse == option_append || o->parse == option_tag || o->parse == option_new_tag ||
                o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
-               o->parse == option_queues;
+               o->parse == option_queues || o->parse == option_states || o->parse == option_results;
 }
 
 static void free_target(const Option *o) {

@@ -211,7 +211,8 @@ def test_many_lines_in_bounded_memory(running):
     many, large = lines_through_a_pipe(running, 100_000, *HELD)
     print("100,000 lines: %.1f s, %d KiB" % (time.monotonic() - before, large))
     assert few == list(range(1, 20_001)) and many == list(range(20_001, 120_001)), "ids in the order of the lines"
-    assert large < 1.3 * small, "%d KiB instead of %d" % (large, small)
+    # Sanitizers keep what was freed.
+    assert large < 1.3 * small or SLOW > 1, "%d KiB instead of %d" % (large, small)
     for i in (1, 5000, 20_001, 60_001, 120_000):
         assert running.info(i)["tags"] == {"n": str(i - 1 if i <= 20_000 else i - 20_001)}
 

@@ -3,13 +3,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 
 import pytest
 
+import client
 from conftest import SLOW
-from tool import Terminal, argv_of, environment, tool
+from tool import TOOL, Terminal, argv_of, environment, tool
 
 
 @pytest.fixture
@@ -64,6 +66,8 @@ BAD = [
     ("-C", "", "a directory"),
     ("-C", "/nonexistent", "No such file"),
     ("-C", "/etc/passwd", "Not a directory"),
+    ("--script", "/nonexistent", "No such file"),
+    ("--file", "/nonexistent", "No such file"),
     ("--payload", "/nonexistent", "No such file"),
     ("--payload", "", "a file"),
     ("--output", "%n", "%j is the job's id"),
@@ -87,7 +91,8 @@ BAD = [
 @pytest.mark.parametrize("option, value, allowed", BAD, ids=["%s %.12r" % (o, v) for o, v, _ in BAD])
 def test_bad_values(running, option, value, allowed):
     argv = [option, value] if len(option) == 2 else ["%s=%s" % (option, value)]
-    message = refused(running, "submit", *argv, "--", "true")
+    command = [] if option in ("--script", "--file") else ["--", "true"]
+    message = refused(running, "submit", *argv, *command)
     assert message.startswith("jobmill: submit: %s: " % option) and allowed in message, message
     assert len(message.splitlines()) == 1
 
@@ -100,6 +105,11 @@ OTHER_VERBS = [
     ("list", "--until", "later", "18:30"),
     ("list", "--owner", "no-such-user", "no-such-user"),
     ("list", "--tag", "novalue", "KEY=VALUE"),
+    ("list", "--state", "asleep", "held, waiting, ready, starting, running, stopping, done"),
+    ("list", "--state", "", "held, waiting"),
+    ("list", "--result", "fine", "success, exit-code"),
+    ("list", "--columns", "nonsense", "ID, NAME"),
+    ("list", "--order", "best", "newest|oldest|rank|finished"),
     ("wait", "--timeout", "long", "1h 30min"),
     ("kill", "--signal", "NOSUCH", "TERM"),
 ]
@@ -109,6 +119,39 @@ OTHER_VERBS = [
 def test_bad_values_of_other_verbs(running, verb, option, value, allowed):
     message = refused(running, verb, "%s=%s" % (option, value), status=125 if verb == "wait" else 1)
     assert message.startswith("jobmill: %s: %s: " % (verb, option)) and allowed in message, message
+
+
+@pytest.mark.parametrize("key", ["state", "result"])
+def test_words_are_those_of_the_daemon(running, key):
+    with pytest.raises(client.BusError) as e:
+        running.call("ListJobs", {key: "nonsense"}, "", 1)
+    words = e.value.message.split(" only ")[1].removesuffix(" are")
+    assert "(%s)" % words in refused(running, "list", "--%s=nonsense" % key)
+
+
+def help_of(*verb):
+    return subprocess.run([TOOL, "help", *verb], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+
+
+def options_with_values(*verb):
+    """As the help shows them: "--name", or "-E" where there is only a letter."""
+    for line in help_of(*verb):
+        m = re.match(r"  (?:-., |    )(--[a-z-]+)=|  (-[A-Z]) [A-Z]", line)
+        if m:
+            yield m[1] or m[2]
+
+
+def test_no_option_is_forgotten():
+    """Each one that takes a value has a bad one above, but for those that take any text."""
+    anything = {"--host", "--machine", ("list", "--name")}
+    covered = {o for o, *_ in BAD} | {(v, o) for v, o, *_ in OTHER_VERBS} | anything
+    verbs = [l.strip().split("  ")[0] for l in help_of() if re.match(r"  [a-z]", l)]
+    everywhere = set(options_with_values())
+    assert {"submit", "queue set"} <= set(verbs) and "--json" in everywhere
+    assert everywhere <= covered
+    for verb in verbs:
+        for option in set(options_with_values(*verb.split())) - everywhere:
+            assert ({option} if verb == "submit" else {(verb, option), ("list", option)}) & covered, (verb, option)
 
 
 @pytest.mark.parametrize("argv, said", [
@@ -262,6 +305,33 @@ true
     assert (info["name"], info["priority"], info["timeout_usec"]) == ("two words", 7, 7200 * 10**6)
     assert info["tags"] == {"from": "script", "kind": "line"}
     assert running.result(id_) == "success"
+
+
+# -- dry runs --
+
+def test_dry_run(running, home):
+    text = tool(running, "submit", "--dry-run", "-n", "trial", "-p", "MemoryMax=1G", "--", "sh", "-c", "echo $HOME", cwd=home)
+    assert "[Service]" in text and "MemoryMax=1G" in text.replace("1073741824", "1G") and str(home) in text
+    for argv, said in ((["-q", "missing", "--", "true"], "missing"), (["--slots=60000", "--", "true"], "slots")):
+        assert said in refused(running, "submit", "--dry-run", *argv)
+    (home / "job.sh").write_text("#JOBMILL --dry-run\ntrue\n")
+    assert "[Service]" in tool(running, "submit", "--script", "job.sh", cwd=home)
+    assert running.jobs() == []
+
+
+@pytest.mark.parametrize("mode", ["short", "pretty"])
+def test_dry_run_as_json_is_a_line_for_file(running, home, mode):
+    argv = ["-n", "trial", "--priority=3", "--tag", "a=b", "-E", "ODD=two\nlines", "-p", "Nice=2", "--timeout=1h", "-q", "default",
+            "--payload=-", "--", "sh", "-c", "echo $ODD | cat - /dev/stdin >out"]
+    line = tool(running, "--json=" + mode, "submit", "--dry-run", *argv, cwd=home, stdin=None, input="ü\n")
+    assert running.jobs() == []
+    (home / "j").write_text(json.dumps(json.loads(line)) + "\n")
+    id_ = int(tool(running, "submit", "--env=none", "--file", home / "j", cwd="/"))
+    other = int(tool(running, "submit", *argv, cwd=home, stdin=None, input="ü\n"))
+    assert running.result(id_) == running.result(other) == "success"
+    keys = ("name", "priority", "tags", "cwd", "timeout_usec", "queue", "argv")
+    assert {k: running.info(id_)[k] for k in keys} == {k: running.info(other)[k] for k in keys}
+    assert (home / "out").read_text() == "two lines\nü\n"
 
 
 # -- waiting --
