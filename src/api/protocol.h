@@ -42,4 +42,5 @@
 #define JOBMILL_ACTION_READ_ALL "org.jobmill1.read-all"
 
 #define JOBMILL_SUBMIT_MANY_MAX 10000U
+#define JOBMILL_SUBMIT_MANY_LEAST 1000U /* so many a call are taken whatever SubmitManyMax= says */
 #define JOBMILL_LIST_MAX 1000U /* rows of one ListJobs page; a limit of 0 means this */

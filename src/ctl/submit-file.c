@@ -540,7 +540,7 @@ static int set_chunk_size(Submitter *s) {
                 size += strlen(*i) + 8;
         while (rounded < size)
                 rounded *= 2;
-        s->chunk_max = MAX(MIN(CHUNK_ENVIRONMENT_MAX / rounded, (size_t) JOBMILL_SUBMIT_MANY_MAX),
+        s->chunk_max = MAX(MIN(CHUNK_ENVIRONMENT_MAX / rounded, (size_t) JOBMILL_SUBMIT_MANY_LEAST),
                            (size_t) 1);
         return 0;
 }

@@ -111,11 +111,11 @@ def test_bad_line_at_the_very_end(running, home):
 
 def test_bad_line_in_a_pipe(running):
     """It cannot be read twice: what went before is said."""
-    text = '{"argv":["/bin/true"]}\n' * 5000 + "{}\n"
+    text = '{"argv":["/bin/true"]}\n' * 5500 + "{}\n"
     p = tool(running, "submit", *HELD, "--request-id=again", "--file", "-", check=False, stdin=None, input=text)
     n = len(p.stdout.splitlines())
-    assert p.returncode == 1 and 0 < n < 5000
-    assert "standard input:5001: 'argv' is empty" in p.stderr
+    assert p.returncode == 1 and n == 5000
+    assert "standard input:5501: 'argv' is empty" in p.stderr
     assert "%d jobs were submitted, of the lines up to %d. To go on, repeat it with --request-id=again" % (n, n) in p.stderr
     assert len(running.jobs(fields=["id"])) == n
 
@@ -241,12 +241,12 @@ def test_interrupted(running):
     p.stdin.write('{"argv":["/bin/true"]}\n' * 5000)
     p.stdin.flush()
     n = 0
-    while n < 2048:
+    while n < 2000:
         assert p.stdout.readline()
         n += 1
-    until(lambda: len(running.jobs(fields=["id"])) >= 4096, 10, "two chunks")
+    until(lambda: len(running.jobs(fields=["id"])) >= 5000, 10, "five chunks")
     p.send_signal(signal.SIGINT)
     out, said = p.communicate(timeout=20 * SLOW)
     n += len(out.splitlines())
     assert p.returncode == -signal.SIGINT
-    assert "4096 jobs were submitted, of the lines up to 4096" in said and "--request-id=again" in said and n == 4096, said
+    assert "5000 jobs were submitted, of the lines up to 5000" in said and "--request-id=again" in said and n == 5000, said

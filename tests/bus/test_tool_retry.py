@@ -119,7 +119,7 @@ def test_lost_answers_of_many(running, proxy):
     out = tool(running, "submit", *HELD, "--file", lines, env=via(p))
     assert [int(l) for l in out.splitlines()] == list(range(1, 5001)) and p.cuts == 3
     assert count(running) == 5000
-    assert [running.info(i)["argv"][1] for i in (1, 2048, 2049, 5000)] == ["0", "2047", "2048", "4999"]
+    assert [running.info(i)["argv"][1] for i in (1, 1000, 1001, 5000)] == ["0", "999", "1000", "4999"]
 
 
 def test_daemon_dies_with_the_request(running, proxy):
@@ -172,15 +172,15 @@ def test_interrupted_and_repeated(running):
     text = "".join('{"argv":["/bin/echo","%d"]}\n' % n for n in range(7000))
     p = subprocess.Popen(argv_of(["submit", *HELD, "--request-id=again", "--file", "-"]), env=environment(running),
                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    p.stdin.write(text[:text.index("5000")])
+    p.stdin.write(text[:text.index("4500")])
     p.stdin.flush()
-    until(lambda: count(running) == 4096, 10, "two chunks")
+    until(lambda: count(running) == 4000, 10, "four chunks")
     p.send_signal(signal.SIGINT)
     p.communicate(timeout=20 * SLOW)
     out = tool(running, "submit", *HELD, "--request-id=again", "--file", "-", stdin=None, input=text)
     ids = [int(l) for l in out.splitlines()]
     assert len(ids) == 7000 and sorted(ids) == ids and count(running) == 7000
-    assert [running.info(ids[n])["argv"][1] for n in (0, 4095, 4096, 6999)] == ["0", "4095", "4096", "6999"]
+    assert [running.info(ids[n])["argv"][1] for n in (0, 3999, 4000, 6999)] == ["0", "3999", "4000", "6999"]
     # Other lines under this id are refused, and it is said that nothing came of them.
     p = tool(running, "submit", *HELD, "--request-id=again", "--file", "-", check=False, stdin=None,
              input='{"argv":["/bin/false"]}\n')

@@ -322,7 +322,7 @@ def test_dry_run(running, home):
 @pytest.mark.parametrize("mode", ["short", "pretty"])
 def test_dry_run_as_json_is_a_line_for_file(running, home, mode):
     argv = ["-n", "trial", "--priority=3", "--tag", "a=b", "-E", "ODD=two\nlines", "-p", "Nice=2", "--timeout=1h", "-q", "default",
-            "--payload=-", "--", "sh", "-c", "echo $ODD | cat - /dev/stdin >out"]
+            "--payload=-", "--", "sh", "-c", "{ echo $ODD; cat; } >out"]
     line = tool(running, "--json=" + mode, "submit", "--dry-run", *argv, cwd=home, stdin=None, input="ü\n")
     assert running.jobs() == []
     (home / "j").write_text(json.dumps(json.loads(line)) + "\n")
