@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which jobs: from the options of list, wait and purge to the filter dictionary of the bus. The daemon knows
- * the words for states and results, and says which one it does not. */
+/* Which jobs: from the options of list, wait and purge to the filter dictionary of the bus. Its
+ * words for states and results are the daemon's. */
 
 #include "base/parse.h"
 #include "base/strv.h"

@@ -51,6 +51,7 @@ typedef struct Submitter {
         char *found;                   /* the command that was looked up last */
         uint64_t n_checked;            /* good lines */
         uint64_t n_submitted, through; /* jobs; the last line of them */
+        uint64_t asked;                /* the last line of what was sent */
         uint64_t *ids;                 /* for --wait */
 } Submitter;
 
@@ -422,11 +423,26 @@ static int print_ids(Submitter *s, const uint64_t *ids, size_t n) {
         return output_flush(); /* says what is wrong; to repeat it with the request id prints them again */
 }
 
-/* For those who interrupt: what is done, and what may be. */
-static void prepare_last_word(const Submitter *s, uint64_t through) {
-        interrupt_tell("\njobmill: submit: %" PRIu64 " jobs were submitted, of the lines up to %" PRIu64
-                       ", and perhaps those up to %" PRIu64 ". To go on, repeat it with --request-id=%s\n",
-                       s->n_submitted, s->through, through, s->id);
+/* How far it has come, and how to go on. unsure: what was asked for last may have been taken, too. */
+static void format_how_far(const Submitter *s, bool unsure, char *buf, size_t n) {
+        char sure[128] = "", perhaps[128] = "";
+
+        if (s->n_submitted > 0)
+                snprintf(sure, sizeof(sure), "%" PRIu64 " job%s submitted, of the lines up to %" PRIu64,
+                         s->n_submitted, s->n_submitted == 1 ? " was" : "s were", s->through);
+        if (unsure && s->asked > s->through)
+                snprintf(perhaps, sizeof(perhaps), "%s those of the lines up to %" PRIu64 "%s",
+                         *sure ? ", and perhaps" : "perhaps", s->asked, *sure ? "" : " were submitted");
+        snprintf(buf, n, "submit: %s: %s%s. To go on, repeat it with --request-id=%s", s->name, sure,
+                 perhaps, s->id);
+}
+
+/* For those who interrupt. */
+static void prepare_last_word(const Submitter *s) {
+        char text[512];
+
+        format_how_far(s, true, text, sizeof(text));
+        interrupt_tell("\njobmill: %s\n", text);
 }
 
 static int chunk_send(Submitter *s, Chunk *c) {
@@ -439,7 +455,8 @@ static int chunk_send(Submitter *s, Chunk *c) {
         r = sd_bus_message_close_container(c->call);
         if (r < 0)
                 return ctl_error(r, "Cannot create a message: %m");
-        prepare_last_word(s, c->lines[c->n - 1]);
+        s->asked = c->lines[c->n - 1];
+        prepare_last_word(s);
         r = request_send(&s->request, c->call, &reply, &error);
         if (r < 0)
                 return refused(s, c, &error, r);
@@ -453,8 +470,8 @@ static int chunk_send(Submitter *s, Chunk *c) {
                                  "other options or another environment",
                                  s->name, c->lines[0], s->id);
         s->n_submitted += c->n;
-        s->through = c->lines[c->n - 1];
-        prepare_last_word(s, s->through);
+        s->through = s->asked;
+        prepare_last_word(s);
         r = print_ids(s, ids, c->n);
         if (r < 0)
                 return r;
@@ -500,14 +517,14 @@ static int submit_chunk(Submitter *s, const char **text, size_t *n) {
 }
 
 static void tell_how_far(const Submitter *s) {
+        char text[512];
+
         if (s->n_submitted == 0 && !s->request.lost)
                 (void) ctl_error(0, "submit: %s: nothing was submitted", s->name);
-        else
-                (void) ctl_error(0,
-                                 "submit: %s: %" PRIu64 " jobs were submitted, of the lines up to %" PRIu64
-                                 "%s. To go on, repeat it with --request-id=%s",
-                                 s->name, s->n_submitted, s->through,
-                                 s->request.lost ? ", and perhaps some more" : "", s->id);
+        else {
+                format_how_far(s, s->request.lost, text, sizeof(text));
+                (void) ctl_error(0, "%s", text);
+        }
 }
 
 static int submit_all(Submitter *s) {
@@ -555,6 +572,8 @@ static int open_file(Submitter *s, const char *path, bool *ret_regular, off_t *r
                 return ctl_error(-EISDIR, "submit: --file: %s: %m", path);
         *ret_start = lseek(s->reader.fd, 0, SEEK_CUR);
         *ret_regular = S_ISREG(st.st_mode) && *ret_start >= 0;
+        if (isatty(s->reader.fd))
+                ctl_warning("type the jobs, each one a JSON object on a line; ^D ends them");
         s->progress = progress_new("lines checked", *ret_regular ? (uint64_t) (st.st_size - *ret_start) : 0);
         return 0;
 }
@@ -608,5 +627,8 @@ int submit_file(const char *path) {
                 linger_hint_once();
         if (r < 0 || !arg_wait || s.n_submitted == 0)
                 return r;
-        return wait_for_jobs(s.ids, s.n_submitted, USEC_INFINITY, false);
+        interrupt_tell("\njobmill: the jobs go on; jobmill list shows them\n");
+        r = wait_for_jobs(s.ids, s.n_submitted, USEC_INFINITY, false);
+        interrupt_tell(NULL);
+        return r;
 }

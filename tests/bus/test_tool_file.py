@@ -217,6 +217,13 @@ def test_many_lines_in_bounded_memory(running):
         assert running.info(i)["tags"] == {"n": str(i - 1 if i <= 20_000 else i - 20_001)}
 
 
+def test_typed_on_a_terminal(running):
+    t = Terminal(running, "submit", *HELD, "--file=-")
+    t.read("^D")
+    t.type('{"argv":["/bin/true"]}\n\x04')
+    assert t.end() == 0 and len(running.jobs()) == 1
+
+
 # -- progress --
 
 def test_progress_on_a_terminal(running, home):

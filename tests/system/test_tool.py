@@ -274,6 +274,52 @@ def test_what_show_suggests_works(mill):
     assert "purge" not in mill.tool("show", "--no-legend", last, check=True)
 
 
+@pytest.mark.system_only
+def test_script_of_a_user(mill, folder):
+    """The text is a file in memory that root made; he reads it, also from within a sandbox."""
+    text = "#!/usr/bin/python3\nimport os, sys\nprint(sys.argv[1:], os.getuid(), repr(sys.stdin.read()))\n"
+    sandbox = ["-p", "PrivateDevices=yes", "-p", "ProtectSystem=strict", "-p", "ProtectProc=invisible", "-p", "NoNewPrivileges=yes"]
+    for options in ([], sandbox):
+        p = mill.tool("submit", "--wait", *options, "-o", "/home/alice/out-%j", "--script", "-", "a", "b c", user="alice", input=text)
+        assert p.returncode == 0, p
+        with open("/home/alice/out-%d" % int(p.stdout)) as f:
+            assert f.read() == "['a', 'b c'] %d ''\n" % pwd.getpwnam("alice").pw_uid
+
+
+@pytest.mark.system_only  # as in test_restart.py: the bus is killed
+def test_many_lines_while_all_restarts(mill):
+    """Of a file that comes slowly each line becomes one job, whatever is restarted meanwhile."""
+    p = subprocess.Popen(["runuser", "-u", "alice", "--", "jobmill", "submit", "--hold", "--tag", "batch=slow", "--file", "-"],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ids = []
+
+    def feed(first):
+        for n in range(first, first + 1000):
+            p.stdin.write('{"argv":["/bin/echo","%d"]}\n' % n)
+        p.stdin.flush()
+
+    feed(0)
+    ids += [int(p.stdout.readline()) for _ in range(1000)]
+    mill.restart_daemon(kill=True)
+    feed(1000)
+    ids += [int(p.stdout.readline()) for _ in range(1000)]
+    systemctl("kill", "--signal=KILL", "dbus.service")
+    systemctl("reset-failed", "dbus.service", check=False)
+    systemctl("start", "dbus.service")
+    mill.forget_users()
+    feed(2000)
+    ids += [int(p.stdout.readline()) for _ in range(1000)]
+    mill.restart_daemon()
+    feed(3000)
+    out, err = p.communicate(timeout=60 * SLOW)
+    ids += [int(l) for l in out.splitlines()]
+    assert p.returncode == 0, err
+    rows = {j["id"]: j["argv"][1] for j in mill.jobs(tags={"batch": "slow"}, fields=["id", "argv"])}
+    assert [rows[i] for i in ids] == [str(n) for n in range(4000)] and len(rows) == 4000
+    mill.tool("cancel", "--tag", "batch=slow", check=True)
+    mill.tool("purge", "--tag", "batch=slow", check=True)
+
+
 def test_verbs_on_jobs(mill):
     id_ = submit(mill, "--hold", "--", "sleep", "60")
     mill.tool("release", id_, check=True)
