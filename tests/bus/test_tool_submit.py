@@ -103,6 +103,7 @@ OTHER_VERBS = [
     ("list", "--queue", "A,b", "a-z 0-9 _"),
     ("list", "--since", "soon", "18:30"),
     ("list", "--until", "later", "18:30"),
+    ("logs", "--attempt", "0", "1…4294967294"),
     ("list", "--owner", "no-such-user", "no-such-user"),
     ("list", "--tag", "novalue", "KEY=VALUE"),
     ("list", "--state", "asleep", "held, waiting, ready, starting, running, stopping, done"),

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from mill import SLOW, SOURCE, run, until
+from mill import SLOW, SOURCE, run, systemctl, until
 
 def documented(heading):
     """The keys of docs/json.md, in their order."""
