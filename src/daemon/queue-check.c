@@ -28,23 +28,6 @@ int queue_refuse(char **ret_error, int error, const char *format, ...) {
         return error;
 }
 
-/* These decide whom and what the others are for, or let jobs go beyond what [Service] says. */
-static bool key_is_privileged(const char *section, const char *key) {
-        static const char *const keys[] = { "AllowUsers", "AllowGroups", "GateUnit", "Override", "WorkerUnit", "WorkerUsers" };
-        const UnitProperty *p;
-
-        if (streq(section, "Service"))
-                return true;
-        if (streq(section, "Slice")) {
-                p = unit_property_find(key);
-                return !p || p->class != PROPERTY_OPEN;
-        }
-        FOREACH_ELEMENT(k, keys)
-                if (streq(*k, key))
-                        return true;
-        return false;
-}
-
 static int find_section(QueueSetting *s, char **ret_error) {
         FOREACH_ELEMENT(i, queue_sections) {
                 const char *key = startswith(s->word, *i);
@@ -129,7 +112,7 @@ int queue_edit_check(QueueEdit *e, char **ret_error) {
                 for (const QueueSetting *o = e->settings; o < s; o++)
                         if (streq(o->section, s->section) && streq(o->key, s->key))
                                 return queue_refuse(ret_error, -EINVAL, "%s: given twice", s->word);
-                s->privileged = key_is_privileged(s->section, s->key);
+                s->privileged = queue_file_is_privileged(s->section, s->key);
         }
         return 0;
 }

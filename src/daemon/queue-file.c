@@ -131,22 +131,28 @@ static int parse_variable(const char *value, void *data) {
         return free_and_strdup(data, value);
 }
 
+/* Privileged are those that decide whom the queue is for, let jobs go beyond what [Service] says, or reach into the environment of
+ * everybody's jobs (SlotVariable=BASH_ENV would have their shells read a file named "0"). */
 static const struct {
         const char *key;
         int (*parse)(const char *value, void *data);
         size_t offset;
         const char *allowed;
+        bool privileged; /* a manager of queues alone may not set it */
 } queue_keys[] = {
         { "Slots", parse_slots, offsetof(QueueFile, policy.slots), "1…65536, or a percentage of the CPUs" },
-        { "SlotVariable", parse_variable, offsetof(QueueFile, policy.slot_variable),
-          "[A-Z_][A-Z0-9_]*, not LD_*, PATH, HOME, JOBMILL_*" },
-        { "AllowUsers", parse_words, offsetof(QueueFile, policy.allow_users), "user names, uids, or *" },
-        { "AllowGroups", parse_words, offsetof(QueueFile, policy.allow_groups), "group names or gids" },
+        { "SlotVariable", parse_variable, offsetof(QueueFile, policy.slot_variable), .privileged = true,
+          .allowed = "[A-Z_][A-Z0-9_]*, not LD_*, PATH, HOME, JOBMILL_*" },
+        { "AllowUsers", parse_words, offsetof(QueueFile, policy.allow_users), .privileged = true,
+          .allowed = "user names, uids, or *" },
+        { "AllowGroups", parse_words, offsetof(QueueFile, policy.allow_groups), .privileged = true,
+          .allowed = "group names or gids" },
         { "TimeoutSec", parse_timeout, offsetof(QueueFile, policy.timeout_usec), "a time span of at least 1ms, or infinity" },
         { "StopTimeoutSec", parse_stop_timeout, offsetof(QueueFile, policy.stop_timeout_usec), "a time span of at least 1ms" },
         { "MaxQueued", parse_count, offsetof(QueueFile, policy.queued_max), "a number, or infinity" },
         { "MaxQueuedPerUser", parse_count, offsetof(QueueFile, policy.queued_per_user_max), "a number, or infinity" },
-        { "Override", parse_words, offsetof(QueueFile, policy.overridable), "names of unit properties" },
+        { "Override", parse_words, offsetof(QueueFile, policy.overridable), .privileged = true,
+          .allowed = "names of unit properties" },
         { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },
 };
 
@@ -155,6 +161,17 @@ bool queue_file_has_key(const char *key) {
                 if (streq(k->key, key))
                         return true;
         return false;
+}
+
+bool queue_file_is_privileged(const char *section, const char *key) {
+        const UnitProperty *p;
+
+        if (streq(section, "Slice"))
+                return !(p = unit_property_find(key)) || p->class != PROPERTY_OPEN;
+        FOREACH_ELEMENT(k, queue_keys)
+                if (streq(section, "Queue") && streq(k->key, key))
+                        return k->privileged;
+        return true;
 }
 
 bool queue_file_is_list(const char *section, const char *key) {

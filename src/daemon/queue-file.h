@@ -18,4 +18,5 @@ int queue_file_assign(void *userdata, const char *file, unsigned line, const cha
 /* After the last file: what none of them set. */
 void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout);
 bool queue_file_has_key(const char *key);                       /* of [Queue] */
+bool queue_file_is_privileged(const char *section, const char *key); /* who manages queues may not set it by that alone */
 bool queue_file_is_list(const char *section, const char *key);  /* several lines of it add up */

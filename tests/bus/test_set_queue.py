@@ -294,10 +294,16 @@ def test_the_slice_is_told_and_what_is_gone_is_taken_back(running, systemd):
 
 
 def test_signals(running):
+    changed = []
+    match = running.bus.bus.add_signal_receiver(lambda *args: changed.append(args), "PropertiesChanged", path=client.PATH +
+                                                "/queue/default")
     running.call("Subscribe")
     running.bus.signals.clear()
     set_queue(running, "default", Slots="2")
-    until(lambda: ("QueueChanged", "default") in running.bus.signals, 5, pump=running.bus.pump)
+    until(lambda: ("QueueChanged", "default") in running.bus.signals and changed, 5, pump=running.bus.pump)
+    match.remove()
+    interface, values, _ = changed[0]
+    assert interface == client.NAME + ".Queue" and values["Slots"] == 2 and len(values["Files"]) == 2 and values["Settings"]
     set_queue(running, "new", Slots="2")
     until(lambda: ("QueueChanged", "new") in running.bus.signals, 5, pump=running.bus.pump)
     running.bus.signals.clear()
@@ -407,7 +413,7 @@ def test_privileged_settings_need_another_right(town):
     allow(town.polkit, "manage-queues")
     town.daemon.call("SetQueue", "default", {"Slots": "1", "MemoryMax": "1G", "TimeoutSec": "1h"}, False)
     before = tree(town)
-    for key, value in (("AllowUsers", "daemon"), ("AllowGroups", "daemon"), ("Override", "MemoryMax"), ("MemoryLow", "1G"),
+    for key, value in (("AllowUsers", "daemon"), ("AllowGroups", "daemon"), ("Override", "MemoryMax"), ("SlotVariable", "BASH_ENV"), ("MemoryLow", "1G"),
                        ("Service.PrivateTmp", "yes"), ("Service.User", "root"), ("DevicePolicy", "auto")):
         text = refused(DENIED, town.daemon.call, "SetQueue", "default", {"Slots": "2", key: value}, False)
         assert key in text
