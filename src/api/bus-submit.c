@@ -100,12 +100,28 @@ static int name_index(int r, size_t i, sd_bus_error *error) {
         return api_error(error, inner.name, "job %zu: %s", i, inner.message);
 }
 
+/* A batch is mostly of one user for one queue: then it is enough to look whether there is room for the last one. */
+static bool is_room_for_all(Model *m, const Request *l, size_t n) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        for (size_t i = 1; i < n; i++)
+                if (l[i].queue != l[0].queue || l[i].owner != l[0].owner)
+                        return false;
+        backlog_add(m, l[0].queue, l[0].owner, n - 1);
+        r = backlog_check(m, l[0].queue, l[0].owner, &text);
+        backlog_add(m, l[0].queue, l[0].owner, -(int64_t) (n - 1));
+        return r >= 0;
+}
+
 /* Is there room for all of them? Counted as if they were queued one after the other, and then taken back. */
 static int check_room(Call *c, const Request *l, size_t n, bool batch, sd_bus_error *error) {
         Model *m = c->api->model;
         size_t i;
         int r = 0;
 
+        if (is_room_for_all(m, l, n))
+                return 0;
         for (i = 0; i < n; i++) {
                 _cleanup_free_ char *text = NULL;
 

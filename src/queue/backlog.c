@@ -51,6 +51,8 @@ static void add_to(Backlog *b, uint32_t owner, int64_t n, bool exactly) {
 }
 
 void backlog_add(Model *m, Queue *q, uint32_t owner, int64_t n) {
+        if (n == 0)
+                return;
         for (Queue *p = q; p; p = p->parent)
                 add_to(&p->backlog, owner, n, p == q);
         add_to(&m->backlog, owner, n, false);
