@@ -99,6 +99,13 @@ def test_document(full):
         check("Job", overview[section])
 
 
+def test_counts(full):
+    for argv in (["hold", "--state", "ready"], ["release", "--state", "held"], ["cancel", "--state", "waiting"], ["purge", "--dead"]):
+        o = json.loads(tool(full, *argv, "-j"))
+        check("Count", [o])
+        assert o["count"] > 0, argv
+
+
 def test_short_and_pretty(full):
     for argv in (["list"], ["show", "1"], ["queue", "list"], ["stats"], []):
         short, pretty = (tool(full, *argv, "--json=" + mode) for mode in ("short", "pretty"))
