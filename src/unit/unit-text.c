@@ -331,7 +331,9 @@ static int read_journal_fields(sd_bus_message *m, const char *name, Text *t) {
                 r = sd_bus_message_read_array(m, 'y', &p, &n);
                 if (r < 0)
                         break;
-                field = strndup(p, n);
+                field = new0(char, n + 1);
+                if (field) /* bytes without an end */
+                        memcpy(field, p, n);
                 r = field ? add_words(t, name, (char *[]) { field, NULL }, "", true, ' ') : -ENOMEM;
         }
         return r < 0 ? r : sd_bus_message_exit_container(m);
