@@ -4,6 +4,10 @@
  * journald itself records, never by JOBMILL_… fields, which anybody can write. Of a job that ended at once the unit may be gone
  * before journald asks for its invocation id: such lines have none, and count from the job's beginning on.
  *
+ * Of what units of a user's manager write journald knows no more than the process that wrote it, and nothing if that was gone
+ * before it looked; as most short-lived ones are. But it gives each connection a number, _STREAM_ID=: all lines of one on which a
+ * line of ours came are ours.
+ *
  * Writing blocks: a reader that is slow holds up nobody but this child. */
 
 #include "api/log-child.h"
@@ -42,7 +46,7 @@ void log_export_field(FILE *f, const void *data, size_t n) {
         fputc('\n', f);
 }
 
-int log_export_entry(sd_journal *j, FILE *f) {
+int log_export_entry(sd_journal *j, uint32_t attempt, FILE *f) {
         _cleanup_free_ char *cursor = NULL;
         uint64_t realtime, monotonic;
         sd_id128_t boot_id;
@@ -59,6 +63,8 @@ int log_export_entry(sd_journal *j, FILE *f) {
                 return r;
         fprintf(f, "__CURSOR=%s\n__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=%" PRIu64 "\n", cursor, realtime,
                 monotonic);
+        if (attempt > 0)
+                fprintf(f, "__JOBMILL_ATTEMPT=%" PRIu32 "\n", attempt);
         sd_journal_restart_data(j);
         while ((r = sd_journal_enumerate_available_data(j, &data, &n)) > 0)
                 log_export_field(f, data, n);
@@ -83,6 +89,15 @@ static int match_attempt(sd_journal *j, const LogTask *t, const LogAttempt *a) {
         return r;
 }
 
+static int match_stream(sd_journal *j, sd_id128_t id) {
+        char match[48];
+        int r;
+
+        r = sd_journal_add_disjunction(j);
+        snprintf(match, sizeof(match), "_STREAM_ID=" SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(id));
+        return r < 0 ? r : sd_journal_add_match(j, match, 0);
+}
+
 static const LogAttempt *find_attempt(const LogTask *t, sd_id128_t invocation_id) {
         for (size_t i = 0; i < t->n; i++)
                 if (sd_id128_equal(t->attempts[i].invocation_id, invocation_id))
@@ -90,34 +105,105 @@ static const LogAttempt *find_attempt(const LogTask *t, sd_id128_t invocation_id
         return NULL;
 }
 
-static bool line_is_ours(sd_journal *j, const LogTask *t) {
-        static const char field[] = "_SYSTEMD_INVOCATION_ID=";
+static int get_id(sd_journal *j, const char *field, sd_id128_t *ret) {
         char id[SD_ID128_STRING_MAX];
-        sd_id128_t invocation_id;
         const char *data;
-        uint64_t time;
         size_t n;
+        int r;
 
-        if (sd_journal_get_data(j, "_SYSTEMD_INVOCATION_ID", (const void **) &data, &n) < 0)
-                return sd_journal_get_realtime_usec(j, &time) >= 0 && time >= t->begun;
-        n -= strlen(field);
+        r = sd_journal_get_data(j, field, (const void **) &data, &n);
+        if (r < 0)
+                return r;
+        n -= strlen(field) + 1;
         if (n >= sizeof(id))
-                return false;
-        memcpy(id, data + strlen(field), n);
+                return -EINVAL;
+        memcpy(id, data + strlen(field) + 1, n);
         id[n] = 0;
-        return sd_id128_from_string(id, &invocation_id) >= 0 && find_attempt(t, invocation_id);
+        return sd_id128_from_string(id, ret);
+}
+
+static const LogConnection *find_connection(const LogTask *t, sd_id128_t id) {
+        for (size_t i = 0; i < t->n_connections; i++)
+                if (sd_id128_equal(t->connections[i].id, id))
+                        return t->connections + i;
+        return NULL;
+}
+
+static uint32_t attempt_of_unit(sd_journal *j, const LogTask *t) {
+        const char *field = t->user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT", *data;
+        size_t skip = strlen(field) + 1, n;
+
+        if (sd_journal_get_data(j, field, (const void **) &data, &n) < 0)
+                return 0;
+        for (size_t i = 0; i < t->n; i++)
+                if (strlen(t->attempts[i].unit) == n - skip && memcmp(t->attempts[i].unit, data + skip, n - skip) == 0)
+                        return t->attempts[i].number;
+        return 0;
+}
+
+/* ret: of which attempt; 0: nobody knows. */
+static bool line_is_ours(sd_journal *j, const LogTask *t, uint32_t *ret) {
+        const LogConnection *c;
+        const LogAttempt *a;
+        sd_id128_t id;
+        uint64_t time;
+
+        if (get_id(j, "_SYSTEMD_INVOCATION_ID", &id) >= 0) {
+                a = find_attempt(t, id);
+                *ret = a ? a->number : 0;
+                return a;
+        }
+        *ret = attempt_of_unit(j, t);
+        if (*ret == 0 && get_id(j, "_STREAM_ID", &id) >= 0 && (c = find_connection(t, id)))
+                *ret = c->number;
+        return sd_journal_get_realtime_usec(j, &time) >= 0 && time >= t->begun;
+}
+
+/* Of a line that is ours. */
+static int note_connection(sd_journal *j, LogTask *t, uint32_t number) {
+        LogConnection *l;
+        sd_id128_t id;
+
+        if (!t->user || number == 0 || get_id(j, "_STREAM_ID", &id) < 0 || find_connection(t, id))
+                return 0;
+        l = realloc(t->connections, (t->n_connections + 1) * sizeof(LogConnection));
+        if (!l)
+                return -ENOMEM;
+        t->connections = l;
+        t->connections[t->n_connections++] = (LogConnection) { id, number };
+        return match_stream(j, id);
+}
+
+/* Those that are known by now; their first lines may lie before the one that told. */
+static int find_connections(sd_journal *j, LogTask *t) {
+        uint32_t number;
+        int r;
+
+        if (!t->user || t->n == 0)
+                return 0;
+        while ((r = sd_journal_next(j)) > 0)
+                if (line_is_ours(j, t, &number)) {
+                        r = note_connection(j, t, number);
+                        if (r < 0)
+                                break;
+                }
+        return r < 0 ? r : sd_journal_seek_head(j);
 }
 
 /* ---- the child ---- */
 
-static int copy_lines(sd_journal *j, const LogTask *t, FILE *f) {
+static int copy_lines(sd_journal *j, LogTask *t, FILE *f) {
+        uint32_t number;
         int r = 0;
 
         /* Without a match everything in the journal would be ours. */
         while (t->n > 0 && (r = sd_journal_next(j)) > 0) {
-                if (!line_is_ours(j, t))
+                if (!line_is_ours(j, t, &number))
                         continue;
-                r = log_export_entry(j, f);
+                r = note_connection(j, t, number);
+                if (r < 0)
+                        return r;
+                r = log_export_entry(j, number, f);
                 if (r == -EBADMSG || r == -E2BIG || r == -ENOENT) /* a file that is damaged, or gone */
                         continue;
                 if (r < 0)
@@ -221,6 +307,9 @@ int log_child_run(LogTask *t, int fd) {
                 r = match_attempt(j, t, t->attempts + i);
         if (r >= 0) {
                 give_grace(j, t);
+                r = find_connections(j, t);
+        }
+        if (r >= 0) {
                 r = t->follow ? follow(j, t, f) : copy_lines(j, t, f);
         }
         sd_journal_close(j);

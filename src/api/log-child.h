@@ -13,7 +13,14 @@
 typedef struct LogAttempt {
         char unit[56];
         sd_id128_t invocation_id;
+        uint32_t number;
 } LogAttempt;
+
+/* What stdout and stderr of one are connected to, as journald numbers it. */
+typedef struct LogConnection {
+        sd_id128_t id;
+        uint32_t number; /* of the attempt */
+} LogConnection;
 
 /* What the child is told while it follows, a packet each. */
 typedef struct LogMessage {
@@ -26,6 +33,8 @@ typedef struct LogTask {
         uint32_t uid;
         LogAttempt *attempts;
         size_t n;
+        LogConnection *connections; /* of a user's units, as far as it is known whose they are */
+        size_t n_connections;
         usec_t begun;        /* realtime: before any of them */
         usec_t ended;        /* realtime: the newest has; USEC_INFINITY: it has not */
         bool follow;         /* until it is told that the job is done */
@@ -34,7 +43,7 @@ typedef struct LogTask {
 
 /* Writes all lines in the Journal Export Format into fd, until the reader goes away or all is said. Returns an errno. */
 int log_child_run(LogTask *t, int fd);
-/* One entry. */
-int log_export_entry(sd_journal *j, FILE *f);
+/* One entry; attempt 0: not known. */
+int log_export_entry(sd_journal *j, uint32_t attempt, FILE *f);
 /* One field of it, as "NAME=value". */
 void log_export_field(FILE *f, const void *data, size_t n);

@@ -63,7 +63,7 @@ void log_streams_tell(Api *a, const Change *c) {
                 if (s->id != c->id || s->control_fd < 0)
                         continue;
                 if (!sd_id128_is_null(c->invocation_id)) {
-                        LogMessage attempt = { .attempt.invocation_id = c->invocation_id };
+                        LogMessage attempt = { .attempt = { .invocation_id = c->invocation_id, .number = c->attempt } };
 
                         (void) stpcpy(attempt.attempt.unit, c->unit);
                         if (send(s->control_fd, &attempt, sizeof(attempt), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
@@ -198,7 +198,7 @@ static int collect_attempt(void *userdata, const Attempt *a) {
                 return -ENOMEM;
         t->attempts = l;
         l += t->n++;
-        *l = (LogAttempt) { .invocation_id = a->invocation_id };
+        *l = (LogAttempt) { .invocation_id = a->invocation_id, .number = a->number };
         (void) stpcpy(l->unit, a->unit);
         return 0;
 }

@@ -24,7 +24,7 @@ DEFINE_STRING_TABLE_LOOKUP(log_format, LogFormat);
 /* ---- fields ---- */
 
 void log_entry_clear(LogEntry *e) {
-        e->n = e->n_text = 0;
+        e->n = e->n_text = e->attempt = 0;
 }
 
 void log_entry_done(LogEntry *e) {
@@ -105,6 +105,8 @@ uint32_t log_entry_attempt(const LogEntry *e) {
         uint32_t n;
         char *dash;
 
+        if (e->attempt > 0)
+                return e->attempt;
         if (!get_text(e, "_SYSTEMD_USER_UNIT", unit, sizeof(unit)) && !get_text(e, "_SYSTEMD_UNIT", unit, sizeof(unit)))
                 return 0;
         dash = strrchr(unit, '-');
@@ -273,6 +275,19 @@ int log_entry_print(const LogEntry *e, LogFormat f) {
 
 /* ---- the Journal Export Format ---- */
 
+/* The one field that is not the journal's (OpenLog). */
+static bool parse_attempt(LogEntry *e, const char *data, size_t n) {
+        static const char name[] = "__JOBMILL_ATTEMPT=";
+        char text[DECIMAL_MAX];
+
+        n -= MIN(n, strlen(name));
+        if (n == 0 || n >= sizeof(text) || memcmp(data, name, strlen(name)) != 0)
+                return false;
+        memcpy(text, data + strlen(name), n);
+        text[n] = 0;
+        return parse_u32(text, &e->attempt) >= 0;
+}
+
 /* A field; bytes of it, 0: not whole. */
 static ssize_t parse_field(LogEntry *e, const char *data, size_t n) {
         const char *end = memchr(data, '\n', n), *equals;
@@ -284,6 +299,8 @@ static ssize_t parse_field(LogEntry *e, const char *data, size_t n) {
                 return 0;
         name = end - data;
         equals = memchr(data, '=', name);
+        if (equals && parse_attempt(e, data, name))
+                return (ssize_t) name + 1;
         if (equals) {
                 r = log_entry_add_assignment(e, data, name);
                 return r < 0 ? r : (ssize_t) name + 1;

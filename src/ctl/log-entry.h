@@ -28,6 +28,7 @@ typedef struct LogEntry {
         size_t n_text, text_capacity;
         LogField *fields;
         size_t n, capacity;
+        uint32_t attempt; /* of the job, as the daemon says; 0: it does not */
 } LogEntry;
 
 void log_entry_clear(LogEntry *e); /* keeps the memory */
@@ -38,7 +39,7 @@ int log_entry_add_assignment(LogEntry *e, const void *data, size_t n); /* NAME=v
 /* The first value of that name; NULL: there is none. Not ended by a NUL. */
 const char *log_entry_get(const LogEntry *e, const char *name, size_t *ret_n);
 uint64_t log_entry_get_u64(const LogEntry *e, const char *name); /* UINT64_MAX: none */
-/* Of which attempt of the job, by its unit; 0: it does not say. */
+/* Of which attempt of the job, as the daemon says, or its unit; 0: nobody knows. */
 uint32_t log_entry_attempt(const LogEntry *e);
 
 /* To standard output. */

@@ -3,7 +3,8 @@
 /* A job's lines straight from this machine's journal, for those who may read all of it. Lines are matched by the unit and the
  * invocation id of each attempt, which journald itself records; never by JOBMILL_… fields, which anybody can write. Of a job that
  * ended at once the unit may be gone before journald asks for its invocation id: such lines have none, and count from the
- * attempt's beginning on. systemd's own lines about the unit carry other fields and stay out. */
+ * attempt's beginning on. systemd's own lines about the unit carry other fields and stay out. Only units of the system: for a user's
+ * see api/log-child.c. */
 
 #include "base/strv.h"
 #include "base/time-util.h"
@@ -46,13 +47,8 @@ static int match_attempt(JournalLog *l, const JobInfo *a) {
         r = sd_journal_add_disjunction(l->journal);
         if (r < 0)
                 return r;
-        snprintf(field, sizeof(field), "%s=%s", arg_user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT", a->unit);
+        snprintf(field, sizeof(field), "_SYSTEMD_UNIT=%s", a->unit);
         r = sd_journal_add_match(l->journal, field, 0);
-        if (r >= 0 && arg_user) {
-                /* Another user's manager may have units of the same names. */
-                snprintf(field, sizeof(field), "_SYSTEMD_OWNER_UID=%u", (unsigned) getuid());
-                r = sd_journal_add_match(l->journal, field, 0);
-        }
         if (r < 0)
                 return r;
         if (a->created_usec != UINT64_MAX)
@@ -98,7 +94,7 @@ static int match_known_attempts(JournalLog *l) {
 
 /* What is needed of the line where the journal stands. */
 static int read_entry(JournalLog *l) {
-        static const char *const few[] = { "MESSAGE", "_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT", NULL };
+        static const char *const few[] = { "MESSAGE", "_SYSTEMD_UNIT", NULL };
         _cleanup_free_ char *cursor = NULL;
         char text[DECIMAL_MAX];
         const void *data;

@@ -21,7 +21,7 @@ static const Bulk table[] = {
         { "hold", "Hold", "held", "HoldJob", "HoldJobs", { "waiting", "ready" } },
         { "release", "Release", "released", "ReleaseJob", "ReleaseJobs", { "held" } },
         { "freeze", "Freeze", "frozen", "FreezeJob", NULL, { "running" } },
-        { "thaw", "Thaw", "thawed", "ThawJob", NULL, { "running", "stopping" } },
+        { "thaw", "Thaw", "thawed", "ThawJob", NULL, { "running" } },
         { "retry", "Retry", "retried", "RetryJob", "RetryJobs", { "done" }, .dead = true,
           .append_one = append_no_options, .append_many = append_no_options },
         { "set", "Change", "changed", "UpdateJob", "UpdateJobs",

@@ -123,8 +123,8 @@ int verb_logs(int argc, char **argv) {
         if (r >= 0) {
                 l.separate = j.attempt > 1;
                 say_where_else(&j);
-                /* The daemon of a user can read no more than that user. */
-                if (!arg_machine && (arg_user || log_journal_is_readable()))
+                /* Of a user's units it is not so easy to find all lines: log-child.c. */
+                if (!arg_machine && !arg_user && log_journal_is_readable())
                         r = log_from_journal(&l);
                 else
                         r = log_from_daemon(&l);

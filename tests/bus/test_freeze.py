@@ -220,6 +220,21 @@ def test_the_manager_refuses(running, systemd):
     assert running.info(id_)["reason"] == "frozen"
 
 
+def test_a_unit_that_the_manager_cannot_read_again(running, systemd):
+    """The manager is not asked: it would say that the unit is inactive. Here there is no cgroup either, and that is told."""
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.do("set", name=running.unit(id_), LoadState="bad-setting")
+    systemd.do("reloading")
+    until(lambda: running.stats()["dispatch"] == "")
+    running.restart()
+    running.call("FreezeJob", id_)
+    until(lambda: running.info(id_).get("reason") == "cannot be frozen: No such file or directory", 5, "told")
+    assert not systemd.do("calls", method="FreezeUnit")
+    running.call("CancelJob", id_)
+    assert running.result(id_) == "cancelled"
+
+
 @pytest.mark.parametrize("error", [".UnitBusy", ".UnitInactive"])
 def test_busy_is_asked_again(running, systemd, error):
     systemd.fault("FreezeUnit", "refuse", count=2, error="org.freedesktop.systemd1" + error)

@@ -14,6 +14,7 @@ import pytest
 
 from mill import expect, run, systemctl, until
 from terminal import Terminal
+from test_user import session  # noqa: F401 (a fixture)
 
 ROBOT = pwd.getpwnam("robot").pw_uid
 
@@ -277,3 +278,13 @@ def test_sandbox_lets_the_child_read(mill):
     assert "jobmilld-log" not in run("journalctl", "--boot", "--unit=jobmilld.service", "--grep=failed with error", check=False).stdout
     systemctl("is-active", "jobmilld.service")
     assert os.path.exists("/var/log/journal")
+
+
+def test_short_lived_children_of_a_user(session):  # noqa: F811
+    """journald knows nothing of a process of a user's unit that is gone before it looks."""
+    id_ = session.tool("submit", "--", "sh", "-c", "for i in $(seq 40); do /bin/echo $i; done; echo end; sleep 0.5; exit 1").strip()
+    session.tool("wait", id_, check=False)
+    expected = [str(i) for i in range(1, 41)] + ["end"]
+    assert session.tool("logs", id_).split() == expected
+    assert session.tool("logs", "--attempt=1", "-n", "3", id_).split() == expected[-3:]
+    assert session.tool("logs", "-f", id_).split() == expected

@@ -84,6 +84,16 @@ static void test_attempt(void **state) {
         check_attempt("_SYSTEMD_UNIT", "init.scope", 0);
         check_attempt("_SYSTEMD_UNIT", "a-b.service", 0);
         check_attempt("UNIT", "jobmill-job-1-17.service", 0);
+
+        /* The daemon knows better; it is no field of the line. */
+        static const char text[] = "__JOBMILL_ATTEMPT=5\n_SYSTEMD_UNIT=jobmill-job-1-17.service\n\n", next[] = "A=\n\n";
+        LogEntry e = {};
+        assert_true(log_entry_parse(&e, text, sizeof(text) - 1) > 0);
+        assert_int_equal(log_entry_attempt(&e), 5);
+        assert_int_equal(e.n, 1);
+        assert_true(log_entry_parse(&e, next, sizeof(next) - 1) > 0);
+        assert_int_equal(log_entry_attempt(&e), 0);
+        log_entry_done(&e);
 }
 
 static void test_formats(void **state) {
