@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import socket
 
+import dbus
 import pytest
 
 import client
@@ -245,6 +246,18 @@ def test_max_queued(mill, remotes):
     # Retrying is not submitting.
     mill.call("RetryJob", first[0], {})
     assert mill.stats()["ready"] == 7
+
+
+def test_max_queued_is_set_live(running):
+    running.call("PauseQueue", "default")
+    running.submit("true")
+    running.call("SetQueue", "default", {"MaxQueued": dbus.UInt64(1)}, True)
+    assert "at most 1 may be (MaxQueued=)" in refused(running, "QueueFull", "Submit", "", ["true"], {})
+    running.call("SetQueue", "default", {"MaxQueued": "2"}, True)
+    running.submit("true")
+    assert "at most 2 may be (MaxQueued=)" in refused(running, "QueueFull", "Submit", "", ["true"], {})
+    running.call("SetQueue", "default", {"MaxQueued": dbus.UInt64(2**64 - 1)}, True)
+    running.submit("true")
 
 
 # ---- Storage= ----
