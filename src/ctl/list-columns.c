@@ -192,9 +192,8 @@ static char *reason_text(const JobInfo *j, usec_t now) {
                 return strdup("");
         if (!streq_ptr(j->state, "waiting") || j->not_before_usec == USEC_INFINITY)
                 return strdup(j->reason);
-        return asprintf(&s, "%s, %s", j->reason, human_ago(when, sizeof(when), j->not_before_usec, now)) < 0
-                               ? NULL
-                               : s;
+        human_ago(when, sizeof(when), j->not_before_usec, now);
+        return asprintf(&s, "due %s", when) < 0 ? NULL : s;
 }
 
 /* What others wrote, of any length. */

@@ -312,7 +312,7 @@ static int print_first_steps(void) {
                 return -ENOMEM;
         printf("\nNo job yet. To begin:\n\n");
         FOREACH_ELEMENT (i, steps)
-                printf("  %s%s %-*s%s %s\n", color(COLOR_BOLD), me, (int) strlen(steps[0].verb), i->verb,
+                printf("  %s%s %-*s%s   %s\n", color(COLOR_BOLD), me, (int) strlen(steps[0].verb), i->verb,
                        color(COLOR_OFF), i->what);
         return 0;
 }

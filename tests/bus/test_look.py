@@ -91,7 +91,7 @@ def test_reasons(stocked):
 
     assert reason(stocked.full) == "queue gpu is full (1 of 1 slots)"
     assert reason(stocked.night) == "queue night is paused"
-    assert re.fullmatch(r"waits for its time, in 1h 59min", reason(stocked.later))
+    assert re.fullmatch(r"due in 1h 59min", reason(stocked.later))
     assert reason(stocked.held) == "", "STATE says it"
     assert reason(stocked.good[0]) == ""
     assert "REASON" not in tool(stocked, "list", "--state=held,done,running")
