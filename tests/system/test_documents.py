@@ -115,6 +115,7 @@ def type_in(commands):
         user = commands[0].user
         session = pathlib.Path("/run/user/%d" % pwd.getpwnam(user).pw_uid)
         if user != "root" and any("--user" in c.text for c in commands):
+            run("systemctl", "start", "user@%s.service" % session.name)  # see test_user.py
             until((session / "bus").exists, 20, "the user manager runs")
         with open(f"{folder}/all", "w") as f:
             # a login through PAM would set the second one

@@ -43,6 +43,7 @@ class Session:
 def session():
     s = Session()
     run("loginctl", "enable-linger", USER)
+    systemctl("start", s.manager)  # logind does not, where it is just about to stop the one of an earlier session
     until(s.bus_is_there, 20, "the user manager runs")
     s.run("systemctl", "--user", "enable", "--now", "jobmilld.service")
     yield s
@@ -68,6 +69,12 @@ def test_submit_wait_logs(session):
 def test_it_is_another_daemon(session, mill):
     id_ = session.tool("submit", "--hold", "--name", "only-here", "--", "true").strip()
     assert not mill.jobs(name="only-here")
+    session.tool("cancel", id_)
+
+
+def test_completion_of_hers(session):
+    id_ = session.tool("submit", "--hold", "--name", "mine", "--", "true").strip()
+    assert id_ + "\theld  mine" in session.run("jobmill", "__complete", "--", "--user", "release", "").splitlines()
     session.tool("cancel", id_)
 
 
