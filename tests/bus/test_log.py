@@ -123,6 +123,7 @@ def test_they_end_with_the_daemon(running):
 
 def test_a_child_that_is_killed_is_not_missed(running):
     id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
     fd = open_log(running, id_, "journal-follow")
     os.kill(int(until(lambda: children(running))[0]), signal.SIGKILL)
     ended(fd)
