@@ -167,7 +167,8 @@ def test_user_of_this_machine(mill):
         until(lambda: systemctl("is-active", manager, check=False).returncode == 0, 20, "the user manager runs")
         id_ = far("--user", "-M", "alice@.host", "submit", "--", "true").strip()
         assert far("--user", "-M", "alice@.host", "wait", id_) == "%s success\n" % id_
-        id_ = far("--user", "-M", "alice@.host", "submit", "--", "echo", "hers").strip()
+        # Alive while journald looks whose line it is (jobmill(1), logs).
+        id_ = far("--user", "-M", "alice@.host", "submit", "--", "sh", "-c", "echo hers; sleep 1").strip()
         far("--user", "-M", "alice@.host", "wait", id_)
         until(lambda: far("--user", "-M", "alice@.host", "logs", id_) == "hers\n", 5, "her log")
     finally:
