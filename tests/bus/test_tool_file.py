@@ -93,7 +93,7 @@ BAD = [
 @pytest.mark.parametrize("line, said", BAD)
 def test_bad_line(running, home, line, said):
     write(home / "j", *[{"argv": ["true"]}] * 3, "", line, {"argv": ["true"]})
-    p = tool(running, "submit", "--file", "j", cwd=home, check=False)
+    p = tool(running, "submit", "--file", "j", cwd=home, check=False, env={"PATH": "/usr/bin:/bin"})
     assert p.returncode == 1 and p.stdout == ""
     first, second = p.stderr.splitlines()
     assert first.startswith("jobmill: submit: j:5: ") and said in first, first

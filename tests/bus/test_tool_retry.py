@@ -31,7 +31,8 @@ class Proxy:
         self.listener.bind(str(path))
         self.listener.listen()
         self.address = "unix:path=%s" % path
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -69,6 +70,8 @@ class Proxy:
                     key.data.sendall(data)
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()  # or it could accept on a later socket of the same number
         self.listener.close()
 
 

@@ -180,7 +180,7 @@ def test_refused(running, argv, said):
         with pytest.raises(OSError):
             tool(running, "submit", *argv)
         return
-    p = subprocess.run([*argv_of(["submit"]), *argv], env=environment(running), stdin=subprocess.DEVNULL,
+    p = subprocess.run([*argv_of(["submit"]), *argv], env=environment(running, PATH="/usr/bin:/bin"), stdin=subprocess.DEVNULL,
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert p.returncode == 1 and p.stdout == b"" and p.stderr.decode().startswith("jobmill: " + said), p
     assert running.jobs() == []
