@@ -19,6 +19,7 @@
 #include "ctl/linger.h"
 #include "ctl/output.h"
 #include "ctl/progress.h"
+#include "ctl/submit-line.h"
 #include "ctl/submit.h"
 #include "ctl/terminal.h"
 #include "queue/spec-json.h"
@@ -26,19 +27,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define LINE_SIZE_MAX (32U * 1024U * 1024U) /* a payload of 16 MiB as base64 fits */
 #define CHUNK_TEXT_MAX (4U * 1024U * 1024U)
 #define CHUNK_ENVIRONMENT_MAX (16U * 1024U * 1024U)
 #define ENVIRONMENT_MIN (8U * 1024U)
-#define READ_SIZE (256U * 1024U)
-
-typedef struct Reader {
-        int fd;
-        char *buf;
-        size_t size, begin, end; /* what is read and not yet handed out lies in between */
-        uint64_t number, bytes;  /* of the line handed out last; of all handed out */
-        bool eof;
-} Reader;
 
 typedef struct Submitter {
         const char *name; /* of the file, for messages */
@@ -62,8 +53,7 @@ typedef struct Chunk {
 } Chunk;
 
 static void submitter_done(Submitter *s) {
-        s->reader.fd = safe_close(s->reader.fd);
-        free(s->reader.buf);
+        reader_done(&s->reader);
         request_done(&s->request);
         free(s->id);
         spec_free(s->defaults);
@@ -77,162 +67,7 @@ static void chunk_done(Chunk *c) {
         free(c->lines);
 }
 
-/* ---- lines ---- */
-
-static int reader_fill(Reader *r) {
-        ssize_t n;
-
-        if (r->begin > 0) {
-                memmove(r->buf, r->buf + r->begin, r->end - r->begin);
-                r->end -= r->begin;
-                r->begin = 0;
-        }
-        if (r->end > LINE_SIZE_MAX)
-                return -E2BIG;
-        if (r->size - r->end < READ_SIZE) {
-                char *more = realloc(r->buf, r->size = MAX(2 * r->size, (size_t) 2 * READ_SIZE));
-
-                if (!more)
-                        return -ENOMEM;
-                r->buf = more;
-        }
-        do
-                n = read(r->fd, r->buf + r->end, r->size - r->end);
-        while (n < 0 && errno == EINTR);
-        if (n < 0)
-                return -errno;
-        r->eof = n == 0;
-        r->end += n;
-        return 0;
-}
-
-/* 1: a line without its end; 0: there is none any more. */
-static int reader_next(Reader *r, const char **ret, size_t *ret_n) {
-        size_t searched = 0;
-        char *e;
-        int k;
-
-        for (;;) {
-                e = r->end > r->begin + searched ? memchr(r->buf + r->begin + searched, '\n',
-                                                          r->end - r->begin - searched)
-                                                 : NULL;
-                if (e || (r->eof && r->end > r->begin))
-                        break;
-                if (r->eof)
-                        return 0;
-                searched = r->end - r->begin;
-                k = reader_fill(r);
-                if (k < 0) {
-                        r->number++;
-                        return k;
-                }
-        }
-        r->number++;
-        if ((size_t) ((e ?: r->buf + r->end) - (r->buf + r->begin)) > LINE_SIZE_MAX)
-                return -E2BIG;
-        *ret = r->buf + r->begin;
-        *ret_n = (e ?: r->buf + r->end) - *ret;
-        r->begin += *ret_n + (e ? 1 : 0);
-        r->bytes += *ret_n + 1;
-        return 1;
-}
-
 /* ---- from a line to a job ---- */
-
-typedef struct Line {
-        JobSpec *own; /* what it says itself */
-        char *queue;
-        JobSpec merged; /* … on top of the options. Owns nothing but these lists, whose words are the
-                           others': */
-        char **tags, **environment, **properties;
-} Line;
-
-static void line_done(Line *l) {
-        spec_free(l->own);
-        free(l->queue);
-        free(l->tags);
-        free(l->environment);
-        free(l->properties);
-}
-
-static size_t name_length(const char *word, bool assignment) {
-        return assignment ? strcspn(word, "=") : strlen(word);
-}
-
-/* Those of a whose name b does not have, then b. step 2: pairs; replace false: all of a. */
-static int merge_lists(char *const *a, char *const *b, size_t step, bool replace, char ***ret) {
-        char **l = new0(char *, strv_length(a) + strv_length(b) + 1);
-        size_t n = 0;
-
-        if (!l)
-                return -ENOMEM;
-        for (; a && *a; a += step) {
-                size_t k = name_length(*a, step == 1);
-                bool keep = true;
-
-                for (char *const *i = b; replace && i && *i && keep; i += step)
-                        keep = name_length(*i, step == 1) != k || memcmp(*i, *a, k) != 0;
-                if (keep) {
-                        memcpy(l + n, a, step * sizeof(char *));
-                        n += step;
-                }
-        }
-        STRV_FOREACH (i, b)
-                l[n++] = *i;
-        *ret = l;
-        return 0;
-}
-
-static bool has_key(uint64_t keys, const char *key) {
-        const SpecField *f = spec_field_find(key);
-        size_t n;
-
-        return f && (keys & UINT64_C(1) << (f - spec_field_table(&n)));
-}
-
-static size_t field_size(const SpecField *f) {
-        switch (f->type) {
-        case SPEC_BOOL:
-                return sizeof(bool);
-        case SPEC_I32:
-        case SPEC_U32:
-                return sizeof(uint32_t);
-        case SPEC_USEC:
-                return sizeof(usec_t);
-        default:
-                return sizeof(char *);
-        }
-}
-
-static int merge(Line *l, const JobSpec *defaults, uint64_t keys) {
-        const SpecField *fields;
-        JobSpec *m = &l->merged;
-        size_t n;
-
-        *m = *defaults;
-        fields = spec_field_table(&n);
-        for (const SpecField *f = fields; f < fields + n; f++)
-                if (keys & UINT64_C(1) << (f - fields))
-                        memcpy((uint8_t *) m + f->offset, (uint8_t *) l->own + f->offset, field_size(f));
-        m->payload_size = l->own->payload_size;
-        m->has_payload = l->own->has_payload;
-        if (has_key(keys, "tags") && defaults->tags) {
-                if (merge_lists(defaults->tags, l->own->tags, 2, true, &l->tags) < 0)
-                        return -ENOMEM;
-                m->tags = l->tags;
-        }
-        if (has_key(keys, "environment") && defaults->environment) {
-                if (merge_lists(defaults->environment, l->own->environment, 1, true, &l->environment) < 0)
-                        return -ENOMEM;
-                m->environment = l->environment;
-        }
-        if (has_key(keys, "properties") && defaults->properties) {
-                if (merge_lists(defaults->properties, l->own->properties, 1, false, &l->properties) < 0)
-                        return -ENOMEM;
-                m->properties = l->properties;
-        }
-        return 0;
-}
 
 static int bad_line(const Submitter *s, const char *why) {
         return ctl_error(-EINVAL, "submit: %s:%" PRIu64 ": %s", s->name, s->reader.number, why);
@@ -290,21 +125,21 @@ static int line_check(Submitter *s, Line *l, uint64_t keys) {
         const char *queue = l->queue ?: arg_submit.queue;
         int r;
 
-        if (has_key(keys, "request_id"))
+        if (line_has_key(keys, "request_id"))
                 return bad_line(s, "'request_id' is for the whole: --request-id");
         if (queue && !queue_name_is_valid(queue))
                 return bad_line(s, "'queue' is not the name of a queue: a-z 0-9 _ joined by -, at most 64");
         r = spec_validate(&l->merged, &error);
         if (r < 0)
                 return r == -ENOMEM ? ctl_oom() : bad_line(s, strempty(error));
-        if (has_key(keys, "properties")) {
+        if (line_has_key(keys, "properties")) {
                 r = check_properties(s, l->own->properties);
                 if (r < 0)
                         return r;
         }
         return check_command(s, l,
-                             !has_key(keys, "cwd") && !has_key(keys, "environment") &&
-                                             !has_key(keys, "uid"));
+                             !line_has_key(keys, "cwd") && !line_has_key(keys, "environment") &&
+                                             !line_has_key(keys, "uid"));
 }
 
 /* Everything that can be said about a line without the daemon. 0, or negative and said. */
@@ -323,7 +158,7 @@ static int line_read(Submitter *s, const char *text, size_t n, Line *ret) {
         r = get_defaults(s, ret->own->uid, &defaults);
         if (r != 0)
                 return r;
-        if (merge(ret, defaults, keys) < 0)
+        if (line_merge(ret, defaults, keys) < 0)
                 return ctl_oom();
         return line_check(s, ret, keys);
 }
