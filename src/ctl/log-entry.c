@@ -49,7 +49,7 @@ static int grow(void *p, size_t size, size_t *capacity, size_t wanted) {
 }
 
 int log_entry_add(LogEntry *e, const char *name, size_t n_name, const void *value, size_t n) {
-        if (grow(&e->text, 1, &e->text_capacity, e->n_text + n_name + 1 + n) < 0 ||
+        if (grow(&e->text, 1, &e->text_capacity, e->n_text + n_name + 1 + n + 1) < 0 ||
             grow(&e->fields, sizeof(LogField), &e->capacity, e->n + 1) < 0)
                 return -ENOMEM;
         e->fields[e->n++] = (LogField){ e->n_text, n_name, n_name + 1 + n };
@@ -58,6 +58,7 @@ int log_entry_add(LogEntry *e, const char *name, size_t n_name, const void *valu
         if (n > 0)
                 memcpy(e->text + e->n_text + n_name + 1, value, n);
         e->n_text += n_name + 1 + n;
+        e->text[e->n_text] = 0; /* nothing needs it, but the functions for strings may look so far */
         return 0;
 }
 
