@@ -114,12 +114,32 @@ typedef struct ListReply {
         sd_bus_message *message;
         char **fields;
         bool reads_all;
+        size_t size; /* of what has no small limit */
 } ListReply;
+
+/* The bus ends the connection of whoever sends more than 128 MiB at once, and a page is made in one turn. */
+#define LIST_SIZE_MAX (4U * 1024U * 1024U)
+
+static size_t spec_size(const JobSpec *s) {
+        char **const lists[] = { s->argv, s->tags, s->properties };
+        size_t size = 0;
+
+        FOREACH_ELEMENT(l, lists)
+                STRV_FOREACH(i, *l)
+                        size += strlen(*i) + 8;
+        return size;
+}
 
 static int append_row(void *userdata, JobRow *row) {
         ListReply *l = userdata;
 
-        return dict_append_job(l->message, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
+        int r;
+
+        r = dict_append_job(l->message, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
+        if (r < 0)
+                return r;
+        l->size += row->spec ? spec_size(row->spec) : 0;
+        return l->size > LIST_SIZE_MAX;
 }
 
 static bool only_own(const Call *c, const JobFilter *f) {

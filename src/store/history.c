@@ -460,8 +460,10 @@ int history_list(Store *s, const JobFilter *f, JobOrder order, const char *curso
                 if (r < 0)
                         return r;
                 r = callback(userdata, &row);
-                if (r != 0)
+                if (r < 0)
                         return r;
+                if (r > 0)
+                        n = i + 1;
         }
 
         if (page.n > n)

@@ -170,3 +170,20 @@ def test_statistics(stocked):
     assert s.items() >= {"held": 3, "ready": 3, "waiting": 0, "done": 6, "dead": 3, "queues": 2, "strays": 0,
                          "systemd": "252.39-fake"}.items()
     assert s["store_bytes"] > 0 and s["version"]
+
+
+def test_large_rows_make_short_pages(running):
+    """More in one message than the bus takes would end the daemon's connection."""
+    running.call("PauseQueue", "default")
+    words = ["x" * 120_000] * 8
+    ids = [running.submit("true", hold=True)] + [running.call("Submit", "", ["/bin/true", *words], {})[0] for _ in range(12)]
+    rows, cursor, pages = [], "", []
+    while True:
+        page, cursor = running.call("ListJobs", {"order": "oldest"}, cursor, 0)
+        rows += page
+        pages.append(len(page))
+        if not cursor:
+            break
+    assert [r["id"] for r in rows] == ids and len(rows[1]["argv"]) == 9
+    assert max(pages) < len(ids) and 0 not in pages, pages
+    assert len(running.call("ListJobs", {"fields": ["id"]}, "", 0)[0]) == len(ids), "what is small comes at once"
