@@ -343,16 +343,21 @@ static void test_too_many_tags(void **state) {
 
 /* ---- cursors, callbacks ---- */
 
-static int on_first(void *userdata, JobRow *row) {
+static int on_failing(void *userdata, JobRow *row) {
         *(uint64_t *) userdata = row->job->id;
-        return 7;
+        return -ENOTUNIQ;
+}
+
+static int on_enough(void *userdata, JobRow *row) {
+        *(uint64_t *) userdata = row->job->id;
+        return 1;
 }
 
 static void test_cursor(void **state) {
         static const char *const bad[] = { "x", "n", "n:", "n:0", "n:0:", "n:0:x", "n::1", "o:0:1", "n:0:1:2",
                                            "n:0:99999999999999999999" };
         JobFilter f = JOB_FILTER_INIT;
-        char *next = NULL;
+        char *next = NULL, *first;
         uint64_t id = 0;
         Got g = {};
 
@@ -361,9 +366,18 @@ static void test_cursor(void **state) {
         assert_null(next);
 
         /* The callback's word is the last one. */
-        assert_int_equal(history_list(*state, &f, JOB_ORDER_NEWEST, "", 10, false, on_first, &id, &next), 7);
+        assert_int_equal(history_list(*state, &f, JOB_ORDER_NEWEST, "", 10, false, on_failing, &id, &next), -ENOTUNIQ);
         assert_int_equal(id, N_JOBS);
         assert_null(next);
+
+        /* It has enough: the page ends, and the next one goes on behind it. */
+        assert_int_equal(history_list(*state, &f, JOB_ORDER_NEWEST, "", 10, false, on_enough, &id, &next), 0);
+        assert_int_equal(id, N_JOBS);
+        first = next;
+        assert_int_equal(history_list(*state, &f, JOB_ORDER_NEWEST, first, 1, false, on_enough, &id, &next), 0);
+        free(first);
+        assert_int_equal(id, N_JOBS - 1);
+        next = mfree(next);
 
         /* No rows, and the place is kept. */
         assert_int_equal(history_list(*state, &f, JOB_ORDER_NEWEST, "n:0:50", 0, false, on_row, &g, &next), 0);
