@@ -32,7 +32,8 @@ void interrupt_tell(const char *format, ...) {
         (void) sigprocmask(SIG_BLOCK, &set, &before);
         if (format && !arg_quiet) {
                 va_start(ap, format);
-                n = vsnprintf(text, sizeof(text), format, ap);
+                n = snprintf(text, sizeof(text), "%s", isatty(STDERR_FILENO) ? "\n" : ""); /* behind "^C" */
+                n += vsnprintf(text + n, sizeof(text) - n, format, ap);
                 va_end(ap);
         }
         size = MIN((size_t) MAX(n, 0), sizeof(text) - 1);

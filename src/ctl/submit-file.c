@@ -25,6 +25,7 @@
 #include "queue/spec-json.h"
 #include "queue/unit-property.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #define CHUNK_TEXT_MAX (4U * 1024U * 1024U)
@@ -277,7 +278,7 @@ static void prepare_last_word(const Submitter *s) {
         char text[512];
 
         format_how_far(s, true, text, sizeof(text));
-        interrupt_tell("\njobmill: %s\n", text);
+        interrupt_tell("jobmill: %s\n", text);
 }
 
 static int chunk_send(Submitter *s, Chunk *c) {
@@ -455,6 +456,8 @@ int submit_file(const char *path) {
                 if (r <= 0)
                         return r;
         }
+        /* Into a pipe that closes, ids cannot be printed; amidst the lines that is said, and how to go on. */
+        (void) signal(SIGPIPE, SIG_IGN);
         s.progress = progress_new("jobs", s.progress.size);
         r = submit_all(&s);
         request_done(&s.request);
@@ -462,7 +465,7 @@ int submit_file(const char *path) {
                 linger_hint_once();
         if (r < 0 || !arg_wait || s.n_submitted == 0)
                 return r;
-        interrupt_tell("\njobmill: the jobs go on; jobmill list shows them\n");
+        interrupt_tell("jobmill: the jobs go on; jobmill list shows them\n");
         r = wait_for_jobs(s.ids, s.n_submitted, USEC_INFINITY, false);
         interrupt_tell(NULL);
         return r;

@@ -242,6 +242,21 @@ def test_progress_on_a_terminal(running, home):
 
 # -- interruption --
 
+def test_output_that_closes(running, home):
+    """`submit --file … | head -1`: not a silent end amidst the lines."""
+    write(home / "j", *[{"argv": ["/bin/true"]}] * 5000)
+    p = subprocess.Popen(argv_of(["submit", *HELD, "--request-id=head", "--file", home / "j"]), env=environment(running),
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "1\n"
+    p.stdout.close()
+    said = p.stderr.read()
+    assert p.wait() == 1
+    n = len(running.jobs(fields=["id"]))
+    assert 0 < n < 5000 and "%d jobs were submitted, of the lines up to %d" % (n, n) in said and "--request-id=head" in said, said
+    assert tool(running, "submit", *HELD, "--request-id=head", "--file", home / "j").count("\n") == 5000
+    assert len(running.jobs(fields=["id"])) == 5000
+
+
 def test_interrupted(running):
     p = subprocess.Popen(argv_of(["submit", *HELD, "--request-id=again", "--file", "-"]), env=environment(running),
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
