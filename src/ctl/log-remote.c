@@ -66,7 +66,7 @@ int log_run_there(const char *id) {
         argv[n++] = "-x";
         /* With a terminal ^C gets there; without one the tool there ends when it has something to say to nobody. */
         argv[n++] = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) ? "-t" : "-T";
-        argv[n++] = "-q";
+        argv[n++] = "-oLogLevel=ERROR"; /* not that the connection was closed */
         if (port) {
                 argv[n++] = "-p";
                 argv[n++] = port;

@@ -112,7 +112,7 @@ int verb_logs(int argc, char **argv) {
         int r;
 
         if (arg_host)
-                return log_run_there(argv[0]);
+                return arg_user ? bus_open(&l.bus) : log_run_there(argv[0]);
         r = bus_open(&l.bus);
         if (r >= 0)
                 r = job_id_resolve(l.bus, argv[0], &l.id);

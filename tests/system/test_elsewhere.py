@@ -87,7 +87,10 @@ def test_logs_of_a_host(mill, host):
     hers = far("-H", "alice@" + host, "submit", "--", "echo", "hers").strip()
     far("-H", "alice@" + host, "wait", hers)
     assert far("-H", "alice@" + host, "logs", "@last") == "hers\n"
-    assert far("-H", "nobody-lives-here.invalid", "logs", "1", check=False).returncode != 0
+    p = far("-H", "nobody-lives-here.invalid", "logs", "1", check=False)
+    assert p.returncode != 0 and "nobody-lives-here" in p.stderr, p
+    p = far("-H", host, "--user", "logs", "1", check=False)
+    assert p.returncode == 1 and "--user and --host" in p.stderr
 
 
 def test_host_errors(mill, host):
