@@ -16,6 +16,7 @@ static const char *const session_variables[] = {
         "XAUTHORITY", "WAYLAND_*", "WINDOWID", "STY",
         "TMUX*",      "GPG_TTY",   "SSH_*",    "XDG_SESSION_*",
         "XDG_SEAT*",  "XDG_VTNR",  "SUDO_*",   "DESKTOP_STARTUP_ID",
+        "BASH_FUNC_*", /* no names that can be carried, and shells of many systems export some to everybody */
 };
 
 static bool is_of_session(const char *name, size_t n) {

@@ -120,7 +120,7 @@ static int option_environment(const char *value, void *target) {
         if (!names[0])
                 return -EINVAL;
         STRV_FOREACH(n, names)
-                if (!variable_name_is_valid(*n, strlen(*n)))
+                if (!variable_name_is_valid(*n, strlen(*n)) || (names[1] && (streq(*n, "all") || streq(*n, "none"))))
                         return -EINVAL;
         return free_and_strdup(target, value);
 }
@@ -233,7 +233,7 @@ static int option_u32(const char *value, void *target) {
         return r;
 }
 
-static int option_attempt(const char *value, void *target) {
+static int option_from_one(const char *value, void *target) {
         int r = option_u32(value, target);
 
         return r >= 0 && *(uint32_t *) target == 0 ? -ERANGE : r;
@@ -352,7 +352,7 @@ static const Option options[] = {
           "1ms…1day: 10s, 5min, …" },
         { "env", 0, "all|none|VARIABLE,…", S, option_environment, &arg_submit.env,
           "What of your environment it gets (default: all but what belongs to the session)",
-          "all, none, or names of variables" },
+          "all, none, or names of variables; -E adds to them" },
         { NULL, 'E', "VARIABLE[=VALUE]", S, option_variable, &arg_submit.set, "Set a variable, or pass yours",
           "NAME or NAME=VALUE, in UTF-8" },
         { NULL, 'C', "DIRECTORY", S, option_file, &arg_submit.directory, "Run there instead of here",
@@ -389,7 +389,7 @@ static const Option options[] = {
         { "result", 0, "RESULT,…", F, option_results, &arg_filter.results,
           "success, exit-code, signal, timeout, lost, …",
           "success, exit-code, signal, core-dump, timeout, watchdog, oom-kill, exec, cancelled, lost" },
-        { "dead", 0, NULL, F, option_true, &arg_filter.dead, "Jobs that failed for good" },
+        { "dead", 0, NULL, F, option_true, &arg_filter.dead, "Jobs that are done, but not with success" },
         { "owner", 0, "USER,…", F, option_users, &arg_filter.owners, "Jobs of these users" },
         { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags,
           "Jobs with this tag; several: with all of them" },
@@ -399,8 +399,8 @@ static const Option options[] = {
         { "until", 0, "TIME", F, option_time, &arg_filter.until, "Submitted at this time or earlier",
           TIMES },
 
-        { "lines", 'n', "N", OPTIONS_LIST, option_u32, &arg_lines, "Only the first N",
-          "0…4294967294" },
+        { "lines", 'n', "N", OPTIONS_LIST, option_from_one, &arg_lines, "Only the first N",
+          "1…4294967294" },
         { "columns", 'o', "COLUMN,…", OPTIONS_LIST, option_words, &arg_columns,
           "These columns; +COLUMN: more of them; help: which there are" },
         { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,
@@ -409,7 +409,7 @@ static const Option options[] = {
         { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines",
           "0…4294967294" },
         { "follow", 'f', NULL, OPTIONS_LOGS, option_true, &arg_follow, "Go on until the job is done" },
-        { "attempt", 0, "N", OPTIONS_LOGS, option_attempt, &arg_log.attempt, "Of this attempt only",
+        { "attempt", 0, "N", OPTIONS_LOGS, option_from_one, &arg_log.attempt, "Of this attempt only",
           "1…4294967294" },
         { "output", 'o', "cat|short|short-iso|json|export", OPTIONS_LOGS, option_log_format, &arg_log.format,
           "How to print lines, as journalctl does (default: cat)" },
@@ -574,9 +574,12 @@ void options_print_help(unsigned mask) {
                          strempty(o->argument));
                 _cleanup_free_ char *plain = text_plain(left);
 
-                if (plain)
-                        help_printf("  %s%*s %s\n", plain, (int) (30 - MIN(text_width(plain), (size_t) 30)), "",
-                                    o->help);
+                if (!plain)
+                        continue;
+                if (text_width(plain) > 30)
+                        help_printf("  %s\n  %30s %s\n", plain, "", o->help);
+                else
+                        help_printf("  %s%*s %s\n", plain, (int) (30 - text_width(plain)), "", o->help);
         }
 }
 

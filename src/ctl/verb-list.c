@@ -104,8 +104,6 @@ int verb_list(int argc, char **argv) {
         _cleanup_(listing_done) Listing l = {};
         int r;
 
-        if (arg_lines == 0)
-                return ctl_error(-EINVAL, "list: --lines: at least 1");
         if (arg_columns && streq(arg_columns[0], "help") && !arg_columns[1]) {
                 list_columns_help();
                 return 0;

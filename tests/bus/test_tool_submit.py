@@ -60,6 +60,8 @@ BAD = [
     ("--stop-timeout", "0", "1ms…1day"),
     ("--env", "1X", "all, none"),
     ("--env", "", "all, none"),
+    ("--env", "all,HOME", "-E"),
+    ("--env", "HOME,none", "-E"),
     ("-E", "1=2", "NAME=VALUE"),
     ("-E", "=2", "NAME=VALUE"),
     ("-E", "NOT_SET_HERE", "not set here"),
@@ -98,7 +100,7 @@ def test_bad_values(running, option, value, allowed):
 
 
 OTHER_VERBS = [
-    ("list", "--lines", "many", "0…4294967294"),
+    ("list", "--lines", "0", "1…4294967294"),
     ("logs", "--lines", "-1", "0…4294967294"),
     ("list", "--queue", "A,b", "a-z 0-9 _"),
     ("list", "--since", "soon", "18:30"),
@@ -356,3 +358,10 @@ def test_interrupted_wait(running):
     assert said == "jobmill: job %d goes on; to wait for it again: jobmill wait %d\n" % (id_, id_)
     assert running.state(id_) == "running"
     running.call("CancelJob", id_)
+    t = Terminal(running, "submit", "--wait", "--", "sleep", "60")
+    t.read("%d\r\n" % (id_ + 1))
+    running.reach(id_ + 1, "running")
+    t.type("\x03")
+    t.read()
+    assert "^C\r\njobmill: job %d goes on" % (id_ + 1) in t.shown, "on a line of its own: %r" % t.shown
+    running.call("CancelJob", id_ + 1)
