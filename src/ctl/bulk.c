@@ -167,7 +167,7 @@ static int act_on_listed(sd_bus *bus, const Bulk *b, uint64_t id, const void *us
         FOREACH_ELEMENT (name, changed)
                 if (sd_bus_error_has_name(&e, *name))
                         return 0;
-        *ret_refused = ctl_error(r, "job %" PRIu64 ": %s", id, bus_error_text(&e, r));
+        *ret_refused = bus_error_tell(&e, r, "job %" PRIu64, id);
         return bus_error_is_transient(&e, r) ? r : 0;
 }
 
@@ -255,7 +255,9 @@ static int run_ids(sd_bus *bus, const Bulk *b, int n, char **words, const void *
         if (r >= 0)
                 r = print_count(b, count);
         if (r >= 0 && count < (uint64_t) n)
-                return ctl_error(-ENOENT, "%s: the others are not there, not finished or not yours", b->verb);
+                return n == 1 ? ctl_error(-ENOENT, "%s: the job is not there, not done or not yours", b->verb)
+                              : ctl_error(-ENOENT, "%s: %" PRIu64 " of the %i jobs are not there, not done or not yours",
+                                          b->verb, n - count, n);
         return r;
 }
 

@@ -14,6 +14,7 @@
 #include "ctl/output.h"
 #include "ctl/polkit-agent.h"
 #include <stdarg.h>
+#include <strings.h>
 
 /* polkit may ask a person for a password meanwhile. */
 #define CALL_TIMEOUT_USEC (180 * USEC_PER_SEC)
@@ -213,15 +214,34 @@ int bus_send(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, sd_bus_err
         return bus_send_within(bus, call, CALL_TIMEOUT_USEC, ret, e);
 }
 
+static int tell(const sd_bus_error *e, int r, const char *context) {
+        const char *text = bus_error_text(e, r);
+
+        size_t n = strlen(strempty(context));
+
+        /* "Job 7 is done": it says itself what it is about. */
+        if (n == 0 || (strncasecmp(text, context, n) == 0 && text[n] == ' '))
+                return ctl_error(r, "%s", text);
+        return ctl_error(r, "%s: %s", context, text);
+}
+
+int bus_error_tell(const sd_bus_error *e, int r, const char *what, ...) {
+        _cleanup_free_ char *context = NULL;
+        va_list ap;
+
+        va_start(ap, what);
+        if (vasprintf(&context, what, ap) < 0)
+                context = NULL;
+        va_end(ap);
+        return tell(e, r, context);
+}
+
 static int call_with_context(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *context) {
         _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
         int r;
 
         r = bus_send(bus, call, ret, &e);
-        if (r >= 0)
-                return 0;
-        return ctl_error(r, "%s%s%s", strempty(context), isempty(context) ? "" : ": ",
-                         bus_error_text(&e, r));
+        return r >= 0 ? 0 : tell(&e, r, context);
 }
 
 int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) {
@@ -283,11 +303,7 @@ int bus_append_strv(sd_bus_message *m, const char *key, char *const *value) {
 int bus_append_tags(sd_bus_message *m, const char *key, char *const *assignments) {
         int r;
 
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", key);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a{ss}");
+        r = bus_open_value(m, 'e', key, "a{ss}");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{ss}");
         STRV_FOREACH(a, assignments) {
@@ -297,10 +313,9 @@ int bus_append_tags(sd_bus_message *m, const char *key, char *const *assignments
                 if (r >= 0)
                         r = k ? sd_bus_message_append(m, "{ss}", k, e + 1) : -ENOMEM;
         }
-        for (int i = 0; i < 3; i++)
-                if (r >= 0)
-                        r = sd_bus_message_close_container(m);
-        return r;
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return bus_close_value(m, r);
 }
 
 /* Who we are to the bus: on another machine it may be somebody else. */

@@ -124,6 +124,7 @@ int bus_call_simple(sd_bus *bus,
 /* What to tell people about a failed call. Valid as long as e. */
 const char *bus_error_text(const sd_bus_error *e, int r);
 /* The daemon or the bus went away; asking again later makes sense. */
+int bus_error_tell(const sd_bus_error *e, int r, const char *what, ...) _printf_(3, 4); /* returns it */
 bool bus_error_is_transient(const sd_bus_error *e, int r);
 int bus_append_string(sd_bus_message *m, const char *key, const char *value);
 int bus_append_strv(sd_bus_message *m, const char *key, char *const *value);

@@ -76,15 +76,21 @@ static const Verb *verb_find(int argc, char **argv, int *ret_words) {
         return found;
 }
 
+/* Those that begin with the word, or all. */
+static void print_verbs(const char *word) {
+        size_t l = strlen(word);
+
+        help_printf("%sVerbs:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
+        FOREACH_ELEMENT(v, verbs)
+                if (v->help && strncmp(v->name, word, l) == 0)
+                        help_printf("  %-14s %s\n", v->name, v->help);
+}
+
 static void print_help(void) {
         pager_open();
         help_printf("jobmill [OPTION…] [VERB …]\n\nA job queue that runs each job as a systemd unit. Without a "
-               "verb: an overview.\n\n"
-               "%sVerbs:%s\n",
-               color(COLOR_BOLD), color(COLOR_OFF));
-        FOREACH_ELEMENT(v, verbs)
-                if (v->help)
-                        help_printf("  %-14s %s\n", v->name, v->help);
+               "verb: an overview.\n\n");
+        print_verbs("");
         help_printf("\n%sOptions:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         options_print_help(OPTIONS_GLOBAL);
         help_printf("\nAn ID may be @last: your newest job. See also: jobmill help VERB, jobmill(1)\n");
@@ -101,6 +107,11 @@ static void print_settings(void) {
 
 static void print_verb_help(const Verb *v) {
         pager_open();
+        if (!v->help) { /* the first of several words */
+                help_printf("jobmill %s [VERB …]\n\n", v->name);
+                print_verbs(v->name);
+                return;
+        }
         help_printf("jobmill %s %s\n\n%s.\n", v->name, strempty(v->arguments), strempty(v->help));
         if (v->more)
                 help_printf("\n%s\n", v->more);
@@ -147,6 +158,8 @@ static int check_words(const Verb *v, int n, char **words) {
         if (n < v->min)
                 return ctl_error(-EINVAL, "%s: something is missing: jobmill %s %s", v->name, v->name,
                                  v->arguments);
+        if (!v->help && n > 0)
+                return ctl_error(-EINVAL, "There is no verb %s %s (jobmill help %s shows them)", v->name, *words, v->name);
         if (v->max >= 0 && n > v->max)
                 return ctl_error(-EINVAL, "%s: unexpected word: %s", *v->name ? v->name : "jobmill",
                                  words[v->max]);

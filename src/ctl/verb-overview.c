@@ -349,6 +349,18 @@ static int print_overview(const Overview *o) {
         return r < 0 ? ctl_oom() : 0;
 }
 
+/* As `queue list` does. */
+static void forget_past_queues(Overview *o) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < o->n_queues; i++)
+                if (queue_info_is_past(o->queues + i))
+                        queue_info_done(o->queues + i);
+                else
+                        o->queues[n++] = o->queues[i];
+        o->n_queues = n;
+}
+
 int verb_overview(int argc, char **argv) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(overview_done) Overview o = {};
@@ -359,5 +371,8 @@ int verb_overview(int argc, char **argv) {
                 r = overview_get(bus, &o);
         if (r < 0)
                 return r;
-        return arg_json != JSON_OFF ? json_print(overview_to_json(&o)) : print_overview(&o);
+        if (arg_json != JSON_OFF)
+                return json_print(overview_to_json(&o));
+        forget_past_queues(&o);
+        return print_overview(&o);
 }

@@ -7,6 +7,7 @@
 
 #include "ctl/wait-progress.h"
 #include "api/protocol.h"
+#include "base/bus-util.h"
 #include "base/strv.h"
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
@@ -154,18 +155,14 @@ static int on_finished(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 static int append_ids(sd_bus_message *m, const Entry *entries, size_t n) {
         int r;
 
-        r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "ids");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "at");
+        r = bus_open_value(m, 'e', "ids", "at");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "t");
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = sd_bus_message_append(m, "t", entries[i].id);
-        for (int i = 0; i < 3 && r >= 0; i++)
+        if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        return r;
+        return bus_close_value(m, r);
 }
 
 /* Some of them, with whatever the daemon does not know left as it is. */

@@ -108,6 +108,15 @@ def test_words_of_two_kinds(running, complete):
     assert words(complete, "queue", "set", "default", "Service.MemoryMa") == ["Service.MemoryMax="]
 
 
+def test_help_of_queue(complete):
+    """The word alone stands for `queue list`, but help is about all that begins with it."""
+    for argv in (["help", "queue"], ["queue", "--help"]):
+        p = subprocess.run([TOOL, *argv], stdout=subprocess.PIPE, text=True, check=True)
+        assert all("  queue %s " % w in p.stdout for w in ("list", "show", "set", "remove", "pause", "resume", "drain")), p.stdout
+    p = subprocess.run([TOOL, "queue", "lsit"], stderr=subprocess.PIPE, text=True)
+    assert p.returncode == 1 and p.stderr == "jobmill: There is no verb queue lsit (jobmill help queue shows them)\n"
+
+
 def test_queues_and_tags(running, complete):
     running.queue("gpu-train", Slots=1)
     running.call("Reload")

@@ -160,6 +160,15 @@ def test_overview_of_an_empty_machine(running):
     assert "nothing to do" in text and "jobmill submit -- echo hello" in text
 
 
+def test_overview_has_the_queues_of_the_list(stocked):
+    (stocked.folder / "config/queues/night.queue").rename(stocked.folder / "night")
+    stocked.call("CancelJob", stocked.night)
+    stocked.call("ResumeQueue", "night")
+    stocked.call("Reload")
+    assert "night" not in tool(stocked, "queue", "list")
+    assert "no file" not in tool(stocked)
+
+
 def test_overview_json(stocked):
     o = json.loads(tool(stocked, "--json=short"))
     assert list(o) == ["statistics", "queues", "running", "next", "failed"]

@@ -64,7 +64,7 @@ def test_freeze_and_thaw_by_filter(tool):
     for i in (a, b):
         tool.reach(i, "running")
     p = tool.run("freeze", "--queue", "default")
-    assert (p.returncode, p.stdout) == (1, "1 job frozen\n") and "job %d: " % b in p.stderr
+    assert (p.returncode, p.stdout) == (1, "1 job frozen\n") and "jobmill: Job %d has" % b in p.stderr
     assert tool.ok("thaw", "--state", "running") == "2 jobs thawed\n"
     assert tool.ok("kill", "--state", "running") == "2 jobs signalled\n"
 
@@ -76,6 +76,17 @@ def test_ids_are_all_tried(tool):
     assert "job 99: there is no such job\n" in p.stderr and "Not a job id: x\n" in p.stderr
     assert tool.state(a) == tool.state(b) == "held"
     assert tool.ok("release", a, b) == ""
+
+
+def test_what_is_not_done_is_named(tool):
+    a, b, c = (tool.submit("true") for _ in range(3))
+    tool.ok("cancel", b, c)
+    p = tool.run("purge", a)
+    assert p.returncode == 1 and p.stderr == "jobmill: purge: the job is not there, not done or not yours\n", p
+    p = tool.run("purge", a, b, 99)
+    assert (p.returncode, p.stdout) == (1, "1 job purged\n")
+    assert p.stderr == "jobmill: purge: 2 of the 3 jobs are not there, not done or not yours\n"
+    assert tool.bad("Job %d is ready" % a, "retry", a) == "jobmill: Job %d is ready, not done\n" % a, "it is named once"
 
 
 def test_ids_or_a_filter(tool):
