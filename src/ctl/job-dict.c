@@ -260,6 +260,8 @@ int job_list_page(sd_bus *bus,
                 r = free_and_strdup(ret_next, isempty(next) ? NULL : next);
         if (r < 0) {
                 job_info_array_free(*ret, *ret_n);
+                *ret = NULL;
+                *ret_n = 0;
                 return ctl_error(r, "Cannot read the daemon's answer: %m");
         }
         return 0;

@@ -5,7 +5,7 @@
 #include "ctl/progress.h"
 #include "base/time-util.h"
 #include "ctl/ctl.h"
-#include <langinfo.h>
+#include "ctl/text.h"
 #include <sys/ioctl.h>
 
 #define DRAW_USEC (100 * USEC_PER_MSEC)
@@ -79,7 +79,7 @@ void progress_update(Progress *p, uint64_t count, uint64_t done) {
         p->drawn = now;
         p->visible = true;
         /* The last column stays free: some terminals would go on in the next line. */
-        progress_format(p, now, terminal_width() - 1, streq(nl_langinfo(CODESET), "UTF-8"), line,
+        progress_format(p, now, terminal_width() - 1, text_is_utf8(), line,
                         sizeof(line));
         fprintf(stderr, "\r%s\033[K", line);
         fflush(stderr);

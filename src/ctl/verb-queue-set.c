@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* queue set, queue remove; and, for queue show, what is set and where. The daemon says what is allowed: a setting is sent as it
+/* queue set; and, for queue show, what is set and where. The daemon says what is allowed: a setting is sent as it
  * was typed. */
 
 #include "api/protocol.h"

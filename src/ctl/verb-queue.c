@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* queue list, show, pause, resume, drain, remove. */
+/* queue list, show, remove, pause, resume, drain. */
 
 #include "ctl/ctl.h"
 #include "ctl/output.h"
