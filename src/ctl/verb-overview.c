@@ -5,6 +5,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
+#include "ctl/linger.h"
 #include "ctl/output.h"
 #include "ctl/queue-dict.h"
 #include "ctl/share.h"
@@ -125,7 +126,7 @@ static void print_heading(const Statistics *s) {
                 { s->ready, "ready" },
                 { s->waiting, "waiting" },
                 { s->held, "held" },
-                { s->dead, "failed" },
+                { s->dead, "dead" },
         };
         char text[512], *p = text;
 
@@ -142,12 +143,14 @@ static void print_heading(const Statistics *s) {
         print_cut(text);
         if (dispatch)
                 printf("%s  nothing is started: %s%s\n", color(COLOR_YELLOW), dispatch, color(COLOR_OFF));
+        if (linger_hint())
+                print_cut(linger_hint());
 }
 
 static const Column queue_columns[] = {
         { "QUEUE", 99, 8, false },  { "", 35, 0, false },       { "SLOTS", 80, 0, true },
         { "READY", 70, 0, true },   { "WAITING", 30, 0, true }, { "HELD", 20, 0, true },
-        { "RUNNING", 60, 0, true }, { "FAILED", 40, 0, true },  { "STATE", 95, 6, false },
+        { "RUNNING", 60, 0, true }, { "DEAD", 40, 0, true },  { "STATE", 95, 6, false },
 };
 
 static char *bar(const QueueInfo *q) {
@@ -327,7 +330,7 @@ static int print_overview(const Overview *o) {
         };
         size_t wanted[_SECTION_MAX], lines[_SECTION_MAX],
                         height = terminal_is_output() ? terminal_height() : 24;
-        size_t fixed = OTHER_LINES + !!s->dispatch;
+        size_t fixed = OTHER_LINES + !!s->dispatch + !!linger_hint();
         int r;
 
         for (Section i = 0; i < _SECTION_MAX; i++) {

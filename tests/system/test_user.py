@@ -202,6 +202,7 @@ def test_lingering_is_explained_once(session):
     mark.unlink()
     try:
         assert [submit(), submit()] == [True, False]
+        assert "enable-linger" in session.tool()
     finally:
         mark.touch()
 
