@@ -4,6 +4,7 @@
  * answered. A manager of queues sets what queues are; whom they are for, and what their jobs may, needs the second right, too. */
 
 #include "api/methods.h"
+#include "api/spec-bus.h"
 
 #include "base/strv.h"
 
@@ -54,9 +55,12 @@ static int read_values(Call *c, const char *word, char ***ret, sd_bus_error *err
                 r = sd_bus_message_enter_container(c->message, 'v', type);
         if (r < 0)
                 return r;
-        if (streq(type, "as"))
-                r = sd_bus_message_read_strv(c->message, ret);
-        else if (streq(type, "s")) {
+        if (streq(type, "as")) {
+                r = bus_read_list(c->message, false, QUEUE_SETTING_VALUES_MAX, ret);
+                if (r == -E2BIG)
+                        return api_error(error, JOBMILL_ERROR_TOO_MANY, "%s: more than %u values",
+                                         spec_quote(quoted, word, strlen(word)), QUEUE_SETTING_VALUES_MAX);
+        } else if (streq(type, "s")) {
                 r = sd_bus_message_read_basic(c->message, 's', &s);
                 if (r >= 0)
                         r = strv_extend(ret, s);
@@ -69,7 +73,9 @@ static int read_values(Call *c, const char *word, char ***ret, sd_bus_error *err
 }
 
 static int read_settings(Call *c, QueueEdit *e, sd_bus_error *error) {
+        char quoted[SPEC_QUOTE_MAX];
         const char *word;
+        size_t size = 0;
         int r;
 
         r = sd_bus_message_enter_container(c->message, 'a', "{sv}");
@@ -85,6 +91,11 @@ static int read_settings(Call *c, QueueEdit *e, sd_bus_error *error) {
                 if (!s)
                         return -ENOMEM;
                 r = read_values(c, word, &s->values, error);
+                STRV_FOREACH(v, s->values)
+                        size += strlen(*v) + 1;
+                if (r >= 0 && size > QUEUE_SETTING_SIZE_MAX)
+                        return api_error(error, JOBMILL_ERROR_INVALID_SETTING, "%s: with it the values are longer than %u bytes",
+                                         spec_quote(quoted, word, strlen(word)), QUEUE_SETTING_SIZE_MAX);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(c->message);
         }

@@ -196,11 +196,11 @@ static int read_one(Call *c, Request *q, sd_bus_error *error) {
         if (!q->spec)
                 return -ENOMEM;
         r = sd_bus_message_read_basic(c->message, 's', &queue);
-        if (r >= 0)
-                r = sd_bus_message_read_strv(c->message, &q->spec->argv);
         if (r < 0)
                 return r;
-        r = spec_read_bus(c->message, q->spec, NULL, &text);
+        r = spec_read_bus_argv(c->message, q->spec, &text);
+        if (r >= 0)
+                r = spec_read_bus(c->message, q->spec, NULL, &text);
         if (r < 0)
                 return spec_error_to_bus(r, text, error);
         return free_and_strdup(&q->queue_name, queue);

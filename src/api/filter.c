@@ -5,6 +5,7 @@
 #include "api/filter.h"
 
 #include "api/api.h"
+#include "api/spec-bus.h"
 
 #include "base/strv.h"
 
@@ -14,23 +15,16 @@ void list_options_done(ListOptions *o) {
         *o = (ListOptions) {};
 }
 
-/* sd_bus_message_read_strv(), adding to a list. */
-static int bus_read_words(sd_bus_message *m, char ***ret) {
-        const char *s;
-        int r;
-
-        r = sd_bus_message_enter_container(m, 'a', "s");
-        while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &s)) > 0)
-                r = strv_extend(ret, s);
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
+/* Of one list: what is longer is a mistake, and would take its time. */
+#define WORDS_MAX 1000U
+#define NUMBERS_MAX 100000U
 
 static int read_words(sd_bus_message *m, const char *contents, char ***ret) {
         const char *s;
         int r;
 
         if (streq(contents, "as"))
-                return bus_read_words(m, ret);
+                return bus_read_list(m, false, WORDS_MAX, ret);
         r = sd_bus_message_read_basic(m, 's', &s);
         return r < 0 ? r : strv_extend(ret, s);
 }
@@ -44,6 +38,8 @@ static int read_numbers(sd_bus_message *m, char type, void **ret, size_t *ret_n)
         r = sd_bus_message_read_array(m, type, &p, &size);
         if (r < 0)
                 return r;
+        if (size / width > NUMBERS_MAX)
+                return -E2BIG;
         copy = malloc(size ?: 1);
         if (!copy)
                 return -ENOMEM;
@@ -115,19 +111,6 @@ static const char *result_to_string(int i) {
         return job_result_to_string(i);
 }
 
-static int read_tags(sd_bus_message *m, char ***ret) {
-        const char *k, *v;
-        int r;
-
-        r = sd_bus_message_enter_container(m, 'a', "{ss}");
-        while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &k, &v)) > 0) {
-                r = strv_extend(ret, k);
-                if (r >= 0)
-                        r = strv_extend(ret, v);
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
 typedef enum FilterKey {
         FILTER_IDS,
         FILTER_QUEUE,
@@ -184,7 +167,7 @@ static int read_value(sd_bus_message *m, FilterKey key, const char *contents, Li
                 r = sd_bus_message_read_basic(m, 's', &s);
                 return r < 0 ? r : free_and_strdup(&f->name, s);
         case FILTER_TAGS:
-                return read_tags(m, &f->tags);
+                return bus_read_list(m, true, SPEC_TAGS_MAX, &f->tags);
         case FILTER_DEAD:
                 return sd_bus_message_read_basic(m, 'b', &f->dead);
         case FILTER_SINCE:
@@ -199,7 +182,7 @@ static int read_value(sd_bus_message *m, FilterKey key, const char *contents, Li
                 return o->order < 0 ? api_error(error, JOBMILL_ERROR_INVALID_FILTER,
                                                 "order: '%s' is none; newest, oldest, rank or finished", s) : 0;
         case FILTER_FIELDS:
-                return bus_read_words(m, &o->fields);
+                return bus_read_list(m, false, WORDS_MAX, &o->fields);
         default:
                 return -EINVAL;
         }
@@ -247,6 +230,9 @@ static int read_entry(sd_bus_message *m, bool with_list, ListOptions *o, unsigne
         r = sd_bus_message_enter_container(m, 'v', contents);
         if (r >= 0)
                 r = read_value(m, key, contents, o, error);
+        if (r == -E2BIG)
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: the list has more than %u entries", name,
+                                 key == FILTER_TAGS ? SPEC_TAGS_MAX : key == FILTER_IDS || key == FILTER_OWNER ? NUMBERS_MAX : WORDS_MAX);
         if (r >= 0 && list_is_empty(&o->filter, key))
                 return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "%s: the list is empty", name);
         return r < 0 ? r : sd_bus_message_exit_container(m);

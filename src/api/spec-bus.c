@@ -8,10 +8,8 @@
 #include "base/strv.h"
 #include "queue/spec-change.h"
 
-/* Words are strings for STRV, and for TAGS the key and value of each entry. */
-static int read_strv(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+int bus_read_list(sd_bus_message *m, bool pairs, size_t max, char ***ret) {
         _cleanup_strv_free_ char **l = NULL;
-        bool pairs = f->type == SPEC_TAGS;
         size_t n = 0, capacity = 0;
         int r;
 
@@ -27,9 +25,8 @@ static int read_strv(sd_bus_message *m, JobSpec *s, const SpecField *f, char **r
                         return r;
                 if (r == 0)
                         break;
-                if (n >= (size_t) f->max * (pairs ? 2 : 1))
-                        return spec_error(ret_error, E2BIG, "'%s' has more than %" PRIi64 " entries",
-                                          f->name, f->max);
+                if (n >= max * (pairs ? 2 : 1))
+                        return -E2BIG;
                 if (n + 3 > capacity) {
                         char **t = reallocarray(l, capacity = 2 * capacity + 8, sizeof(char *));
 
@@ -43,7 +40,25 @@ static int read_strv(sd_bus_message *m, JobSpec *s, const SpecField *f, char **r
                 l[n] = NULL;
         }
         r = sd_bus_message_exit_container(m);
-        return r < 0 ? r : spec_set_strv(s, f, TAKE_PTR(l), ret_error);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+/* Words are strings for STRV, and for TAGS the key and value of each entry. */
+static int read_strv(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+        char **l;
+        int r;
+
+        r = bus_read_list(m, f->type == SPEC_TAGS, f->max, &l);
+        if (r == -E2BIG)
+                return spec_error(ret_error, E2BIG, "'%s' has more than %" PRIi64 " entries", f->name, f->max);
+        return r < 0 ? r : spec_set_strv(s, f, l, ret_error);
+}
+
+int spec_read_bus_argv(sd_bus_message *m, JobSpec *s, char **ret_error) {
+        return read_strv(m, s, spec_field_find("argv"), ret_error);
 }
 
 static int read_bytes(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {

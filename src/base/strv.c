@@ -83,14 +83,12 @@ bool strv_equal(char *const *a, char *const *b) {
 }
 
 char **strv_split(const char *s, const char *separators) {
-        _cleanup_strv_free_ char **l = new0(char *, 1);
+        _cleanup_strv_free_ char **l = new0(char *, strlen(s) / 2 + 2); /* for more words than there can be */
 
-        if (!l)
-                return NULL;
-        for (s += strspn(s, separators); *s; s += strspn(s, separators)) {
+        for (char **w = l; l && *(s += strspn(s, separators)); w++) {
                 size_t n = strcspn(s, separators);
 
-                if (strv_consume(&l, strndup(s, n)) < 0)
+                if (!(*w = strndup(s, n)))
                         return NULL;
                 s += n;
         }

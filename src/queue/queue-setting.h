@@ -7,7 +7,9 @@
 #include "base/macro.h"
 
 #define QUEUE_SETTINGS_MAX 256U           /* of one call */
-#define QUEUE_SETTING_SIZE_MAX (64U * 1024U) /* bytes of one value */
+#define QUEUE_SETTING_VALUES_MAX 1000U    /* of one setting */
+/* Bytes of one value, and of all values of a call: they are read before it is known whether the caller may set them. */
+#define QUEUE_SETTING_SIZE_MAX (16U * 1024U)
 
 typedef struct QueueSetting {
         char *word;          /* as written: "Slots", "MemoryMax", "Service.MemoryMax" */

@@ -28,22 +28,22 @@ static bool is_searched(const char *directory) {
 }
 
 static int append_search_path(sd_bus_message *m, const JobSpec *s) {
-        _cleanup_strv_free_ char **all = NULL, **absolute = NULL;
+        _cleanup_strv_free_ char **l = NULL;
         const char *path = strv_env_get(s->environment, "PATH");
-        int r;
+        size_t n = 0;
 
         if (!path || strchr(s->argv[0], '/'))
                 return 0;
-        all = strv_split(path, ":");
-        if (!all)
+        l = strv_split(path, ":");
+        if (!l)
                 return -ENOMEM;
-        STRV_FOREACH(p, all)
-                if (is_searched(*p)) {
-                        r = strv_extend(&absolute, *p);
-                        if (r < 0)
-                                return r;
-                }
-        return absolute ? bus_append_strv_value(m, 'r', "ExecSearchPath", absolute) : 0;
+        for (char **p = l; *p; p++)
+                if (is_searched(*p))
+                        l[n++] = *p;
+                else
+                        free(*p);
+        l[n] = NULL;
+        return n > 0 ? bus_append_strv_value(m, 'r', "ExecSearchPath", l) : 0;
 }
 
 /* ---- jobmill-exec ---- */

@@ -130,6 +130,33 @@ static int add_string(Text *t, const char *name, const char *s) {
         return add_words(t, name, (char *[]) { (char *) s, NULL }, "", false, ' ');
 }
 
+/* sd_bus_message_read_strv() in a time that does not grow with the square of their number (systemd before 253). */
+static int read_words(sd_bus_message *m, char ***ret) {
+        _cleanup_strv_free_ char **l = NULL;
+        size_t n = 0, capacity = 0;
+        const char *s;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &s)) > 0) {
+                if (n + 2 > capacity) {
+                        char **t = reallocarray(l, capacity = 2 * capacity + 8, sizeof(char *));
+
+                        if (!t)
+                                return -ENOMEM;
+                        l = t;
+                }
+                l[n + 1] = NULL;
+                if (!(l[n++] = strdup(s)))
+                        return -ENOMEM;
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r >= 0)
+                *ret = TAKE_PTR(l);
+        return r;
+}
+
 /* ---- values ---- */
 
 static int add_span(Text *t, const char *name, size_t n_name, usec_t value) {
@@ -185,7 +212,7 @@ static int add_strv(Text *t, const char *name, char *const *l) {
 
 static int read_strv(sd_bus_message *m, const char *name, Text *t) {
         _cleanup_strv_free_ char **l = NULL;
-        int r = sd_bus_message_read_strv(m, &l);
+        int r = read_words(m, &l);
 
         return r < 0 ? r : add_strv(t, name, l);
 }
@@ -219,7 +246,7 @@ static int read_filter(sd_bus_message *m, const char *name, Text *t) {
         if (r >= 0)
                 r = sd_bus_message_read_basic(m, 'b', &allow);
         if (r >= 0)
-                r = sd_bus_message_read_strv(m, &l);
+                r = read_words(m, &l);
         if (r >= 0)
                 r = sd_bus_message_exit_container(m);
         return r < 0 ? r : add_words(t, name, l, allow ? "" : "~", true, ' ');
@@ -286,9 +313,9 @@ static int read_command(sd_bus_message *m, Text *t) {
         if (r >= 0)
                 r = sd_bus_message_read_basic(m, 's', &path);
         if (r >= 0)
-                r = sd_bus_message_read_strv(m, &argv);
+                r = read_words(m, &argv);
         if (r >= 0)
-                r = sd_bus_message_read_strv(m, &flags);
+                r = read_words(m, &flags);
         for (unsigned i = 0; r >= 0 && i < 2; i++)
                 r = sd_bus_message_exit_container(m);
         if (r < 0)

@@ -187,3 +187,19 @@ def test_large_rows_make_short_pages(running):
     assert [r["id"] for r in rows] == ids and len(rows[1]["argv"]) == 9
     assert max(pages) < len(ids) and 0 not in pages, pages
     assert len(running.call("ListJobs", {"fields": ["id"]}, "", 0)[0]) == len(ids), "what is small comes at once"
+
+
+@pytest.mark.parametrize("key, values, most", [("queue", ["q"], 1000), ("state", ["held"], 1000), ("fields", ["id"], 1000),
+                                               ("ids", [1], 100000), ("owner", [1], 100000)])
+def test_lists_of_a_filter_have_an_end(running, key, values, most):
+    running.call("ListJobs", {key: values * most}, "", 1)
+    with pytest.raises(client.BusError) as e:
+        running.call("ListJobs", {key: values * (most + 1)}, "", 1)
+    assert e.value.short == "InvalidFilter" and "%s: the list has more than %d entries" % (key, most) in e.value.message
+
+
+def test_tags_of_a_filter_have_an_end(running):
+    running.call("ListJobs", {"tags": {"t%d" % i: "" for i in range(64)}}, "", 1)
+    with pytest.raises(client.BusError) as e:
+        running.call("ListJobs", {"tags": {"t%d" % i: "" for i in range(65)}}, "", 1)
+    assert e.value.short == "InvalidFilter" and "tags: the list has more than 64 entries" in e.value.message
