@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* FreezeUnit and ThawUnit. The manager answers when it is done, which may be never (a process that is deep in the kernel; a unit
- * that ends meanwhile), so these calls go beside the one that launcher.c's other deeds wait for. While one of them is at work it
- * refuses the other as busy: asked again at the next tick.
+ * that ends meanwhile), so these calls go beside the one that launcher.c's other deeds wait for, and have a number in flight of
+ * their own: a user whose processes cannot be frozen must not hold back everybody's jobs. While one of them is at work it refuses
+ * the other as busy: asked again at the next tick.
  *
  * A frozen unit can be killed by a signal that cannot be caught, but one that is to end in order has to run.
  *
@@ -20,7 +21,7 @@ void units_forget_freezer(UnitWatch *w) {
         if (!w->freezer_slot)
                 return;
         w->freezer_slot = sd_bus_slot_unref(w->freezer_slot);
-        w->units->in_flight--;
+        w->units->freezing -= w->freezer_asked == FREEZER_FREEZING;
 }
 
 static int on_freezer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -91,6 +92,10 @@ void units_ask_freezer(UnitWatch *w) {
         if (w->freezer_slot && w->freezer_asked == a->freezer)
                 return;
         units_forget_freezer(w);
+        if (a->freezer == FREEZER_FREEZING && w->units->freezing >= UNITS_IN_FLIGHT) {
+                w->retry = true;
+                return;
+        }
         w->freezer_asked = a->freezer;
         if (w->bad_setting) {
                 r = by_hand(w, a->freezer == FREEZER_FREEZING);
@@ -106,7 +111,7 @@ void units_ask_freezer(UnitWatch *w) {
                 w->retry = true;
                 return;
         }
-        w->units->in_flight++;
+        w->units->freezing += w->freezer_asked == FREEZER_FREEZING;
 }
 
 int units_thaw(UnitWatch *w) {

@@ -80,6 +80,7 @@ typedef struct Units {
         char *mismatch;           /* why not: "Restart= is changed by /etc/…"; dispatch waits */
 
         unsigned in_flight, looks_in_flight;
+        unsigned freezing;        /* FreezeUnit calls in flight, at most UNITS_IN_FLIGHT besides */
         unsigned in_flight_max;   /* UNITS_IN_FLIGHT, or what the daemon sets below that */
         struct UnitWatchList looks;
         struct UnknownUnitList unknown;

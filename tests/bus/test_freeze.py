@@ -258,6 +258,19 @@ def test_never_answered_does_not_hinder_a_cancel(running, systemd):
     assert running.result(id_) == "cancelled"
 
 
+def test_never_answered_holds_back_nobody_else(mill, systemd):
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nStartsInFlightMax=1\n")
+    mill.start()
+    systemd.fault("FreezeUnit", "never")
+    stuck = mill.submit("sleep 60")
+    mill.reach(stuck, "running")
+    mill.call("FreezeJob", stuck)
+    until(lambda: systemd.do("calls", method="FreezeUnit"))
+    assert mill.result(mill.submit("true")) == "success"
+    mill.call("CancelJob", stuck)
+    assert mill.result(stuck) == "cancelled"
+
+
 def test_ends_while_frozen(frozen, running, systemd):
     id_, _ = frozen
     running.call("KillJob", id_, 9)
