@@ -70,6 +70,9 @@ int update_read(Call *c, Update *ret, sd_bus_error *error) {
                 return r;
         if (r < 0)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text ?: "the request cannot be read");
+        r = request_check_limits(c, up.spec, error);
+        if (r < 0)
+                return r;
         if (up.fields == 0 && !up.queue)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "changes: nothing is to be changed");
         *ret = up;
@@ -116,7 +119,35 @@ static int current_spec(Call *c, const Job *j, bool light, JobSpec **ret, sd_bus
         return 0;
 }
 
-static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to, JobSpec **ret, sd_bus_error *error) {
+/* Does it have what NoNewPrivileges= comes with, where somebody without privilege asks for it? */
+static int is_sandboxed(const JobSpec *s, char **ret_error) {
+        _cleanup_(unit_property_list_done) UnitPropertyList l = {};
+        int r;
+
+        STRV_FOREACH(p, s->properties) {
+                r = unit_property_parse_assignment(*p, true, UNIT_PROPERTY_SERVICE, &l, ret_error);
+                if (r < 0)
+                        return r;
+        }
+        return unit_property_list_needs_no_new_privileges(&l);
+}
+
+/* In the sandbox that a user made a set-user-id program could be led astray. So NoNewPrivileges= goes on when somebody who may set
+ * more adds to it, unless he says otherwise. */
+static int keep_no_new_privileges(const Update *up, JobSpec *spec) {
+        _cleanup_(spec_freep) JobSpec *keep = spec_new();
+        _cleanup_free_ char *text = NULL;
+
+        STRV_FOREACH(p, up->spec->properties)
+                if (startswith(*p, "NoNewPrivileges="))
+                        return 0;
+        if (!keep || strv_extend(&keep->properties, "NoNewPrivileges=yes") < 0)
+                return -ENOMEM;
+        return spec_change(spec, keep, spec_field_bit(spec_field_find("properties")), &text);
+}
+
+static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to, JobSpec **ret, bool *ret_sandboxed,
+                        sd_bus_error *error) {
         bool light = !(up->fields & ~spec_fields_of_job()) && !to;
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_free_ char *text = NULL;
@@ -125,7 +156,10 @@ static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to
         r = current_spec(c, j, light, &spec, error);
         if (r < 0)
                 return r;
-        r = spec_change(spec, up->spec, up->fields, &text);
+        r = is_sandboxed(spec, &text);
+        *ret_sandboxed = r > 0;
+        if (r >= 0)
+                r = spec_change(spec, up->spec, up->fields, &text);
         if (r >= 0 && !light)
                 r = spec_validate(spec, &text);
         if (r < 0)
@@ -170,7 +204,7 @@ static int update_error(int r, const char *text, sd_bus_error *error) {
 int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error) {
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_free_ char *text = NULL;
-        bool privileged;
+        bool privileged, sandboxed;
         Queue *to;
         int r;
 
@@ -185,12 +219,17 @@ int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error) {
         r = check_target(c, up, j, &to, error);
         if (r <= 0)
                 return r;
-        r = changed_spec(c, up, j, to, &spec, error);
+        r = changed_spec(c, up, j, to, &spec, &sandboxed, error);
         if (r < 0)
                 return r;
         r = check_properties(c, up, j, to, spec, &privileged, error);
         if (r <= 0)
                 return r;
+        if (privileged && !j->privileged && sandboxed) {
+                r = keep_no_new_privileges(up, spec);
+                if (r < 0)
+                        return r;
+        }
         r = model_update(c->api->model, j, to, spec, up->fields, &c->api->now, &text);
         if (r < 0)
                 return update_error(r, text, error);

@@ -156,7 +156,7 @@ static int check_owner(Call *c, Request *q, const User **ret, sd_bus_error *erro
 }
 
 /* What jobmill.conf allows less of than the table of keys does. */
-static int check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
+int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
         const ApiLimits *l = &c->api->limits;
         uint64_t n = 0;
 
@@ -183,7 +183,7 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
                 return r;
         if (r < 0)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text);
-        r = check_limits(c, q->spec, error);
+        r = request_check_limits(c, q->spec, error);
         if (r < 0)
                 return r;
         r = check_owner(c, q, &u, error);

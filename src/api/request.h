@@ -22,6 +22,8 @@ const char *request_queue_name(const Request *q);
 
 /* Everything, which fills q. */
 int request_check(Call *c, Request *q, sd_bus_error *error);
+/* PayloadMax=, EnvironmentMax=. 0 or negative. */
+int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error);
 /* May jobs of this user be in this queue? Or may the caller put them into all? */
 int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, sd_bus_error *error);
 /* q->spec's properties in q->queue, by the caller's rights; sets q->privileged. */

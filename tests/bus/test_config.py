@@ -148,6 +148,11 @@ def test_limits_of_a_request(mill, remotes):
     message = refused(mill, "InvalidSpec", "Submit", "", ["true"], {"environment": ["A=" + "x" * 4094]})
     assert "environment: 4097 bytes, at most 4096 are allowed here (EnvironmentMax=)" in message
     assert mill.stats()["held"] == 1002
+    # A change does not lead past them
+    for member, what in (("UpdateJob", 1), ("UpdateJobs", {"ids": [1]})):
+        assert "(PayloadMax=)" in refused(mill, "InvalidSpec", member, what, {"payload": b"x" * 1025})
+        assert "(EnvironmentMax=)" in refused(mill, "InvalidSpec", member, what, {"environment": ["A=" + "x" * 4094]})
+    mill.call("UpdateJob", 1, {"payload": b"x" * 1024, "environment": ["A=" + "x" * 4093]})
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="needs root")

@@ -402,6 +402,21 @@ def test_job_that_root_gave_to_a_user(town, systemd):
 
 
 @pytest.mark.root
+def test_root_changes_a_property_of_a_user(town, systemd):
+    """What the user gave himself stays what he may have, and is not mixed with what only root may."""
+    sandboxed = town.daemon.call("Submit", "default", ["/bin/sleep", "60"], {"hold": True, "properties": ["ProtectSystem=full"]})[0]
+    both = town.daemon.call("Submit", "default", ["/bin/sleep", "60"], {"hold": True, "properties": ["ProtectSystem=full"]})[0]
+    told = town.daemon.call("Submit", "default", ["/bin/sleep", "60"], {"hold": True, "properties": ["ProtectSystem=full"]})[0]
+    town.call("UpdateJob", sandboxed, {"properties": ["CPUWeight=50"]})
+    town.call("UpdateJob", both, {"properties": ["AmbientCapabilities=CAP_NET_RAW"]})
+    town.call("UpdateJob", told, {"properties": ["AmbientCapabilities=CAP_NET_RAW", "NoNewPrivileges=no"]})
+    for i, nnp in ((sandboxed, True), (both, True), (told, False)):
+        town.call("ReleaseJob", i)
+        town.reach(i, "running")
+        assert systemd.do("units")[town.unit(i)]["settings"].get("NoNewPrivileges", False) == nnp
+
+
+@pytest.mark.root
 def test_a_move_into_a_tighter_queue(town, systemd):
     loose = hold(town.daemon, properties=["MemoryMax=9G"], command="sleep 60")
     town.daemon.call("MoveJob", loose, "tight")
