@@ -181,7 +181,7 @@ def test_full_disk(mill):
         run("sh", "-c", "head -c 1M /dev/zero >%s/filler" % etc, check=False)
         files = {f: f.read_text() for f in (etc / "queues").rglob("*") if f.is_file()}
         expect("StorageFull", mill.call, "SetQueue", "tiny", {"Slots": "3"}, False)
-        expect("StorageFull", mill.call, "SetQueue", "tiny", {"AllowGroups": "x" * 60000}, False)
+        expect("StorageFull", mill.call, "SetQueue", "tiny", {"AllowGroups": "x" * 16000}, False)
         expect("StorageFull", mill.call, "SetQueue", "other", {"Slots": "3"}, False)
         assert {f: f.read_text() for f in (etc / "queues").rglob("*") if f.is_file()} == files
         assert "Slots: 2" in mill.tool("queue", "show", "tiny", check=True)
