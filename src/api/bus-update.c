@@ -82,16 +82,22 @@ int update_read(Call *c, Update *ret, sd_bus_error *error) {
 
 /* ---- one job ---- */
 
-/* Where it goes: *ret is NULL where it stays. */
+/* Where it goes: *ret is NULL where it stays. There, too, it does not become another job where that one would be refused. */
 static int check_target(Call *c, const Update *up, const Job *j, Queue **ret, sd_bus_error *error) {
+        bool moves = up->queue && !streq(up->queue, j->queue_name);
         const User *u;
+        Queue *q;
         int r;
 
         *ret = NULL;
-        if (!up->queue || streq(up->queue, j->queue_name))
+        if (!moves && !(up->fields & spec_fields_with(SPEC_OF_OWNER)))
                 return 1;
         r = call_user(c, j->owner, &u);
-        return r <= 0 ? r : request_check_queue(c, up->queue, u, ret, error);
+        if (r > 0)
+                r = request_check_queue(c, moves ? up->queue : j->queue_name, u, &q, error);
+        if (r > 0 && moves)
+                *ret = q;
+        return r;
 }
 
 /* The spec as it is now. light: only what stands in the job itself is looked at and changed, nothing is read for it. */

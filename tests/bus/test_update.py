@@ -341,6 +341,18 @@ def test_queue_lists_hold_for_moves(town):
 
 
 @pytest.mark.root
+def test_a_queue_that_takes_no_more_jobs_of_him(town):
+    """An old job must not become a new one there."""
+    id_ = hold(town.daemon, "mine")
+    town.queue("mine", AllowUsers="bin")
+    town.call("Reload")
+    refused("NotAllowed", town.daemon.call, "UpdateJob", id_, {"argv": ["/bin/sh"]}, text="mine")
+    town.daemon.call("UpdateJob", id_, {"priority": 1, "tags": {"a": "b"}})
+    town.daemon.call("UpdateJob", id_, {"argv": ["/bin/sh"], "queue": "default"})
+    assert town.info(id_)["argv"] == ["/bin/sh"]
+
+
+@pytest.mark.root
 def test_operators_order_but_do_not_become_the_owner(town):
     id_ = hold(town.daemon, name="n")
     allow(town, "manage-jobs")
