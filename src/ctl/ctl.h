@@ -23,6 +23,7 @@ enum {
         OPTIONS_KILL = 1 << 6,
         OPTIONS_QUEUE_SET = 1 << 7,
         OPTIONS_BULK = 1 << 8,
+        OPTIONS_CHECK = 1 << 9,
 };
 
 typedef struct Verb {
@@ -84,6 +85,7 @@ extern bool arg_follow, arg_wait, arg_yes;
 extern int arg_words_behind; /* "--" */
 extern usec_t arg_timeout;
 extern bool arg_runtime;
+extern bool arg_accept;
 extern int arg_signal;
 
 /* options.c. options_parse() works on argv behind argv[0] and gives the index of the first other word; where
@@ -174,6 +176,7 @@ int verb_queue_resume(int argc, char **argv);
 int verb_queue_drain(int argc, char **argv);
 int verb_stats(int argc, char **argv);
 int verb_verify(int argc, char **argv);
+int verb_check(int argc, char **argv);
 
 /* Wait until all are done; the exit status. print: a line for each job as it ends. */
 int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print);

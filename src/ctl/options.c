@@ -414,6 +414,7 @@ static const Option options[] = {
         { "output", 'o', "cat|short|short-iso|json|export", OPTIONS_LOGS, option_log_format, &arg_log.format,
           "How to print lines, as journalctl does (default: cat)" },
         { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124", SPANS },
+        { "accept", 0, NULL, OPTIONS_CHECK, option_true, &arg_accept, "Let jobs start from an old copy of the store" },
         { "runtime", 0, NULL, OPTIONS_QUEUE_SET, option_true, &arg_runtime, "Until the next boot only" },
         { "yes", 'y', NULL, OPTIONS_BULK, option_true, &arg_yes, "Do not ask" },
         { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)",

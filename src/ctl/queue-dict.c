@@ -51,7 +51,8 @@ bool queue_info_is_past(const QueueInfo *q) {
 }
 
 const char *queue_info_state(const QueueInfo *q) {
-        return !q->files || !*q->files  ? "no file"
+        return streq_ptr(q->reason, "store restored") ? "restored" /* paused as all are, see jobmill check */
+               : !q->files || !*q->files  ? "no file"
                : q->paused && q->draining ? "paused, draining"
                : q->paused              ? "paused"
                : q->draining            ? "draining"
@@ -59,7 +60,7 @@ const char *queue_info_state(const QueueInfo *q) {
 }
 
 const char *queue_info_color(const QueueInfo *q) {
-        return q->paused || q->draining ? COLOR_YELLOW : NULL;
+        return q->paused || q->draining || streq_ptr(q->reason, "store restored") ? COLOR_YELLOW : NULL;
 }
 
 void queue_info_array_free(QueueInfo *queues, size_t n) {

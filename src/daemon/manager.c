@@ -14,6 +14,17 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+/* A store that ends with the boot is not put back. */
+static void raise_starts(Manager *m) {
+        int r;
+
+        if (m->storage == STORAGE_VOLATILE)
+                return;
+        r = store_starts_raise(m->store, &m->api->restored);
+        if (r < 0)
+                log_warning_errno(r, "Failed to count this start or stop, ignoring: %s", store_error(m->store));
+}
+
 /* ---- events ---- */
 
 static int on_settle(sd_event_source *s, void *userdata) {
@@ -53,6 +64,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         }
         log_info("Got SIG%s, stopping; running jobs run on.", sigabbrev_np(si->ssi_signo));
         (void) sd_notify(false, "STOPPING=1");
+        raise_starts(m);
         return sd_event_exit(m->event, EXIT_SUCCESS);
 }
 
@@ -320,6 +332,10 @@ int manager_start(Manager *m) {
         r = store_open(path, &m->store, &error);
         if (r < 0)
                 return log_error_errno(r, "Failed to open the store: %s", error ?: strerror(-r));
+        raise_starts(m);
+        if (m->api->restored)
+                log_error("The store is older than its last use: an old copy was put back, or it was lost. Nothing is started, since jobs "
+                          "could be run twice. Look at what is queued, then: jobmill check --accept");
         r = manager_load_model(m);
         if (r < 0)
                 return r;

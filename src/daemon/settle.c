@@ -120,7 +120,9 @@ static void decide(Manager *m) {
 
         model_deadlines(m->model, &m->now);
         decide_due(m);
-        m->model->dispatch_blocked = m->storage_failed ? "storage" : units_blocked(m->units);
+        m->model->dispatch_blocked = m->storage_failed   ? "storage" :
+                                     m->api->restored     ? "store restored" :
+                                                            units_blocked(m->units);
         schedule_begin(m->model);
         while (schedule_next(m->model, &c, &q))
                 decide_start(m, &c, q);
@@ -287,10 +289,10 @@ static void tell_service_manager(Manager *m) {
         }
         if (bad && !string_is_clean(bad))
                 bad = "see the journal";
-        if (asprintf(&status, "%sSTATUS=%" PRIu64 " running, %" PRIu64 " queued%s%s%s%s",
+        if (asprintf(&status, "%sSTATUS=%" PRIu64 " running, %" PRIu64 " queued%s%s%s%s%s",
                      m->api->ready && !m->ready_told ? "READY=1\n" : "", running, queued,
                      m->model->dispatch_blocked ? "; nothing starts: " : "", strempty(m->model->dispatch_blocked),
-                     bad ? "; bad configuration: " : "", strempty(bad)) < 0) {
+                     m->api->restored ? " (jobmill check --accept)" : "", bad ? "; bad configuration: " : "", strempty(bad)) < 0) {
                 status = NULL;
                 return;
         }

@@ -71,6 +71,7 @@ struct Store {
         sqlite3 *db;
         int lock_fd;
         bool memory;           /* :memory: */
+        char *folder;          /* that it lies in; NULL: none */
         bool relaxed;          /* PRAGMA synchronous is NORMAL, not FULL */
         sqlite3_stmt *statements[_STMT_MAX];
         int bind_error;        /* SQLite's code of the first stmt_bind_*() that failed, told by the next stmt_step() */

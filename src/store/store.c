@@ -79,6 +79,12 @@ int store_open(const char *path, Store **ret, char **ret_error) {
                 return -ENOMEM;
         s->lock_fd = -EBADF;
         s->memory = streq(path, STORE_MEMORY);
+        if (!s->memory) {
+                const char *slash = strrchr(path, '/');
+                s->folder = slash ? strndup(path, slash - path) : strdup(".");
+                if (!s->folder)
+                        return -ENOMEM;
+        }
 
         r = store_open_connection(s, path);
         if (r < 0) {
@@ -98,6 +104,7 @@ Store *store_close(Store *s) {
         store_environment_forget(s);
         (void) sqlite3_close(s->db);
         safe_close(s->lock_fd); /* last, so that a successor finds the file closed */
+        free(s->folder);
         return mfree(s);
 }
 

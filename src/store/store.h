@@ -36,6 +36,13 @@ int store_count_receipts(Store *s, uint32_t caller, uint64_t *ret);
  * transaction of its own. *ret_oldest: created_usec of the oldest that is left, USEC_INFINITY: none. */
 int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_t *ret_oldest);
 
+/* ---- starts ---- */
+
+/* At each start and each stop in order. *ret_restored: an old copy of the store was put back and nobody has accepted that yet; true
+ * also when the number could not be written. Nothing is done for STORE_MEMORY. */
+int store_starts_raise(Store *s, bool *ret_restored);
+int store_starts_accept(Store *s);
+
 /* ---- load ---- */
 
 /* At start and after a failed record: queues with counters and flags (model_queue_add), next_id, live jobs and their

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The store is the one that it should be: old copies that are put back, and what jobmill check says."""
+
+import os
+import shutil
+import socket
+
+import pytest
+
+import client
+from conftest import until
+from tool import tool
+
+
+def starts(mill):
+    return int((mill.folder / "state/starts").read_text())
+
+
+def copy_store(mill, name="copy"):
+    """As cp would: the database without the file beside it."""
+    folder = mill.folder / name
+    folder.mkdir()
+    for path in (mill.folder / "state").glob("jobmill.db*"):
+        shutil.copy(path, folder)
+    return folder
+
+
+def put_back(mill, folder):
+    for path in (mill.folder / "state").glob("jobmill.db*"):
+        path.unlink()
+    for path in folder.iterdir():
+        shutil.copy(path, mill.folder / "state")
+
+
+def restored(mill):
+    """A store with a job in it that was run since the copy was made."""
+    mill.start()
+    mill.call("PauseQueue", "default")
+    id_ = mill.submit("echo >>%s/ran" % mill.out)
+    mill.stop()
+    copy = copy_store(mill)
+    mill.start()
+    mill.call("ResumeQueue", "default")
+    assert mill.result(id_) == "success"
+    mill.stop()
+    put_back(mill, copy)
+    return id_
+
+
+def test_starts_are_counted(mill):
+    mill.start()
+    first = starts(mill)
+    mill.restart()
+    assert starts(mill) == first + 1
+    mill.stop()
+    assert starts(mill) == first + 2
+    assert (mill.folder / "state/starts").stat().st_mode & 0o777 == 0o600
+    mill.start()
+    mill.settled()
+    assert mill.stats()["dispatch"] == ""
+
+
+def test_old_copy_put_back(mill, systemd):
+    id_ = restored(mill)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(str(mill.folder / "notify"))
+    s.settimeout(10)
+    mill.start(NOTIFY_SOCKET=str(mill.folder / "notify"))
+    mill.call("ResumeQueue", "default")
+    until(lambda: mill.stats()["dispatch"] == "store restored", 5)
+    status = ""
+    while "nothing starts: store restored (jobmill check --accept)" not in status:
+        status = s.recv(4096).decode()
+    s.close()
+    assert mill.state(id_) == "ready" and mill.info(id_)["reason"] == "store restored"
+    assert mill.queue_properties("default")["Reason"] == "store restored"
+    assert "restored" in tool(mill, "queue", "list") and "store restored" in tool(mill)
+    assert "jobmill check --accept" in mill.log_path.read_text()
+    p = tool(mill, "check", check=False)
+    assert p.returncode == 1 and "old copy" in p.stdout
+
+    mill.restart()  # it is not forgotten
+    until(lambda: mill.stats()["dispatch"] == "store restored", 5)
+    mill.call("ResumeQueue", "default")
+    assert mill.state(id_) == "ready" and mill.out.joinpath("ran").read_text() == "\n"
+
+    assert tool(mill, "check", "--accept") == ""
+    assert mill.result(id_) == "success" and mill.out.joinpath("ran").read_text() == "\n\n"
+    assert tool(mill, "check") == "" and mill.queue_properties("default")["Reason"] == ""
+    mill.restart()
+    mill.settled()
+
+
+def test_copy_made_while_it_ran(mill):
+    """It is told from the store that was closed in order later."""
+    mill.start()
+    copy = copy_store(mill)
+    mill.stop()
+    put_back(mill, copy)
+    mill.start()
+    until(lambda: mill.stats()["dispatch"] == "store restored", 5)
+
+
+def test_lost_store(mill):
+    mill.start()
+    mill.restart()
+    mill.stop()
+    for path in (mill.folder / "state").glob("jobmill.db*"):
+        path.unlink()
+    mill.start()
+    until(lambda: mill.stats()["dispatch"] == "store restored", 5)
+    mill.call("AcceptStore")
+    assert mill.result(mill.submit("true")) == "success"
+
+
+def test_crash_between_the_two_writes(mill):
+    """The store is ahead then: no alarm, however often."""
+    mill.start()
+    before = starts(mill)
+    (mill.folder / "state/starts.new").mkdir()  # the file cannot be written, as if it had ended before
+    for _ in range(3):
+        mill.restart()
+        mill.settled()
+        assert starts(mill) == before and "Failed to count" in mill.log_path.read_text()
+    (mill.folder / "state/starts.new").rmdir()
+    mill.restart()
+    mill.settled()
+    assert starts(mill) == before + 4
+
+
+@pytest.mark.parametrize("content", [None, b"", b"many\n", b"99999999999999999999\n", b"-1\n", os.urandom(100)])
+def test_file_that_says_nothing(mill, content):
+    mill.start()
+    mill.stop()
+    path = mill.folder / "state/starts"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    mill.start()
+    mill.settled()
+    assert starts(mill) == 3
+
+
+@pytest.mark.root
+def test_who_may_accept(mill, remotes, polkit):
+    id_ = restored(mill)
+    mill.start()
+    daemon = remotes("daemon")
+    with pytest.raises(client.BusError) as e:
+        daemon.call("AcceptStore")
+    assert "AccessDenied" in e.value.name
+    until(lambda: mill.stats()["dispatch"] == "store restored", 5)
+    polkit.do("mode", mode="allow")
+    daemon.call("AcceptStore")
+    assert {a["action"] for a in polkit.do("asked")} == {"org.jobmill1.manage-queues"}
+    mill.call("ResumeQueue", "default")
+    assert mill.result(id_) == "success"
+
+
+def test_nothing_to_accept(running):
+    running.call("AcceptStore")
+    assert running.result(running.submit("true")) == "success"
+    running.stop()
+
+
+def test_volatile_is_not_counted(mill):
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nStorage=volatile\n")
+    mill.start()
+    mill.restart()
+    assert not list(mill.folder.rglob("starts"))
