@@ -108,6 +108,7 @@ struct Api {
 
         bool ready;              /* the name is ours */
         bool reload_wanted;      /* Reload(): daemon/ does it */
+        bool storage_full;       /* there is room only for what becomes of running jobs: nothing new is taken */
         bool restored;           /* an old copy of the store was put back: nothing starts until AcceptStore() */
         char *systemd_version;   /* for GetStatistics; a copy, as another manager may tell another one between two turns */
         const char *storage;     /* daemon/ keeps it */

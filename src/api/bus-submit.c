@@ -154,6 +154,9 @@ static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd
                 if (r <= 0)
                         return batch ? name_index(r, i, error) : r;
         }
+        if (c->api->storage_full)
+                return api_error(error, JOBMILL_ERROR_STORAGE_FULL,
+                                 "The disk is full, what room there is is kept for jobs that run; nothing was submitted");
         r = check_room(c, l, n, batch, error);
         if (r >= 0)
                 r = make_receipt(c, l[0].spec->request_id, &receipt, error);

@@ -40,17 +40,26 @@ static int on_again(sd_event_source *s, void *userdata) {
 }
 
 /* A commit that means nothing, to see whether commits work again. */
+static bool try_storage(Manager *m) {
+        int r;
+
+        r = store_set_meta(m->store, "storage", "ok");
+        if (r < 0 && manager_give_ballast(m, r))
+                r = store_set_meta(m->store, "storage", "ok");
+        return r >= 0;
+}
+
 static int on_storage_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *m = userdata;
 
-        if (!m->storage_failed)
-                return 0;
-        if (store_set_meta(m->store, "storage", "ok") >= 0) {
+        if (m->storage_failed && try_storage(m)) {
                 log_notice("Recording works again.");
                 m->storage_failed = false;
                 units_resync(m->units, true);
+        } else if (m->api->storage_full && !m->storage_failed && usec >= m->ballast_next)
+                manager_make_ballast(m);
+        if (!m->storage_failed && !m->api->storage_full)
                 return 0;
-        }
         (void) sd_event_source_set_time_relative(s, USEC_PER_SEC);
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
@@ -333,6 +342,11 @@ int manager_start(Manager *m) {
         if (r < 0)
                 return log_error_errno(r, "Failed to open the store: %s", error ?: strerror(-r));
         raise_starts(m);
+        manager_make_ballast(m);
+        if (m->api->storage_full) {
+                (void) sd_event_source_set_time_relative(m->storage_timer, USEC_PER_SEC);
+                (void) sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
+        }
         if (m->api->restored)
                 log_error("The store is older than its last use: an old copy was put back, or it was lost. Nothing is started, since jobs "
                           "could be run twice. Look at what is queued, then: jobmill check --accept");

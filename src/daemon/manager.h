@@ -31,6 +31,7 @@ typedef struct Manager {
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
+        usec_t ballast_next;         /* monotonic: not before this the ballast is made again */
         bool slices_set;             /* the manager has the properties of the queues' slices */
         bool ready_told;
         char *status;                /* last STATUS= */
@@ -62,6 +63,10 @@ int manager_settle(Manager *m);
 
 /* preview.c: an Api's preview_t */
 int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_error);
+
+/* ballast.c. give: there was one, what failed with that error may be tried again. */
+void manager_make_ballast(Manager *m);
+bool manager_give_ballast(Manager *m, int error);
 
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);

@@ -120,7 +120,7 @@ static void decide(Manager *m) {
 
         model_deadlines(m->model, &m->now);
         decide_due(m);
-        m->model->dispatch_blocked = m->storage_failed   ? "storage" :
+        m->model->dispatch_blocked = m->storage_failed || m->api->storage_full ? "storage" :
                                      m->api->restored     ? "store restored" :
                                                             units_blocked(m->units);
         schedule_begin(m->model);
@@ -156,10 +156,11 @@ static int storage_failed(Manager *m, int error) {
         char text[256];
         int r;
 
-        snprintf(text, sizeof(text), "%s", store_error(m->store));
+        snprintf(text, sizeof(text), "%s", store_error(m->store)); /* the next error overwrites it */
         log_full_errno(m->storage_failed ? LOG_DEBUG : LOG_ERR, error,
                        "Failed to record changes, nothing is started until that works again: %s", text);
         m->storage_failed = true;
+        (void) manager_give_ballast(m, error);
         api_storage_failed(m->api, error, text);
         /* Nothing of the old model may be acted on, and a damaged store does not mend itself: then the service manager shall
          * start us afresh. */

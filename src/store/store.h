@@ -43,6 +43,15 @@ int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_
 int store_starts_raise(Store *s, bool *ret_restored);
 int store_starts_accept(Store *s);
 
+/* ---- ballast ---- */
+
+#define STORE_BALLAST_SIZE (8U * 1024U * 1024U)
+
+/* 0: it is there; -ENOSPC, -EDQUOT: no room. */
+int store_ballast_make(Store *s);
+/* Whether there was one. */
+bool store_ballast_give(Store *s);
+
 /* ---- load ---- */
 
 /* At start and after a failed record: queues with counters and flags (model_queue_add), next_id, live jobs and their
