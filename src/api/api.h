@@ -22,6 +22,7 @@
 
 typedef struct Api Api;
 typedef struct Call Call;
+typedef struct Backup Backup;
 
 /* A caller: one connection to the bus. */
 typedef struct Client {
@@ -54,11 +55,13 @@ struct Call {
                 CALL_RELOADING,   /* answered by api_reload_done() */
                 CALL_EDITING,     /* answered by api_edit_done() */
                 CALL_AGAIN,       /* a page is done, the next comes with the next turn */
+                CALL_BACKUP,      /* a child writes it */
         } where;
         uint64_t count;           /* of what the pages so far did */
         uint64_t after, until;    /* the last job that they looked at, and the last that there was when they began; 0: they did not */
         bool in_pages;            /* they changed something: a failed commit ends the call */
         QueueEdit *edit;          /* CALL_EDITING */
+        Backup *backup;           /* the caller's, bus-backup.c */
         sd_bus_slot *polkit_slot;
         uint32_t submit_as;       /* the other user of this request; UINT32_MAX: none yet */
         Authorization authorizations[4]; /* answers so far; one call needs at most so many */
@@ -108,6 +111,7 @@ struct Api {
 
         bool ready;              /* the name is ours */
         bool reload_wanted;      /* Reload(): daemon/ does it */
+        unsigned n_backups;      /* under way: at most one */
         bool storage_full;       /* there is room only for what becomes of running jobs: nothing new is taken */
         bool restored;           /* an old copy of the store was put back: nothing starts until AcceptStore() */
         char *systemd_version;   /* for GetStatistics; a copy, as another manager may tell another one between two turns */
@@ -179,19 +183,13 @@ void call_fail_pages(Api *a, const char *name, const char *text);
 int call_hold(Call *c, sd_bus_message *reply);
 int call_hold_empty(Call *c);
 
+/* A call that was put aside is answered. */
+void call_done(Call *c);
+
 /* dict.c */
 int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
 int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private);
 int dict_append(sd_bus_message *m, const char *key, const char *type, ...);
-
-/* log-stream.c */
-void log_streams_tell(Api *a, const Change *c);
-void log_streams_drop(Api *a);
-
-/* wait.c */
-int wait_start(Call *c, uint64_t id, usec_t timeout);
-void wait_tell(Api *a, uint64_t id);
-void wait_drop(Api *a, const char *client);
 
 /* A job with the right to act on it: into the model. 1 and *ret; 0: authorization pending; negative with *error. */
 int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error);

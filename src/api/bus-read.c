@@ -3,6 +3,7 @@
 /* What only looks: answered at once, from what is recorded. */
 
 #include "api/filter.h"
+#include "api/long-calls.h"
 #include "api/methods.h"
 
 #include "base/strv.h"

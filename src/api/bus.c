@@ -3,7 +3,7 @@
 /* The public connection: objects first, then the name, so that nobody finds the name without them. Lost with the bus, opened
  * again with back-off. And telling: what a commit changed, as signals, ends of waits, and the answers that were held. */
 
-#include "api/api.h"
+#include "api/long-calls.h"
 
 #include "api/log-control.h"
 #include "base/log.h"

@@ -6,7 +6,7 @@
  * arguments. Calls of one client keep their order until the client is known; one that asks polkit steps aside. polkit absent,
  * or an error of it, is a denial; root never needs it. */
 
-#include "api/api.h"
+#include "api/long-calls.h"
 
 #include "base/log.h"
 
@@ -26,7 +26,12 @@ static Call *call_free(Call *c) {
         sd_bus_slot_unref(c->polkit_slot);
         sd_bus_message_unref(c->message);
         queue_edit_free(c->edit);
+        backup_free(c->backup);
         return mfree(c);
+}
+
+void call_done(Call *c) {
+        call_free(c);
 }
 
 static void client_free(Client *cl) {

@@ -43,6 +43,9 @@ typedef struct LogTask {
 
 /* Writes all lines in the Journal Export Format into fd, until the reader goes away or all is said. Returns an errno. */
 int log_child_run(LogTask *t, int fd);
+/* In a child of the daemon: it goes with its parent and has nothing of it but standard streams and these, of which the second may be
+ * negative. (log-stream.c) */
+int child_detach(const char *name, int *fd, int *other_fd, pid_t parent);
 /* One entry; attempt 0: not known. */
 int log_export_entry(sd_journal *j, uint32_t attempt, FILE *f);
 /* One field of it, as "NAME=value". */

@@ -5,6 +5,7 @@
  * pipe is closed, and with the daemon. */
 
 #include "api/log-child.h"
+#include "api/long-calls.h"
 #include "api/methods.h"
 
 #include "base/log.h"
@@ -79,7 +80,7 @@ void log_streams_tell(Api *a, const Change *c) {
 /* ---- the child ---- */
 
 /* Nothing of the daemon's but the two descriptors: neither its signals, nor its lock, nor its life. */
-static int child_detach(int *fd, int *control_fd, pid_t parent) {
+int child_detach(const char *name, int *fd, int *control_fd, pid_t parent) {
         int fds[2] = { STDERR_FILENO + 1, STDERR_FILENO + 2 }, high[2];
         sigset_t none;
 
@@ -89,7 +90,7 @@ static int child_detach(int *fd, int *control_fd, pid_t parent) {
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) signal(SIGPIPE, SIG_IGN); /* told by write() */
-        (void) prctl(PR_SET_NAME, "jobmilld-log");
+        (void) prctl(PR_SET_NAME, name);
 
         /* Out of the way first. */
         high[0] = fcntl(*fd, F_DUPFD, STDERR_FILENO + 3);
@@ -107,7 +108,7 @@ static int child_detach(int *fd, int *control_fd, pid_t parent) {
 static void __attribute__((noreturn)) child_run(LogTask *t, int fd, pid_t parent) {
         int r;
 
-        r = child_detach(&fd, &t->control_fd, parent);
+        r = child_detach("jobmilld-log", &fd, &t->control_fd, parent);
         if (r >= 0)
                 r = log_child_run(t, fd);
         /* That nobody reads any more is no failure. */

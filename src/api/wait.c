@@ -3,7 +3,7 @@
 /* WaitJob: answered when the job is done, or when the time is over with the state at that moment. A wait holds nothing but the
  * call; it ends with its caller. */
 
-#include "api/api.h"
+#include "api/long-calls.h"
 
 static void wait_free(Wait *w) {
         TAILQ_REMOVE(&w->api->waits, w, entry);

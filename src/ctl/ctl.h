@@ -177,6 +177,7 @@ int verb_queue_drain(int argc, char **argv);
 int verb_stats(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_check(int argc, char **argv);
+int verb_backup(int argc, char **argv);
 
 /* Wait until all are done; the exit status. print: a line for each job as it ends. */
 int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print);

@@ -80,6 +80,7 @@ struct Store {
         char error[256];
 };
 
+#define STORE_META_RESTORED "restored" /* in meta: an old copy was put back, and nobody has accepted that yet */
 #define STORE_ENVIRONMENT_DROPPED INT64_C(-1) /* job.environment of a job that had one */
 
 /* ---- statement.c ---- */
@@ -145,6 +146,10 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret);
 
 /* The spec of a stored job, without payload and environment. */
 int store_read_spec(Store *s, const Job *j, JobSpec **ret);
+
+/* ---- store-backup.c ---- */
+
+void store_backup_forget(Store *s); /* what a daemon that was killed has left */
 
 /* ---- store-receipt.c ---- */
 

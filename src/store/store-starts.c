@@ -16,7 +16,6 @@
 #define STARTS "starts"
 #define STARTS_NEW "starts.new"
 #define META_STARTS "starts"
-#define META_RESTORED "restored"
 #define STARTS_MAX (UINT64_MAX / 2) /* more is no number of ours */
 
 static int starts_parse(const char *text, uint64_t *ret) {
@@ -63,7 +62,7 @@ static int starts_write(Store *s, int folder_fd, uint64_t n, bool restored) {
                 return r;
         r = store_meta_write(s, META_STARTS, text);
         if (r >= 0)
-                r = store_meta_write(s, META_RESTORED, restored ? "yes" : NULL);
+                r = store_meta_write(s, STORE_META_RESTORED, restored ? "yes" : NULL);
         if (r >= 0)
                 r = store_commit(s);
         if (r < 0) {
@@ -82,7 +81,7 @@ static int starts_raise(Store *s, bool accept, bool *ret_restored) {
                 return store_set_error(s, -errno, "Cannot open %s: %s", s->folder, strerror(errno));
         in_store = starts_of_store(s);
         in_file = starts_of_file(folder_fd);
-        *ret_restored = !accept && (in_file > in_store || store_get_meta(s, META_RESTORED, &flag) >= 0);
+        *ret_restored = !accept && (in_file > in_store || store_get_meta(s, STORE_META_RESTORED, &flag) >= 0);
         return starts_write(s, folder_fd, MAX(in_store, in_file) + 1, *ret_restored);
 }
 

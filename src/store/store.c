@@ -92,6 +92,7 @@ int store_open(const char *path, Store **ret, char **ret_error) {
                         *ret_error = NULL;
                 return r;
         }
+        store_backup_forget(s);
         *ret = TAKE_PTR(s);
         return 0;
 }

@@ -43,6 +43,16 @@ int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_
 int store_starts_raise(Store *s, bool *ret_restored);
 int store_starts_accept(Store *s);
 
+/* ---- backup ---- */
+
+typedef struct StoreBackup StoreBackup;
+/* Freed before the store is closed. -ENOSPC: no room for the copy beside the store. */
+int store_backup_begin(Store *s, StoreBackup **ret);
+/* 1: there is more to copy; 0: *ret_fd is the copy, to be read from its beginning. */
+int store_backup_step(StoreBackup *b, int *ret_fd);
+StoreBackup *store_backup_free(StoreBackup *b);
+DEFINE_TRIVIAL_CLEANUP_FUNC(StoreBackup *, store_backup_free);
+
 /* ---- ballast ---- */
 
 #define STORE_BALLAST_SIZE (8U * 1024U * 1024U)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What goes on after a handler has returned: ends that are waited for, logs that are followed, a backup that is written. */
+
+#include "api/api.h"
+
+/* wait.c */
+int wait_start(Call *c, uint64_t id, usec_t timeout);
+void wait_tell(Api *a, uint64_t id);
+void wait_drop(Api *a, const char *client);
+
+/* log-stream.c */
+void log_streams_tell(Api *a, const Change *c);
+void log_streams_drop(Api *a);
+
+/* bus-backup.c */
+Backup *backup_free(Backup *b);
