@@ -17,8 +17,14 @@ build: build/build.ninja
 build-asan: build-asan/build.ninja
 	@ninja -C build-asan
 
+build-crash: build-crash/build.ninja
+	@ninja -C build-crash
+
 build/build.ninja:
 	@$(setup) build
+
+build-crash/build.ninja:
+	@$(setup) -Dcrash-points=true build-crash
 
 build-asan/build.ninja:
 	@$(setup) -Db_sanitize=address,undefined -Db_lundef=false build-asan
@@ -42,4 +48,4 @@ shell:
 	@$(MAKE) --no-print-directory build
 	@tests/system/boot --build build --shell
 
-.PHONY: help build build-asan check try shell
+.PHONY: help build build-asan build-crash check try shell

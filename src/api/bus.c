@@ -6,6 +6,7 @@
 #include "api/long-calls.h"
 
 #include "api/log-control.h"
+#include "base/crash-point.h"
 #include "base/log.h"
 
 #define RECONNECT_MIN (100 * USEC_PER_MSEC)
@@ -163,8 +164,11 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
                                           queues[i]->name);
                 api_queue_emit_changed(a, queues[i]);
         }
-        for (Held *h; (h = held_take(a)); held_free(h))
+        for (Held *h; (h = held_take(a)); held_free(h)) {
+                CRASH_POINT("reply-before");
                 (void) sd_bus_send(a->bus, h->reply, NULL);
+                CRASH_POINT("reply-after");
+        }
 }
 
 void api_storage_failed(Api *a, int error, const char *text) {

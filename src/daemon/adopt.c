@@ -6,6 +6,7 @@
 
 #include "daemon/manager.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 
 static Queue *queue_of_unit(Manager *m, const UnknownUnit *x) {
@@ -101,6 +102,7 @@ void manager_adopt_unknown(Manager *m) {
                 if (x->slot)
                         continue;
                 TAILQ_REMOVE(&m->units->unknown, x, entry);
+                CRASH_POINT("adopt-before");
                 adopt_unknown(m, x);
                 unknown_unit_free(x);
         }

@@ -6,6 +6,7 @@
 
 #include "daemon/manager.h"
 
+#include "base/crash-point.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "daemon/config.h"
@@ -114,6 +115,7 @@ void manager_edit_queues(Manager *m) {
                 int r;
 
                 r = e->remove ? remove_queue(m, &p, e, &error) : set_queue(m, &p, e, &error);
+                CRASH_POINT("queue-edited");
                 api_edit_done(m->api, r, error);
         }
         manager_tell_policies(m);

@@ -10,6 +10,7 @@
 
 #include "daemon/queue-write.h"
 
+#include "base/crash-point.h"
 #include "base/conf-file.h"
 #include "base/parse.h"
 #include "base/strv.h"
@@ -293,8 +294,10 @@ static int draft_write(Draft *d) {
 }
 
 static int draft_commit(Draft *d) {
+        CRASH_POINT("queue-file-before");
         if (d->text ? renameat(d->fd, TEMPORARY, d->fd, d->name) < 0 : unlinkat(d->fd, d->name, 0) < 0 && errno != ENOENT)
                 return -errno;
+        CRASH_POINT("queue-file-renamed");
         return fsync(d->fd) < 0 ? -errno : 0;
 }
 

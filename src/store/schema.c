@@ -14,6 +14,8 @@
 
 #include "store/schema.h"
 
+#include "base/crash-point.h"
+
 #define SCHEMA_APPLICATION_ID 1785684589 /* "jobm", as a signed 32-bit number */
 #define STRINGIFY(x) #x
 #define STRINGIFY_VALUE(x) STRINGIFY(x)
@@ -251,11 +253,15 @@ static int schema_migrate(Store *s, unsigned version) {
                 if (r < 0)
                         return r;
                 (void) snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", i + 1);
+                CRASH_POINT("migration-begun");
                 r = store_exec(s, migrations[i]);
+                CRASH_POINT("migration-made");
                 if (r >= 0)
                         r = store_exec(s, sql);
+                CRASH_POINT("migration-commit-before");
                 if (r >= 0)
                         r = store_exec(s, "COMMIT");
+                CRASH_POINT("migration-commit-after");
                 if (r < 0) {
                         store_rollback(s);
                         return r;

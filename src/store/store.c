@@ -9,6 +9,7 @@
 
 #include "store/schema.h"
 
+#include "base/crash-point.h"
 #include "base/parse.h"
 
 #include <fcntl.h>
@@ -136,7 +137,12 @@ int store_begin(Store *s, bool relaxed) {
 }
 
 int store_commit(Store *s) {
-        return stmt_exec(s, store_stmt(s, STMT_COMMIT));
+        int r;
+
+        CRASH_POINT("commit-before");
+        r = stmt_exec(s, store_stmt(s, STMT_COMMIT));
+        CRASH_POINT("commit-after");
+        return r;
 }
 
 void store_rollback(Store *s) {
@@ -160,7 +166,10 @@ int store_set_meta(Store *s, const char *key, const char *value) {
         int r = store_set_relaxed(s, false);
         if (r < 0)
                 return r;
-        return store_meta_write(s, key, value);
+        CRASH_POINT("meta-before");
+        r = store_meta_write(s, key, value);
+        CRASH_POINT("meta-after");
+        return r;
 }
 
 int store_get_meta(Store *s, const char *key, char **ret) {

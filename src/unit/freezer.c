@@ -14,6 +14,7 @@
 
 #include "unit/units.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "unit/cgroup.h"
 
@@ -105,6 +106,7 @@ void units_ask_freezer(UnitWatch *w) {
                         log_warning_errno(r, "Failed to thaw %s, trying again: %m", a->unit);
                 return;
         }
+        CRASH_POINT("freezer-before");
         r = freezer_call(w, &w->freezer_slot, a->freezer == FREEZER_FREEZING ? "FreezeUnit" : "ThawUnit", "s", a->unit);
         if (r < 0) {
                 log_warning_errno(r, "Failed to act on %s, trying again: %m", a->unit);
@@ -112,6 +114,7 @@ void units_ask_freezer(UnitWatch *w) {
                 return;
         }
         w->units->freezing += w->freezer_asked == FREEZER_FREEZING;
+        CRASH_POINT("freezer-after");
 }
 
 int units_thaw(UnitWatch *w) {
