@@ -13,9 +13,11 @@
 
 #include "daemon/manager.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "notify/event.h"
+#include "unit/attempt-files.h"
 
 #include <malloc.h>
 #include <systemd/sd-daemon.h>
@@ -326,7 +328,7 @@ int manager_settle(Manager *m) {
                 return log_error_errno(r, "Failed to read the clock: %m");
         api_turn_begins(m->api);
         if (!m->units->synced)
-                m->slices_set = false;
+                m->slices_set = m->files_swept = false;
         else if (!m->slices_set)
                 manager_set_slices(m);
         if (m->api->reload_wanted)
@@ -334,12 +336,18 @@ int manager_settle(Manager *m) {
         api_run_waiting(m->api);
         manager_edit_queues(m);
         manager_adopt_unknown(m);
+        if (m->units->synced && !m->files_swept) {
+                attempt_files_sweep(m->run_path, m->model);
+                m->files_swept = true;
+        }
 
         for (bool more = true; more;) {
                 Told t = {};
 
                 decide(m);
+                CRASH_POINT("record-before");
                 r = record(m, &t);
+                CRASH_POINT("record-after");
                 if (r < 0) {
                         told_done(&t);
                         r = storage_failed(m, r);
@@ -348,7 +356,9 @@ int manager_settle(Manager *m) {
                         break;
                 }
                 more = act(m);
+                CRASH_POINT("tell-before");
                 tell(m, &t);
+                CRASH_POINT("tell-after");
                 more = more || model_has_changes(m->model) || t.n_changes > 0;
                 told_done(&t);
                 if (!more)

@@ -5,9 +5,12 @@
 
 #include "unit/units.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "unit/journal.h"
+
+#define JOURNAL_PATIENCE (10 * USEC_PER_SEC)
 
 static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
         /* What was sampled while it ran stands in for what PID 1 does not tell. */
@@ -54,21 +57,50 @@ static void apply_vanished(Units *u, Attempt *a, const Now *now) {
         apply_ended(u, a, &o, now);
 }
 
+/* Look again at the next tick, as long as it makes sense. */
+static bool mark_journal(Units *u, const Attempt *a, const Now *now) {
+        UnitWatch *w = a->watch;
+
+        if (sd_id128_is_null(w->journal_mark)) {
+                if (sd_id128_randomize(&w->journal_mark) < 0)
+                        return false;
+                w->journal_marked = now->monotonic;
+                journal_write_mark(w->journal_mark, a->unit);
+        }
+        w->look_again = true;
+        units_arm_tick(u);
+        return now->monotonic < usec_add(w->journal_marked, JOURNAL_PATIENCE);
+}
+
 /* Starting, and there is no unit. It may be asked for (again) only if it is sure that it never was there: it was not asked
- * for at all, or PID 1's journal reaches back to the commit and knows nothing of it. */
+ * for at all, or PID 1's journal reaches back to the commit and knows nothing of it. If it was there, the journal may tell how it
+ * ended. */
 static void apply_absent_start(Units *u, Attempt *a, const Now *now) {
+        JournalAnswer seen = JOURNAL_UNKNOWN;
+        Outcome o = OUTCOME_INIT;
+        UnitWatch *w = a->watch;
+        sd_id128_t id;
+
         if (a->fresh && !a->asked) {
                 model_attempt_act(u->model, a);
                 return;
         }
-        if (a->job->intent == JOB_RESULT_NONE && journal_unit_seen(u->user, a->unit, a->created_usec) == JOURNAL_SILENT) {
+        if (a->job->intent == JOB_RESULT_NONE)
+                seen = journal_unit_seen(u->user, a->unit, a->created_usec, w->journal_mark, &id);
+        if (seen == JOURNAL_BEHIND && mark_journal(u, a, now))
+                return;
+        if (seen == JOURNAL_SILENT) {
                 a->fresh = true;
                 a->asked = false;
                 model_attempt_act(u->model, a);
                 return;
         }
-        a->watch->removed = true;
-        apply_lost(u, a, "it is not known whether it was started", now);
+        w->removed = true;
+        if (seen == JOURNAL_SEEN && journal_unit_outcome(u->user, a->unit, id, &o) == JOURNAL_SEEN) {
+                a->invocation_id = id;
+                apply_ended(u, a, &o, now);
+        } else
+                apply_lost(u, a, "it is not known whether it was started", now);
 }
 
 static void apply_started(Units *u, Attempt *a, const UnitState *s) {
@@ -176,6 +208,7 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
                 w->look_again = true; /* whose it is can be told when the manager has said who it is */
                 return;
         }
+        CRASH_POINT("state-seen");
         units_now(u, &now);
         log_debug("%s is %s: verdict %i", a->unit, s ? unit_active_state_to_string(s->active) : "absent", verdict);
         if (s)

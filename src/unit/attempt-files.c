@@ -5,8 +5,11 @@
 
 #include "unit/attempt-files.h"
 
+#include "base/crash-point.h"
+#include "base/log.h"
 #include "queue/environment.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -52,7 +55,9 @@ int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s
                 return -ENOMEM;
         if (mkdir(directory, 0711) < 0 && errno != EEXIST)
                 return -errno;
+        CRASH_POINT("environment-before");
         r = write_file(path, text, size);
+        CRASH_POINT("environment-after");
         if (r < 0)
                 return r;
         *ret_env_file = TAKE_PTR(path);
@@ -72,4 +77,43 @@ void attempt_files_remove(const char *run_path, const Attempt *a) {
         attempt_files_started(run_path, a);
         if (directory)
                 (void) rmdir(directory);
+}
+
+static void remove_directory(int parent, const char *name) {
+        _cleanup_close_ int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+        if (!d)
+                return;
+        (void) TAKE_FD(fd);
+        for (struct dirent *e; (e = readdir(d));)
+                if (e->d_name[0] != '.')
+                        (void) unlinkat(dirfd(d), e->d_name, 0);
+        (void) closedir(d);
+        (void) unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+void attempt_files_sweep(const char *run_path, const Model *m) {
+        _cleanup_free_ char *path = NULL;
+        DIR *d;
+
+        if (asprintf(&path, "%s/attempt", run_path) < 0)
+                return;
+        d = opendir(path);
+        if (!d) {
+                log_warning_errno(-errno, "Failed to look into %s, ignoring: %m", path);
+                return;
+        }
+        for (struct dirent *e; (e = readdir(d));) {
+                char unit[64];
+                Attempt *a;
+
+                if (e->d_name[0] == '.' || strlen(e->d_name) >= 32)
+                        continue;
+                snprintf(unit, sizeof(unit), "jobmill-job-%s.service", e->d_name);
+                HASH_FIND_STR(m->attempts, unit, a);
+                if (!a)
+                        remove_directory(dirfd(d), e->d_name);
+        }
+        (void) closedir(d);
 }

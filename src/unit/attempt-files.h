@@ -4,10 +4,12 @@
 /* The files of an attempt in RUN/attempt/ID-N/: "env" (root 0400), the job's environment, which PID 1 reads at the start
  * and which would be public as Environment=. */
 
-#include "queue/job.h"
+#include "queue/model.h"
 
 /* *ret_env_file: NULL where the spec has no environment. Writing again (asked again) replaces. */
 int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file);
 /* It runs: PID 1 has read the environment. */
 void attempt_files_started(const char *run_path, const Attempt *a);
 void attempt_files_remove(const char *run_path, const Attempt *a);
+/* What a daemon that was killed could not remove any more: of attempts that nobody knows. All units must be known by now. */
+void attempt_files_sweep(const char *run_path, const Model *m);

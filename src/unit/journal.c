@@ -12,6 +12,7 @@
 /* systemd's own, sd-messages.h (systemd.journal-fields(7)). */
 #define MESSAGE_UNIT_PROCESS_EXIT "98e322203f7a4ed290d09fe03c09fe15"
 #define MESSAGE_UNIT_STOPPED "9d1aaa27d60140bd96365438aad20286"
+#define MESSAGE_UNIT_START_FAILED "be02cf6855d2428ba40df7e9d022f03d"
 
 static sd_journal *journal_close(sd_journal *j) {
         sd_journal_close(j);
@@ -57,39 +58,6 @@ static int journal_open_unit(bool user, const char *unit, sd_journal **ret) {
         return 0;
 }
 
-JournalAnswer journal_unit_seen(bool user, const char *unit, usec_t since) {
-        _cleanup_(journal_closep) sd_journal *j = NULL;
-        const char *field = user ? "USER_INVOCATION_ID" : "INVOCATION_ID", *data;
-        uint64_t from, to;
-        size_t n;
-        int r;
-
-        if (journal_open_unit(user, unit, &j) < 0)
-                return JOURNAL_UNKNOWN;
-
-        /* Unit names are never used twice, so any line is about this attempt. A unit gets its invocation id when it is
-         * started; lines without one, or with an empty one, are of a start that failed before that, as one does that a reload
-         * came upon. */
-        while (sd_journal_next(j) > 0) {
-                r = sd_journal_get_data(j, field, (const void **) &data, &n);
-                if (r != -ENOENT && (r < 0 || n > strlen(field) + 1))
-                        return JOURNAL_SEEN;
-        }
-
-        sd_journal_flush_matches(j);
-        if ((user ? journal_add_match(j, "_SYSTEMD_UNIT=user@%u.service", (unsigned) getuid()) :
-                    journal_add_match(j, "_PID=1")) < 0)
-                return JOURNAL_UNKNOWN;
-        if (sd_journal_seek_head(j) < 0 || sd_journal_next(j) <= 0 || sd_journal_get_realtime_usec(j, &from) < 0)
-                return JOURNAL_UNKNOWN;
-        if (from > since)
-                return JOURNAL_UNKNOWN;
-        /* And it is still being written: files of old prove nothing where journald was stopped. */
-        if (sd_journal_seek_tail(j) < 0 || sd_journal_previous(j) <= 0 || sd_journal_get_realtime_usec(j, &to) < 0)
-                return JOURNAL_UNKNOWN;
-        return to >= since ? JOURNAL_SILENT : JOURNAL_UNKNOWN;
-}
-
 static int journal_get(sd_journal *j, const char *field, char *buf, size_t size) {
         const void *data;
         size_t n, skip = strlen(field) + 1;
@@ -103,6 +71,51 @@ static int journal_get(sd_journal *j, const char *field, char *buf, size_t size)
         memcpy(buf, (const char *) data + skip, n - skip);
         buf[n - skip] = 0;
         return 0;
+}
+
+void journal_write_mark(sd_id128_t mark, const char *unit) {
+        (void) sd_journal_send("MESSAGE=%s is not there; looking whether it ever was.", unit, "PRIORITY=6",
+                               "JOBMILL_MARK=" SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(mark), NULL);
+}
+
+JournalAnswer journal_unit_seen(bool user, const char *unit, usec_t since, sd_id128_t mark, sd_id128_t *ret_invocation_id) {
+        _cleanup_(journal_closep) sd_journal *j = NULL;
+        char id[SD_ID128_STRING_MAX];
+        uint64_t from;
+        int r;
+
+        if (journal_open_unit(user, unit, &j) < 0)
+                return JOURNAL_UNKNOWN;
+
+        /* Unit names are never used twice, so any line is about this attempt. A unit gets its invocation id when it is
+         * started; lines without one, or with an empty one, are of a start that failed before that, as one does that a reload
+         * came upon. */
+        while (sd_journal_next(j) > 0) {
+                r = journal_get(j, user ? "USER_INVOCATION_ID" : "INVOCATION_ID", id, sizeof(id));
+                if (r == -ENOENT || (r >= 0 && isempty(id)))
+                        continue;
+                if (r < 0 || sd_id128_from_string(id, ret_invocation_id) < 0)
+                        return JOURNAL_UNKNOWN;
+                return JOURNAL_SEEN;
+        }
+
+        sd_journal_flush_matches(j);
+        if ((user ? journal_add_match(j, "_SYSTEMD_UNIT=user@%u.service", (unsigned) getuid()) :
+                    journal_add_match(j, "_PID=1")) < 0)
+                return JOURNAL_UNKNOWN;
+        if (sd_journal_seek_head(j) < 0 || sd_journal_next(j) <= 0 || sd_journal_get_realtime_usec(j, &from) < 0)
+                return JOURNAL_UNKNOWN;
+        if (from > since)
+                return JOURNAL_UNKNOWN;
+        if (sd_id128_is_null(mark))
+                return JOURNAL_BEHIND;
+        sd_journal_flush_matches(j);
+        if (journal_add_match(j, "_PID=%u", (unsigned) getpid()) < 0 ||
+            journal_add_match(j, "JOBMILL_MARK=" SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(mark)) < 0 ||
+            sd_journal_seek_head(j) < 0)
+                return JOURNAL_UNKNOWN;
+        r = sd_journal_next(j);
+        return r < 0 ? JOURNAL_UNKNOWN : r > 0 ? JOURNAL_SILENT : JOURNAL_BEHIND;
 }
 
 /* EXIT_CODE=exited|killed|dumped EXIT_STATUS=number (a signal may stand as its name in newer versions). */
@@ -128,9 +141,10 @@ static bool journal_read_exit(sd_journal *j, Outcome *ret) {
         return true;
 }
 
+/* 200 to 243 and never active: systemd could not execute it (systemd.exec(5)). */
 JournalAnswer journal_unit_outcome(bool user, const char *unit, sd_id128_t invocation_id, Outcome *ret) {
         _cleanup_(journal_closep) sd_journal *j = NULL;
-        bool stopped = false;
+        bool stopped = false, exited = false;
         char id[40];
 
         if (journal_open_unit(user, unit, &j) < 0 ||
@@ -147,9 +161,12 @@ JournalAnswer journal_unit_outcome(bool user, const char *unit, sd_id128_t invoc
                         uint64_t t;
                         if (sd_journal_get_realtime_usec(j, &t) >= 0)
                                 ret->finished_usec = t;
-                        return JOURNAL_SEEN;
-                }
+                        exited = true;
+                } else if (streq(id, MESSAGE_UNIT_START_FAILED) && exited && ret->exit_status >= 200 && ret->exit_status <= 243)
+                        ret->result = JOB_EXEC;
         }
+        if (exited)
+                return JOURNAL_SEEN;
         if (!stopped)
                 return JOURNAL_SILENT;
         ret->result = JOB_CANCELLED;

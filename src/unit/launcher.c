@@ -12,6 +12,7 @@
 
 #include "unit/units.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "unit/attempt-files.h"
 #include "unit/cgroup.h"
@@ -35,6 +36,7 @@ static bool error_may_pass(const sd_bus_error *e) {
         static const char *const names[] = {
                 SD_BUS_ERROR_LIMITS_EXCEEDED,
                 SD_BUS_ERROR_NO_MEMORY,
+                SYSTEMD_NAME ".NoSuchUnit", /* 252: of the unit that it was to make, where /run is full */
                 SYSTEMD_NAME ".TransactionIsDestructive",
                 SYSTEMD_NAME ".ShuttingDown",
                 "System.Error.ENOSPC",
@@ -78,6 +80,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         Units *u = w->units;
         Attempt *a = w->attempt;
 
+        CRASH_POINT("start-answered");
         action_answered(w);
         if (a->phase != ATTEMPT_STARTING)
                 return 0;
@@ -129,7 +132,9 @@ static int start(Units *u, Attempt *a) {
                 r = sd_bus_message_append(m, "a(sa(sv))", 0);
         if (r < 0)
                 return r;
+        CRASH_POINT("start-before");
         r = sd_bus_call_async(u->bus, &w->action_slot, m, on_started, w, CALL_TIMEOUT);
+        CRASH_POINT("start-after");
         if (r < 0)
                 return r;
         u->in_flight++;
@@ -147,6 +152,7 @@ static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         Units *u = w->units;
         Attempt *a = w->attempt;
 
+        CRASH_POINT("action-answered");
         action_answered(w);
         if (!e)
                 return 0; /* asked once; what comes of it is told by signals, or by the next look */
@@ -228,9 +234,11 @@ static int stop(Units *u, Attempt *a) {
                 if (r < 0)
                         return r;
         }
+        CRASH_POINT("stop-before");
         r = call_unit(u, a, "KillUnit", "ssi", a->unit, "all", (int32_t) a->kill_signal);
         if (r < 0)
                 return r;
+        CRASH_POINT("stop-after");
         /* As systemd does: one that stopped itself must wake up to die. */
         return send_signal(u, a, SIGCONT);
 }
@@ -242,6 +250,7 @@ static int release(Units *u, Attempt *a) {
                 _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
                 if (path && cgroup_is_populated(path))
                         return 0; /* looked at again each second */
+                CRASH_POINT("release-done");
                 attempt_files_remove(u->run_path, a);
                 units_forget(a);
                 model_attempt_gone(u->model, a);
@@ -249,11 +258,13 @@ static int release(Units *u, Attempt *a) {
         }
         if (w->active == UNIT_FAILED) {
                 w->active = UNIT_INACTIVE;
+                CRASH_POINT("release-failed-before");
                 return call_unit(u, a, "ResetFailedUnit", "s", a->unit);
         }
         if (w->release_sent)
                 return 0;
         w->release_sent = true;
+        CRASH_POINT("release-before");
         return call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
 }
 

@@ -55,6 +55,8 @@ typedef struct UnitWatch {
         bool term_sent, kill_sent, release_sent;
         bool act_wanted;          /* by the time action_slot is answered */
         bool retry, look_again;   /* at the next tick */
+        sd_id128_t journal_mark;  /* of a line of ours, for an absent start (apply.c) */
+        usec_t journal_marked;    /* monotonic: when it was written */
         TAILQ_ENTRY(UnitWatch) look_entry;
 } UnitWatch;
 TAILQ_HEAD(UnitWatchList, UnitWatch);
