@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See store-script.h. Pages are dropped from memory and the log is written back often, so that a short script does all that a
+ * long life does. */
+
+#include "store-script.h"
+
+#include "queue/spec-change.h"
+
+#define LARGE 30000U
+
+/* ---- what the steps are made of ---- */
+
+static int get(Store *s, Model *m, uint64_t id, Job **ret) {
+        Queue *q;
+        Job *j;
+        int r;
+
+        j = model_job(m, id);
+        if (!j) {
+                r = store_load_job(s, id, &j);
+                if (r < 0)
+                        return r;
+                r = model_queue_add(m, j->queue_name, &q);
+                if (r < 0) {
+                        job_free(j);
+                        return r;
+                }
+                model_job_add(m, j, q);
+        }
+        *ret = j;
+        return 0;
+}
+
+typedef struct New {
+        const char *queue, *variable;
+        uint32_t owner;
+        size_t payload;
+        usec_t not_before;
+} New;
+
+static int add(Model *m, const New *n, uint64_t *ret) {
+        _cleanup_(spec_freep) JobSpec *spec = spec_new();
+        Queue *q;
+        Job *j;
+        int r;
+
+        if (!spec)
+                return -ENOMEM;
+        r = strv_extend(&spec->argv, "true");
+        if (r >= 0 && n->variable)
+                r = strv_extend(&spec->environment, n->variable);
+        if (r >= 0)
+                r = strv_extend(&spec->tags, "key");
+        if (r >= 0)
+                r = strv_extend(&spec->tags, "value");
+        if (r < 0)
+                return r;
+        if (n->payload > 0) {
+                spec->payload = malloc(n->payload);
+                if (!spec->payload)
+                        return -ENOMEM;
+                memset(spec->payload, 'p', n->payload);
+                spec->payload_size = n->payload;
+                spec->has_payload = true;
+        }
+        if (n->not_before > 0)
+                spec->not_before_usec = n->not_before;
+        r = model_queue_add(m, n->queue, &q);
+        if (r >= 0)
+                r = model_submit(m, q, spec, n->owner, "alice", &now, &j, NULL);
+        if (r < 0)
+                return r;
+        TAKE_PTR(spec);
+        *ret = j->id;
+        return 0;
+}
+
+/* ---- the steps; job ids count from FIRST ---- */
+
+#define FIRST UINT64_C(100)
+
+static int step_submit(Store *s, Model *m) {
+        static const New jobs[] = {
+                { "q", "A=1", 1000, 0, 0 },
+                { "q", "A=1", 1000, 10, 0 },
+                { "q-r", "B=1", 1001, 0, 0 },
+                { "q", NULL, 1001, LARGE, 0 },
+                { "other", "A=1", 1000, 0, 5000 * USEC_PER_SEC },
+                { "other", "C=1", 1000, 0, 0 },
+        };
+        Receipt *receipt;
+        uint64_t id;
+        int r;
+
+        m->next_id = MAX(m->next_id, FIRST);
+        FOREACH_ELEMENT(i, jobs) {
+                r = add(m, i, &id);
+                if (r < 0)
+                        return r;
+        }
+        receipt = receipt_new(1000, "one");
+        if (!receipt)
+                return -ENOMEM;
+        receipt->first_id = FIRST;
+        receipt->n_jobs = ELEMENTSOF(jobs);
+        receipt->created_usec = 5;
+        model_receipt_add(m, receipt);
+        return 0;
+}
+
+static int step_start(Store *s, Model *m) {
+        for (uint64_t id = FIRST; id < FIRST + 3; id++) {
+                Job *j;
+                int r = get(s, m, id, &j);
+
+                if (r >= 0)
+                        r = model_start(m, j, token, &now);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int step_started(Store *s, Model *m) {
+        for (uint64_t id = FIRST; id < FIRST + 3; id++) {
+                Job *j;
+                int r = get(s, m, id, &j);
+
+                if (r < 0)
+                        return r;
+                model_attempt_started(m, j->live, invocation, now.realtime, now.monotonic);
+        }
+        return 0;
+}
+
+static int step_cancel(Store *s, Model *m) {
+        Job *j;
+        int r = get(s, m, FIRST, &j);
+
+        if (r >= 0)
+                r = model_cancel(m, j, "because", &now);
+        return r;
+}
+
+static int end(Store *s, Model *m, uint64_t id, JobResult result) {
+        Outcome o = OUTCOME_INIT;
+        Job *j;
+        int r;
+
+        r = get(s, m, id, &j);
+        if (r < 0)
+                return r;
+        o.result = result;
+        o.exit_status = 3;
+        o.finished_usec = now.realtime + 7;
+        model_attempt_ended(m, j->live, &o, &now);
+        outcome_done(&o);
+        return 0;
+}
+
+static int step_end(Store *s, Model *m) {
+        int r = end(s, m, FIRST, JOB_SIGNAL);
+
+        if (r >= 0)
+                r = end(s, m, FIRST + 1, JOB_SUCCESS);
+        return r;
+}
+
+static int step_hold(Store *s, Model *m) {
+        Job *j;
+        int r = get(s, m, FIRST + 3, &j);
+
+        if (r >= 0)
+                r = model_hold(m, j, &now);
+        if (r < 0)
+                return r;
+        model_queue_pause(m, j->queue, true);
+        return 0;
+}
+
+static int step_update(Store *s, Model *m) {
+        _cleanup_(spec_freep) JobSpec *changes = spec_new();
+        _cleanup_(job_row_done) JobRow row = {};
+        uint64_t fields = spec_field_bit(spec_field_find("environment")) | spec_field_bit(spec_field_find("tags"));
+        Job *j;
+        int r;
+
+        if (!changes)
+                return -ENOMEM;
+        r = strv_extend(&changes->environment, "D=1");
+        if (r >= 0)
+                r = get(s, m, FIRST + 3, &j);
+        if (r >= 0)
+                r = history_get(s, FIRST + 3, true, &row);
+        if (r >= 0)
+                r = spec_change(row.spec, changes, fields, NULL);
+        if (r >= 0)
+                r = model_update(m, j, NULL, row.spec, fields, &now, NULL);
+        if (r >= 0)
+                row.spec = NULL;
+        return r;
+}
+
+static int step_retry(Store *s, Model *m) {
+        Job *j;
+        int r = get(s, m, FIRST, &j);
+
+        return r < 0 ? r : model_retry(m, j, &now);
+}
+
+/* Enough for the log to be written back. */
+static int step_many(Store *s, Model *m) {
+        uint64_t id;
+        int r = 0;
+
+        for (unsigned i = 0; i < 12 && r >= 0; i++)
+                r = add(m, &(New) { i % 2 ? "q" : "q-r", i % 3 ? "A=1" : "E=1", 1000 + i % 2, i == 5 ? LARGE : 0, 0 }, &id);
+        return r;
+}
+
+static int step_due(Store *s, Model *m) {
+        uint64_t ids[4];
+        usec_t next;
+        size_t n;
+        int r;
+
+        r = store_load_due(s, 6000 * USEC_PER_SEC, ids, ELEMENTSOF(ids), &n, &next);
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                Job *j;
+
+                r = get(s, m, ids[i], &j);
+                if (r >= 0)
+                        model_due(m, j, &(Now) { 6000 * USEC_PER_SEC, 1 });
+        }
+        assert_true(r < 0 || n == 1);
+        return r;
+}
+
+static int on_row(void *userdata, JobRow *row) {
+        ++*(unsigned *) userdata;
+        return 0;
+}
+
+static int on_attempt(void *userdata, const Attempt *a) {
+        return 0;
+}
+
+/* Everything that only reads. What it gives is whole, or an error. */
+static int step_read(Store *s, Model *m) {
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        _cleanup_(receipt_freep) Receipt *receipt = NULL;
+        uint64_t ids[64], count;
+        unsigned all = 0;
+        size_t n;
+        Queue *q;
+        int r;
+
+        for (JobOrder o = 0; o < _JOB_ORDER_MAX; o++) {
+                _cleanup_free_ char *next = NULL;
+                JobFilter f = JOB_FILTER_INIT;
+                unsigned rows = 0;
+
+                if (o == JOB_ORDER_FINISHED)
+                        f.states = 1U << JOB_DONE;
+                r = history_list(s, &f, o, "", 100, true, on_row, &rows, &next);
+                if (r < 0)
+                        return r;
+                all = MAX(all, rows);
+        }
+        r = history_ids(s, &JOB_FILTER_INIT, 0, UINT64_MAX, ids, ELEMENTSOF(ids), &n);
+        if (r >= 0)
+                r = history_count(s, &JOB_FILTER_INIT, 0, UINT64_MAX, &count);
+        if (r < 0)
+                return r;
+        assert_int_equal(n, count);
+        assert_int_equal(all, count);
+        r = history_attempts(s, FIRST, on_attempt, NULL);
+        if (r >= 0)
+                r = store_load_spec(s, FIRST + 3, &spec);
+        if (r < 0)
+                return r;
+        assert_int_equal(spec->payload_size, LARGE);
+        assert_string_equal(spec->environment[0], "D=1");
+        r = store_load_receipt(s, 1000, "one", &receipt);
+        if (r >= 0 || r == -ENOENT) /* expired, later */
+                r = store_count_receipts(s, 1000, &count);
+        if (r >= 0)
+                r = model_queue_add(m, "q", &q);
+        if (r >= 0)
+                r = store_load_window(s, q, UINT32_MAX);
+        return r;
+}
+
+static int step_purge(Store *s, Model *m) {
+        Job *j;
+        int r = get(s, m, FIRST + 1, &j);
+
+        return r < 0 ? r : model_purge(m, j);
+}
+
+static int step_expire(Store *s, Model *m) {
+        usec_t oldest;
+
+        return store_expire_receipts(s, 50, 1000, 10, &oldest);
+}
+
+static int step_meta(Store *s, Model *m) {
+        return store_set_meta(s, "queue.q.slice", "text");
+}
+
+static int step_last(Store *s, Model *m) {
+        return end(s, m, FIRST + 2, JOB_EXIT_CODE);
+}
+
+/* 0 is to open it. */
+static const struct Step {
+        int (*step)(Store *s, Model *m);
+        bool open;    /* anew, before */
+        bool relaxed; /* may be lost with the power */
+        bool alone;   /* makes its own transaction, which may have ended when it fails */
+} steps[SCRIPT_N_STEPS] = {
+        [1] = { step_submit },
+        [2] = { step_start },
+        [3] = { step_started, .relaxed = true },
+        [4] = { step_cancel, .open = true },
+        [5] = { step_end },
+        [6] = { step_hold },
+        [7] = { step_update, .open = true },
+        [8] = { step_retry },
+        [9] = { step_many },
+        [10] = { step_due },
+        [11] = { step_read, .open = true },
+        [12] = { step_purge },
+        [13] = { step_expire, .relaxed = true, .alone = true },
+        [14] = { step_meta, .alone = true },
+        [15] = { step_last, .open = true },
+        [16] = { step_read },
+};
+
+/* ---- running them ---- */
+
+static int script_failed(Script *x, int error, const char *text) {
+        x->error = error;
+        (void) snprintf(x->text, sizeof(x->text), "%s", text);
+        return error;
+}
+
+static int script_open(Script *x) {
+        _cleanup_free_ char *error = NULL;
+        int r;
+
+        script_close(x);
+        r = store_open(x->directory->file, &x->s, &error);
+        if (r < 0) {
+                assert_null(x->s);
+                if (!error && r == -ENOMEM)
+                        return script_failed(x, r, "no memory");
+                if (!error)
+                        fail_msg("No text for %i", r);
+                if (!strstr(error, x->directory->path))
+                        fail_msg("\"%s\" names no file", error);
+                return script_failed(x, r, error);
+        }
+        (void) sqlite3_wal_autocheckpoint(x->s->db, 12);
+        r = script_reload(x);
+        if (r < 0)
+                script_close(x);
+        return r;
+}
+
+int script_reload(Script *x) {
+        int r;
+
+        x->m = model_free(x->m);
+        if (!x->s)
+                return 0; /* to be opened first */
+        x->m = model_new();
+        if (!x->m)
+                return script_failed(x, -ENOMEM, "no memory");
+        (void) sqlite3_db_release_memory(x->s->db);
+        r = store_load(x->s, x->m);
+        if (r < 0) {
+                x->m = model_free(x->m);
+                return script_failed(x, r, store_error(x->s));
+        }
+        return 0;
+}
+
+int script_step(Script *x, unsigned i, bool *ret_durable) {
+        int r;
+
+        *ret_durable = !steps[i].relaxed;
+        if (!x->s || (steps[i].open && x->opened_for != i)) {
+                r = script_open(x);
+                if (r < 0)
+                        return r;
+                x->opened_for = i;
+        }
+        if (!x->m) {
+                r = script_reload(x);
+                if (r < 0)
+                        return r;
+        }
+        if (i == 0)
+                return 0;
+        (void) sqlite3_db_release_memory(x->s->db);
+        r = steps[i].step(x->s, x->m);
+        if (r >= 0 && model_has_changes(x->m)) {
+                r = store_record(x->s, x->m);
+                if (r >= 0)
+                        model_recorded(x->m);
+        }
+        return r < 0 ? script_failed(x, r, store_error(x->s)) : 0;
+}
+
+void script_close(Script *x) {
+        x->m = model_free(x->m);
+        x->s = store_close(x->s);
+}
+
+bool script_step_is_alone(unsigned i) {
+        return steps[i].alone;
+}
+
+/* ---- before and after ---- */
+
+void script_remove_files(const Directory *d) {
+        static const char *const suffixes[] = { "", "-wal", "-journal" };
+
+        FOREACH_ELEMENT(i, suffixes) {
+                char path[256];
+
+                (void) snprintf(path, sizeof(path), "%s%s", d->file, *i);
+                (void) unlink(path);
+        }
+}
+
+void script_prepare(Directory *d, bool old) {
+        sqlite3 *db;
+
+        script_remove_files(d);
+        if (!old)
+                return;
+        assert_int_equal(sqlite3_open(d->file, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, schema_migration(1), NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(
+                db,
+                "PRAGMA user_version = 1;"
+                "INSERT INTO queue VALUES ('q', 0, 0, 0, 0, 1, 0, 0, 0, 1, 1), ('q-r', 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);"
+                "INSERT INTO job (id, queue, owner, state, result, priority, rank, slots, attempt, max_attempts, dead,"
+                " privileged) VALUES (1, 'q', 1000, 'ready', NULL, 0, 0, 1, 0, 1, 0, 0),"
+                " (2, 'q-r', 1000, 'held', NULL, 0, 0, 1, 0, 1, 0, 0), (3, 'q', 1000, 'done', 'exec', 0, 0, 1, 0, 1, 1, 0);"
+                "INSERT INTO job_spec VALUES (1, '{\"argv\":[\"true\"]}', NULL), (2, '{\"argv\":[\"true\"]}', NULL),"
+                " (3, '{\"argv\":[\"true\"]}', NULL);",
+                NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static uint64_t hash(uint64_t h, const void *p, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                h = (h ^ ((const uint8_t *) p)[i]) * UINT64_C(1099511628211);
+        return h;
+}
+
+uint64_t script_digest(sqlite3 *db) {
+        static const char *const tables[] = { "meta", "queue", "job", "job_spec", "environment", "environment_content",
+                                              "attempt", "receipt", "receipt_count", "backlog" };
+        uint64_t h = UINT64_C(14695981039346656037);
+
+        FOREACH_ELEMENT(i, tables) {
+                sqlite3_stmt *stmt;
+                char sql[64];
+                int rc;
+
+                (void) snprintf(sql, sizeof(sql), "SELECT * FROM %s", *i);
+                assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+                while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+                        for (int k = 0; k < sqlite3_column_count(stmt); k++) {
+                                int type = sqlite3_column_type(stmt, k);
+                                const void *p = sqlite3_column_blob(stmt, k);
+
+                                h = hash(hash(h, &type, sizeof(type)), p, sqlite3_column_bytes(stmt, k));
+                        }
+                assert_int_equal(rc, SQLITE_DONE);
+                h = hash(h, *i, strlen(*i));
+                (void) sqlite3_finalize(stmt);
+        }
+        return h;
+}
+
+static int on_text(void *userdata, int n, char **values, char **names) {
+        (void) snprintf(userdata, 256, "%s", strempty(values[0]));
+        return 0;
+}
+
+void script_check(sqlite3 *db) {
+        static const char *const counts[] = {
+                "SELECT count(*) FROM job AS j WHERE NOT EXISTS (SELECT 1 FROM job_spec WHERE job = j.id)",
+                "SELECT count(*) FROM job_spec AS s WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = s.job)",
+                "SELECT count(*) FROM attempt AS a WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = a.job)",
+                "SELECT count(*) FROM job AS j WHERE attempt > 0"
+                " AND NOT EXISTS (SELECT 1 FROM attempt AS a WHERE a.job = j.id AND a.attempt = j.attempt)",
+                "SELECT sum(held + waiting + ready + starting + running + stopping + done) - (SELECT count(*) FROM job) FROM queue",
+                "SELECT count(*) FROM queue AS q WHERE"
+                " held <> (SELECT count(*) FROM job WHERE queue = q.name AND state = 'held') OR"
+                " waiting <> (SELECT count(*) FROM job WHERE queue = q.name AND state = 'waiting') OR"
+                " ready <> (SELECT count(*) FROM job WHERE queue = q.name AND state = 'ready') OR"
+                " starting <> (SELECT count(*) FROM job WHERE queue = q.name AND state = 'starting') OR"
+                " running <> (SELECT count(*) FROM job WHERE queue = q.name AND state = 'running') OR"
+                " stopping <> (SELECT count(*) FROM job WHERE queue = q.name AND state = 'stopping') OR"
+                " done <> (SELECT count(*) FROM job WHERE queue = q.name AND state = 'done') OR"
+                " dead <> (SELECT count(*) FROM job WHERE queue = q.name AND dead = 1)",
+                "SELECT count(*) FROM (SELECT queue, owner, n FROM backlog EXCEPT SELECT queue, owner, count(*) FROM job"
+                " WHERE state IN ('held', 'waiting', 'ready') GROUP BY queue, owner)",
+                "SELECT count(*) FROM (SELECT queue, owner, count(*) FROM job WHERE state IN ('held', 'waiting', 'ready')"
+                " GROUP BY queue, owner EXCEPT SELECT queue, owner, n FROM backlog)",
+                "SELECT count(*) FROM environment AS e WHERE refs <> (SELECT count(*) FROM job WHERE environment = e.id)"
+                " OR NOT EXISTS (SELECT 1 FROM environment_content WHERE environment = e.id)",
+                "SELECT count(*) FROM environment_content AS c WHERE NOT EXISTS (SELECT 1 FROM environment WHERE id = c.environment)",
+                "SELECT count(*) FROM receipt_count AS c WHERE n <> (SELECT count(*) FROM receipt WHERE caller = c.caller)",
+                "SELECT count(*) FROM receipt AS r WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = r.first_id)",
+        };
+        char text[256] = "";
+
+        assert_int_equal(sqlite3_exec(db, "PRAGMA integrity_check", on_text, text, NULL), SQLITE_OK);
+        assert_string_equal(text, "ok");
+        FOREACH_ELEMENT(i, counts) {
+                assert_int_equal(sqlite3_exec(db, *i, on_text, text, NULL), SQLITE_OK);
+                if (*text && !streq(text, "0"))
+                        fail_msg("%s: %s", *i, text);
+        }
+}
+
+void script_digests(bool old, uint64_t digests[SCRIPT_N_STEPS]) {
+        _cleanup_directory_ Directory d = make_directory();
+        Script x = { .directory = &d };
+        bool durable;
+
+        script_prepare(&d, old);
+        for (unsigned i = 0; i < SCRIPT_N_STEPS; i++) {
+                if (script_step(&x, i, &durable) < 0)
+                        fail_msg("Step %u: %s", i, x.text);
+                digests[i] = script_digest(x.s->db);
+                script_check(x.s->db);
+        }
+        script_close(&x);
+}
