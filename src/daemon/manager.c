@@ -254,6 +254,18 @@ static void keep_error(Manager *m, char **error) {
         *error = mfree(*error);
 }
 
+const char *manager_store_advice(int error) {
+        switch (error) {
+        case -EUCLEAN:
+                return ". Put a backup in its place, or move it away, with what stands beside it"
+                       " (-wal), to begin with an empty one; then start jobmilld again.";
+        case -EPROTONOSUPPORT:
+                return ". Install the newer jobmill again.";
+        default:
+                return "";
+        }
+}
+
 int manager_load_model(Manager *m) {
         _cleanup_(model_freep) Model *model = model_new();
         _cleanup_free_ char *error = NULL;
@@ -269,7 +281,8 @@ int manager_load_model(Manager *m) {
         keep_error(m, &error);
         r = store_load(m->store, model);
         if (r < 0)
-                return log_error_errno(r, "Failed to load the store: %s", store_error(m->store));
+                return log_error_errno(r, "Failed to load the store %s: %s%s", store_file(m->store), store_error(m->store),
+                                       manager_store_advice(r));
         HASH_ITER(hh, model->queues, q, t)
                 q->policy_changed = false; /* nothing was told before */
         units_set_model(m->units, model);
@@ -340,7 +353,7 @@ int manager_start(Manager *m) {
                 return r;
         r = store_open(path, &m->store, &error);
         if (r < 0)
-                return log_error_errno(r, "Failed to open the store: %s", error ?: strerror(-r));
+                return log_error_errno(r, "Failed to open the store: %s%s", error ?: strerror(-r), manager_store_advice(r));
         raise_starts(m);
         manager_make_ballast(m);
         if (m->api->storage_full) {

@@ -58,6 +58,7 @@ void manager_tell_policies(Manager *m);
 void manager_set_slices(Manager *m);
 /* A new model from files and store, as at start: at start, and after a failed commit. */
 int manager_load_model(Manager *m);
+const char *manager_store_advice(int error); /* to follow the store's error in a message; may be empty */
 
 /* settle.c */
 int manager_settle(Manager *m);

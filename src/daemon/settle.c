@@ -164,11 +164,13 @@ static int storage_failed(Manager *m, int error) {
         m->storage_failed = true;
         (void) manager_give_ballast(m, error);
         api_storage_failed(m->api, error, text);
-        /* Nothing of the old model may be acted on, and a damaged store does not mend itself: then the service manager shall
-         * start us afresh. */
-        r = error == -EUCLEAN ? error : manager_load_model(m);
+        /* Nothing of the old model may be acted on. A damaged store does not mend itself. */
+        if (error == -EUCLEAN)
+                return log_error_errno(error, "The store %s is damaged: %s%s", store_file(m->store), text,
+                                       manager_store_advice(error));
+        r = manager_load_model(m);
         if (r < 0)
-                return r == -EUCLEAN ? log_error_errno(r, "The store is damaged: %s", store_error(m->store)) : r;
+                return r;
         (void) sd_event_source_set_time_relative(m->storage_timer, STORAGE_RETRY);
         return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
 }

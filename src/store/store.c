@@ -41,6 +41,22 @@ static int store_lock(Store *s, const char *path) {
         return 0;
 }
 
+/* What was committed last stands in the log beside the file. SQLite would throw it away with a file that is empty. */
+static int store_check_log(Store *s, const char *path) {
+        _cleanup_free_ char *log = NULL;
+        struct stat st;
+
+        if (stat(path, &st) >= 0 && st.st_size > 0)
+                return 0;
+        if (asprintf(&log, "%s-wal", path) < 0) {
+                log = NULL;
+                return -ENOMEM;
+        }
+        if (stat(log, &st) < 0 || st.st_size == 0)
+                return 0;
+        return store_set_error(s, -EUCLEAN, "The file is missing or empty, but %s is not", log);
+}
+
 /* SQLite would make it readable for all. The files beside it get the mode of this one. */
 static int store_create(Store *s, const char *path) {
         _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -56,7 +72,9 @@ static int store_open_connection(Store *s, const char *path) {
                 r = store_lock(s, path);
                 if (r < 0)
                         return r;
-                r = store_create(s, path);
+                r = store_check_log(s, path);
+                if (r >= 0)
+                        r = store_create(s, path);
                 if (r < 0)
                         return r;
         }
@@ -66,10 +84,14 @@ static int store_open_connection(Store *s, const char *path) {
                              NULL);
         if (rc != SQLITE_OK)
                 return store_sqlite_error(s, rc);
+        /* What cannot be used is left as it was found, with the log. */
+        (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         r = schema_apply(s);
-        if (r < 0)
-                return r;
-        return store_prepare_all(s);
+        if (r >= 0)
+                r = store_prepare_all(s);
+        if (r >= 0)
+                (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        return r;
 }
 
 int store_open(const char *path, Store **ret, char **ret_error) {
@@ -112,6 +134,10 @@ Store *store_close(Store *s) {
 
 const char *store_error(const Store *s) {
         return s->error;
+}
+
+const char *store_file(const Store *s) {
+        return sqlite3_db_filename(s->db, "main");
 }
 
 /* ---- transactions ---- */

@@ -18,6 +18,7 @@ int store_open(const char *path, Store **ret, char **ret_error);
 Store *store_close(Store *s);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Store *, store_close);
 const char *store_error(const Store *s);
+const char *store_file(const Store *s);
 uint64_t store_size(Store *s); /* bytes of the data base; 0: cannot be told */
 
 /* ---- record ---- */

@@ -323,8 +323,8 @@ static const struct Step {
         [1] = { step_submit },
         [2] = { step_start },
         [3] = { step_started, .relaxed = true },
-        [4] = { step_cancel, .open = true },
-        [5] = { step_end },
+        [4] = { step_cancel },
+        [5] = { step_end, .open = true },
         [6] = { step_hold },
         [7] = { step_update, .open = true },
         [8] = { step_retry },
@@ -362,7 +362,7 @@ static int script_open(Script *x) {
                         fail_msg("\"%s\" names no file", error);
                 return script_failed(x, r, error);
         }
-        (void) sqlite3_wal_autocheckpoint(x->s->db, 12);
+        (void) sqlite3_wal_autocheckpoint(x->s->db, 30);
         r = script_reload(x);
         if (r < 0)
                 script_close(x);

@@ -153,6 +153,115 @@ static void test_damaged(void **state) {
         open_fails(d.file, -EUCLEAN, "malformed");
 }
 
+/* ---- what cannot be used is left as it is ---- */
+
+typedef struct Bytes {
+        char data[1 << 19];
+        size_t n;
+} Bytes;
+
+static void read_file(const char *path, const char *suffix, Bytes *ret) {
+        char name[256];
+        FILE *f;
+
+        (void) snprintf(name, sizeof(name), "%s%s", path, suffix);
+        ret->n = 0;
+        f = fopen(name, "re");
+        if (!f)
+                return;
+        ret->n = fread(ret->data, 1, sizeof(ret->data), f);
+        assert_in_range(ret->n, 0, sizeof(ret->data) - 1);
+        assert_int_equal(fclose(f), 0);
+}
+
+static void write_file(const char *path, const char *suffix, const Bytes *b) {
+        char name[256];
+        FILE *f;
+
+        (void) snprintf(name, sizeof(name), "%s%s", path, suffix);
+        f = fopen(name, "we");
+        assert_non_null(f);
+        assert_int_equal(fwrite(b->data, 1, b->n, f), b->n);
+        assert_int_equal(fclose(f), 0);
+}
+
+/* A file whose last changes, sql among them, are in the log only: as a killed daemon leaves it. */
+static void make_store_with_log(const Directory *d, const char *sql) {
+        static Bytes file, log;
+        Store *s;
+
+        file.n = log.n = 0; /* what the test before left */
+        write_file(d->file, "", &file);
+        write_file(d->file, "-wal", &log);
+        make_store(d->file);
+        assert_int_equal(store_open(d->file, &s, NULL), 0);
+        assert_int_equal(store_exec(s, sql), 0);
+        read_file(d->file, "", &file);
+        read_file(d->file, "-wal", &log);
+        assert_true(log.n > 0);
+        s = store_close(s);
+        write_file(d->file, "", &file);
+        write_file(d->file, "-wal", &log);
+}
+
+static void refused_untouched(const Directory *d, int error, const char *word) {
+        static Bytes file, log, file_then, log_then;
+
+        read_file(d->file, "", &file);
+        read_file(d->file, "-wal", &log);
+        for (unsigned i = 0; i < 2; i++)
+                open_fails(d->file, error, word);
+        read_file(d->file, "", &file_then);
+        read_file(d->file, "-wal", &log_then);
+        assert_int_equal(file.n, file_then.n);
+        assert_memory_equal(file.data, file_then.data, file.n);
+        assert_int_equal(log.n, log_then.n);
+        assert_memory_equal(log.data, log_then.data, log.n);
+}
+
+static void test_refused_untouched(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        static Bytes bytes;
+        Store *s = NULL;
+
+        make_store_with_log(&d, "PRAGMA user_version = 4711");
+        refused_untouched(&d, -EPROTONOSUPPORT, "newer version");
+        make_store_with_log(&d, "DROP TABLE backlog");
+        refused_untouched(&d, -EUCLEAN, "not as expected");
+
+        /* Cut off, and overwritten. */
+        make_store_with_log(&d, "DELETE FROM meta");
+        assert_int_equal(truncate(d.file, 3 * 4096), 0);
+        refused_untouched(&d, -EUCLEAN, d.file);
+        assert_int_equal(truncate(d.file, 100), 0);
+        refused_untouched(&d, -EUCLEAN, d.file);
+        memset(bytes.data, 'x', 5000);
+        bytes.n = 5000;
+        write_file(d.file, "", &bytes);
+        refused_untouched(&d, -EUCLEAN, "not a database");
+
+        /* The log holds what SQLite would throw away. */
+        assert_int_equal(truncate(d.file, 0), 0);
+        refused_untouched(&d, -EUCLEAN, "missing or empty");
+        assert_int_equal(unlink(d.file), 0);
+        refused_untouched(&d, -EUCLEAN, "missing or empty");
+        assert_int_equal(access(d.file, F_OK), -1);
+
+        assert_int_equal(mkdir(d.file, 0700), 0);
+        open_fails(d.file, -EISDIR, "irectory");
+        assert_int_equal(rmdir(d.file), 0);
+
+        /* A log of something else is not taken for ours. */
+        bytes.n = 0;
+        write_file(d.file, "-wal", &bytes);
+        make_store(d.file);
+        bytes.n = 5000;
+        write_file(d.file, "-wal", &bytes);
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM job"), 1);
+        s = store_close(s);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_open),
@@ -161,6 +270,7 @@ int main(void) {
                 cmocka_unit_test(test_migration),
                 cmocka_unit_test(test_migration_backlog),
                 cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_refused_untouched),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,12 +184,14 @@ static void run(bool old) {
         assert_true(fault.n_ops > 200);
 
         for (size_t n = 0; n <= fault.n_ops; n++) {
-                if (n > 0 && fault.ops[n - 1].kind == FAULT_OP_MARK) {
+                bool reported = n > 0 && fault.ops[n - 1].kind == FAULT_OP_MARK;
+
+                if (reported) {
                         reached = (int) fault.ops[n - 1].offset;
                         if (is_durable[reached])
                                 durable = reached;
                 }
-                if (!every && n % 3 != 0 && n < fault.n_ops)
+                if (!every && n % 3 != 0 && !reported && n < fault.n_ops)
                         continue;
                 for (unsigned k = 0; k < (every ? 12U : 4U); k++, built++) {
                         build(&d, start, n, MIN(k, (unsigned) LOSS_RANDOM), &seed);
