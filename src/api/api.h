@@ -23,6 +23,7 @@
 typedef struct Api Api;
 typedef struct Call Call;
 typedef struct Backup Backup;
+typedef struct Check Check;
 
 /* A caller: one connection to the bus. */
 typedef struct Client {
@@ -62,6 +63,7 @@ struct Call {
         bool in_pages;            /* they changed something: a failed commit ends the call */
         QueueEdit *edit;          /* CALL_EDITING */
         Backup *backup;           /* the caller's, bus-backup.c */
+        Check *check;             /* bus-check.c */
         sd_bus_slot *polkit_slot;
         uint32_t submit_as;       /* the other user of this request; UINT32_MAX: none yet */
         Authorization authorizations[4]; /* answers so far; one call needs at most so many */
@@ -121,6 +123,8 @@ struct Api {
         int (*check_edit)(QueueEdit *e, char **ret_error);
         preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */
         void *preview_userdata;
+        int (*check)(void *userdata, store_finding_t found, void *found_userdata); /* CheckIntegrity(): units and files */
+        void *check_userdata;
 };
 
 int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret);

@@ -27,6 +27,7 @@ static Call *call_free(Call *c) {
         sd_bus_message_unref(c->message);
         queue_edit_free(c->edit);
         backup_free(c->backup);
+        check_free(c->check);
         return mfree(c);
 }
 

@@ -16,3 +16,6 @@ void log_streams_drop(Api *a);
 
 /* bus-backup.c */
 Backup *backup_free(Backup *b);
+
+/* bus-check.c */
+Check *check_free(Check *k);

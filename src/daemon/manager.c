@@ -205,6 +205,8 @@ int manager_new(bool user, Manager **ret) {
         m->api->check_edit = queue_edit_check;
         m->api->preview = manager_preview;
         m->api->preview_userdata = m;
+        m->api->check = manager_check;
+        m->api->check_userdata = m;
         *ret = TAKE_PTR(m);
         return 0;
 }

@@ -70,6 +70,9 @@ int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_err
 void manager_make_ballast(Manager *m);
 bool manager_give_ballast(Manager *m, int error);
 
+/* check.c: an Api's check */
+int manager_check(void *userdata, store_finding_t found, void *found_userdata);
+
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);
 

@@ -54,6 +54,18 @@ int store_backup_step(StoreBackup *b, int *ret_fd);
 StoreBackup *store_backup_free(StoreBackup *b);
 DEFINE_TRIVIAL_CLEANUP_FUNC(StoreBackup *, store_backup_free);
 
+/* ---- check ---- */
+
+typedef struct StoreCheck {
+        unsigned step;
+        uint64_t after, rows;
+        bool skipped; /* it is too large for some of it */
+} StoreCheck;
+/* job: 0: none. A negative answer ends it all. */
+typedef int (*store_finding_t)(void *userdata, const char *kind, uint64_t job, const char *text);
+/* 1: there is more to look at */
+int store_check_step(Store *s, StoreCheck *k, store_finding_t found, void *userdata);
+
 /* ---- ballast ---- */
 
 #define STORE_BALLAST_SIZE (8U * 1024U * 1024U)

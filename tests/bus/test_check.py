@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The store is the one that it should be: old copies that are put back, and what jobmill check says."""
 
+import json
 import os
 import shutil
 import socket
+import sqlite3
 
 import pytest
 
@@ -168,3 +170,109 @@ def test_volatile_is_not_counted(mill):
     mill.start()
     mill.restart()
     assert not list(mill.folder.rglob("starts"))
+
+
+# ---- CheckIntegrity ----
+
+def kinds(mill):
+    return sorted((f["kind"], f.get("job")) for f in mill.call("CheckIntegrity"))
+
+
+def edit(mill, *statements):
+    """Rows as a fault would leave them."""
+    mill.stop()
+    db = sqlite3.connect(mill.folder / "state/jobmill.db")
+    for s in statements:
+        db.execute(s)
+    db.commit()
+    db.close()
+    mill.start()
+    mill.settled()
+
+
+def test_all_in_order(running):
+    """Whatever was done: nothing is left over, and all sums are right."""
+    done = [running.submit("exit %d" % (i % 2), environment=["A=%d" % (i % 3)], request_id="r%d" % i) for i in range(8)]
+    for i in done:
+        running.result(i)
+    running.call("RetryJob", done[1], {})
+    running.call("PurgeJobs", {"ids": done[:1]})
+    held = running.submit("true", hold=True, environment=["A=1"])
+    running.submit("true", not_before_usec=2**62)
+    live = running.submit("sleep 60", environment=["B=2"])
+    running.reach(live, "running")
+    running.call("CancelJob", held)
+    until(lambda: running.stats()["attempts"] == 1, 5, "all others are released")
+    assert kinds(running) == []
+    assert tool(running, "check") == "" and json.loads(tool(running, "check", "-j")) == []
+    running.restart()
+    running.settled()
+    assert kinds(running) == []
+
+
+def test_large_store_in_parts(mill):
+    mill.start()
+    mill.call("PauseQueue", "default")
+    for _ in range(5):
+        ids = mill.submit_many([["true"]] * 5000)
+    edit(mill, "DELETE FROM job_spec WHERE job IN (1, 10000, 10001, 25000)", "INSERT INTO job_spec VALUES (90000, '{}', NULL)")
+    pending = mill.bus.start("CheckIntegrity")
+    assert mill.submit(["true"]) > ids[-1]
+    found = mill.bus.finish(pending)
+    assert sorted((f["kind"], f["job"]) for f in found) == [("job-without-spec", i) for i in (1, 10000, 10001, 25000)] + [
+        ("spec-without-job", 90000)]
+
+
+@pytest.mark.parametrize("statement, wanted", [
+    ("DELETE FROM job_spec WHERE job = 1", ("job-without-spec", 1)),
+    ("INSERT INTO job_spec VALUES (77, '{}', NULL)", ("spec-without-job", 77)),
+    ("UPDATE attempt SET job = 78 WHERE job = 1", ("attempt-without-job", 78)),
+    ("UPDATE queue SET done = done + 1", ("counters", None)),
+    ("DELETE FROM queue", ("counters", None)),
+    ("UPDATE backlog SET n = n + 1", ("counters", None)),
+    ("DELETE FROM backlog", ("counters", None)),
+    ("UPDATE environment SET refs = refs + 1", ("environment", None)),
+    ("DELETE FROM environment", ("environment", None)),
+    ("DELETE FROM environment_content", ("environment", None)),
+    ("UPDATE receipt_count SET n = 5", ("receipts", None)),
+])
+def test_rows_that_do_not_fit(mill, statement, wanted):
+    mill.start()
+    assert mill.result(mill.submit("true")) == "success"
+    mill.submit("true", hold=True, environment=["A=1"], request_id="r")
+    edit(mill, statement)
+    assert wanted in kinds(mill)
+    p = tool(mill, "check", check=False)
+    assert p.returncode == 1 and wanted[0] in p.stdout and ("job %s: " % wanted[1] in p.stdout) == bool(wanted[1])
+    assert wanted[0] in {f["kind"] for f in json.loads(tool(mill, "check", "-j", check=False).stdout)}
+
+
+def test_leftovers(mill, systemd):
+    systemd.do("start_stray", name="jobmill-job-700-1.service", argv=["/bin/sleep", "60"],
+               environment=["JOBMILL_ATTEMPT_ID=0123456789abcdef0123456789abcdef", "JOBMILL_SLOTS=0"])
+    mill.start()
+    mill.settled()
+    live = mill.submit("sleep 60", environment=["A=1"])
+    mill.reach(live, "running")
+    (mill.folder / "run/attempt/9-1").mkdir()
+    (mill.folder / "run/attempt/nonsense").mkdir()
+    (mill.folder / "state/old.db").touch()
+    (mill.folder / "state/a\nb").touch()
+    assert kinds(mill) == [("foreign-file", None), ("foreign-file", None), ("leftover-folder", None), ("leftover-folder", None),
+                           ("unit-without-job", 700)]
+    text = tool(mill, "check", check=False).stdout
+    assert "attempt/9-1: left over" in text and "old.db" in text and len(text.splitlines()) == 5
+    assert "job 700: unit-without-job: jobmill-job-700-1.service" in text
+
+
+def test_restored_store_is_told(mill):
+    restored(mill)
+    mill.start()
+    assert kinds(mill) == [("store-restored", None)]
+
+
+@pytest.mark.root
+def test_who_may_check(running, remotes, polkit):
+    with pytest.raises(client.BusError) as e:
+        remotes("daemon").call("CheckIntegrity")
+    assert "AccessDenied" in e.value.name
