@@ -45,11 +45,13 @@ def mill():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_left(mill):
-    """After each module: no unit of a job is left, nothing waits."""
+def nothing_left(mill, request):
+    """After each module: no unit of a job is left, nothing waits; and no job with megabytes of words, which make lists slow."""
     yield
     mill.drop_everything()
     mill.no_units()
+    if request.module.__name__ in ("test_files", "test_inputs", "test_preview"):
+        mill.call("PurgeJobs", {"state": "done"})
     mill.remove_queues()
 
 
