@@ -11,6 +11,7 @@
 static const char *const statement_table[_STMT_MAX] = {
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
+        [STMT_ROLLBACK] = "ROLLBACK",
 
         [STMT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
         [STMT_META_SET] = "INSERT INTO meta (key, value) VALUES (?1, ?2)"
@@ -107,6 +108,9 @@ const char *store_statement_text(StatementId id) {
 int store_set_error(Store *s, int error, const char *format, ...) {
         va_list ap;
 
+        /* A row that could not be read for want of memory looks damaged. */
+        if (error == -EUCLEAN && s->db && sqlite3_errcode(s->db) == SQLITE_NOMEM)
+                return store_sqlite_error(s, SQLITE_NOMEM);
         va_start(ap, format);
         (void) vsnprintf(s->error, sizeof(s->error), format, ap);
         va_end(ap);
@@ -281,11 +285,15 @@ const char *stmt_text(sqlite3_stmt *stmt, int i) {
         return (const char *) sqlite3_column_text(stmt, i);
 }
 
+/* SQLite also gives NULL, and from then on says that it is NULL, when it has no memory for a text. */
+bool stmt_no_memory(sqlite3_stmt *stmt) {
+        return sqlite3_errcode(sqlite3_db_handle(stmt)) == SQLITE_NOMEM;
+}
+
 int stmt_strdup(sqlite3_stmt *stmt, int i, char **ret) {
         const char *text = stmt_text(stmt, i);
 
-        /* SQLite also gives NULL when it has no memory for the text. */
-        if (!text && sqlite3_column_type(stmt, i) != SQLITE_NULL)
+        if (!text && stmt_no_memory(stmt))
                 return -ENOMEM;
         *ret = text ? strdup(text) : NULL;
         return text && !*ret ? -ENOMEM : 0;

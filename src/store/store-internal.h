@@ -12,6 +12,7 @@
 typedef enum StatementId {
         STMT_BEGIN,
         STMT_COMMIT,
+        STMT_ROLLBACK,
         STMT_META_GET,
         STMT_META_SET,
         STMT_META_DELETE,
@@ -76,6 +77,8 @@ struct Store {
         sqlite3_stmt *statements[_STMT_MAX];
         int bind_error;        /* SQLite's code of the first stmt_bind_*() that failed, told by the next stmt_step() */
         uint64_t next_id;      /* as stored; 0: not yet */
+        int log_pages;         /* in the log, after the last commit */
+        int log_pages_max;     /* then it is written back */
         EnvironmentCache environment;
         char error[256];
 };
@@ -115,6 +118,7 @@ int stmt_exec(Store *s, sqlite3_stmt *stmt); /* to its end, and reset */
 /* Columns count from 0. */
 uint64_t stmt_u64(sqlite3_stmt *stmt, int i); /* NULL: UINT64_MAX */
 const char *stmt_text(sqlite3_stmt *stmt, int i); /* NULL: NULL; until the next step */
+bool stmt_no_memory(sqlite3_stmt *stmt); /* a column of this row could not be given */
 int stmt_strdup(sqlite3_stmt *stmt, int i, char **ret);
 
 /* ---- store.c ---- */

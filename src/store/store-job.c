@@ -46,6 +46,8 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
 static int row_to_result(sqlite3_stmt *stmt, int i, JobResult *ret) {
         const char *text = stmt_text(stmt, i);
 
+        if (!text && stmt_no_memory(stmt))
+                return -ENOMEM;
         *ret = text ? job_result_from_string(text) : JOB_RESULT_NONE;
         return *ret < 0 ? -EUCLEAN : 0;
 }
@@ -66,6 +68,8 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         r = row_to_result(stmt, i++, &j->result);
         if (r >= 0)
                 r = row_to_result(stmt, i++, &j->intent);
+        if (r == -ENOMEM)
+                return r;
         if (r < 0 || j->state < 0)
                 return store_set_error(s, -EUCLEAN, "Job %" PRIu64 " has an unknown state or result", j->id);
         if (stmt_strdup(stmt, i++, &j->reason) < 0)
@@ -143,7 +147,7 @@ static int row_to_slot_numbers(sqlite3_stmt *stmt, int i, Attempt *a) {
         int r;
 
         if (!text)
-                return 0;
+                return stmt_no_memory(stmt) ? -ENOMEM : 0;
         r = attempt_slot_numbers_from_string(text, &a->slot_numbers, &n);
         if (r < 0)
                 return r == -ENOMEM ? r : -EUCLEAN;
@@ -192,6 +196,8 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         a->freezer = freezer_from_string(strempty(stmt_text(stmt, 22)));
         a->freezer_usec = stmt_u64(stmt, 23);
         a->frozen_usec = stmt_u64(stmt, 24);
+        if (r >= 0 && stmt_no_memory(stmt))
+                return -ENOMEM;
         if (r >= 0 && a->freezer < 0)
                 r = -EUCLEAN;
         if (r == -EUCLEAN)
@@ -487,6 +493,9 @@ int store_load(Store *s, Model *m) {
         _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
         int r;
 
+        store_rollback(s);
+        if (!sqlite3_get_autocommit(s->db))
+                return store_set_error(s, -ENOMEM, "Cannot roll back");
         r = store_load_queues(s, m);
         if (r >= 0)
                 r = store_load_backlog(s, m);

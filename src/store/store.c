@@ -16,6 +16,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#define LOG_PAGES_MAX 1000 /* SQLite's own default */
+
 /* ---- open and close ---- */
 
 static char *store_lock_path(const char *path) {
@@ -65,6 +67,15 @@ static int store_create(Store *s, const char *path) {
         return 0;
 }
 
+/* After each commit. Nothing that fails in here, or in writing back, could be told from a commit that failed: so SQLite does
+ * not write back by itself within it. */
+static int on_commit(void *userdata, sqlite3 *db, const char *name, int n_pages) {
+        Store *s = userdata;
+
+        s->log_pages = n_pages;
+        return SQLITE_OK;
+}
+
 static int store_open_connection(Store *s, const char *path) {
         int r, rc;
 
@@ -86,6 +97,8 @@ static int store_open_connection(Store *s, const char *path) {
                 return store_sqlite_error(s, rc);
         /* What cannot be used is left as it was found, with the log. */
         (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        s->log_pages_max = LOG_PAGES_MAX;
+        (void) sqlite3_wal_hook(s->db, on_commit, s);
         r = schema_apply(s);
         if (r >= 0)
                 r = store_prepare_all(s);
@@ -156,10 +169,16 @@ static int store_set_relaxed(Store *s, bool relaxed) {
 }
 
 int store_begin(Store *s, bool relaxed) {
-        int r = store_set_relaxed(s, relaxed);
+        int r;
+
+        store_rollback(s);
+        r = store_set_relaxed(s, relaxed);
         if (r < 0)
                 return r;
-        return stmt_exec(s, store_stmt(s, STMT_BEGIN));
+        r = stmt_exec(s, store_stmt(s, STMT_BEGIN));
+        if (r < 0) /* out of memory, it may have begun nevertheless */
+                store_rollback(s);
+        return r;
 }
 
 int store_commit(Store *s) {
@@ -168,13 +187,18 @@ int store_commit(Store *s) {
         CRASH_POINT("commit-before");
         r = stmt_exec(s, store_stmt(s, STMT_COMMIT));
         CRASH_POINT("commit-after");
+        /* Where that fails the log is as good, and the next commit tries again. */
+        if (r >= 0 && s->log_pages >= s->log_pages_max)
+                (void) sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         return r;
 }
 
 void store_rollback(Store *s) {
-        /* After some errors SQLite has done it already. */
+        /* After some errors SQLite has done it already. Without any memory it cannot: then it is done before the store is used
+         * again. */
         if (!sqlite3_get_autocommit(s->db))
-                (void) sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+                (void) sqlite3_step(s->statements[STMT_ROLLBACK]);
+        (void) sqlite3_reset(s->statements[STMT_ROLLBACK]);
 }
 
 /* ---- small texts ---- */

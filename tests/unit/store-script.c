@@ -362,7 +362,7 @@ static int script_open(Script *x) {
                         fail_msg("\"%s\" names no file", error);
                 return script_failed(x, r, error);
         }
-        (void) sqlite3_wal_autocheckpoint(x->s->db, 30);
+        x->s->log_pages_max = 30;
         r = script_reload(x);
         if (r < 0)
                 script_close(x);
@@ -463,6 +463,8 @@ static uint64_t hash(uint64_t h, const void *p, size_t n) {
         return h;
 }
 
+bool script_ignore_reasons;
+
 uint64_t script_digest(sqlite3 *db) {
         static const char *const tables[] = { "meta", "queue", "job", "job_spec", "environment", "environment_content",
                                               "attempt", "receipt", "receipt_count", "backlog" };
@@ -477,6 +479,8 @@ uint64_t script_digest(sqlite3 *db) {
                 assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
                 while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
                         for (int k = 0; k < sqlite3_column_count(stmt); k++) {
+                                if (script_ignore_reasons && streq(sqlite3_column_name(stmt, k), "reason"))
+                                        continue;
                                 int type = sqlite3_column_type(stmt, k);
                                 const void *p = sqlite3_column_blob(stmt, k);
 

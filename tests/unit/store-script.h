@@ -27,7 +27,8 @@ bool script_step_is_alone(unsigned i);
 int script_reload(Script *x);
 void script_close(Script *x);
 
-/* Stands for all that is in the store. */
+/* Stands for all that is in the store. Words may be lost when there is no memory for them; nothing else. */
+extern bool script_ignore_reasons;
 uint64_t script_digest(sqlite3 *db);
 /* Nothing is damaged, and what is counted is what is there. */
 void script_check(sqlite3 *db);
