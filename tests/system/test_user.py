@@ -177,8 +177,9 @@ def test_the_same_tests(session, module):
     shutil.rmtree(tests, ignore_errors=True)
     for d in ("system", "bus"):
         shutil.copytree(SOURCE / "tests" / d, tests / "tests" / d)
+    shutil.copy(BUILD / "tests/system/overlap", tests / "tests/system/overlap")
     try:
-        p = session.run("env", "JOBMILL_TEST_INSTANCE=user", "JOBMILL_SOURCE=%s" % tests, "JOBMILL_BUILD=%s" % BUILD,
+        p = session.run("env", "JOBMILL_TEST_INSTANCE=user", "JOBMILL_SOURCE=%s" % tests, "JOBMILL_BUILD=%s" % tests,
                         "JOBMILL_SANITIZERS=%s" % ("yes" if SANITIZERS else "no"),
                         "/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no",
                         tests / "tests/system" / ("test_%s.py" % module), check=False, timeout=200)
