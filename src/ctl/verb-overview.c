@@ -116,7 +116,7 @@ static void print_grey(const char *text) {
         fputs(color(COLOR_OFF), stdout);
 }
 
-static void print_heading(const Statistics *s) {
+static void print_heading(const Statistics *s, const char *hint) {
         _cleanup_free_ char *dispatch = s->dispatch ? text_safe(s->dispatch) : NULL;
         const struct {
                 uint64_t n;
@@ -143,8 +143,8 @@ static void print_heading(const Statistics *s) {
         print_cut(text);
         if (dispatch)
                 printf("%s  nothing is started: %s%s\n", color(COLOR_YELLOW), dispatch, color(COLOR_OFF));
-        if (linger_hint())
-                print_cut(linger_hint());
+        if (hint)
+                print_cut(hint);
 }
 
 static const Column queue_columns[] = {
@@ -322,6 +322,7 @@ static int print_first_steps(void) {
 
 static int print_overview(const Overview *o) {
         const Statistics *s = &o->statistics;
+        const char *hint = linger_hint();
         const uint64_t totals[_SECTION_MAX] = {
                 [SECTION_QUEUES] = o->n_queues,
                 [SECTION_RUNNING] = s->starting + s->running + s->stopping,
@@ -330,7 +331,7 @@ static int print_overview(const Overview *o) {
         };
         size_t wanted[_SECTION_MAX], lines[_SECTION_MAX],
                         height = terminal_is_output() ? terminal_height() : 24;
-        size_t fixed = OTHER_LINES + !!s->dispatch + !!linger_hint();
+        size_t fixed = OTHER_LINES + !!s->dispatch + !!hint;
         int r;
 
         for (Section i = 0; i < _SECTION_MAX; i++) {
@@ -338,7 +339,7 @@ static int print_overview(const Overview *o) {
                 fixed += wanted[i] > 0 ? SECTION_LINES : 0;
         }
         share_lines(height - MIN(height, fixed), wanted, lines, _SECTION_MAX);
-        print_heading(s);
+        print_heading(s, hint);
         putchar('\n');
         r = print_queues(o, lines[SECTION_QUEUES]);
         if (r >= 0)

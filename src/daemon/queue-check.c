@@ -10,23 +10,7 @@
 #include "daemon/queue-file.h"
 #include "queue/spec.h"
 
-#include <stdarg.h>
-
 const char *const queue_sections[QUEUE_SECTIONS] = { "Queue", "Slice", "Service" };
-
-int queue_refuse(char **ret_error, int error, const char *format, ...) {
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(ret_error, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                *ret_error = NULL;
-                return -ENOMEM;
-        }
-        return error;
-}
 
 static int find_section(QueueSetting *s, char **ret_error) {
         FOREACH_ELEMENT(i, queue_sections) {
@@ -42,7 +26,7 @@ static int find_section(QueueSetting *s, char **ret_error) {
         s->section = queue_file_has_key(s->key) ? "Queue" : "Slice";
         if (streq(s->section, "Slice") && !unit_property_find(s->key)) {
                 char quoted[SPEC_QUOTE_MAX];
-                return queue_refuse(ret_error, -EINVAL, "'%s' is neither a key of [Queue] nor a unit property",
+                return spec_error(ret_error, -EINVAL, "'%s' is neither a key of [Queue] nor a unit property",
                               spec_quote(quoted, s->word, strlen(s->word)));
         }
         return 0;
@@ -60,17 +44,17 @@ static int check_text(const QueueSetting *s, char *value, char **ret_error) {
         size_t n = strlen(value), slashes = 0;
 
         if (n > QUEUE_SETTING_SIZE_MAX)
-                return queue_refuse(ret_error, -EINVAL, "%s: longer than %u bytes", s->word, QUEUE_SETTING_SIZE_MAX);
+                return spec_error(ret_error, -EINVAL, "%s: longer than %u bytes", s->word, QUEUE_SETTING_SIZE_MAX);
         if (!string_is_clean(value))
-                return queue_refuse(ret_error, -EINVAL, "%s: control characters, line breaks and invalid UTF-8 are not allowed", s->word);
+                return spec_error(ret_error, -EINVAL, "%s: control characters, line breaks and invalid UTF-8 are not allowed", s->word);
         memmove(value, strip(value), strlen(strip(value)) + 1);
         n = strlen(value);
         while (slashes < n && value[n - 1 - slashes] == '\\')
                 slashes++;
         if (slashes % 2 == 1)
-                return queue_refuse(ret_error, -EINVAL, "%s: a value must not end in a backslash", s->word);
+                return spec_error(ret_error, -EINVAL, "%s: a value must not end in a backslash", s->word);
         if (n == 0)
-                return queue_refuse(ret_error, -EINVAL, "%s: an entry of the list is empty", s->word);
+                return spec_error(ret_error, -EINVAL, "%s: an entry of the list is empty", s->word);
         return 0;
 }
 
@@ -86,14 +70,14 @@ static int check_setting(QueueSetting *s, char **ret_error) {
         for (char **v = s->values; r >= 0 && v && *v; v++)
                 r = check_text(s, *v, ret_error);
         if (r >= 0 && strv_length(s->values) > 1 && !queue_file_is_list(s->section, s->key))
-                r = queue_refuse(ret_error, -EINVAL, "%s: takes one value, not a list", s->word);
+                r = spec_error(ret_error, -EINVAL, "%s: takes one value, not a list", s->word);
         if (r >= 0)
                 r = queue_file_assign(&f, "", 0, s->section, s->key, "", &error);
         for (char **v = s->values; r >= 0 && v && *v; v++)
                 r = queue_file_assign(&f, "", 0, s->section, s->key, *v, &error);
         queue_policy_done(&f.policy);
         if (r == -EBADMSG)
-                return queue_refuse(ret_error, -EINVAL, "%s", error.message ?: s->word);
+                return spec_error(ret_error, -EINVAL, "%s", error.message ?: s->word);
         return r;
 }
 
@@ -101,7 +85,7 @@ int queue_edit_check(QueueEdit *e, char **ret_error) {
         int r;
 
         if (!queue_name_is_valid(e->name))
-                return queue_refuse(ret_error, -EINVAL, "This is not the name of a queue ([a-z0-9_]+ joined by '-', at most %u)",
+                return spec_error(ret_error, -EINVAL, "This is not the name of a queue ([a-z0-9_]+ joined by '-', at most %u)",
                               QUEUE_NAME_MAX);
         for (QueueSetting *s = e->settings; s < e->settings + e->n_settings; s++) {
                 r = find_section(s, ret_error);
@@ -111,7 +95,7 @@ int queue_edit_check(QueueEdit *e, char **ret_error) {
                         return r;
                 for (const QueueSetting *o = e->settings; o < s; o++)
                         if (streq(o->section, s->section) && streq(o->key, s->key))
-                                return queue_refuse(ret_error, -EINVAL, "%s: given twice", s->word);
+                                return spec_error(ret_error, -EINVAL, "%s: given twice", s->word);
                 s->privileged = queue_file_is_privileged(s->section, s->key);
         }
         return 0;

@@ -12,8 +12,6 @@
 #include "daemon/config.h"
 #include "daemon/queue-write.h"
 
-#include <stdarg.h>
-
 /* The policy as the files have it now. */
 static int load_again(Manager *m, const char *name, char **ret_error) {
         Queue *q;
@@ -78,10 +76,10 @@ static int remove_queue(Manager *m, const QueuePlaces *p, const QueueEdit *e, ch
         int r;
 
         if (!q)
-                return queue_refuse(ret_error, -ENOENT, "There is no queue '%s'", e->name);
+                return spec_error(ret_error, -ENOENT, "There is no queue '%s'", e->name);
         n = count_below(m->model, q);
         if (n > 0)
-                return queue_refuse(ret_error, -ENOTEMPTY,
+                return spec_error(ret_error, -ENOTEMPTY,
                                     "Queue '%s', with those below it, has %" PRIu64 " %s not done; wait for, move or cancel %s",
                                     e->name, n, n == 1 ? "job that is" : "jobs that are", n == 1 ? "it" : "them");
         r = queue_file_remove(p, e->name, ret_error);

@@ -7,6 +7,7 @@
 
 #include "base/conf-file.h"
 #include "base/strv.h"
+#include "queue/spec.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,8 +18,8 @@ int queue_refuse_errno(char **ret_error, int r, const char *what, const char *pa
         if (r == -ENOMEM)
                 return r;
         if (r == -ELOOP || r == -ENOTDIR)
-                return queue_refuse(ret_error, -EIO, "Cannot %s %s: a symbolic link, or no directory, is in the way", what, path);
-        return queue_refuse(ret_error, r == -EDQUOT || r == -ENOSPC ? -ENOSPC : -EIO, "Cannot %s %s: %s", what, path, strerror(-r));
+                return spec_error(ret_error, -EIO, "Cannot %s %s: a symbolic link, or no directory, is in the way", what, path);
+        return spec_error(ret_error, r == -EDQUOT || r == -ENOSPC ? -ENOSPC : -EIO, "Cannot %s %s: %s", what, path, strerror(-r));
 }
 
 int mkdir_p(const char *path, mode_t mode) {
@@ -144,7 +145,7 @@ static int check_removable(const QueuePlaces *p, const char *name, char **ret_er
                 return queue_refuse_errno(ret_error, r, "read the files of", object);
         if (strv_length(files) == 0)
                 return 0;
-        return queue_refuse(ret_error, -EPERM, "Queue '%s' is part of what is installed (%s). To do without it, mask it: ln -s /dev/null %s/%s",
+        return spec_error(ret_error, -EPERM, "Queue '%s' is part of what is installed (%s). To do without it, mask it: ln -s /dev/null %s/%s",
                       name, *files, *p->directories, object);
 }
 
@@ -168,6 +169,6 @@ int queue_file_remove(const QueuePlaces *p, const char *name, char **ret_error) 
         for (size_t i = 0; i < 2; i++)
                 removal_end(removals + i, r >= 0);
         if (r >= 0 && !any)
-                return queue_refuse(ret_error, -ENOENT, "Queue '%s' has no file", name);
+                return spec_error(ret_error, -ENOENT, "Queue '%s' has no file", name);
         return r;
 }

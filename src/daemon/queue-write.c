@@ -17,7 +17,6 @@
 #include "daemon/queue-file.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 
 #define DROP_IN "50-jobmill-set.conf"
@@ -90,7 +89,7 @@ static int draft_read(Draft *d, char **ret_error) {
         r = conf_parse_file(d->path, on_line, d, &error);
         if (r >= 0 || r == -ENOENT || r == -ENOMEM)
                 return r == -ENOMEM ? r : 0;
-        return queue_refuse(ret_error, -EBADMSG, "%s:%u: %s", error.file ?: d->path, error.line, error.message ?: strerror(-r));
+        return spec_error(ret_error, -EBADMSG, "%s:%u: %s", error.file ?: d->path, error.line, error.message ?: strerror(-r));
 }
 
 /* The lines of a key, taken out. */
@@ -144,7 +143,7 @@ static int draft_compose(Draft *d, char **ret_error) {
         }
         if (fclose(f) != 0)
                 return -ENOMEM;
-        return size > QUEUE_FILE_SIZE_MAX ? queue_refuse(ret_error, -EINVAL, "%s would be larger than %u bytes", d->path,
+        return size > QUEUE_FILE_SIZE_MAX ? spec_error(ret_error, -EINVAL, "%s would be larger than %u bytes", d->path,
                                                    QUEUE_FILE_SIZE_MAX) : 0;
 }
 
@@ -165,7 +164,7 @@ static int check_hidden(const QueuePlaces *p, const Draft *d, char **ret_error) 
                 if (asprintf(&path, "%s/queues/%s/%s", *i, d->folder, d->name) < 0)
                         return path = NULL, -ENOMEM;
                 if (lstat(path, &st) >= 0)
-                        return queue_refuse(ret_error, -EBADMSG, "%s hides %s, so nothing can be set", path, d->path);
+                        return spec_error(ret_error, -EBADMSG, "%s hides %s, so nothing can be set", path, d->path);
         }
         return 0;
 }
@@ -215,7 +214,7 @@ static int parse_one(const char *path, const Draft *drafts, size_t n, conf_assig
                 r = conf_parse_file(path, assign, userdata, &error);
         if (r >= 0 || r == -ENOMEM || r == -ENOENT)
                 return r == -ENOENT ? 0 : r;
-        return queue_refuse(ret_error, -EBADMSG, "%s:%u: %s", error.file ?: path, error.line, error.message ?: strerror(-r));
+        return spec_error(ret_error, -EBADMSG, "%s:%u: %s", error.file ?: path, error.line, error.message ?: strerror(-r));
 }
 
 /* A line of a file that is read after ours. */
@@ -329,7 +328,7 @@ static int find_files(const QueuePlaces *p, const char *name, char ***ret, char 
                 return object = NULL, -ENOMEM;
         r = conf_files_for(p->directories, object, ret);
         if (r > 0)
-                return queue_refuse(ret_error, -EBADMSG, "Queue '%s' is masked: a link to /dev/null, or an empty file, stands for it",
+                return spec_error(ret_error, -EBADMSG, "Queue '%s' is masked: a link to /dev/null, or an empty file, stands for it",
                                     name);
         return r < 0 ? queue_refuse_errno(ret_error, r, "read the files of", object) : 0;
 }
@@ -337,10 +336,10 @@ static int find_files(const QueuePlaces *p, const char *name, char ***ret, char 
 /* Paused= is where a queue begins; from then on its state is kept elsewhere. */
 static int check_new(const QueueEdit *e, bool is_new, char **ret_error) {
         if (!is_new && e->n_settings == 0)
-                return queue_refuse(ret_error, -EINVAL, "Queue '%s' exists, and no setting is given", e->name);
+                return spec_error(ret_error, -EINVAL, "Queue '%s' exists, and no setting is given", e->name);
         for (const QueueSetting *s = e->settings; !is_new && s < e->settings + e->n_settings; s++)
                 if (streq(s->section, "Queue") && streq(s->key, "Paused"))
-                        return queue_refuse(ret_error, -EINVAL, "Paused: only says how a new queue begins; use PauseQueue, ResumeQueue");
+                        return spec_error(ret_error, -EINVAL, "Paused: only says how a new queue begins; use PauseQueue, ResumeQueue");
         return 0;
 }
 
@@ -380,7 +379,7 @@ int queue_file_set(const QueuePlaces *p, const QueueEdit *e, char **ret_error) {
         int r;
 
         if (e->runtime && !p->runtime)
-                return queue_refuse(ret_error, -EBADMSG, "This daemon reads no directory for settings that end with the boot");
+                return spec_error(ret_error, -EBADMSG, "This daemon reads no directory for settings that end with the boot");
         r = find_files(p, e->name, &files, ret_error);
         if (r < 0)
                 return r;

@@ -32,7 +32,6 @@ int mkdir_p(const char *path, mode_t mode); /* mode is for the last one */
 
 #define QUEUE_SECTIONS 3
 extern const char *const queue_sections[QUEUE_SECTIONS];
-int queue_refuse(char **ret_error, int error, const char *format, ...) _printf_(3, 4);
 int queue_refuse_errno(char **ret_error, int r, const char *what, const char *path); /* what the disk said */
 /* A directory below another one, made where there is none. Everybody may read it, whatever our umask is. */
 int directory_open_below(int parent, const char *name, bool make);

@@ -17,7 +17,6 @@ void job_let_go(Model *m, Job *j, const Now *now);
 /* A ready one that is not in its queue's window: into it, if it belongs there. */
 void job_into_window(Job *j);
 
-int model_refuse(char **ret_error, int error, const char *format, ...) _printf_(3, 4); /* returns error, or -ENOMEM */
 
 /* Its time-out counts from its start, and not while it is frozen. Again whenever one of these changes. */
 void attempt_arm(Model *m, Attempt *a);

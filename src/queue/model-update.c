@@ -26,7 +26,7 @@ int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error)
         allowed = spec_fields_to_string(may);
         if (!which || !allowed)
                 return -ENOMEM;
-        return model_refuse(ret_error, -EALREADY, "'%s' of job %" PRIu64 " cannot be changed: it is %s. What can be: %s%s",
+        return spec_error(ret_error, -EALREADY, "'%s' of job %" PRIu64 " cannot be changed: it is %s. What can be: %s%s",
                             refused ? which : "queue", j->id, job_state_to_string(j->state), allowed, queued ? ", queue" : "");
 }
 
@@ -41,7 +41,7 @@ static int check_timeouts(const Job *j, const JobSpec *spec, char **ret_error) {
         if (spec->timeout_usec != USEC_INFINITY && new_stop != USEC_INFINITY &&
             usec_add(spec->timeout_usec, new_stop) <= usec_add(j->timeout_usec, stop))
                 return 0;
-        return model_refuse(ret_error, -ERANGE,
+        return spec_error(ret_error, -ERANGE,
                             "The time-outs of job %" PRIu64 ", which is %s, can only be made shorter: its unit ends it in any case",
                             j->id, job_state_to_string(j->state));
 }
@@ -51,7 +51,7 @@ static int check_place(Model *m, const Job *j, const Queue *to, const JobSpec *s
         int r;
 
         if (at)
-                return model_refuse(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
+                return spec_error(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
         if (to == j->queue && spec->slots == j->slots)
                 return 0;
         if (to != j->queue) { /* there it does not count twice where both lie in one */
@@ -63,7 +63,7 @@ static int check_place(Model *m, const Job *j, const Queue *to, const JobSpec *s
         }
         at = queue_too_small(to, spec->slots);
         if (at)
-                return model_refuse(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
+                return spec_error(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
                                     spec->slots, at->name, at->policy.slots);
         return 0;
 }

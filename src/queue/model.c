@@ -10,8 +10,6 @@
 
 #include "base/parse.h"
 
-#include <stdarg.h>
-
 Model *model_new(void) {
         Model *m = new0(Model, 1);
         if (!m)
@@ -261,20 +259,6 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, const No
                 j->spec_dropped = true;
 }
 
-int model_refuse(char **ret_error, int error, const char *format, ...) {
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(ret_error, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                *ret_error = NULL;
-                return -ENOMEM;
-        }
-        return error;
-}
-
 int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now, Job **ret,
                  char **ret_error) {
         _cleanup_(job_freep) Job *j = NULL;
@@ -282,10 +266,10 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
 
         at = queue_draining_at(q);
         if (at)
-                return model_refuse(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
+                return spec_error(ret_error, -EDQUOT, "Queue '%s' is being drained and takes no new jobs", at->name);
         at = queue_too_small(q, spec->slots);
         if (at)
-                return model_refuse(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
+                return spec_error(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
                                     spec->slots, at->name, at->policy.slots);
 
         j = job_new();

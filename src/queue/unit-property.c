@@ -16,11 +16,11 @@
 #include <linux/capability.h>
 #include <linux/ioprio.h>
 #include <sched.h>
-#include <stdarg.h>
 
 #include "base/parse.h"
 #include "base/string-table.h"
 #include "base/strv.h"
+#include "queue/spec.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
 #define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -358,32 +358,15 @@ int unit_property_add_default(const UnitProperty *p, UnitPropertyList *l) {
         return v->s ? 0 : -ENOMEM;
 }
 
-static int refuse(int error, char **ret_error, const char *format, ...) _printf_(3, 4);
-static int refuse(int error, char **ret_error, const char *format, ...) {
-        va_list ap;
-        int r = 0;
-
-        if (!ret_error)
-                return error;
-        va_start(ap, format);
-        r = vasprintf(ret_error, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                *ret_error = NULL;
-                return -ENOMEM;
-        }
-        return error;
-}
-
 int unit_property_parse(const UnitProperty *p, const char *value, UnitPropertyList *l, char **ret_error) {
         int r;
 
         if (ret_error)
                 *ret_error = NULL;
         if (p->class == PROPERTY_OURS)
-                return refuse(-EPERM, ret_error, "%s= cannot be set: %s", p->name, p->hint);
+                return spec_error(ret_error, -EPERM, "%s= cannot be set: %s", p->name, p->hint);
         if (!string_is_clean(value))
-                return refuse(-EINVAL, ret_error, "%s= has a value with control characters or invalid UTF-8", p->name);
+                return spec_error(ret_error, -EINVAL, "%s= has a value with control characters or invalid UTF-8", p->name);
         if (isempty(value)) {
                 unit_property_list_remove(l, p->dbus_name);
                 if (p->aux_name)
@@ -392,9 +375,9 @@ int unit_property_parse(const UnitProperty *p, const char *value, UnitPropertyLi
         }
         r = p->parse(p, value, l);
         if (r == -EINVAL || r == -ERANGE)
-                return refuse(r, ret_error, "%s= %s \"%s\"; allowed: %s", p->name,
-                              r == -ERANGE ? "is out of range with" : "cannot be",
-                              strlen(value) <= 200 ? value : "…", p->hint);
+                return spec_error(ret_error, r, "%s= %s \"%s\"; allowed: %s", p->name,
+                                  r == -ERANGE ? "is out of range with" : "cannot be",
+                                  strlen(value) <= 200 ? value : "…", p->hint);
         return r;
 }
 
@@ -410,21 +393,21 @@ int unit_property_parse_assignment(const char *assignment,
         if (ret_error)
                 *ret_error = NULL;
         if (n == 0 || n > 64 || assignment[n] != '=')
-                return refuse(-EINVAL, ret_error, "A unit property must be given as NAME=VALUE");
+                return spec_error(ret_error, -EINVAL, "A unit property must be given as NAME=VALUE");
         name = strndup(assignment, n);
         if (!name)
                 return -ENOMEM;
 
         p = unit_property_find(name);
         if (!p)
-                return refuse(-EPERM, ret_error, "%s= is not a unit property that can be set here", name);
+                return spec_error(ret_error, -EPERM, "%s= is not a unit property that can be set here", name);
         if (p->class == PROPERTY_OURS)
-                return refuse(-EPERM, ret_error, "%s= cannot be set: %s", name, p->hint);
+                return spec_error(ret_error, -EPERM, "%s= cannot be set: %s", name, p->hint);
         if (!(p->flags & kind))
-                return refuse(-EPERM, ret_error, "%s= cannot be set for a %s", name,
-                              kind & UNIT_PROPERTY_SLICE ? "slice" : "service");
+                return spec_error(ret_error, -EPERM, "%s= cannot be set for a %s", name,
+                                  kind & UNIT_PROPERTY_SLICE ? "slice" : "service");
         if (p->class != PROPERTY_OPEN && !privileged)
-                return refuse(-EACCES, ret_error, "%s= needs the right to set privileged properties", name);
+                return spec_error(ret_error, -EACCES, "%s= needs the right to set privileged properties", name);
         return unit_property_parse(p, assignment + n + 1, l, ret_error);
 }
 

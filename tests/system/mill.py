@@ -79,6 +79,22 @@ def unit_properties(unit, *names):
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
+def intervals(file):
+    """When the jobs ran that tests/system/overlap was: [(begin, end)]."""
+    return [tuple(map(int, line.split()[:2])) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def greatest_overlap(runs):
+    """How many of them ran at once at most."""
+    # An end sorts before a begin at the same moment: (time, +1 or -1).
+    events = sorted([(b, 1) for b, _ in runs] + [(e, -1) for _, e in runs])
+    now = most = 0
+    for _, step in events:
+        now += step
+        most = max(most, now)
+    return most
+
+
 def job_units():
     """Names of all units of attempts that PID 1 has."""
     text = systemctl("list-units", "--all", "--plain", "--no-legend", "--full", "jobmill-job-*")

@@ -2,23 +2,9 @@
 """Caps on every level, under load: the greatest number of jobs that ran at once, by their own clocks, equals the cap. Not
 more, which would break the promise; not less, which would waste the machine."""
 
-from mill import BUILD
+from mill import BUILD, greatest_overlap, intervals
 
 OVERLAP = BUILD / "tests/system/overlap"
-
-
-def intervals(file):
-    return [tuple(map(int, line.split()[:2])) for line in file.read_text().splitlines()]
-
-
-def greatest_overlap(runs):
-    # An end sorts before a begin at the same moment: (time, +1 or -1).
-    events = sorted([(b, 1) for b, _ in runs] + [(e, -1) for _, e in runs])
-    now = most = 0
-    for _, step in events:
-        now += step
-        most = max(most, now)
-    return most
 
 
 def submit(mill, queue, file, n, ms):

@@ -11,7 +11,7 @@ import time
 import uuid
 
 from client import BusError
-from mill import BUILD, RUN, SLOW, job_units, run, until
+from mill import BUILD, RUN, SLOW, greatest_overlap, intervals, job_units, run, until
 
 OVERLAP = BUILD / "tests/system/overlap"
 CAP, SMALL_CAP = 12, 2
@@ -20,17 +20,6 @@ CAP, SMALL_CAP = 12, 2
 # Transient: nothing was done, or it is not known what. All else is an answer.
 def is_answer(e):
     return e.name.startswith("org.jobmill1.Error.") and e.short not in ("StorageFull", "StorageError")
-
-
-def greatest_overlap(file):
-    """Of the lines "BEGIN END PID"."""
-    runs = [tuple(map(int, line.split()[:2])) for line in file.read_text().splitlines()] if file.exists() else []
-    events = sorted([(b, 1) for b, _ in runs] + [(e, -1) for _, e in runs])
-    now = most = 0
-    for _, step in events:
-        now += step
-        most = max(most, now)
-    return most
 
 
 def what_the_journal_says(unit):
@@ -164,7 +153,7 @@ class Workload:
             assert ran <= 1 or job.results is None, "it ran %d times: %s" % (ran, what)
             if job.kind == "output":
                 assert (self.folder / ("out.%d" % job.id)).read_text() == "output\n", what
-        most = greatest_overlap(self.overlap)
+        most = greatest_overlap(intervals(self.overlap))
         assert most <= SMALL_CAP, "%d at once in a queue of %d slots" % (most, SMALL_CAP)
         lines = len(self.overlap.read_text().splitlines())
         least = sum(j.kind == "overlap" for j in self.jobs)
