@@ -113,6 +113,7 @@ def test_purge(mill):
     ids = [mill.submit("exit %d" % n, tags={"purge": "me"}) for n in (0, 1)]
     live = mill.submit("sleep 30", tags={"purge": "me"})
     mill.wait_all(ids)
+    mill.reach(live, "running")
     expect("InvalidFilter", mill.call, "PurgeJobs", {})
     expect("InvalidFilter", mill.call, "PurgeJobs", {"no_such": "x"})
     assert mill.call("PurgeJobs", {"tags": {"purge": "me"}, "dead": True}) == 1
