@@ -767,10 +767,10 @@ class Systemd:
         self.set_state(u, "inactive", "dead")
         self.run(u)
 
-    def do_start_stray(self, name, argv, environment=(), slice_="jobmill-default.slice"):
+    def do_start_stray(self, name, argv, environment=(), slice_="jobmill-default.slice", **settings):
         """A unit that nobody knows of."""
         u = Unit(name, {"ExecStartEx": [(argv[0], argv, [])], "Environment": list(environment), "Slice": slice_,
-                        "RemainAfterExit": True, "Type": "exec"})
+                        "RemainAfterExit": True, "Type": "exec", **settings})
         self.add(u)
         self.new_job(u, "start")
         self.run(u)
