@@ -71,3 +71,17 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         log = run("journalctl", "--unit=jobmilld.service", "--no-pager", "--output=short-precise", "--lines=40", check=False)
         report.sections.append(("jobmilld's journal (end)", log.stdout))
+
+
+FIGURES = []
+
+
+@pytest.fixture
+def figure():
+    """figure(TEXT): a line at the end of the run, for what is measured and not asserted."""
+    return FIGURES.append
+
+
+def pytest_terminal_summary(terminalreporter):
+    for text in FIGURES:
+        terminalreporter.write_line("figure: " + text)
