@@ -710,9 +710,20 @@ class Systemd:
         self.overrides = properties
 
     def do_reloading(self):
-        """As systemctl daemon-reload: everybody looks at everything again. Subscribed or not, lost signals or not."""
-        for active in (True, False):
-            self.system.signal(PATH, MANAGER, "Reloading", "b", active)
+        """As systemctl daemon-reload: units are removed and made again, and everybody looks at everything again. Subscribed or
+        not, lost signals or not."""
+        self.system.signal(PATH, MANAGER, "Reloading", "b", True)
+        for member in ("UnitRemoved", "UnitNew"):
+            for u in self.units.values():
+                self.emit_manager(member, "so", u.name, u.path)
+        self.system.signal(PATH, MANAGER, "Reloading", "b", False)
+
+    def do_shutdown(self, over=False):
+        """As systemctl poweroff: shutdown.target is to be started. over: it was called off."""
+        u = Unit("shutdown.target", {})
+        u.state.update({} if over else {"Job": (1, PATH + "/job/1")})
+        self.system_state = "running" if over else "stopping"
+        self.emit_changed(u)
 
     def do_reexec(self):
         """As systemctl daemon-reexec: units stay, clients and subscriptions are gone."""

@@ -3,6 +3,7 @@
 
 import json
 import pwd
+import sqlite3
 import time
 
 import pytest
@@ -268,3 +269,17 @@ def test_attempt_files_are_not_readable_by_others(town):
     assert "S=1" not in out.read_text() and "jobmill.db" not in out.read_text()
     assert oct((town.folder / "state/jobmill.db").stat().st_mode & 0o077) == "0o0" or \
         oct((town.folder / "state").stat().st_mode & 0o777) == "0o700"
+
+
+def test_uid_that_became_another_users(town, remotes):
+    """A job is its owner's by uid and name: one who got the uid later does not run it."""
+    id_ = remotes("daemon").call("Submit", "", ["/bin/sh", "-c", "echo >>%s/ran" % town.out], {"hold": True})[0]
+    town.stop()
+    db = sqlite3.connect(town.folder / "state/jobmill.db")
+    db.execute("UPDATE job SET owner_name = 'somebody' WHERE id = ?", (id_,))
+    db.commit()
+    db.close()
+    town.start()
+    town.call("ReleaseJob", id_)
+    assert town.result(id_) == "exec" and "no longer user somebody" in town.info(id_)["reason"]
+    assert not (town.out / "ran").exists()

@@ -4,6 +4,7 @@
 import functools
 import os
 import random
+import signal
 import sqlite3
 import time
 
@@ -76,7 +77,10 @@ def test_failed_request_leaves_nothing(running):
 
 def test_many_at_once(running, session_client):
     """All in one turn of the daemon, the first ones before it knows their sender."""
+    os.kill(running.process.pid, signal.SIGSTOP)
     pending = [session_client.start("Submit", "", TRUE, {"request_id": "r%d" % (i % 7)}) for i in range(119)]
+    session_client.has_owner()  # by its answer the bus has passed on all that was sent before
+    os.kill(running.process.pid, signal.SIGCONT)
     ids = [session_client.finish(p)[0] for p in pending]
     assert ids == ids[:7] * 17 and len(set(ids)) == 7
     assert len(running.jobs()) == 7

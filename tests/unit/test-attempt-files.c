@@ -143,6 +143,31 @@ static void test_link(void **state) {
         assert_int_equal(unlink(victim), 0);
 }
 
+/* What a crash left: of attempts that are no more. */
+static void test_sweep(void **state) {
+        Run *r = *state;
+        _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3), *gone = attempt_new(41, 1);
+        _cleanup_(model_freep) Model *m = model_new();
+        _cleanup_(spec_freep) JobSpec *s = spec_with("A=1");
+        char *file = NULL;
+        Queue *q;
+
+        assert_int_equal(attempt_files_write(r->path, gone, s, &file), 0);
+        file = mfree(file);
+        assert_int_equal(attempt_files_write(r->path, a, s, &file), 0);
+        assert_int_equal(model_queue_add(m, "q", &q), 0);
+        assert_int_equal(model_attempt_add(m, a, NULL, q), 0);
+        attempt_files_sweep(r->path, m);
+        expect_file(file, 0400, "A=\"1\"\n");
+        assert_int_equal(access(r->directory, F_OK), 0);
+        attempt_files_remove(r->path, a);
+        assert_int_equal(rmdir(r->attempts), 0); /* nothing else is left in it */
+        attempt_files_sweep(r->path, m);
+        assert_int_equal(mkdir(r->attempts, 0711), 0);
+        TAKE_PTR(a); /* the model's */
+        free(file);
+}
+
 static void test_errors(void **state) {
         Run *r = *state;
         _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3);
@@ -168,6 +193,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_no_environment, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_link, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         };
 

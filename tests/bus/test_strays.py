@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Units with names of ours that no row knows: their numbers are not used, their slots are theirs, they are not ended."""
+
+from conftest import until
+
+TOKEN = "JOBMILL_ATTEMPT_ID=0123456789abcdef0123456789abcdef"
+
+
+def start_stray(systemd, name, **more):
+    systemd.do("start_stray", name=name, argv=["/bin/sleep", "60"], environment=[TOKEN, "JOBMILL_SLOTS=0"], **more)
+
+
+def test_name_of_a_done_job(mill, systemd):
+    """Only a unit with the token of the job is what the job left behind."""
+    mill.start()
+    id_ = mill.submit("true")
+    assert mill.result(id_) == "success"
+    until(lambda: not systemd.do("units"), 5, "its unit is released")
+    mill.kill()
+    start_stray(systemd, mill.unit(id_))
+    mill.start()
+    until(lambda: mill.stats()["strays"] == 1, 5, "it is counted")
+    mill.bus.pump(0.2)
+    assert systemd.do("units")[mill.unit(id_)]["sub"] == "running"
+    assert mill.result(id_) == "success"
+
+
+def test_number_is_not_used(mill, systemd):
+    """As after an old copy was put back, in which the job had not run yet."""
+    mill.start()
+    id_ = mill.submit("exit 3", hold=True)
+    mill.kill()
+    start_stray(systemd, mill.unit(id_, 2))
+    mill.start()
+    until(lambda: mill.stats()["strays"] == 1, 5, "it is counted")
+    mill.call("ReleaseJob", id_)
+    result, outcome = mill.wait(id_)
+    assert (result, outcome["attempt"]) == ("exit-code", 3)
+    assert systemd.do("counts")["starts"] == {mill.unit(id_, 2): 1, mill.unit(id_, 3): 1}
+    assert systemd.do("units")[mill.unit(id_, 2)]["sub"] == "running"
