@@ -15,6 +15,11 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
+/* Comes before the C library's: thousands of them on a busy disk would take minutes. test-durable.c has what is synced. */
+int fsync(int fd) {
+        return 0;
+}
+
 typedef struct Tree {
         char path[64];
         char **directories;
