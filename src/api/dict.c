@@ -117,12 +117,12 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
         const Job *live;
         int r;
 
+        live = job_state_is_live(j->state) ? model_job(a->model, j->id) : NULL;
         APPEND("name", "s", j->name, j->name);
-        if (job_state_is_live(j->state) && WANTED("status")) {
-                live = model_job(a->model, j->id);
-                if (live && live->live)
-                        APPEND("status", "s", live->live->status, live->live->status);
-        }
+        if (live && live->live && WANTED("status"))
+                APPEND("status", "s", live->live->status, live->live->status);
+        if (j->state == JOB_STARTING && live && live->live)
+                reason = live->live->trouble;
         if (j->state == JOB_RUNNING && row->attempt && row->attempt->freezer != FREEZER_THAWED)
                 reason = freezer_to_string(row->attempt->freezer);
         if (!reason && WANTED("reason")) {

@@ -99,7 +99,7 @@ void manager_adopt_unknown(Manager *m) {
         UnknownUnit *x, *t;
 
         TAILQ_FOREACH_SAFE(x, &m->units->unknown, entry, t) {
-                if (x->slot)
+                if (!x->known)
                         continue;
                 TAILQ_REMOVE(&m->units->unknown, x, entry);
                 CRASH_POINT("adopt-before");

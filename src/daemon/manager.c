@@ -198,6 +198,8 @@ int manager_new(bool user, Manager **ret) {
                 r = user_db_new(m->event, &m->users);
         if (r >= 0)
                 r = units_new(m->event, user, m->run_path, getenv("JOBMILL_EXEC_PATH") ?: JOBMILL_EXEC_PATH, &m->units);
+        if (r >= 0 && getenv("JOBMILL_LOOK_INTERVAL"))
+                m->units->look_interval = MAX(1, atoi(getenv("JOBMILL_LOOK_INTERVAL")));
         if (r >= 0)
                 r = api_new(m->event, user, m->users, m->settle_source, &m->api);
         if (r < 0)
@@ -299,8 +301,22 @@ void manager_set_slices(Manager *m) {
         Queue *q, *t;
 
         HASH_ITER(hh, m->model->queues, q, t)
-                units_set_slice(m->units, q);
-        m->slices_set = true;
+                q->slice_wanted = true;
+        m->slices_set = m->slices_wanted = true;
+        m->units->slices_again = false;
+        manager_tell_slices(m);
+}
+
+void manager_tell_slices(Manager *m) {
+        Queue *q, *t;
+
+        if (!m->slices_wanted)
+                return;
+        m->slices_wanted = false;
+        HASH_ITER(hh, m->model->queues, q, t) {
+                q->slice_wanted = q->slice_wanted && !units_set_slice(m->units, q);
+                m->slices_wanted = m->slices_wanted || q->slice_wanted;
+        }
 }
 
 static int load_settings(Manager *m, const char *otherwise) {

@@ -21,8 +21,10 @@ static int load_again(Manager *m, const char *name, char **ret_error) {
         if (r < 0)
                 return r;
         q = model_queue(m->model, name);
-        if (q && m->slices_set)
-                units_set_slice(m->units, q);
+        if (q && m->slices_set) {
+                q->slice_wanted = m->slices_wanted = true;
+                manager_tell_slices(m);
+        }
         return *ret_error ? -EBADMSG : 0;
 }
 

@@ -331,8 +331,10 @@ int manager_settle(Manager *m) {
         api_turn_begins(m->api);
         if (!m->units->synced)
                 m->slices_set = m->files_swept = false;
-        else if (!m->slices_set)
+        else if (!m->slices_set || m->units->slices_again)
                 manager_set_slices(m);
+        else
+                manager_tell_slices(m);
         if (m->api->reload_wanted)
                 manager_reload(m);
         api_run_waiting(m->api);

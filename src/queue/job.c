@@ -96,6 +96,7 @@ Attempt *attempt_free(Attempt *a) {
         free(a->slot_numbers);
         free(a->unit);
         free(a->status);
+        free(a->trouble);
         outcome_done(&a->outcome);
         return mfree(a);
 }

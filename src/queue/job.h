@@ -164,7 +164,7 @@ struct Attempt {
 
         /* In memory */
         char *unit;                 /* jobmill-job-ID-N.service */
-        char *status;               /* what it says of itself by sd_notify(STATUS=); NULL: nothing */
+        char *status, *trouble;     /* what it says of itself (sd_notify()), what is in the way of its start; NULL: nothing */
         AttemptPhase phase;
         Job *job;                   /* NULL: ended, or a stray */
         Queue *queue;               /* that it takes slots of; NULL: of none */

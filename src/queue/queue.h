@@ -73,6 +73,7 @@ struct Queue {
         bool window_more;         /* the store has ready jobs that are not in the window */
         size_t cursor;            /* decide: the next of the window to look at */
         bool window_wanted;       /* decide: would have looked further */
+        bool slice_wanted;        /* act: its slice's properties are to be told to the manager */
         bool blocked;             /* decide: a job lacks slots here, later ranks below must wait */
         bool exhausted;           /* decide: nothing more of this queue in this turn */
         TAILQ_ENTRY(Queue) changed_entry;

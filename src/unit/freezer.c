@@ -18,11 +18,15 @@
 #include "base/log.h"
 #include "unit/cgroup.h"
 
+static unsigned *calls_in_flight(UnitWatch *w) {
+        return w->freezer_asked == FREEZER_FREEZING ? &w->units->freezing : &w->units->thawing;
+}
+
 void units_forget_freezer(UnitWatch *w) {
         if (!w->freezer_slot)
                 return;
         w->freezer_slot = sd_bus_slot_unref(w->freezer_slot);
-        w->units->freezing -= w->freezer_asked == FREEZER_FREEZING;
+        *calls_in_flight(w) -= 1;
 }
 
 static int on_freezer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -93,11 +97,11 @@ void units_ask_freezer(UnitWatch *w) {
         if (w->freezer_slot && w->freezer_asked == a->freezer)
                 return;
         units_forget_freezer(w);
-        if (a->freezer == FREEZER_FREEZING && w->units->freezing >= UNITS_IN_FLIGHT) {
+        w->freezer_asked = a->freezer;
+        if (*calls_in_flight(w) >= UNITS_FREEZER_IN_FLIGHT) {
                 w->retry = true;
                 return;
         }
-        w->freezer_asked = a->freezer;
         if (w->bad_setting) {
                 r = by_hand(w, a->freezer == FREEZER_FREEZING);
                 if (r < 0 && a->freezer == FREEZER_FREEZING)
@@ -113,7 +117,7 @@ void units_ask_freezer(UnitWatch *w) {
                 w->retry = true;
                 return;
         }
-        w->units->freezing += w->freezer_asked == FREEZER_FREEZING;
+        *calls_in_flight(w) += 1;
         CRASH_POINT("freezer-after");
 }
 

@@ -31,11 +31,11 @@ static void action_answered(UnitWatch *w) {
 
 /* ---- start ---- */
 
-/* What may pass: PID 1 refused, so nothing was started, and the same may be asked again later. */
-static bool error_may_pass(const sd_bus_error *e) {
+bool units_error_may_pass(const sd_bus_error *e) {
         static const char *const names[] = {
                 SD_BUS_ERROR_LIMITS_EXCEEDED,
                 SD_BUS_ERROR_NO_MEMORY,
+                SD_BUS_ERROR_IO_ERROR,
                 SYSTEMD_NAME ".NoSuchUnit", /* 252: of the unit that it was to make, where /run is full */
                 SYSTEMD_NAME ".TransactionIsDestructive",
                 SYSTEMD_NAME ".ShuttingDown",
@@ -45,6 +45,10 @@ static bool error_may_pass(const sd_bus_error *e) {
                 "System.Error.ENFILE",
                 "System.Error.EAGAIN",
                 "System.Error.EDQUOT",
+                "System.Error.EROFS",
+                "System.Error.EBUSY",
+                "System.Error.EINTR",
+                "System.Error.E2BIG", /* it has as many units as it takes (131,072) */
         };
 
         FOREACH_ELEMENT(n, names)
@@ -74,6 +78,18 @@ static void fail_start(Units *u, Attempt *a, const char *reason) {
         outcome_done(&o);
 }
 
+/* It waits, and says for what. */
+static void refuse_start(Attempt *a, const char *message) {
+        char *trouble = NULL;
+
+        if (asprintf(&trouble, "systemd did not start it, asking again: %s", strempty(message)) < 0)
+                trouble = NULL;
+        if (!streq_ptr(trouble, a->trouble))
+                log_warning("The manager did not start %s, asking again: %s", a->unit, strempty(message));
+        free(a->trouble);
+        a->trouble = trouble;
+}
+
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         UnitWatch *w = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(m);
@@ -84,6 +100,8 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         action_answered(w);
         if (a->phase != ATTEMPT_STARTING)
                 return 0;
+        if (!e || !units_error_may_pass(e))
+                a->trouble = mfree(a->trouble);
 
         if (!e) {
                 if (!u->contract_checked)
@@ -92,8 +110,8 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                 units_look(w); /* asked again, and it had been heard the first time */
         else if (units_error_is_silence(e))
                 units_resync(u, true);
-        else if (error_may_pass(e)) {
-                log_warning("The manager did not start %s, asking again: %s", a->unit, e->message);
+        else if (units_error_may_pass(e)) {
+                refuse_start(a, e->message);
                 a->asked = false;
                 w->retry = true;
         } else
@@ -133,7 +151,7 @@ static int start(Units *u, Attempt *a) {
         if (r < 0)
                 return r;
         CRASH_POINT("start-before");
-        r = sd_bus_call_async(u->bus, &w->action_slot, m, on_started, w, CALL_TIMEOUT);
+        r = sd_bus_call_async(u->bus, &w->action_slot, m, on_started, w, 0);
         CRASH_POINT("start-after");
         if (r < 0)
                 return r;
@@ -164,7 +182,8 @@ static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
                 model_attempt_act(u->model, a);
         } else if (!units_error_is_silence(e)) {
                 /* No process yet, or no more: a look tells, and the next tick asks again. */
-                if (sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchProcess") || sd_bus_error_has_name(e, "System.Error.ESRCH"))
+                if (sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchProcess") ||
+                    sd_bus_error_has_name(e, SD_BUS_ERROR_UNIX_PROCESS_ID_UNKNOWN))
                         units_look(w);
                 else
                         log_warning("Failed to act on %s, trying again: %s", a->unit, e->message);
@@ -258,6 +277,7 @@ static int release(Units *u, Attempt *a) {
         }
         if (w->active == UNIT_FAILED) {
                 w->active = UNIT_INACTIVE;
+                w->release_sent = true;
                 CRASH_POINT("release-failed-before");
                 return call_unit(u, a, "ResetFailedUnit", "s", a->unit);
         }
@@ -326,6 +346,10 @@ void units_act(Units *u, Attempt *a) {
                 log_oom();
                 return;
         }
+        /* What was asked for in another phase says nothing about this one. */
+        if (w->asked_phase != a->phase)
+                w->term_sent = w->kill_sent = w->release_sent = false;
+        w->asked_phase = a->phase;
         if (a->phase == ATTEMPT_RUNNING || a->phase == ATTEMPT_ENDED)
                 r = send_signals(u, a);
         /* One call at a time, whose answer brings us back; but not one that is overtaken by what was seen since: its answer may

@@ -62,51 +62,7 @@ void units_forget(Attempt *a) {
         units_round_check(u);
 }
 
-UnknownUnit *unknown_unit_free(UnknownUnit *x) {
-        if (!x)
-                return NULL;
-        sd_bus_slot_unref(x->slot);
-        free(x->name);
-        unit_state_done(&x->state);
-        return mfree(x);
-}
-
-/* ---- reading one unit ---- */
-
-static bool error_means_absent(const sd_bus_error *e) {
-        return sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchUnit") ||
-               sd_bus_error_has_name(e, SD_BUS_ERROR_UNKNOWN_OBJECT);
-}
-
-static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        UnitWatch *w = userdata;
-        Units *u = w->units;
-        UnitState state;
-        int r;
-
-        w->look_slot = sd_bus_slot_unref(w->look_slot);
-        u->looks_in_flight--;
-
-        if (sd_bus_message_is_method_error(m, NULL)) {
-                if (error_means_absent(sd_bus_message_get_error(m)))
-                        units_apply(u, w->attempt, NULL);
-                else
-                        w->look_again = true;
-                units_round_check(u);
-                return 0;
-        }
-
-        unit_state_init(&state);
-        r = unit_state_read(m, &state);
-        if (r < 0) {
-                log_warning_errno(r, "Failed to read the properties of %s, looking again later: %m", w->attempt->unit);
-                w->look_again = true;
-        } else
-                units_apply(u, w->attempt, state.loaded ? &state : NULL);
-        unit_state_done(&state);
-        units_round_check(u);
-        return 0;
-}
+/* ---- calls ---- */
 
 int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member) {
         int r;
@@ -123,95 +79,7 @@ int units_callv(Units *u, sd_bus_slot **slot, const char *interface, const char 
         r = units_new_call(u, &m, SYSTEMD_PATH, interface, member);
         if (r >= 0)
                 r = sd_bus_message_appendv(m, types, ap);
-        return r < 0 ? r : sd_bus_call_async(u->bus, slot, m, callback, userdata, CALL_TIMEOUT);
-}
-
-static int get_all(Units *u, const char *path, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        int r;
-
-        r = units_new_call(u, &m, path, "org.freedesktop.DBus.Properties", "GetAll");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_append(m, "s", "");
-        if (r < 0)
-                return r;
-        return sd_bus_call_async(u->bus, slot, m, callback, userdata, CALL_TIMEOUT);
-}
-
-/* Read it as soon as there is room: looks are bounded like actions are. */
-void units_look(UnitWatch *w) {
-        if (w->look_wanted || w->look_slot)
-                return;
-        TAILQ_INSERT_TAIL(&w->units->looks, w, look_entry);
-        w->look_wanted = true;
-}
-
-void units_flush_looks(Units *u) {
-        UnitWatch *w;
-
-        while (u->bus && u->looks_in_flight < UNITS_LOOKS_IN_FLIGHT && (w = TAILQ_FIRST(&u->looks))) {
-                _cleanup_free_ char *path = NULL;
-                int r;
-
-                TAILQ_REMOVE(&u->looks, w, look_entry);
-                w->look_wanted = false;
-                r = sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, w->attempt->unit, &path);
-                if (r >= 0)
-                        r = get_all(u, path, on_look, w, &w->look_slot);
-                if (r < 0) {
-                        w->look_again = true;
-                        continue;
-                }
-                u->looks_in_flight++;
-        }
-        if (u->bus)
-                units_round_check(u);
-}
-
-static int on_look_unknown(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        UnknownUnit *x = userdata;
-        Units *u = x->units;
-        bool absent = false;
-
-        x->slot = sd_bus_slot_unref(x->slot);
-        u->looks_in_flight--;
-        if (sd_bus_message_is_method_error(m, NULL)) {
-                /* Whose slots it holds is not known: nothing starts before it is. */
-                u->round_failed = u->round_failed || !error_means_absent(sd_bus_message_get_error(m));
-                absent = true;
-        } else if (unit_state_read(m, &x->state) < 0 || !x->state.loaded)
-                absent = true;
-        if (absent) {
-                TAILQ_REMOVE(&u->unknown, x, entry);
-                unknown_unit_free(x);
-        }
-        units_round_check(u);
-        return 0;
-}
-
-/* A unit of our name that no attempt has: one of a job that is done, or a stray. */
-void units_look_unknown(Units *u, const char *name) {
-        _cleanup_free_ char *path = NULL;
-        UnknownUnit *x;
-
-        TAILQ_FOREACH(x, &u->unknown, entry)
-                if (streq(x->name, name))
-                        return;
-
-        x = new0(UnknownUnit, 1);
-        if (!x)
-                return;
-        unit_state_init(&x->state);
-        x->units = u;
-        x->name = strdup(name);
-        if (!x->name || sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, name, &path) < 0 ||
-            get_all(u, path, on_look_unknown, x, &x->slot) < 0) {
-                unknown_unit_free(x);
-                return;
-        }
-        u->looks_in_flight++;
-        TAILQ_INSERT_TAIL(&u->unknown, x, entry);
+        return r < 0 ? r : sd_bus_call_async(u->bus, slot, m, callback, userdata, 0);
 }
 
 /* ---- signals ---- */
@@ -305,13 +173,26 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         a = find_attempt(u, name);
         if (!a)
                 return 0;
-        /* A look that is on its way would load an empty unit of that name and tell the same. A start that is not answered is
-         * not contradicted by the removal of an empty unit. */
-        if (a->phase != ATTEMPT_STARTING)
+        /* One that was let go is gone: a look would load an empty unit of that name and tell the same. But that one is gone that
+         * should be there is looked at: it may be a reload of whose begin we did not hear. A start that is not answered is not
+         * contradicted by the removal of an empty unit. */
+        if (a->phase == ATTEMPT_ENDED && a->watch && a->watch->release_sent)
                 units_apply(u, a, NULL);
-        else if (a->asked && a->watch && !a->watch->action_slot)
+        else if (a->phase != ATTEMPT_STARTING) {
+                UnitWatch *w = units_watch(u, a);
+
+                if (w)
+                        units_look(w);
+        } else if (a->asked && a->watch && !a->watch->action_slot)
                 units_look(a->watch);
         return 0;
+}
+
+/* Drop-ins may be others now. */
+void units_reloaded(Units *u) {
+        u->reloading = u->contract_checked = false;
+        u->mismatch = mfree(u->mismatch);
+        u->model->starting_max = 1;
 }
 
 static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -323,9 +204,7 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         u->reloading = active;
         if (active)
                 return 0;
-        u->contract_checked = false;
-        u->mismatch = mfree(u->mismatch);
-        u->model->starting_max = 1;
+        units_reloaded(u);
         units_resync(u, true);
         return 0;
 }
@@ -373,7 +252,8 @@ static void units_disconnect(Units *u) {
                                 a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
                         }
         units_abort_round(u);
-        u->synced = u->reloading = u->round_failed = false;
+        u->synced = u->reloading = u->round_failed = u->subscribe_failed = false;
+        u->slices_in_flight = 0;
         u->bus = sd_bus_close_unref(u->bus);
 }
 
@@ -430,6 +310,8 @@ void units_connect(Units *u) {
         units_disconnect(u);
         r = u->user ? sd_bus_open_user_with_description(&u->bus, "manager") :
                       sd_bus_open_system_with_description(&u->bus, "manager");
+        if (r >= 0 && !getenv("SYSTEMD_BUS_TIMEOUT")) /* which sd-bus reads by itself */
+                r = sd_bus_set_method_call_timeout(u->bus, CALL_TIMEOUT);
         if (r >= 0)
                 r = sd_bus_attach_event(u->bus, u->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
@@ -440,9 +322,7 @@ void units_connect(Units *u) {
                 units_reconnect_later(u);
                 return;
         }
-        u->contract_checked = false;
-        u->mismatch = mfree(u->mismatch);
-        u->model->starting_max = 1;
+        units_reloaded(u);
         units_resync(u, true);
 }
 
@@ -491,13 +371,17 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                         continue;
                 if (a->phase == ATTEMPT_ENDED && w->removed)
                         model_attempt_act(u->model, a);
+                if (a->phase == ATTEMPT_STARTING && w->action_slot && !a->trouble)
+                        a->trouble = strdup("systemd has not answered yet");
                 if (w->look_again)
                         units_look(w);
                 if (w->retry)
                         model_attempt_act(u->model, a);
                 w->look_again = w->retry = false;
         }
-        if (u->round_failed || (++u->ticks % UNITS_LOOK_INTERVAL == 0 && u->synced))
+        u->slices_again = u->slices_again || u->slices_failed;
+        u->slices_failed = false;
+        if (u->round_failed || u->subscribe_failed || (++u->ticks % u->look_interval == 0 && u->synced))
                 units_resync(u, u->round_failed);
         if (u->model->attempts || u->round_failed)
                 units_arm_tick(u);
@@ -517,6 +401,7 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
         u->event = sd_event_ref(event);
         u->user = user;
         u->in_flight_max = UNITS_IN_FLIGHT;
+        u->look_interval = UNITS_LOOK_INTERVAL;
         u->exec_path = exec_path;
         u->run_path = strdup(run_path);
         if (!u->run_path)
@@ -570,8 +455,11 @@ void units_set_model(Units *u, Model *m) {
 }
 
 const char *units_blocked(const Units *u) {
-        if (!u->bus || !u->synced)
-                return "looking at the units of the manager";
+        if (!u->bus)
+                return "no connection to the bus";
+        if (!u->synced)
+                return u->round_failed ? "systemd does not say which units there are, asking again" :
+                                         "looking at the units of the manager";
         if (u->stopping)
                 return "the system is stopping";
         return u->mismatch;

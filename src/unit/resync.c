@@ -12,8 +12,8 @@
 #include "base/log.h"
 
 
-static int round_call(Units *u, const char *member, const char *interface, sd_bus_message_handler_t callback,
-                      const char *types, ...);
+static int round_call(Units *u, sd_bus_slot **slot, const char *member, const char *interface,
+                      sd_bus_message_handler_t callback, const char *types, ...);
 
 static void round_failed(Units *u, const sd_bus_error *e) {
         log_warning("Failed to look at the manager's units, trying again: %s", e ? e->message : "no memory");
@@ -42,7 +42,7 @@ void units_round_check(Units *u) {
         if (!u->round_active || u->round_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks))
                 return;
         TAILQ_FOREACH(x, &u->unknown, entry)
-                if (x->slot)
+                if (!x->known)
                         return;
 
         u->round_active = false;
@@ -70,7 +70,8 @@ static bool row_needs_look(const Units *u, const Attempt *a, const char *active,
         return a->phase == ATTEMPT_ENDED ? false : ended;
 }
 
-static void heed_row(Units *u, const char *name, const char *active, const char *sub) {
+/* stopping: systemd is at it. */
+static void heed_row(Units *u, const char *name, const char *active, const char *sub, bool stopping) {
         uint64_t job;
         uint32_t number;
         Attempt *a;
@@ -88,6 +89,14 @@ static void heed_row(Units *u, const char *name, const char *active, const char 
                 return;
         w->seen = true;
         w->active = unit_active_state_from_string(active);
+        /* What was heard and came to nothing is asked for again: a stop that somebody called off, a SIGKILL whose answer nobody
+         * waited for. */
+        if (!stopping && !w->action_slot)
+                w->release_sent = false;
+        if (a->kill_due) {
+                w->kill_sent = false;
+                model_attempt_act(u->model, a);
+        }
         if (a->phase == ATTEMPT_ENDED)
                 model_attempt_act(u->model, a);
         else if (row_needs_look(u, a, active, sub))
@@ -116,7 +125,7 @@ static void heed_missing(Units *u) {
 
 static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Units *u = userdata;
-        const char *name, *active, *sub;
+        const char *name, *active, *sub, *unit_job;
         Attempt *a, *t;
         int r;
 
@@ -125,14 +134,16 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 round_failed(u, sd_bus_message_get_error(m));
                 return 0;
         }
+        if (u->reloading)
+                units_reloaded(u); /* it answers, so it is through, though we did not hear so */
         HASH_ITER(hh, u->model->attempts, a, t)
                 if (a->watch)
                         a->watch->seen = false;
 
         r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
         while (r >= 0 && (r = sd_bus_message_read(m, "(ssssssouso)", &name, NULL, NULL, &active, &sub, NULL, NULL, NULL,
-                                                  NULL, NULL)) > 0)
-                heed_row(u, name, active, sub);
+                                                  &unit_job, NULL)) > 0)
+                heed_row(u, name, active, sub, streq(unit_job, "stop"));
         if (r < 0) {
                 log_error_errno(r, "Failed to read the list of units: %m");
                 round_failed(u, NULL);
@@ -145,7 +156,7 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 }
 
 static int on_epoch_known(Units *u) {
-        return round_call(u, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 1, "jobmill-job-*.service");
+        return round_call(u, &u->round_slot, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 1, "jobmill-job-*.service");
 }
 
 /* ---- who the manager is ---- */
@@ -206,13 +217,24 @@ static int on_manager(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
 
 /* ---- a round ---- */
 
-static int round_call(Units *u, const char *member, const char *interface, sd_bus_message_handler_t callback,
-                      const char *types, ...) {
+static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Units *u = userdata;
+        bool failed = e && !sd_bus_error_has_name(e, SYSTEMD_NAME ".AlreadySubscribed");
+
+        if (failed && !u->subscribe_failed)
+                log_warning("The manager does not send signals, looking at its units each second: %s", strempty(e->message));
+        u->subscribe_failed = failed;
+        return 0;
+}
+
+static int round_call(Units *u, sd_bus_slot **slot, const char *member, const char *interface,
+                      sd_bus_message_handler_t callback, const char *types, ...) {
         va_list ap;
         int r;
 
         va_start(ap, types);
-        r = units_callv(u, callback ? &u->round_slot : NULL, interface, member, callback, u, types, ap);
+        r = units_callv(u, slot, interface, member, callback, u, types, ap);
         va_end(ap);
         return r;
 }
@@ -232,13 +254,9 @@ void units_resync(Units *u, bool full) {
         u->round_again = u->again_full = u->round_failed = false;
         u->round++;
 
-        if (u->synced)
-                r = on_epoch_known(u);
-        else {
-                r = round_call(u, "Subscribe", SYSTEMD_MANAGER, NULL, "");
-                if (r >= 0)
-                        r = round_call(u, "GetAll", "org.freedesktop.DBus.Properties", on_manager, "s", SYSTEMD_MANAGER);
-        }
+        r = round_call(u, NULL, "Subscribe", SYSTEMD_MANAGER, on_subscribed, "");
+        if (r >= 0)
+                r = round_call(u, &u->round_slot, "GetAll", "org.freedesktop.DBus.Properties", on_manager, "s", SYSTEMD_MANAGER);
         if (r < 0) {
                 log_error_errno(r, "Failed to look at the manager's units: %m");
                 round_failed(u, NULL);

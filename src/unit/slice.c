@@ -11,9 +11,16 @@
 
 static int on_slice_set(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
+        Units *u = userdata;
 
-        if (e)
-                log_error("The manager refused the [Slice] properties of a queue: %s", e->message);
+        u->slices_in_flight--;
+        if (!e)
+                return 0;
+        log_error("The manager refused the [Slice] properties of a queue: %s", strempty(e->message));
+        if (units_error_is_silence(e) || units_error_may_pass(e)) {
+                u->slices_failed = true;
+                units_arm_tick(u);
+        }
         return 0;
 }
 
@@ -78,22 +85,24 @@ static int tell_slice(Units *u, const Queue *q, const UnitPropertyList *stale) {
                 r = property_append_list(m, &q->policy.slice);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_call_async(u->bus, NULL, m, on_slice_set, NULL, CALL_TIMEOUT);
+        return r < 0 ? r : sd_bus_call_async(u->bus, NULL, m, on_slice_set, u, 0);
 }
 
-void units_set_slice(Units *u, const Queue *q) {
+bool units_set_slice(Units *u, const Queue *q) {
         _cleanup_(unit_property_list_done) UnitPropertyList stale = {};
         int r;
 
-        if (!u->bus)
-                return;
+        if (!u->bus || u->slices_in_flight >= UNITS_SLICES_IN_FLIGHT)
+                return false;
         r = find_stale(u, q, &stale);
         if (r >= 0 && stale.n_values + q->policy.slice.n_values == 0)
-                return;
+                return true;
         if (r >= 0)
                 r = tell_slice(u, q, &stale);
+        u->slices_in_flight += r >= 0;
         if (r >= 0)
                 r = remember(u, q);
         if (r < 0)
                 log_error_errno(r, "Failed to set the properties of %s, ignoring: %m", q->slice);
+        return true;
 }

@@ -4,9 +4,11 @@
 /* Our side of the manager (PID 1, or a user's), over a bus connection of its own: starts, watches, signals and
  * releases the units of attempts. All that it learns becomes an edit of the model; all that it asks is asynchronous, follows
  * from the state of the attempt alone, and may be asked again. At most UNITS_IN_FLIGHT starts and stops are unanswered at a
- * time: PID 1 loses its bus connection for everybody when a few hundred are (docs/architecture.md).
+ * time: PID 1 loses its bus connection for everybody when a few hundred are (docs/architecture.md). All calls together are fewer
+ * than the 128 unanswered ones that dbus-daemon lets a connection have.
  *
- *   observer.c  the connection, signals, when to read a unit (unit-read.c)
+ *   observer.c  the connection, signals, when to read a unit
+ *   look.c      reading them (unit-read.c reads the message)
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit
@@ -21,7 +23,9 @@
 #include <systemd/sd-event.h>
 
 #define UNITS_IN_FLIGHT 32U
-#define UNITS_LOOKS_IN_FLIGHT 48U
+#define UNITS_LOOKS_IN_FLIGHT 40U
+#define UNITS_FREEZER_IN_FLIGHT 16U /* freezes, and as many thaws */
+#define UNITS_SLICES_IN_FLIGHT 16U
 #define UNITS_LOOK_INTERVAL 60U /* ticks of a second between two full looks */
 
 /* A unit of ours by its name that the model does not know: daemon/ asks the store whose it is. */
@@ -29,7 +33,8 @@ typedef struct UnknownUnit {
         struct Units *units;
         char *name;
         UnitState state;
-        sd_bus_slot *slot; /* NULL: state is read */
+        sd_bus_slot *slot;
+        bool known; /* state is read */
         TAILQ_ENTRY(UnknownUnit) entry;
 } UnknownUnit;
 TAILQ_HEAD(UnknownUnitList, UnknownUnit);
@@ -41,6 +46,7 @@ typedef struct UnitWatch {
         Attempt *attempt;
         sd_bus_slot *action_slot; /* a start, kill or release that is not answered */
         AttemptPhase action_phase; /* of the attempt when that was asked */
+        AttemptPhase asked_phase; /* … when term_sent, kill_sent, release_sent were set */
         sd_bus_slot *look_slot;   /* a GetAll that is not answered */
         sd_bus_slot *freezer_slot; /* FreezeUnit or ThawUnit, not answered: a kill must not wait for it */
         Freezer freezer_asked;    /* which of the two */
@@ -82,7 +88,7 @@ typedef struct Units {
         char *mismatch;           /* why not: "Restart= is changed by /etc/…"; dispatch waits */
 
         unsigned in_flight, looks_in_flight;
-        unsigned freezing;        /* FreezeUnit calls in flight, at most UNITS_IN_FLIGHT besides */
+        unsigned freezing, thawing; /* … of FreezeUnit and ThawUnit */
         unsigned in_flight_max;   /* UNITS_IN_FLIGHT, or what the daemon sets below that */
         struct UnitWatchList looks;
         struct UnknownUnitList unknown;
@@ -94,8 +100,11 @@ typedef struct Units {
         bool round_failed;        /* the next tick tries again */
         bool synced;              /* the first full look on this connection is through */
         bool reloading;           /* PID 1 is: it drops all units and makes them again */
-        unsigned ticks;
+        unsigned ticks, look_interval; /* UNITS_LOOK_INTERVAL, but for tests */
         char **slices_told;       /* slice, property, slice, …: what the manager was told */
+        unsigned slices_in_flight;
+        bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */
+        bool subscribe_failed;    /* signals do not come: every tick looks */
 } Units;
 
 int units_new(sd_event *event, bool user, const char *run_path, const char *exec_path, Units **ret);
@@ -118,8 +127,8 @@ void units_act(Units *u, Attempt *a);
 const char *units_blocked(const Units *u);
 
 /* Properties of a queue's slice, now and for the rest of the boot; those of earlier calls that the queue no longer sets are taken
- * back. Not waited for; errors are logged. */
-void units_set_slice(Units *u, const Queue *q);
+ * back. Not waited for; what is refused for good is logged. false: too many are on their way, or none can be, so try later. */
+bool units_set_slice(Units *u, const Queue *q);
 
 /* The text of the unit that a start of a would ask for. a is of no model; bus: any that is connected. *ret_error as with
  * job_unit_append(). */
@@ -149,10 +158,13 @@ int unit_state_read(sd_bus_message *m, UnitState *ret);
 int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member);
 /* PID 1 did not answer, so it is not known what was done: the next full look tells. */
 bool units_error_is_silence(const sd_bus_error *e);
+/* It refused, so nothing was done, for a reason that has nothing to do with what was asked: the same may be asked again. */
+bool units_error_may_pass(const sd_bus_error *e);
 /* … of the manager's object, sent. */
 int units_callv(Units *u, sd_bus_slot **slot, const char *interface, const char *member,
                 sd_bus_message_handler_t callback, void *userdata, const char *types, va_list ap);
 void units_abort_round(Units *u);
+void units_reloaded(Units *u);
 /* Of PropertiesChanged, which begins with ActiveState: where that is all that matters, because it passes or the caller says
  * so, the rest is not read. Reading properties is most of what a job costs us. */
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);

@@ -156,6 +156,10 @@ class Systemd:
         self.userspace = monotonic()
         self.subscribers = set()
         self.rules = []          # faults, see do_fault()
+        self.swapped = []        # signals that wait for the next one
+        self.ends = {}           # unit -> (code, status) of its main process
+        self.names_max = 0       # units that fit in; 0: any number
+        self.no_fork = 0         # how many starts find that no process can be made
         self.calls = []          # (method, first argument, second argument if a plain one)
         self.open = {}           # method -> calls not answered yet
         self.max_open = {}
@@ -230,12 +234,17 @@ class Systemd:
                     GLib.timeout_add(rule["ms"], self.once(answer))
             elif rule["action"] == "refuse":
                 if rule["execute"] == "first":
-                    function(message, *args)
+                    self.carry_out(function, message, args)
                 self.answered(method)
                 self.system.fail(message, Error(rule["error"], rule["message"]))
             elif rule["action"] == "never":
                 if rule["execute"] == "first":
-                    function(message, *args)
+                    self.carry_out(function, message, args)
+            elif rule["action"] == "hang":  # all of it: nothing is read, done or told meanwhile
+                time.sleep(rule["ms"] / 1000)
+                answer()
+            elif rule["action"] == "pretend":  # says that it did
+                answer(self.pretended(method, message, args), True)
             raise NoReply()
 
         return handler, signature
@@ -253,6 +262,17 @@ class Systemd:
                 system.fail(message, e)
 
         return answer
+
+    @staticmethod
+    def carry_out(function, message, args):
+        try:
+            function(message, *args)
+        except Error:
+            pass  # nobody hears of it
+
+    def pretended(self, method, message, args):
+        """An answer that looks right to a call that was not carried out."""
+        return {"StartTransientUnit": PATH + "/job/1", "StopUnit": PATH + "/job/1"}.get(method)
 
     def evaluate(self, function, message, args, answer):
         """Do it now, answer later."""
@@ -279,6 +299,7 @@ class Systemd:
                     rule["skip"] -= 1
                     continue
                 rule["count"] -= 1
+                rule["fired"] += 1
                 return rule
         return None
 
@@ -288,7 +309,22 @@ class Systemd:
         if not self.subscribers:
             return
         for _ in range(self.signal_copies):
-            self.system.signal(path, interface, member, signature, *args)
+            self.deliver(path, interface, member, signature, *args)
+
+    def deliver(self, *what):
+        """Send a signal, after the rules for it had their say."""
+        rule = self.take_rule("signal:" + what[2], what[0])
+        action = rule["action"] if rule else ""
+        if action == "delay":
+            GLib.timeout_add(rule["ms"], self.once(lambda: self.system.signal(*what)))
+        elif action == "swap":  # with the next one
+            self.swapped.append(what)
+            return
+        elif action != "drop":
+            for _ in range(2 if action == "double" else 1):
+                self.system.signal(*what)
+        while self.swapped:
+            self.system.signal(*self.swapped.pop(0))
 
     def emit_manager(self, member, signature, *args):
         self.emit(PATH, MANAGER, member, signature, *args)
@@ -434,6 +470,12 @@ class Systemd:
         if self.units.get(u.name) is not u or not u.job or u.job[2] != "start":
             return
         u.state.update(InvocationID=uuid.uuid4().bytes, Result="success", ExecMainCode=0, ExecMainStatus=0)
+        if self.no_fork > 0:
+            self.no_fork -= 1
+            u.state["Result"] = "resources"
+            self.set_state(u, "failed", "failed")
+            self.end_job(u, "failed")
+            return
         self.set_state(u, "activating", "start")
         self.starts[u.name] = self.starts.get(u.name, 0) + 1
         u.stamp("ExecMainStartTimestamp")
@@ -467,6 +509,7 @@ class Systemd:
 
     def main_exited(self, u, code, status, cpu, job_result="done"):
         u.state.update(ExecMainCode=code, ExecMainStatus=status, MainPID=0, CPUUsageNSec=cpu)
+        self.ends[u.name] = (code, status)
         u.state.update(self.usage)
         u.drop_timers()
         clean = (code, status) == (1, 0) or (code == 2 and status in CLEAN_SIGNALS)
@@ -538,10 +581,16 @@ class Systemd:
             raise Error(NAME + ".NotSubscribed", "Client is not subscribed.")
         self.subscribers.discard(message.get_sender())
 
+    def check_room(self):
+        """MANAGER_MAX_NAMES of systemd: any name that is not loaded, also one that is only looked at."""
+        if self.names_max and len(self.units) >= self.names_max:
+            raise Error("System.Error.E2BIG", "Argument list too long")
+
     def start_transient_unit(self, message, name, mode, properties, aux):
         name = str(name)
         if name in self.units:
             raise Error(NAME + ".UnitExists", "Unit %s was already loaded or has a fragment file." % name)
+        self.check_room()
         settings = {}
         for k, v in properties:
             k = str(k)
@@ -639,6 +688,7 @@ class Systemd:
         if not u:
             if not str(name).endswith(".slice"):
                 raise Error(NAME + ".NoSuchUnit", "Unit %s not found." % name)
+            self.check_room()
             u = Unit(str(name), {})
             self.add(u)
         u.settings.update({str(k): plain(v) for k, v in properties})
@@ -651,6 +701,7 @@ class Systemd:
             if u.path == path:
                 return u
         if path.startswith(PATH + "/unit/"):
+            self.check_room()
             u = Unit(unescape(path.rsplit("/", 1)[1]), {})
             u.state.update(LoadState="not-found", FragmentPath="", Transient=False)
             return u
@@ -687,10 +738,26 @@ class Systemd:
 
     def do_fault(self, method, action, count=-1, skip=0, match="*", ms=0, error="org.freedesktop.DBus.Error.Failed",
                  message="refused by the test", execute=""):
-        """delay | refuse | never for calls of method, whose first argument (or object path) is like match, count times
-        (-1: always) after skip others. execute="first": it is carried out at once all the same."""
+        """delay | refuse | never | hang | pretend for calls of method, whose first argument (or object path) is like match,
+        count times (-1: always) after skip others. execute="first": it is carried out at once all the same.
+        method="signal:MEMBER": drop | double | delay | swap for the signal; match is of its path."""
         self.rules.append(dict(method=method, action=action, count=count, skip=skip, match=match, ms=ms, error=error,
-                               message=message, execute=execute))
+                               message=message, execute=execute, fired=0))
+
+    def do_fired(self):
+        """How often each rule applied."""
+        return [r["fired"] for r in self.rules]
+
+    def do_names_max(self, n):
+        """As if systemd had room for n units only; 0: as many as there are."""
+        self.names_max = n
+
+    def do_no_fork(self, count):
+        """The next starts find that no process can be made (a limit of tasks)."""
+        self.no_fork = count
+
+    def do_ends(self):
+        return self.ends
 
     def do_clear_faults(self):
         self.rules = []
@@ -710,13 +777,13 @@ class Systemd:
         self.overrides = properties
 
     def do_reloading(self):
-        """As systemctl daemon-reload: units are removed and made again, and everybody looks at everything again. Subscribed or
-        not, lost signals or not."""
-        self.system.signal(PATH, MANAGER, "Reloading", "b", True)
+        """As systemctl daemon-reload: all units are dropped and made again, everybody looks at everything again. Reloading
+        is sent subscribed or not, lost signals or not."""
+        self.deliver(PATH, MANAGER, "Reloading", "b", True)
         for member in ("UnitRemoved", "UnitNew"):
             for u in self.units.values():
                 self.emit_manager(member, "so", u.name, u.path)
-        self.system.signal(PATH, MANAGER, "Reloading", "b", False)
+        self.deliver(PATH, MANAGER, "Reloading", "b", False)
 
     def do_shutdown(self, over=False):
         """As systemctl poweroff: shutdown.target is to be started. over: it was called off."""
