@@ -70,7 +70,7 @@ static void __attribute__((noreturn)) child_run(int to, int from, pid_t parent) 
         r = child_detach("jobmilld-backup", &to, &from, parent);
         if (r >= 0)
                 r = copy_all(to, from);
-        _exit(-r);
+        child_exit(-r);
 }
 
 static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata) {

@@ -112,7 +112,7 @@ static void __attribute__((noreturn)) child_run(LogTask *t, int fd, pid_t parent
         if (r >= 0)
                 r = log_child_run(t, fd);
         /* That nobody reads any more is no failure. */
-        _exit(r >= 0 || r == -EPIPE || r == -ECONNRESET || r == -ESRCH ? EXIT_SUCCESS : -r);
+        child_exit(r >= 0 || r == -EPIPE || r == -ECONNRESET || r == -ESRCH ? EXIT_SUCCESS : -r);
 }
 
 static int stream_fork(LogStream *s, LogTask *t, int *ret) {

@@ -122,12 +122,12 @@ static int entry_ask(Entry *e) {
                 (void) sigprocmask(SIG_SETMASK, &none, NULL);
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (dup2(fds[1], STDERR_FILENO + 1) < 0)
-                        _exit(EXIT_FAILURE);
+                        child_exit(EXIT_FAILURE);
                 (void) close_range(STDERR_FILENO + 2, ~0U, 0);
                 fds[1] = STDERR_FILENO + 1;
                 (void) fcntl(fds[1], F_SETFL, O_NONBLOCK);
                 child_answer(e->user.uid, fds[1]);
-                _exit(EXIT_SUCCESS);
+                child_exit(EXIT_SUCCESS);
         }
         close(fds[1]);
         e->fd = fds[0];

@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-import client
 from conftest import ROOT, until
 
 DATA = ROOT / "tests/data"

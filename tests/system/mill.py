@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +64,7 @@ def run(*argv, check=True, timeout=60, **kwargs):
         del kwargs["stdin"]
     p = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        text=not isinstance(kwargs.get("input"), bytes), timeout=timeout * SLOW, **kwargs)
+    assert not SANITIZERS or "Sanitizer" not in str(p.stderr), "%s\n%s" % (argv, p.stderr)
     if check:
         assert p.returncode == 0, "%s: exit status %d\n%s%s" % (argv, p.returncode, p.stdout, p.stderr)
         return p.stdout
@@ -107,6 +109,18 @@ def journal(*matches, since=None):
     text = run("journalctl", "--output=json", "--all", "--quiet", "--no-pager",
                *(["--since=" + since] if since else []), *matches)
     return [json.loads(line) for line in text.splitlines()]
+
+
+# What a sanitizer, an assertion or systemd says about a daemon that did not survive.
+BAD = re.compile(r"Sanitizer|runtime error:|[Aa]ssertion|[Ww]atchdog timeout|code=dumped")
+
+
+def nothing_bad_in_the_journal():
+    """Of the daemon in all its lives so far. Also to be asked before the journal is emptied."""
+    # Its children have names of their own.
+    matches = ["_COMM=jobmilld", *(f + "=jobmilld.service" for f in ("_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT", "UNIT", "USER_UNIT"))]
+    lines = [str(e.get("MESSAGE")) for e in journal(*" + ".join(matches).split())]
+    assert not [line for line in lines if BAD.search(line)]
 
 
 def command(words):

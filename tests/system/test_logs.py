@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from mill import expect, run, systemctl, until
+from mill import expect, nothing_bad_in_the_journal, run, systemctl, until
 from terminal import Terminal
 from test_user import session  # noqa: F401 (a fixture)
 
@@ -197,6 +197,7 @@ def test_follow_rotation_and_vacuum(mill, reader, folder):
     for _ in range(3):
         run("journalctl", "--rotate")
         time.sleep(0.3)
+    nothing_bad_in_the_journal()
     run("journalctl", "--vacuum-files=1")
     time.sleep(0.3)
     (folder / "stop").touch()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mill import OF_USER, RUN, SLOW, job_units, journal, run, systemctl, unit_properties, until
+from mill import OF_USER, RUN, SLOW, job_units, journal, nothing_bad_in_the_journal, run, systemctl, unit_properties, until
 
 
 def gate(folder, name):
@@ -177,6 +177,7 @@ def test_lost(mill, folder):
     until((folder / "runs").exists, what="it has begun")
     with mill.down(kill=True):
         systemctl("stop", mill.unit(id_))
+        nothing_bad_in_the_journal()
         run("journalctl", "--rotate")
         run("journalctl", "--vacuum-time=1us")
     j = mill.wait(id_)
