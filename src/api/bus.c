@@ -6,6 +6,7 @@
 #include "api/long-calls.h"
 
 #include "api/log-control.h"
+#include "base/bus-util.h"
 #include "base/crash-point.h"
 #include "base/log.h"
 
@@ -88,8 +89,10 @@ static int add_objects(Api *a) {
 static int add_matches(Api *a) {
         int r;
 
-        r = sd_bus_match_signal_async(a->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
-                                      on_disconnected, NULL, a);
+        r = bus_ignore_addressed_signals(a->bus);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(a->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
+                                              on_disconnected, NULL, a);
         if (r < 0)
                 return r;
         /* Who leaves the bus: arg2, the new owner, is empty. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Named values in messages. They nest two containers each, which daemon and tool need in many places. */
+/* Named values in messages, which nest two containers each and are needed in many places; and whose signals are heard. */
 
 #include "base/bus-util.h"
 
@@ -26,4 +26,12 @@ int bus_append_strv_value(sd_bus_message *m, char kind, const char *name, char *
         if (r >= 0)
                 r = sd_bus_message_append_strv(m, (char **) l);
         return bus_close_value(m, r);
+}
+
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        return sd_bus_message_is_signal(m, NULL, NULL) > 0 && sd_bus_message_get_destination(m);
+}
+
+int bus_ignore_addressed_signals(sd_bus *bus) {
+        return sd_bus_add_filter(bus, NULL, on_message, NULL);
 }

@@ -9,3 +9,7 @@
 int bus_open_value(sd_bus_message *m, char kind, const char *name, const char *contents);
 int bus_close_value(sd_bus_message *m, int r);
 int bus_append_strv_value(sd_bus_message *m, char kind, const char *name, char *const *l);
+
+/* Hear only signals that are told to everybody. The bus holds these to the rules of a match, its sender above all. One that is addressed
+ * to this connection passes whoever sends it and whatever it says, and sd-bus does not know who owns a name. */
+int bus_ignore_addressed_signals(sd_bus *bus);

@@ -4,11 +4,12 @@
  *
  * Order at connect: matches, then Subscribe(), then the full look (resync.c), so that nothing happens unseen between. A signal
  * is only a hint to look earlier: before an outcome is recorded the properties are read (promise 6); only "started" is taken
- * from the signal itself, which PID 1 alone can send. A lost connection is opened again with back-off, and everything is
+ * from the signal itself, which comes from PID 1 alone (bus-util.h). A lost connection is opened again with back-off, and everything is
  * looked at once more. */
 
 #include "unit/units.h"
 
+#include "base/bus-util.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "unit/cgroup.h"
@@ -292,8 +293,10 @@ static int add_matches(Units *u) {
         };
         int r;
 
-        r = sd_bus_match_signal_async(u->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
-                                      on_disconnected, NULL, u);
+        r = bus_ignore_addressed_signals(u->bus); /* systemd's and the bus's are not */
+        if (r >= 0)
+                r = sd_bus_match_signal_async(u->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
+                                              on_disconnected, NULL, u);
         if (r < 0)
                 return r;
         FOREACH_ELEMENT(i, matches) {

@@ -38,3 +38,19 @@ def test_number_is_not_used(mill, systemd):
     assert (result, outcome["attempt"]) == ("exit-code", 3)
     assert systemd.do("counts")["starts"] == {mill.unit(id_, 2): 1, mill.unit(id_, 3): 1}
     assert systemd.do("units")[mill.unit(id_, 2)]["sub"] == "running"
+
+
+def test_cannot_be_read(mill, systemd):
+    """Whose slots it holds is not known, so nothing starts before it is."""
+    mill.queue("default", Slots=1, AllowUsers="*")
+    mill.start()
+    id_ = mill.submit("true", hold=True)
+    mill.kill()
+    start_stray(systemd, mill.unit(900))
+    systemd.fault("GetAll", "refuse", count=1, match="*jobmill_2djob_2d900*")
+    mill.start()
+    mill.call("ReleaseJob", id_)
+    until(lambda: mill.stats()["dispatch"] == "", 10, "all is known")
+    mill.bus.pump(0.2)
+    assert mill.stats()["strays"] == 1
+    assert mill.state(id_) == "ready" and mill.queue_properties("default")["SlotsUsed"] == 1
