@@ -14,6 +14,8 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#define LAST_LOOK_MAX (5 * USEC_PER_SEC)
+
 /* A store that ends with the boot is not put back. */
 static void raise_starts(Manager *m) {
         int r;
@@ -71,10 +73,32 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
                 m->api->reload_wanted = true;
                 return 0;
         }
+        if (m->stopping) {
+                manager_exit(m);
+                return 0;
+        }
         log_info("Got SIG%s, stopping; running jobs run on.", sigabbrev_np(si->ssi_signo));
         (void) sd_notify(false, "STOPPING=1");
+        m->stopping = true;
+        if (!m->model->attempts || !m->units->synced) {
+                manager_exit(m);
+                return 0;
+        }
+        /* At shutdown we are stopped as soon as the last job is, which may not have been heard yet; after it is too late. */
+        units_resync(m->units, true);
+        (void) sd_event_source_set_time_relative(m->stop_timer, LAST_LOOK_MAX);
+        return sd_event_source_set_enabled(m->stop_timer, SD_EVENT_ONESHOT);
+}
+
+void manager_exit(Manager *m) {
         raise_starts(m);
-        return sd_event_exit(m->event, EXIT_SUCCESS);
+        (void) sd_event_exit(m->event, EXIT_SUCCESS);
+}
+
+static int on_stop_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        log_warning("The service manager does not answer, stopping without a last look at the jobs.");
+        manager_exit(userdata);
+        return 0;
 }
 
 static int add_sources(Manager *m) {
@@ -111,6 +135,8 @@ static int add_sources(Manager *m) {
                 r = sd_event_add_time(m->event, &m->expiry_timer, CLOCK_REALTIME, USEC_INFINITY, 0, on_timer, m);
         if (r >= 0)
                 r = sd_event_add_time(m->event, &m->storage_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_storage_timer, m);
+        if (r >= 0)
+                r = sd_event_add_time(m->event, &m->stop_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_stop_timer, m);
         if (r >= 0)
                 r = sd_event_add_defer(m->event, &m->again_source, on_again, m);
         return r < 0 ? r : sd_event_source_set_enabled(m->again_source, SD_EVENT_OFF);
@@ -229,6 +255,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->status_timer);
         sd_event_source_disable_unref(m->expiry_timer);
         sd_event_source_disable_unref(m->again_source);
+        sd_event_source_disable_unref(m->stop_timer);
         sd_event_unref(m->event);
         strv_free(m->config_directories);
         free(m->state_path);

@@ -36,11 +36,13 @@ typedef struct Manager {
         bool slices_set;             /* the manager has the properties of the queues' slices, or is being told */
         bool slices_wanted;          /* of some queue (slice_wanted) it is not told yet */
         bool ready_told;
+        bool stopping;               /* told to end: nothing starts; when the last look is through, that is it */
         char *status;                /* last STATUS= */
         usec_t status_told;          /* monotonic: when */
 
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */
-        sd_event_source *due_timer, *deadline_timer, *storage_timer, *status_timer, *again_source, *expiry_timer;
+        sd_event_source *due_timer, *deadline_timer, *storage_timer, *status_timer, *again_source, *expiry_timer,
+                *stop_timer;
 } Manager;
 
 int manager_new(bool user, Manager **ret);
@@ -61,6 +63,9 @@ void manager_set_slices(Manager *m);
 /* A new model from files and store, as at start: at start, and after a failed commit. */
 int manager_load_model(Manager *m);
 const char *manager_store_advice(int error); /* to follow the store's error in a message; may be empty */
+
+/* The last look is through, or takes too long. */
+void manager_exit(Manager *m);
 
 /* settle.c */
 int manager_settle(Manager *m);

@@ -122,7 +122,8 @@ static void decide(Manager *m) {
 
         model_deadlines(m->model, &m->now);
         decide_due(m);
-        m->model->dispatch_blocked = m->storage_failed || m->api->storage_full ? "storage" :
+        m->model->dispatch_blocked = m->stopping          ? "jobmilld is stopping" :
+                                     m->storage_failed || m->api->storage_full ? "storage" :
                                      m->api->restored     ? "store restored" :
                                                             units_blocked(m->units);
         schedule_begin(m->model);
@@ -380,5 +381,7 @@ int manager_settle(Manager *m) {
         if (api_wants_turn(m->api))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);
+        if (m->stopping && !m->units->round_active)
+                manager_exit(m);
         return 0;
 }

@@ -42,6 +42,8 @@ static void apply_vanished(Units *u, Attempt *a, const Now *now) {
         Outcome o = OUTCOME_INIT;
         UnitWatch *w = a->watch;
 
+        if (units_ask_stopping(u, w))
+                return;
         w->removed = true;
         if (u->stopping) {
                 apply_lost(u, a, "shutdown", now);
@@ -100,7 +102,7 @@ static void apply_absent_start(Units *u, Attempt *a, const Now *now) {
                 a->invocation_id = id;
                 apply_ended(u, a, &o, now);
         } else
-                apply_lost(u, a, "it is not known whether it was started", now);
+                apply_lost(u, a, u->stopping ? "shutdown" : "it is not known whether it was started", now);
 }
 
 static void apply_started(Units *u, Attempt *a, const UnitState *s) {
@@ -153,9 +155,24 @@ static void apply_running(Units *u, Attempt *a, const UnitState *s, const Now *n
                 model_attempt_act(u->model, a);
 }
 
-static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
-        Outcome o;
+/* One that is stopped may still end with a status of its own, and in the order of a shutdown jobs are stopped first. One that had
+ * ended before has its own result, also while the system stops. */
+static void apply_outcome(Units *u, Attempt *a, const UnitState *s, const Now *now) {
+        _cleanup_(outcome_done) Outcome o = OUTCOME_INIT;
 
+        unit_state_outcome(s, &o);
+        if (o.result != JOB_SUCCESS && unit_state_was_stopped(s)) {
+                if (s->inactivated_monotonic > 0 && units_ask_stopping(u, a->watch))
+                        return;
+                if (u->stopping) {
+                        o.result = JOB_LOST;
+                        (void) free_and_strdup(&o.reason, "shutdown");
+                }
+        }
+        apply_ended(u, a, &o, now);
+}
+
+static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
         switch (verdict) {
         case UNIT_STARTED:
                 apply_started(u, a, s);
@@ -179,12 +196,7 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
                 }
                 if (a->phase == ATTEMPT_STARTING)
                         apply_started(u, a, s);
-                unit_state_outcome(s, &o);
-                if (u->stopping && o.result != JOB_SUCCESS) {
-                        o.result = JOB_LOST;
-                        (void) free_and_strdup(&o.reason, "shutdown");
-                }
-                apply_ended(u, a, &o, now);
+                apply_outcome(u, a, s, now);
                 break;
         case UNIT_RESTARTED:
                 apply_lost(u, a, "restarted outside jobmill", now);
@@ -230,7 +242,8 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
                 break;
         case UNIT_OTHER_EPOCH:
                 w->removed = true;
-                apply_lost(u, a, sd_id128_equal(a->epoch.boot_id, u->model->epoch.boot_id) ?
+                /* PID 1 is never new but with the system; a container's boot id may be hidden behind the machine's. */
+                apply_lost(u, a, u->user && sd_id128_equal(a->epoch.boot_id, u->model->epoch.boot_id) ?
                                                  "the service manager was restarted" :
                                                  "the system was restarted",
                            &now);

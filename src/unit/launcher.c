@@ -3,7 +3,8 @@
 /* The act step: what is to be asked of the manager for an attempt follows from its state alone, so asking is the same
  * after a restart as before. One call per attempt is out at a time; its answer leads to the next.
  *
- *   STARTING, never asked          StartTransientUnit, mode "fail", under the name and token that are committed
+ *   STARTING, never asked          StartTransientUnit, mode "fail", under the name and token that are committed; while the
+ *                                  system stops, it is taken back
  *   RUNNING of a stopping job      KillUnit with KillSignal= (never StopUnit, which throws the result away), SIGCONT, and
  *                                  SIGKILL once the stop time-out has passed
  *   ENDED (outcome recorded)       StopUnit or ResetFailedUnit, which also ends what the job left behind; SIGKILL likewise
@@ -55,6 +56,11 @@ bool units_error_may_pass(const sd_bus_error *e) {
                 if (sd_bus_error_has_name(e, *n))
                         return true;
         return false;
+}
+
+static bool error_is_of_shutdown(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SYSTEMD_NAME ".TransactionIsDestructive") ||
+               sd_bus_error_has_name(e, SYSTEMD_NAME ".ShuttingDown");
 }
 
 bool units_error_is_silence(const sd_bus_error *e) {
@@ -111,9 +117,15 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         else if (units_error_is_silence(e))
                 units_resync(u, true);
         else if (units_error_may_pass(e)) {
-                refuse_start(a, e->message);
                 a->asked = false;
+                if (u->stopping) {
+                        model_attempt_act(u->model, a);
+                        return 0;
+                }
+                refuse_start(a, e->message);
                 w->retry = true;
+                if (error_is_of_shutdown(e))
+                        (void) units_ask_stopping(u, NULL);
         } else
                 fail_start(u, a, e->message);
         return 0;
@@ -317,8 +329,17 @@ static int act_starting(Units *u, Attempt *a) {
         Outcome o = OUTCOME_INIT;
         Now now;
 
-        if (a->job->state == JOB_STARTING)
-                return a->asked || !a->fresh ? 0 : start(u, a);
+        if (a->job->state == JOB_STARTING) {
+                if (a->asked || !a->fresh)
+                        return 0;
+                if (!u->stopping)
+                        return start(u, a);
+                /* It was not started and will not be: the job is ready again, for the time after. */
+                units_now(u, &now);
+                w->removed = true;
+                model_attempt_withdraw(u->model, a, "the system is stopping", &now);
+                return 0;
+        }
         /* In the middle of its start there may be no process to signal; if it takes too long, its start is called off: there is
          * no result to be lost. */
         if (a->asked || !a->fresh) {

@@ -124,21 +124,6 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
         }
 }
 
-/* Whether the system (or the user's manager) goes down shows in shutdown.target's job, and later in the target. The JobNew signal
- * would tell it too, but sd-bus cannot match its third argument behind a number. */
-static int heed_shutdown(Units *u, sd_bus_message *m) {
-        const char *interface;
-        UnitState state;
-
-        if (sd_bus_message_read_basic(m, 's', &interface) < 0 || !streq(interface, SYSTEMD_UNIT))
-                return 0;
-        unit_state_init(&state);
-        if (unit_state_read(m, &state) >= 0)
-                u->stopping = state.unit_job || state.active == UNIT_ACTIVE;
-        unit_state_done(&state);
-        return 0;
-}
-
 static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         _cleanup_free_ char *name = NULL;
         Units *u = userdata;
@@ -146,8 +131,10 @@ static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error
         UnitState state;
         Attempt *a;
 
-        if (streq(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/shutdown_2etarget"))
-                return heed_shutdown(u, m);
+        if (streq(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/shutdown_2etarget")) {
+                units_heed_shutdown(u, m);
+                return 0;
+        }
         if (!startswith(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/jobmill_2djob_2d"))
                 return 0;
         if (sd_bus_path_decode(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX, &name) <= 0)
@@ -252,6 +239,7 @@ static void units_disconnect(Units *u) {
                                 units_forget_freezer(a->watch);
                                 a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
                         }
+        units_forget_stopping(u);
         units_abort_round(u);
         u->synced = u->reloading = u->round_failed = u->subscribe_failed = false;
         u->slices_in_flight = 0;

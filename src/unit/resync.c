@@ -39,7 +39,7 @@ void units_abort_round(Units *u) {
 void units_round_check(Units *u) {
         UnknownUnit *x;
 
-        if (!u->round_active || u->round_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks))
+        if (!u->round_active || u->round_slot || u->stopping_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks))
                 return;
         TAILQ_FOREACH(x, &u->unknown, entry)
                 if (!x->known)
@@ -179,7 +179,7 @@ static int read_manager(Units *u, sd_bus_message *m) {
                 } else if (streq(name, "Version") || streq(name, "ControlGroup") || streq(name, "SystemState")) {
                         r = sd_bus_message_read(m, "v", "s", &s);
                         if (r >= 0 && streq(name, "SystemState"))
-                                u->stopping = streq(s, "stopping");
+                                units_heed_system_state(u, s);
                         else if (r >= 0)
                                 r = free_and_strdup(streq(name, "Version") ? &u->version : &u->cgroup_root, s);
                 } else

@@ -74,6 +74,7 @@ static const NumberProperty number_properties[] = {
         { "ExecMainHandoffTimestampMonotonic", 't', offsetof(UnitState, handoff_monotonic) },
         { "ActiveEnterTimestamp", 't', offsetof(UnitState, active_realtime) },
         { "ActiveEnterTimestampMonotonic", 't', offsetof(UnitState, active_monotonic) },
+        { "ActiveExitTimestampMonotonic", 't', offsetof(UnitState, inactivated_monotonic) },
         { "RuntimeMaxUSec", 't', offsetof(UnitState, runtime_max) },
         { "CPUUsageNSec", 't', offsetof(UnitState, cpu_nsec) },
         { "MemoryPeak", 't', offsetof(UnitState, memory_peak) },

@@ -75,6 +75,10 @@ bool unit_state_is_ended(const UnitState *u) {
         return (u->active == UNIT_ACTIVE && u->exited) || u->active == UNIT_FAILED || u->active == UNIT_INACTIVE;
 }
 
+bool unit_state_was_stopped(const UnitState *u) {
+        return u->active_monotonic == 0 || (u->inactivated_monotonic > 0 && u->inactivated_monotonic < u->ended_monotonic);
+}
+
 const char *unit_state_mismatch(const UnitState *u) {
         return !u->type_exec ? "Type=" :
                !u->restart_no ? "Restart=" :

@@ -57,6 +57,7 @@ typedef struct UnitState {
         usec_t started_realtime, started_monotonic; /* ExecMainStart…; 0: never */
         usec_t ended_realtime, ended_monotonic;     /* ExecMainExit…; 0: not yet */
         usec_t active_realtime, active_monotonic;   /* ActiveEnter…; 0: never */
+        usec_t inactivated_monotonic;               /* ActiveExitTimestampMonotonic; 0: never */
         usec_t handoff_monotonic; /* ExecMainHandoffTimestampMonotonic, from 256; USEC_INFINITY: no such property */
         bool frozen;              /* FreezerState=, or that of a slice above */
         usec_t runtime_max;       /* RuntimeMaxUSec; USEC_INFINITY: none */
@@ -73,6 +74,9 @@ void unit_state_done(UnitState *u);
 /* Ended: no job of systemd's pending, an invocation known (also "inactive" is signalled before a start), and over. */
 bool unit_state_is_ended(const UnitState *u);
 bool unit_state_is_started(const UnitState *u);
+
+/* It was stopped, and that is why its process ended; not the other way round. Also where it never became active. */
+bool unit_state_was_stopped(const UnitState *u);
 
 /* Which of the properties that the protocol needs is not as asked for; NULL: all right. Static string. */
 const char *unit_state_mismatch(const UnitState *u);

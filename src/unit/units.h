@@ -12,6 +12,7 @@
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit
+ *   shutdown.c  whether the system goes down
  *   slice.c     the properties of the queues' slices
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
@@ -57,6 +58,7 @@ typedef struct UnitWatch {
         bool look_wanted;
         bool seen;                /* by the list of the full look under way */
         bool stop_seen;           /* it was stopping although nobody here asked */
+        bool stopping_wanted, stopping_asked; /* whether the system is: what follows waits for the answer; it came */
         bool removed;             /* the unit is gone; the cgroup may not be */
         bool term_sent, kill_sent, release_sent;
         bool act_wanted;          /* by the time action_slot is answered */
@@ -84,6 +86,7 @@ typedef struct Units {
         unsigned version_number;
         char *cgroup_root;        /* of the manager, below the cgroup mount: "" for PID 1 */
         bool stopping;            /* the system is */
+        sd_bus_slot *stopping_slot; /* the question whether it is, not answered */
         bool contract_checked;    /* a job of ours was seen to be what we asked for (type, restart, …) */
         char *mismatch;           /* why not: "Restart= is changed by /etc/…"; dispatch waits */
 
@@ -156,6 +159,12 @@ void units_flush_looks(Units *u);
 int unit_state_read(sd_bus_message *m, UnitState *ret);
 /* A call to the manager; never one that would have the bus start it: that it is away for a moment is all. */
 int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member);
+/* shutdown.c: whether the system goes down, by a signal of shutdown.target or by SystemState=. */
+void units_heed_shutdown(Units *u, sd_bus_message *m);
+void units_heed_system_state(Units *u, const char *state);
+/* Ask whether it does. true: wait; w (may be NULL) is looked at again with the answer. false: what u->stopping says holds. */
+bool units_ask_stopping(Units *u, UnitWatch *w);
+void units_forget_stopping(Units *u);
 /* PID 1 did not answer, so it is not known what was done: the next full look tells. */
 bool units_error_is_silence(const sd_bus_error *e);
 /* It refused, so nothing was done, for a reason that has nothing to do with what was asked: the same may be asked again. */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Whether the system (or the user's manager) goes down. Then nothing is started any more, and a job that is stopped is lost by
+ * that; else somebody has cancelled it.
+ *
+ * It shows in shutdown.target's job, and later in the target. (The JobNew signal would tell it too, but sd-bus cannot match its
+ * third argument behind a number.) That is a signal, which may come after those of the jobs, or not at all: so where it matters,
+ * before a job is called cancelled and when a start is refused, the manager is asked. */
+
+#include "unit/units.h"
+
+#include "base/log.h"
+
+static void set_stopping(Units *u, bool stopping) {
+        Attempt *a, *t;
+
+        if (u->stopping == stopping)
+                return;
+        u->stopping = stopping;
+        log_info(stopping ? "The system is stopping, starting no more jobs." : "The system does not stop after all.");
+        if (!stopping || !u->model)
+                return;
+        /* What PID 1 refused, or was not asked for yet, is taken back: launcher.c. */
+        HASH_ITER(hh, u->model->attempts, a, t)
+                if (a->phase == ATTEMPT_STARTING)
+                        model_attempt_act(u->model, a);
+}
+
+void units_heed_shutdown(Units *u, sd_bus_message *m) {
+        const char *interface;
+        UnitState state;
+
+        if (sd_bus_message_read_basic(m, 's', &interface) < 0 || !streq(interface, SYSTEMD_UNIT))
+                return;
+        unit_state_init(&state);
+        if (unit_state_read(m, &state) >= 0)
+                set_stopping(u, state.unit_job || state.active == UNIT_ACTIVE);
+        unit_state_done(&state);
+}
+
+void units_heed_system_state(Units *u, const char *state) {
+        set_stopping(u, streq(state, "stopping"));
+}
+
+/* ---- asking ---- */
+
+static int on_system_state(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Units *u = userdata;
+        const char *state;
+        Attempt *a, *t;
+
+        u->stopping_slot = sd_bus_slot_unref(u->stopping_slot);
+        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "v", "s", &state) >= 0)
+                units_heed_system_state(u, state);
+        HASH_ITER(hh, u->model->attempts, a, t)
+                if (a->watch && a->watch->stopping_wanted) {
+                        a->watch->stopping_wanted = false;
+                        a->watch->stopping_asked = true;
+                        units_look(a->watch);
+                }
+        units_flush_looks(u);
+        return 0;
+}
+
+static int get_system_state(Units *u, ...) {
+        va_list ap;
+        int r;
+
+        va_start(ap, u);
+        r = units_callv(u, &u->stopping_slot, "org.freedesktop.DBus.Properties", "Get", on_system_state, u, "ss", ap);
+        va_end(ap);
+        return r;
+}
+
+bool units_ask_stopping(Units *u, UnitWatch *w) {
+        if (u->stopping || !u->bus || (w && w->stopping_asked))
+                return false;
+        if (!u->stopping_slot && get_system_state(u, SYSTEMD_MANAGER, "SystemState") < 0)
+                return false;
+        if (w)
+                w->stopping_wanted = true;
+        return true;
+}
+
+void units_forget_stopping(Units *u) {
+        Attempt *a, *t;
+
+        u->stopping_slot = sd_bus_slot_unref(u->stopping_slot);
+        if (u->model)
+                HASH_ITER(hh, u->model->attempts, a, t)
+                        if (a->watch)
+                                a->watch->stopping_wanted = false;
+}
