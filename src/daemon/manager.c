@@ -14,7 +14,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-#define LAST_LOOK_MAX (5 * USEC_PER_SEC)
+#define LAST_LOOK_MAX (3 * USEC_PER_SEC)
 
 /* A store that ends with the boot is not put back. */
 static void raise_starts(Manager *m) {

@@ -171,6 +171,7 @@ class Systemd:
         self.start_delay = 0
         self.signal_copies = 1   # 0: lost, 2: doubled
         self.system_state = "running"
+        self.stopping = None     # shutdown.target, while the system stops
         self.usage = {}          # what units report as used
 
     def keep_connected(self):
@@ -588,6 +589,9 @@ class Systemd:
 
     def start_transient_unit(self, message, name, mode, properties, aux):
         name = str(name)
+        if self.stopping:
+            raise Error(NAME + ".TransactionIsDestructive", "Transaction for %s/start is destructive (shutdown.target has 'start' "
+                        "job queued, but 'stop' is included in transaction)." % name)
         if name in self.units:
             raise Error(NAME + ".UnitExists", "Unit %s was already loaded or has a fragment file." % name)
         self.check_room()
@@ -861,6 +865,23 @@ class Systemd:
 
     def do_system_state(self, state):
         self.system_state = state
+
+    def do_shutdown(self, told=True):
+        """As systemctl reboot: shutdown.target gets a job, nothing more may start, all services are stopped."""
+        self.system_state = "stopping"
+        self.stopping = Unit("shutdown.target", {})
+        self.new_job(self.stopping, "start")
+        if told:
+            self.emit_changed(self.stopping)
+        for u in [u for u in self.units.values() if u.service]:
+            self.stop(u)
+
+    def do_shutdown_cancelled(self):
+        """As systemctl cancel."""
+        self.system_state = "running"
+        self.end_job(self.stopping, "canceled")
+        self.emit_changed(self.stopping)
+        self.stopping = None
 
     def do_units(self, pattern="*.service"):
         return {n: {"active": u.state["ActiveState"], "sub": u.state["SubState"], "pid": u.pid,

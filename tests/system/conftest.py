@@ -22,6 +22,8 @@ from mill import OF_USER, Mill, run, systemctl  # noqa: E402
 # A daemon with crash points is for the test that crosses them, and only for that.
 CRASH_POINTS = b"JOBMILL_CRASH_DIR" in pathlib.Path("/usr/libexec/jobmill/jobmilld").read_bytes()
 collect_ignore = [] if CRASH_POINTS else ["test_crash_points.py"]
+if "JOBMILL_BOOT" not in os.environ:
+    collect_ignore.append("test_reboot.py")
 
 
 def pytest_configure(config):
