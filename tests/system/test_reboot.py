@@ -17,7 +17,7 @@ from mill import BUS_TESTS, PYTHON, SLOW, job_units, run, systemctl, until, unit
 from test_user import USER, Session
 
 BOOT = int(os.environ["JOBMILL_BOOT"])
-WAYS = ["reboot", "cut"] if os.environ.get("JOBMILL_REBOOTS", "") != "all" else ["reboot", "cut", "poweroff", "halt", "reboot", "cut"]
+WAYS = ["reboot", "cut"] if os.environ.get("JOBMILL_REBOOTS") != "all" else ["reboot", "cut", "poweroff", "halt", "reboot", "cut"]
 DOWN = {"reboot": ["reboot"], "poweroff": ["poweroff"], "halt": ["halt"],
         "cut": ["reboot", "-ff"]}  # not even a sync
 FOLDER = pathlib.Path("/var/tmp/jobmill-reboot")

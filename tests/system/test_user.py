@@ -159,8 +159,7 @@ def test_manager_restarted(session, mill):
     until(session.bus_is_there, 20, "the user manager runs again")
     until(lambda: session.tool("wait", lost, check=False).returncode == 125, 10, "it is done")
     j = session.show(lost)
-    # The daemon may still have seen the shutdown end it.
-    assert j["result"] == "lost" and j["reason"], j
+    assert (j["result"], j["reason"]) == ("lost", "shutdown"), j
     session.tool("release", held)
     assert session.tool("wait", held, check=False).returncode == 0
 
