@@ -125,7 +125,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                 refuse_start(a, e->message);
                 w->retry = true;
                 if (error_is_of_shutdown(e))
-                        (void) units_ask_stopping(u, NULL);
+                        units_resync(u, false);
         } else
                 fail_start(u, a, e->message);
         return 0;

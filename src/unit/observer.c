@@ -239,7 +239,6 @@ static void units_disconnect(Units *u) {
                                 units_forget_freezer(a->watch);
                                 a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
                         }
-        units_forget_stopping(u);
         units_abort_round(u);
         u->synced = u->reloading = u->round_failed = u->subscribe_failed = false;
         u->slices_in_flight = 0;

@@ -39,7 +39,7 @@ void units_abort_round(Units *u) {
 void units_round_check(Units *u) {
         UnknownUnit *x;
 
-        if (!u->round_active || u->round_slot || u->stopping_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks))
+        if (!u->round_active || u->round_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks))
                 return;
         TAILQ_FOREACH(x, &u->unknown, entry)
                 if (!x->known)
@@ -200,6 +200,7 @@ static int on_manager(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                 return 0;
         }
         r = read_manager(u, m);
+        u->round_known = u->round;
         if (r >= 0)
                 r = sd_id128_get_boot(&u->epoch.boot_id);
         if (r >= 0) {

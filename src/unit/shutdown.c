@@ -5,7 +5,7 @@
  *
  * It shows in shutdown.target's job, and later in the target. (The JobNew signal would tell it too, but sd-bus cannot match its
  * third argument behind a number.) That is a signal, which may come after those of the jobs, or not at all: so where it matters,
- * before a job is called cancelled and when a start is refused, the manager is asked. */
+ * before a job is called cancelled and when a start is refused, the manager is asked: by the full look, which begins with that. */
 
 #include "unit/units.h"
 
@@ -42,52 +42,12 @@ void units_heed_system_state(Units *u, const char *state) {
         set_stopping(u, streq(state, "stopping"));
 }
 
-/* ---- asking ---- */
-
-static int on_system_state(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-        Units *u = userdata;
-        const char *state;
-        Attempt *a, *t;
-
-        u->stopping_slot = sd_bus_slot_unref(u->stopping_slot);
-        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "v", "s", &state) >= 0)
-                units_heed_system_state(u, state);
-        HASH_ITER(hh, u->model->attempts, a, t)
-                if (a->watch && a->watch->stopping_wanted) {
-                        a->watch->stopping_wanted = false;
-                        a->watch->stopping_asked = true;
-                        units_look(a->watch);
-                }
-        units_flush_looks(u);
-        return 0;
-}
-
-static int get_system_state(Units *u, ...) {
-        va_list ap;
-        int r;
-
-        va_start(ap, u);
-        r = units_callv(u, &u->stopping_slot, "org.freedesktop.DBus.Properties", "Get", on_system_state, u, "ss", ap);
-        va_end(ap);
-        return r;
-}
-
 bool units_ask_stopping(Units *u, UnitWatch *w) {
-        if (u->stopping || !u->bus || (w && w->stopping_asked))
+        if (u->stopping)
                 return false;
-        if (!u->stopping_slot && get_system_state(u, SYSTEMD_MANAGER, "SystemState") < 0)
-                return false;
-        if (w)
-                w->stopping_wanted = true;
-        return true;
-}
-
-void units_forget_stopping(Units *u) {
-        Attempt *a, *t;
-
-        u->stopping_slot = sd_bus_slot_unref(u->stopping_slot);
-        if (u->model)
-                HASH_ITER(hh, u->model->attempts, a, t)
-                        if (a->watch)
-                                a->watch->stopping_wanted = false;
+        if (w->stopping_round == 0) {
+                w->stopping_round = u->round + 1;
+                units_resync(u, false);
+        }
+        return u->round_known < w->stopping_round;
 }

@@ -58,7 +58,7 @@ typedef struct UnitWatch {
         bool look_wanted;
         bool seen;                /* by the list of the full look under way */
         bool stop_seen;           /* it was stopping although nobody here asked */
-        bool stopping_wanted, stopping_asked; /* whether the system is: what follows waits for the answer; it came */
+        unsigned stopping_round;  /* the full look that tells whether the system is; 0: that was not asked */
         bool removed;             /* the unit is gone; the cgroup may not be */
         bool term_sent, kill_sent, release_sent;
         bool act_wanted;          /* by the time action_slot is answered */
@@ -86,7 +86,6 @@ typedef struct Units {
         unsigned version_number;
         char *cgroup_root;        /* of the manager, below the cgroup mount: "" for PID 1 */
         bool stopping;            /* the system is */
-        sd_bus_slot *stopping_slot; /* the question whether it is, not answered */
         bool contract_checked;    /* a job of ours was seen to be what we asked for (type, restart, …) */
         char *mismatch;           /* why not: "Restart= is changed by /etc/…"; dispatch waits */
 
@@ -98,6 +97,7 @@ typedef struct Units {
 
         sd_bus_slot *round_slot;  /* resync.c */
         unsigned round;           /* number of the full look */
+        unsigned round_known;     /* the last one in which the manager told of itself */
         bool round_active, round_full;
         bool round_again, again_full; /* one more after this */
         bool round_failed;        /* the next tick tries again */
@@ -162,9 +162,8 @@ int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char 
 /* shutdown.c: whether the system goes down, by a signal of shutdown.target or by SystemState=. */
 void units_heed_shutdown(Units *u, sd_bus_message *m);
 void units_heed_system_state(Units *u, const char *state);
-/* Ask whether it does. true: wait; w (may be NULL) is looked at again with the answer. false: what u->stopping says holds. */
+/* Ask whether it does. true: wait, the unit is looked at again with the answer. false: what u->stopping says holds. */
 bool units_ask_stopping(Units *u, UnitWatch *w);
-void units_forget_stopping(Units *u);
 /* PID 1 did not answer, so it is not known what was done: the next full look tells. */
 bool units_error_is_silence(const sd_bus_error *e);
 /* It refused, so nothing was done, for a reason that has nothing to do with what was asked: the same may be asked again. */

@@ -171,7 +171,7 @@ class Systemd:
         self.start_delay = 0
         self.signal_copies = 1   # 0: lost, 2: doubled
         self.system_state = "running"
-        self.stopping = None     # shutdown.target, while the system stops
+        self.stopping = False    # nothing may start
         self.usage = {}          # what units report as used
 
     def keep_connected(self):
@@ -794,6 +794,7 @@ class Systemd:
         u = Unit("shutdown.target", {})
         u.state.update({} if over else {"Job": (1, PATH + "/job/1")})
         self.system_state = "running" if over else "stopping"
+        self.stopping = self.stopping and not over
         self.emit_changed(u)
 
     def do_reexec(self):
@@ -866,22 +867,14 @@ class Systemd:
     def do_system_state(self, state):
         self.system_state = state
 
-    def do_shutdown(self, told=True):
-        """As systemctl reboot: shutdown.target gets a job, nothing more may start, all services are stopped."""
+    def do_go_down(self, told=True):
+        """As systemctl reboot: nothing more may start, and all services are stopped. told: it says so."""
+        self.stopping = True
         self.system_state = "stopping"
-        self.stopping = Unit("shutdown.target", {})
-        self.new_job(self.stopping, "start")
         if told:
-            self.emit_changed(self.stopping)
+            self.do_shutdown()
         for u in [u for u in self.units.values() if u.service]:
             self.stop(u)
-
-    def do_shutdown_cancelled(self):
-        """As systemctl cancel."""
-        self.system_state = "running"
-        self.end_job(self.stopping, "canceled")
-        self.emit_changed(self.stopping)
-        self.stopping = None
 
     def do_units(self, pattern="*.service"):
         return {n: {"active": u.state["ActiveState"], "sub": u.state["SubState"], "pid": u.pid,

@@ -20,6 +20,23 @@ def what(mill, id_):
     return j["state"], j.get("result"), j.get("reason")
 
 
+@pytest.mark.parametrize("seen", ["as it comes", "at the next look"])
+def test_nothing_starts(running, systemd, seen):
+    running.result(running.submit("true"))
+    if seen == "as it comes":
+        systemd.do("shutdown")
+    else:
+        systemd.do("system_state", state="stopping")
+        systemd.do("reexec")
+    until(lambda: running.stats()["dispatch"] == "the system is stopping", 5, "it is known that nothing may start")
+    id_ = running.submit("true")
+    running.bus.pump(0.2)
+    assert running.state(id_) == "ready" and running.info(id_)["reason"] == "the system is stopping"
+    assert len(systemd.do("counts")["starts"]) == 1
+    systemd.do("shutdown", over=True)
+    assert running.result(id_) == "success"
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_what_it_ends_is_lost(running, systemd, told):
     """told=False: the signal of shutdown.target never comes, so the manager must be asked."""
@@ -34,7 +51,7 @@ def test_what_it_ends_is_lost(running, systemd, told):
     running.call("CancelJob", cancelled)
     running.reach(cancelled, "stopping")
     before = starts(systemd)
-    systemd.do("shutdown", told=told)
+    systemd.do("go_down", told=told)
     assert [running.result(i) for i in (dies, exits, ignores, cancelled)] == ["lost"] * 3 + ["cancelled"]
     assert {running.info(i)["reason"] for i in (dies, exits, ignores)} == {"shutdown"}
     assert running.info(exits)["exit_status"] == 3
@@ -43,7 +60,7 @@ def test_what_it_ends_is_lost(running, systemd, told):
     late = running.submit("true")
     assert running.state(late) == "ready" and starts(systemd) == before
     # Called off: nothing has gone wrong for good.
-    systemd.do("shutdown_cancelled")
+    systemd.do("shutdown", over=True)
     assert [running.result(i) for i in (queued, late)] == ["success"] * 2
     assert all(running.info(i)["attempt"] == 1 for i in (queued, late))
 
@@ -64,7 +81,7 @@ def test_what_had_ended_by_itself_keeps_its_result(running, systemd):
     (running.out / "go").touch()
     until(lambda: systemd.do("units")[running.unit(id_)]["active"] == "failed", 5, "it has ended")
     systemd.do("signals", copies=1)
-    systemd.do("shutdown")
+    systemd.do("go_down")
     until(lambda: running.stats()["dispatch"] == "the system is stopping", 5, "it is heard")
     systemd.do("reloading")
     running.wait(id_)
@@ -76,7 +93,7 @@ def test_refused_start(running, systemd, stopping):
     """PID 1 knows of the shutdown before we do: the attempt is taken back, the job is ready as before."""
     assert running.result(running.submit("true")) == "success"
     if stopping:
-        systemd.do("shutdown", told=False)
+        systemd.do("go_down", told=False)
     else:
         systemd.fault("StartTransientUnit", "refuse", count=1, error="org.freedesktop.systemd1.TransactionIsDestructive")
     id_ = running.submit("true")
@@ -84,7 +101,7 @@ def test_refused_start(running, systemd, stopping):
         until(lambda: running.info(id_)["state"] == "ready" and running.info(id_)["attempt"] == 1, 5, "it is taken back")
         running.kill()
         systemd.do("reboot")
-        systemd.do("shutdown_cancelled")
+        systemd.do("shutdown", over=True)
         running.start()
     assert running.result(id_) == "success"
     assert list(n for n in starts(systemd) if "-%d-" % id_ in n) == [running.unit(id_, 2 if stopping else 1)]
@@ -100,12 +117,12 @@ def test_last_look(running, systemd):
     systemd.do("signals", copies=0)
     (running.out / "go").touch()
     until(lambda: systemd.do("units")[running.unit(failed)]["active"] == "failed", 5, "it has ended")
-    systemd.do("shutdown")
+    systemd.do("go_down")
     until(lambda: running.unit(stopped) not in systemd.do("units"), 5, "it is stopped")
     running.stop()
     systemd.do("signals", copies=1)
     systemd.do("reboot")
-    systemd.do("shutdown_cancelled")
+    systemd.do("shutdown", over=True)
     running.start()
     running.settled()
     assert what(running, stopped) == ("done", "lost", "shutdown")
