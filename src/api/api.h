@@ -95,6 +95,7 @@ struct Api {
         Store *store;
         UserDb *users;
         Now now;                 /* the loop's, when the call under way was begun */
+        int64_t clock_offset;    /* of now.steady from the clock of the boot */
         sd_event_source *settle; /* daemon/'s turn: idle, unless many calls have come since the last one */
         unsigned n_since_turn;
 

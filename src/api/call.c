@@ -123,6 +123,9 @@ static void call_run(Call *c) {
         if (r >= 0)
                 r = sd_event_now(a->event, CLOCK_MONOTONIC, &a->now.monotonic);
         if (r >= 0)
+                r = sd_event_now(a->event, CLOCK_BOOTTIME, &a->now.steady);
+        a->now.steady += a->clock_offset;
+        if (r >= 0)
                 r = sd_bus_message_rewind(c->message, true);
         if (r >= 0)
                 r = c->handler(c, &error);

@@ -49,16 +49,6 @@ static int set_time(const char *value, void *target) {
         return 0;
 }
 
-static int set_time_from_now(const char *value, void *target) {
-        usec_t span;
-        int r;
-
-        r = parse_span(value, &span);
-        if (r >= 0)
-                *(usec_t *) target = usec_add(now_usec(CLOCK_REALTIME), span);
-        return r;
-}
-
 static int set_assignment(const char *value, void *target) {
         const char *e = strchr(value, '=');
 
@@ -79,7 +69,7 @@ static const struct {
         { "priority", "a number", set_i32, AT(priority), SET_PRIORITY, "-1000 to 1000, higher first" },
         { "slots", "a number", set_u32, AT(slots), SET_SLOTS, "Slots it takes of the queue" },
         { "at", "a time", set_time, AT(not_before), SET_NOT_BEFORE, "Not before this time" },
-        { "in", "a time span", set_time_from_now, AT(not_before), SET_NOT_BEFORE,
+        { "in", "a time span", set_span, AT(delay), SET_DELAY,
           "Not before this much time has passed" },
         { "timeout", "a time span", set_span, AT(timeout), SET_TIMEOUT, "End it when it runs longer" },
         { "stop-timeout", "a time span", set_span, AT(stop_timeout), SET_STOP_TIMEOUT, "From SIGTERM to SIGKILL" },
@@ -152,6 +142,7 @@ static int append_numbers(sd_bus_message *m, const Settings *s) {
                 usec_t value;
         } times[] = {
                 { SET_NOT_BEFORE, "not_before_usec", s->not_before },
+                { SET_DELAY, "delay_usec", s->delay },
                 { SET_TIMEOUT, "timeout_usec", s->timeout },
                 { SET_STOP_TIMEOUT, "stop_timeout_usec", s->stop_timeout },
         };

@@ -142,6 +142,11 @@ int line_merge(Line *l, const JobSpec *defaults, uint64_t keys) {
         for (const SpecField *f = fields; f < fields + n; f++)
                 if (keys & UINT64_C(1) << (f - fields))
                         memcpy((uint8_t *) m + f->offset, (uint8_t *) l->own + f->offset, field_size(f));
+        /* A time takes the place of a span, and a span that of a time. */
+        if (line_has_key(keys, "not_before_usec") && !line_has_key(keys, "delay_usec"))
+                m->delay_usec = USEC_INFINITY;
+        if (line_has_key(keys, "delay_usec") && !line_has_key(keys, "not_before_usec"))
+                m->not_before_usec = USEC_INFINITY;
         m->payload_size = l->own->payload_size;
         m->has_payload = l->own->has_payload;
         if (line_has_key(keys, "tags") && defaults->tags) {

@@ -130,7 +130,8 @@ static void set_numbers(JobSpec *s) {
                 s->slots = a->slots;
         s->hold = a->hold;
         s->freezable = a->freezable;
-        s->not_before_usec = a->in != USEC_INFINITY ? usec_add(now_usec(CLOCK_REALTIME), a->in) : a->at;
+        s->not_before_usec = a->at;
+        s->delay_usec = a->in;
         s->timeout_usec = a->timeout;
         s->stop_timeout_usec = a->stop_timeout;
 }

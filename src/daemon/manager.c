@@ -138,6 +138,8 @@ static int add_sources(Manager *m) {
         if (r >= 0)
                 r = sd_event_add_time(m->event, &m->stop_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_stop_timer, m);
         if (r >= 0)
+                r = manager_watch_clock(m);
+        if (r >= 0)
                 r = sd_event_add_defer(m->event, &m->again_source, on_again, m);
         return r < 0 ? r : sd_event_source_set_enabled(m->again_source, SD_EVENT_OFF);
 }
@@ -249,6 +251,7 @@ Manager *manager_free(Manager *m) {
         model_free(m->model);
         store_close(m->store);
         sd_event_source_disable_unref(m->settle_source);
+        sd_event_source_disable_unref(m->clock_source);
         sd_event_source_disable_unref(m->due_timer);
         sd_event_source_disable_unref(m->deadline_timer);
         sd_event_source_disable_unref(m->storage_timer);
@@ -321,6 +324,7 @@ int manager_load_model(Manager *m) {
         model_free(m->model);
         m->model = TAKE_PTR(model);
         m->next_due = m->next_expiry = 0;
+        manager_recall_clock(m);
         return 0;
 }
 

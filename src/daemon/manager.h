@@ -28,6 +28,7 @@ typedef struct Manager {
         UserDb *users;
 
         Now now;                     /* of this turn */
+        int64_t clock_offset;        /* of realtime from the clock of the boot, as all that is kept has it */
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
@@ -41,6 +42,7 @@ typedef struct Manager {
         usec_t status_told;          /* monotonic: when */
 
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */
+        sd_event_source *clock_source;  /* the clock was set */
         sd_event_source *due_timer, *deadline_timer, *storage_timer, *status_timer, *again_source, *expiry_timer,
                 *stop_timer;
 } Manager;
@@ -79,6 +81,11 @@ bool manager_give_ballast(Manager *m, int error);
 
 /* check.c: an Api's check */
 int manager_check(void *userdata, store_finding_t found, void *found_userdata);
+
+/* clock.c. recall: with each new model. follow: at the beginning of each turn; -errno: of the store, nothing has moved. */
+void manager_recall_clock(Manager *m);
+int manager_follow_clock(Manager *m);
+int manager_watch_clock(Manager *m);
 
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);

@@ -329,6 +329,12 @@ int manager_settle(Manager *m) {
         r = read_clocks(m);
         if (r < 0)
                 return log_error_errno(r, "Failed to read the clock: %m");
+        r = manager_follow_clock(m);
+        if (r < 0) {
+                r = storage_failed(m, r);
+                if (r < 0)
+                        return r;
+        }
         api_turn_begins(m->api);
         if (!m->units->synced)
                 m->slices_set = m->files_swept = false;

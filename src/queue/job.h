@@ -108,9 +108,9 @@ typedef struct Job {
         bool dead;
         usec_t submitted_usec;   /* realtime, all of these */
         usec_t not_before_usec;  /* USEC_INFINITY: none */
+        bool delayed;            /* not_before_usec is the end of a span: it moves when the clock is set */
         usec_t ready_usec;       /* since when only room was missing; USEC_INFINITY: never was */
-        usec_t started_usec;     /* of the newest attempt */
-        usec_t finished_usec;
+        usec_t started_usec, finished_usec; /* of the newest attempt */
         usec_t wait_usec;        /* submitted (or due, or retried) until started; USEC_INFINITY: not started */
         usec_t timeout_usec;
         usec_t stop_timeout_usec;

@@ -81,7 +81,9 @@ static void move_to(Model *m, Job *j, Queue *to) {
 }
 
 /* Not started: it leaves its place and is given the one that it has now. */
-static void place_anew(Model *m, Job *j, Queue *to, const JobSpec *spec, uint64_t fields, const Now *now) {
+static void place_anew(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now) {
+        uint64_t due = spec_field_bit(spec_field_find("not_before_usec")) | spec_field_bit(spec_field_find("delay_usec"));
+
         if (j->state == JOB_READY)
                 queue_window_remove(j->queue, j->id);
         move_to(m, j, to);
@@ -90,10 +92,10 @@ static void place_anew(Model *m, Job *j, Queue *to, const JobSpec *spec, uint64_
                 j->rank = -(int64_t) spec->priority;
         }
         j->slots = spec->slots;
-        j->not_before_usec = spec->not_before_usec;
+        if (fields & due)
+                job_set_due(j, spec, now);
 
-        if (j->state == JOB_WAITING || (j->state == JOB_READY && spec->not_before_usec != USEC_INFINITY &&
-                                        spec->not_before_usec > now->realtime))
+        if (j->state == JOB_WAITING || (j->state == JOB_READY && job_is_early(j, now)))
                 job_let_go(m, j, now);
         else if (j->state == JOB_READY)
                 job_into_window(j);

@@ -240,8 +240,20 @@ void job_make_ready(Model *m, Job *j, usec_t since) {
         job_into_window(j);
 }
 
+void job_set_due(Job *j, JobSpec *spec, const Now *now) {
+        j->delayed = spec->delay_usec != USEC_INFINITY;
+        if (j->delayed)
+                spec->not_before_usec = MIN(usec_add(now->steady, spec->delay_usec), (usec_t) INT64_MAX);
+        spec->delay_usec = USEC_INFINITY;
+        j->not_before_usec = spec->not_before_usec;
+}
+
+bool job_is_early(const Job *j, const Now *now) {
+        return j->not_before_usec != USEC_INFINITY && j->not_before_usec > (j->delayed ? now->steady : now->realtime);
+}
+
 void job_let_go(Model *m, Job *j, const Now *now) {
-        if (j->not_before_usec != USEC_INFINITY && j->not_before_usec > now->realtime)
+        if (job_is_early(j, now))
                 job_set_state(m, j, JOB_WAITING);
         else
                 job_make_ready(m, j, now->realtime);
@@ -287,7 +299,7 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         j->rank = -(int64_t) spec->priority;
         j->slots = spec->slots;
         j->submitted_usec = now->realtime;
-        j->not_before_usec = spec->not_before_usec;
+        job_set_due(j, spec, now);
         j->timeout_usec = spec->timeout_usec;
         j->stop_timeout_usec = spec->stop_timeout_usec;
         j->spec = spec;
@@ -352,6 +364,7 @@ int model_retry(Model *m, Job *j, const Now *now) {
         j->max_attempts = j->attempt + 1;
         j->result = JOB_RESULT_NONE;
         j->reason = mfree(j->reason);
+        j->delayed = false;
         j->not_before_usec = j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
         j->spec_dropped = false;
         job_let_go(m, j, now);
@@ -384,8 +397,17 @@ int model_purge(Model *m, Job *j) {
 }
 
 void model_due(Model *m, Job *j, const Now *now) {
-        if (j->state == JOB_WAITING && j->not_before_usec <= now->realtime)
+        if (j->state == JOB_WAITING && !job_is_early(j, now))
                 job_let_go(m, j, now);
+}
+
+void model_clock_set(Model *m, int64_t step) {
+        Job *j, *t;
+
+        HASH_ITER(hh, m->jobs, j, t)
+                if (j->delayed && j->not_before_usec != USEC_INFINITY && (j->state == JOB_WAITING || j->state == JOB_HELD))
+                        j->not_before_usec = step < 0 ? usec_sub(j->not_before_usec, -(uint64_t) step) :
+                                                        MIN(usec_add(j->not_before_usec, step), (usec_t) INT64_MAX);
 }
 
 void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {

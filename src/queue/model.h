@@ -51,6 +51,7 @@ static inline bool job_state_is_queued(JobState s) {
 typedef struct Now {
         usec_t realtime;
         usec_t monotonic;
+        usec_t steady; /* realtime, as if the clock had not been set since the last turn: spans end by it */
 } Now;
 
 Model *model_new(void);
@@ -104,6 +105,8 @@ int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error)
 int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error);
 /* A waiting job's time has come. */
 void model_due(Model *m, Job *j, const Now *now);
+/* The clock was set, by so much: the ends of spans move with it. What is not here moves in the store (store_clock_set()). */
+void model_clock_set(Model *m, int64_t step);
 
 /* ---- decide (pure) ---- */
 

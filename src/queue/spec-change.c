@@ -207,5 +207,10 @@ int spec_change(JobSpec *s, const JobSpec *changes, uint64_t fields, char **ret_
                         if (r < 0)
                                 return r;
                 }
+        if (!(fields & spec_field_bit(spec_field_find("delay_usec"))))
+                return 0;
+        if (fields & spec_field_bit(spec_field_find("not_before_usec")))
+                return spec_error(ret_error, EINVAL, "'delay_usec' and 'not_before_usec' exclude each other");
+        s->not_before_usec = USEC_INFINITY; /* a span takes the place of a time */
         return 0;
 }

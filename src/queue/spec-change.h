@@ -19,5 +19,5 @@ int spec_copy(const JobSpec *s, uint64_t fields, JobSpec **ret);
 
 /* Change these fields of s to what they are in changes. A text that is empty is removed. Tags are changed one by one, and one
  * with an empty value is removed; so are properties, by name. All else is replaced. Does not validate. -ENOMEM: s is half
- * changed; -E2BIG: too many properties or tags, with *ret_error. */
+ * changed; -E2BIG, -EINVAL: too many properties or tags, or fields that exclude each other, with *ret_error. */
 int spec_change(JobSpec *s, const JobSpec *changes, uint64_t fields, char **ret_error);

@@ -23,6 +23,7 @@ static const JobSpec spec_default = {
         .slots = 1,
         .uid = UINT32_MAX,
         .not_before_usec = USEC_INFINITY,
+        .delay_usec = USEC_INFINITY,
         .timeout_usec = USEC_INFINITY,
         .stop_timeout_usec = USEC_INFINITY,
 };
@@ -308,6 +309,12 @@ static int check_file(const SpecField *f, const JobSpec *s, char **ret_error) {
         return check_clean(f, path, ret_error);
 }
 
+static int check_delay(const SpecField *f, const JobSpec *s, char **ret_error) {
+        if (s->delay_usec == USEC_INFINITY || s->not_before_usec == USEC_INFINITY)
+                return 0;
+        return spec_error(ret_error, EINVAL, "'%s' and 'not_before_usec' exclude each other", f->name);
+}
+
 static int check_request_id(const SpecField *f, const JobSpec *s, char **ret_error) {
         if (!s->request_id)
                 return 0;
@@ -339,6 +346,7 @@ static const SpecField fields[] = {
         FIELD(slots, SPEC_U32, .min = 1, .max = SPEC_SLOTS_MAX, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(hold, SPEC_BOOL, .max = 1, .flags = SPEC_NOT_STORED),
         FIELD(not_before_usec, SPEC_USEC, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
+        FIELD(delay_usec, SPEC_USEC, .check = check_delay, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(timeout_usec, SPEC_USEC, .min = USEC_PER_MSEC,
               .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_EDIT_LIVE),
         FIELD(stop_timeout_usec, SPEC_USEC, .min = USEC_PER_MSEC, .max = 24 * 60 * 60 * USEC_PER_SEC,

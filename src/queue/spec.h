@@ -40,6 +40,7 @@ typedef struct JobSpec {
         bool has_payload;         /* an empty payload is a payload: an empty file as standard input */
         uint32_t uid;             /* UINT32_MAX: the submitter */
         usec_t not_before_usec;   /* realtime; USEC_INFINITY: at once */
+        usec_t delay_usec;        /* the same as a span from the request on; USEC_INFINITY: none */
         usec_t timeout_usec;      /* USEC_INFINITY: none */
         usec_t stop_timeout_usec; /* USEC_INFINITY: the queue's */
         char **properties;        /* NAME=VALUE */

@@ -157,6 +157,9 @@ static const char *const migrations[] = {
         ") STRICT, WITHOUT ROWID;"
         "INSERT INTO backlog SELECT queue, owner, count(*) FROM job WHERE state IN ('held', 'waiting', 'ready')"
         " GROUP BY queue, owner;",
+
+        /* 5: not_before_usec is the end of a span: it moves when the clock is set (store-clock.c) */
+        "ALTER TABLE job ADD COLUMN delayed INTEGER NOT NULL DEFAULT 0;",
 };
 
 unsigned schema_version(void) {

@@ -37,12 +37,13 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_INSERT] =
                 "INSERT INTO job (" JOB_COLUMNS ", environment)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22, ?23, ?24, ?25)",
+                "  ?21, ?22, ?23, ?24, ?25, ?26)",
         [STMT_JOB_UPDATE] =
                 "UPDATE job SET queue = ?2, owner = ?3, owner_name = ?4, name = ?5, state = ?6, result = ?7, intent = ?8,"
                 " reason = ?9, priority = ?10, rank = ?11, slots = ?12, attempt = ?13, max_attempts = ?14, dead = ?15,"
                 " submitted_usec = ?16, not_before_usec = ?17, ready_usec = ?18, started_usec = ?19,"
-                " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23, privileged = ?24 WHERE id = ?1",
+                " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23, privileged = ?24,"
+                " delayed = ?25 WHERE id = ?1",
         [STMT_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
         [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
         [STMT_JOB_LIVE] = "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_state"
@@ -53,6 +54,11 @@ static const char *const statement_table[_STMT_MAX] = {
                          " WHERE state = 'waiting' AND not_before_usec <= ?1 ORDER BY not_before_usec, id LIMIT ?2",
         [STMT_JOB_NEXT_DUE] = "SELECT min(not_before_usec) FROM job INDEXED BY job_due"
                               " WHERE state = 'waiting' AND not_before_usec > ?1",
+        /* Never below 0 nor above what a number of SQLite's holds. */
+        [STMT_JOB_MOVE_DELAYS] =
+                "UPDATE job INDEXED BY job_state"
+                " SET not_before_usec = max(0, min(not_before_usec, 9223372036854775807 - max(?1, 0)) + ?1)"
+                " WHERE state IN ('waiting', 'held') AND delayed = 1 AND not_before_usec IS NOT NULL",
         [STMT_JOB_MAX_ID] = "SELECT max(id) FROM job NOT INDEXED",
         [STMT_JOB_ENVIRONMENT] = "SELECT environment FROM job WHERE id = ?1",
         [STMT_JOB_SET_ENVIRONMENT] = "UPDATE job SET environment = ?2 WHERE id = ?1",
@@ -97,6 +103,7 @@ static const char *const statement_table[_STMT_MAX] = {
                                 " (SELECT first_id FROM receipt NOT INDEXED ORDER BY first_id LIMIT ?1)"
                                 " AND (created_usec < ?2 OR created_usec > ?3)",
         [STMT_RECEIPT_OLDEST] = "SELECT created_usec FROM receipt NOT INDEXED ORDER BY first_id LIMIT 1",
+        [STMT_RECEIPT_MOVE] = "UPDATE receipt SET created_usec = max(0, min(created_usec, 9223372036854775807 - max(?1, 0)) + ?1)",
 };
 
 const char *store_statement_text(StatementId id) {

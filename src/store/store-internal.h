@@ -30,6 +30,7 @@ typedef enum StatementId {
         STMT_JOB_WINDOW,
         STMT_JOB_DUE,
         STMT_JOB_NEXT_DUE,
+        STMT_JOB_MOVE_DELAYS,
         STMT_JOB_MAX_ID,
         STMT_JOB_ENVIRONMENT,
         STMT_JOB_SET_ENVIRONMENT,
@@ -56,6 +57,7 @@ typedef enum StatementId {
         STMT_RECEIPT_COUNT,
         STMT_RECEIPT_EXPIRE,
         STMT_RECEIPT_OLDEST,
+        STMT_RECEIPT_MOVE,
         _STMT_MAX,
 } StatementId;
 
@@ -133,8 +135,8 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
 #define JOB_COLUMNS                                                                                          \
         "id, queue, owner, owner_name, name, state, result, intent, reason, priority, rank, slots, attempt, " \
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
-        "wait_usec, timeout_usec, stop_timeout_usec, privileged"
-#define JOB_N_COLUMNS 24
+        "wait_usec, timeout_usec, stop_timeout_usec, privileged, delayed"
+#define JOB_N_COLUMNS 25
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \

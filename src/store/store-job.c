@@ -40,6 +40,7 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_u64(s, stmt, i++, j->timeout_usec);
         stmt_bind_u64(s, stmt, i++, j->stop_timeout_usec);
         stmt_bind_i64(s, stmt, i++, j->privileged);
+        stmt_bind_i64(s, stmt, i++, j->delayed);
         assert(i == JOB_N_COLUMNS + 1);
 }
 
@@ -89,6 +90,7 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         j->timeout_usec = stmt_u64(stmt, i++);
         j->stop_timeout_usec = stmt_u64(stmt, i++);
         j->privileged = sqlite3_column_int(stmt, i++);
+        j->delayed = sqlite3_column_int(stmt, i++);
         assert(i == JOB_N_COLUMNS);
         *ret = TAKE_PTR(j);
         return 0;

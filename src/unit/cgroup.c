@@ -79,6 +79,25 @@ int cgroup_set_frozen(const char *path, bool frozen) {
         return fd < 0 || write(fd, frozen ? "1" : "0", 1) < 0 ? -errno : 0;
 }
 
+/* MAJOR:MINOR rbytes=N wbytes=N rios=N …, a line for each disk. */
+bool cgroup_read_io(const char *path, uint64_t *ret_read, uint64_t *ret_written) {
+        uint64_t sums[2] = {};
+        char buf[4096];
+
+        if (cgroup_read(path, "io.stat", buf, sizeof(buf)) < 0)
+                return false;
+        for (char *save = NULL, *word = strtok_r(buf, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
+                const char *r = startswith(word, "rbytes="), *w = startswith(word, "wbytes=");
+                uint64_t v;
+
+                if ((r || w) && parse_u64(r ?: w, &v) >= 0)
+                        sums[!r] += v;
+        }
+        *ret_read = sums[0];
+        *ret_written = sums[1];
+        return true;
+}
+
 uint64_t cgroup_read_u64(const char *path, const char *attribute) {
         char buf[64];
         uint64_t v;

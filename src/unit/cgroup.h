@@ -13,5 +13,7 @@ bool cgroup_is_populated(const char *path);
 bool cgroup_is_frozen(const char *path);
 /* The one thing that is written, and only where the manager cannot (freezer.c). */
 int cgroup_set_frozen(const char *path, bool frozen);
+/* io.stat: the sums over all disks, in bytes. false: not to be had */
+bool cgroup_read_io(const char *path, uint64_t *ret_read, uint64_t *ret_written);
 /* memory.peak (kernel ≥ 5.19), pids.peak; UINT64_MAX: not to be had */
 uint64_t cgroup_read_u64(const char *path, const char *attribute);

@@ -22,6 +22,7 @@ void units_now(const Units *u, Now *ret) {
         if (sd_event_now(u->event, CLOCK_REALTIME, &ret->realtime) < 0 ||
             sd_event_now(u->event, CLOCK_MONOTONIC, &ret->monotonic) < 0)
                 *ret = (Now) {};
+        ret->steady = ret->realtime;
 }
 
 /* ---- watches ---- */
@@ -318,9 +319,14 @@ void units_connect(Units *u) {
 
 /* ---- once a second while there are attempts ---- */
 
+static uint64_t known_max(uint64_t a, uint64_t b) {
+        return a == UINT64_MAX ? b : b == UINT64_MAX ? a : MAX(a, b);
+}
+
 static void tick_sample(Units *u, Attempt *a) {
         _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
-        uint64_t v;
+        Outcome *o = &a->outcome;
+        uint64_t in, out;
         bool frozen;
 
         if (!path)
@@ -331,14 +337,15 @@ static void tick_sample(Units *u, Attempt *a) {
                 a->watch->cgroup_frozen = frozen;
                 a->watch->look_again = true;
         }
-        v = cgroup_read_u64(path, "pids.peak");
-        if (v != UINT64_MAX)
-                a->outcome.tasks_peak = a->outcome.tasks_peak == UINT64_MAX ? v : MAX(v, a->outcome.tasks_peak);
+        o->tasks_peak = known_max(o->tasks_peak, cgroup_read_u64(path, "pids.peak"));
+        /* What is not asked for while the cgroup is there, PID 1 does not know afterwards; or only what it was asked last. */
         if (u->version_number >= 256)
                 return;
-        v = cgroup_read_u64(path, "memory.peak");
-        if (v != UINT64_MAX)
-                a->outcome.memory_peak = a->outcome.memory_peak == UINT64_MAX ? v : MAX(v, a->outcome.memory_peak);
+        o->memory_peak = known_max(o->memory_peak, cgroup_read_u64(path, "memory.peak"));
+        if (cgroup_read_io(path, &in, &out)) {
+                o->io_read_bytes = known_max(o->io_read_bytes, in);
+                o->io_write_bytes = known_max(o->io_write_bytes, out);
+        }
 }
 
 void units_arm_tick(Units *u) {

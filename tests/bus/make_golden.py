@@ -106,6 +106,7 @@ class Golden:
         self.add("held", 'printf "%s|%s|%s" "$UMLAUT" "$(cat)" "$1" >"$2"', hold=True, environment=["UMLAUT=äöü", "HOME=/x"],
                  payload="Größe".encode(), tags={"k": "v"}, timeout_usec=3_600_000_000, stop_timeout_usec=5_000_000)
         self.add("held, of a user", ["/bin/echo", "ä b", "", "$HOME"], hold=True, user=self.daemon, umask=0o27)
+        self.if_known(self.add, "delayed", "true", delay_usec=10**15)  # 31 years
         self.add("waiting", "true", not_before_usec=LATER, priority=100, environment=["A=a b", "UMLAUT=äöü", "LINES=1\n2"])
         self.if_known(self.add, "output", "true", hold=True, output_file="/tmp/out.%j", error_file="/tmp/err")
         self.if_known(self.add, "freezable", "true", hold=True, freezable=True, timeout_usec=60_000_000)

@@ -160,6 +160,28 @@ def test_not_before(running):
     assert running.info(id_)["wait_usec"] < 5000000  # since it was due
 
 
+def test_delay(running):
+    begin = now()
+    id_ = running.submit("true", delay_usec=600000)
+    none = running.submit("true", delay_usec=0)
+    assert running.state(id_) == "waiting"
+    assert running.result(none) == "success"
+    assert begin + 600000 <= running.info(id_)["not_before_usec"] <= now() + 600000
+    running.restart()
+    assert running.result(id_) == "success"
+    assert running.info(id_)["started_usec"] >= begin + 600000
+
+
+def test_delay_and_not_before_exclude_each_other(running):
+    with pytest.raises(client.BusError, match="exclude each other"):
+        running.submit("true", delay_usec=1, not_before_usec=1)
+    id_ = running.submit("true", delay_usec=3600 * 10**6)
+    with pytest.raises(client.BusError, match="exclude each other"):
+        running.call("UpdateJob", id_, {"delay_usec": 1, "not_before_usec": 1})
+    running.call("UpdateJob", id_, {"delay_usec": 0})
+    assert running.result(id_) == "success"
+
+
 def test_not_before_survives_a_restart(running):
     id_ = running.submit("true", not_before_usec=now() + 1000000)
     running.restart()

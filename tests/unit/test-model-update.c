@@ -140,6 +140,70 @@ static void test_not_before(void **state) {
         assert_int_equal(held->state, JOB_WAITING);
 }
 
+static void set_delay(Model *m, Job *j, usec_t span) {
+        JobSpec *spec = spec_of(j);
+
+        spec->not_before_usec = USEC_INFINITY;
+        spec->delay_usec = span;
+        update(m, j, NULL, spec, "delay_usec");
+}
+
+/* A span ends by the clock that nobody sets, and what is kept of it moves with the one that somebody does. */
+static void test_delay(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        JobSpec *spec = make_spec(1, 0);
+        Job *j, *at, *held;
+
+        spec->delay_usec = 10 * SEC;
+        now.steady = now.realtime;
+        j = submit_spec(m, q, spec);
+        at = submit(m, q, 1, 0);
+        held = submit(m, q, 1, 0);
+        assert_true(j->state == JOB_WAITING && j->delayed && j->not_before_usec == now.realtime + 10 * SEC);
+        set_not_before(m, at, now.realtime + 10 * SEC);
+        assert_int_equal(model_hold(m, held, &now), 0);
+        set_delay(m, held, 20 * SEC);
+
+        /* set forwards: only the time of the wall has come */
+        now.realtime += 3600 * SEC;
+        model_due(m, j, &now);
+        model_due(m, at, &now);
+        assert_true(j->state == JOB_WAITING && at->state == JOB_READY);
+        /* a span that begins before that is noticed */
+        set_delay(m, at, 5 * SEC);
+        assert_true(at->state == JOB_WAITING && at->not_before_usec == now.steady + 5 * SEC);
+
+        model_clock_set(m, 3600 * SEC);
+        now.steady = now.realtime;
+        assert_true(j->not_before_usec == now.realtime + 10 * SEC && held->not_before_usec == now.realtime + 20 * SEC);
+
+        /* and back */
+        now.realtime -= 3700 * SEC;
+        model_clock_set(m, -3700 * (int64_t) SEC);
+        now.steady = now.realtime;
+        assert_true(j->not_before_usec == now.realtime + 10 * SEC);
+        now.steady = now.realtime += 10 * SEC;
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_READY);
+
+        /* a time takes the place of the span, and then it does not move */
+        set_not_before(m, held, now.realtime + 30 * SEC);
+        assert_false(held->delayed);
+        model_clock_set(m, 3600 * SEC);
+        assert_true(held->not_before_usec == now.realtime + 30 * SEC);
+
+        /* never so late that the store cannot hold it, never "none", never before all times */
+        set_delay(m, held, INT64_MAX);
+        assert_true(held->not_before_usec == INT64_MAX);
+        model_clock_set(m, 3600 * SEC);
+        assert_true(held->not_before_usec == INT64_MAX);
+        model_clock_set(m, INT64_MIN);
+        assert_true(held->not_before_usec == 0);
+        set_delay(m, held, USEC_INFINITY);
+        assert_true(!held->delayed && held->not_before_usec == USEC_INFINITY);
+}
+
 static void test_move(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *a = make_queue(m, "a", 4), *ab = make_queue(m, "a-b", 2), *c = make_queue(m, "c", 1);
@@ -296,6 +360,7 @@ int main(void) {
                 cmocka_unit_test(test_priority),
                 cmocka_unit_test(test_priority_beyond_the_window),
                 cmocka_unit_test(test_not_before),
+                cmocka_unit_test(test_delay),
                 cmocka_unit_test(test_move),
                 cmocka_unit_test(test_states),
                 cmocka_unit_test(test_timeout),

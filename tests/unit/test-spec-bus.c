@@ -93,8 +93,9 @@ static void test_all_keys(void **state) {
                                           true, "not_before_usec", "t", UINT64_C(1), "timeout_usec", "t",
                                           UINT64_C(2000), "stop_timeout_usec", "t", UINT64_C(3000), "uid",
                                           "u", 1000u, "properties", "as", 1, "Nice=1") >= 0);
-        assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}", "output_file", "s", "out", "error_file", "s", "err",
-                                          "freezable", "b", true, "request_id", "s", "r") >= 0);
+        assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "output_file", "s", "out", "error_file", "s", "err",
+                                          "freezable", "b", true, "request_id", "s", "r", "delay_usec", "t",
+                                          UINT64_C(4)) >= 0);
         assert_true(sd_bus_message_close_container(m) >= 0);
         assert_true(sd_bus_message_append(m, "s", "after") >= 0);
 
@@ -114,6 +115,7 @@ static void test_all_keys(void **state) {
         assert_int_equal(s->slots, 3);
         assert_true(s->hold);
         assert_int_equal(s->not_before_usec, 1);
+        assert_int_equal(s->delay_usec, 4);
         assert_int_equal(s->timeout_usec, 2000);
         assert_int_equal(s->stop_timeout_usec, 3000);
         assert_int_equal(s->uid, 1000);

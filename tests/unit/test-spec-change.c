@@ -109,11 +109,25 @@ static void test_too_many(void **state) {
         assert_non_null(strstr(error, "'tags'"));
 }
 
+/* A time and a span: one takes the place of the other, both at once is a mistake. */
+static void test_time_and_span(void **state) {
+        _cleanup_spec_ JobSpec *s = from_json("{\"not_before_usec\":5}"), *span = from_json("{\"delay_usec\":7}"),
+                               *both = from_json("{\"argv\":[\"a\"],\"not_before_usec\":5,\"delay_usec\":7}");
+        _cleanup_free_ char *error = NULL, *again = NULL;
+
+        assert_int_equal(spec_change(s, span, bits("delay_usec"), NULL), 0);
+        assert_true(s->not_before_usec == USEC_INFINITY && s->delay_usec == 7);
+        assert_int_equal(spec_change(s, both, bits("not_before_usec delay_usec"), &error), -EINVAL);
+        assert_non_null(strstr(error, "exclude each other"));
+        assert_int_equal(spec_validate(both, &again), -EINVAL);
+        assert_non_null(strstr(again, "exclude each other"));
+}
+
 static void test_sets(void **state) {
         _cleanup_free_ char *text = spec_fields_to_string(bits("tags argv"));
 
         assert_string_equal(text, "argv, tags");
-        assert_true(spec_fields_of_job() == bits("name priority slots not_before_usec timeout_usec stop_timeout_usec"));
+        assert_true(spec_fields_of_job() == bits("name priority slots not_before_usec delay_usec timeout_usec stop_timeout_usec"));
         assert_true(spec_fields_with(SPEC_EDIT_LIVE) == bits("tags timeout_usec stop_timeout_usec"));
         assert_true(spec_fields_with(SPEC_EDIT_ALWAYS) == bits("tags"));
         /* Whatever decides what is run, or how, is of the owner. */
@@ -126,6 +140,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_copy),   cmocka_unit_test(test_change), cmocka_unit_test(test_remove),
                 cmocka_unit_test(test_too_many), cmocka_unit_test(test_sets),
+                cmocka_unit_test(test_time_and_span),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,7 @@ static void test_round_trip(void **state) {
         same("{\"argv\":[\"\\\"\\\\/\\b\\t\\n\\f\\r\\u0001\\u001f\x7f ü€🐧\"]}");
         same("{\"umask\":0}");
         same("{\"not_before_usec\":0,\"uid\":0}");
+        same("{\"delay_usec\":1000}");
 }
 
 static void test_defaults_are_left_out(void **state) {

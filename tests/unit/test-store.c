@@ -213,6 +213,52 @@ static void test_due(void **state) {
         assert_int_equal(next, USEC_INFINITY);
 }
 
+static usec_t due_of(Store *s, uint64_t id) {
+        _cleanup_(job_freep) Job *j = NULL;
+
+        assert_int_equal(store_load_job(s, id, &j), 0);
+        return j->not_before_usec;
+}
+
+/* The clock was set: ends of spans move, times do not; and what is known of the clock is kept with it. */
+static void test_clock(void **state) {
+        static const sd_id128_t boot = SD_ID128_MAKE(a1, b2, c3, d4, e5, f6, 07, 18, 29, 3a, 4b, 5c, 6d, 7e, 8f, 90);
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q");
+        JobSpec *specs[] = { make_spec("true"), make_spec("true"), make_spec("true"), make_spec("true") };
+        uint64_t ids[4];
+        int64_t offset;
+        sd_id128_t id;
+
+        assert_int_equal(store_clock_get(s, &id, &offset), -ENOENT);
+        specs[0]->not_before_usec = now.realtime + 500;
+        specs[1]->delay_usec = now.realtime + 500; /* now.steady is 0 here */
+        specs[2]->delay_usec = now.realtime + 500;
+        specs[2]->hold = true;
+        specs[3]->delay_usec = INT64_MAX;
+        for (size_t i = 0; i < 4; i++)
+                ids[i] = submit(m, q, specs[i]);
+        record(s, m);
+
+        assert_int_equal(store_clock_set(s, boot, -77, 1000), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset), 0);
+        assert_true(sd_id128_equal(id, boot) && offset == -77);
+        assert_int_equal(due_of(s, ids[0]), now.realtime + 500);
+        assert_int_equal(due_of(s, ids[1]), now.realtime + 1500);
+        assert_int_equal(due_of(s, ids[2]), now.realtime + 1500);
+        assert_int_equal(due_of(s, ids[3]), INT64_MAX);
+        assert_int_equal(store_clock_set(s, boot, INT64_MIN, -3 * (int64_t) now.realtime), 0);
+        assert_int_equal(due_of(s, ids[1]), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset), 0);
+        assert_true(offset == INT64_MIN);
+
+        assert_int_equal(store_set_meta(s, "clock", "nonsense"), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset), -ENOENT);
+        assert_int_equal(store_set_meta(s, "clock", "a1b2c3d4e5f60718293a4b5c6d7e8f90 12x"), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset), -ENOENT);
+}
+
 /* ---- purge, ids ---- */
 
 static void finish(Store *s, Model *m, uint64_t id) {
@@ -643,6 +689,7 @@ int main(void) {
                 cmocka_unit_test(test_spec_damaged),
                 cmocka_unit_test(test_window),
                 cmocka_unit_test(test_due),
+                cmocka_unit_test(test_clock),
                 cmocka_unit_test(test_purge),
                 cmocka_unit_test(test_full),
                 cmocka_unit_test(test_record_refused),

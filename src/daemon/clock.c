@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The clock of the wall may be set under us, in either direction. A time that a user named (--at) is one of that clock: the
+ * timer for it follows it by itself. A span (--in) is time that passes, sleep of the machine included: its end is kept as
+ * a time of the wall as well, so that it outlives a reboot, and moves with the clock when that is set.
+ *
+ * The offset between the clock and that of the boot tells: it changes when the clock is set, and only then. Each turn looks,
+ * before anything is found to be due; a timer of the kernel's wakes us when the clock is set. A little at a time, as NTP
+ * slews it, adds up until it is worth a commit. */
+
+#include "daemon/manager.h"
+
+#include "base/log.h"
+#include "base/time-util.h"
+
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STEP_MIN ((int64_t) USEC_PER_SEC)
+
+static void set_offset(Manager *m, int64_t offset) {
+        m->clock_offset = m->api->clock_offset = offset;
+}
+
+void manager_recall_clock(Manager *m) {
+        int64_t offset = now_usec(CLOCK_REALTIME) - now_usec(CLOCK_BOOTTIME), kept;
+        sd_id128_t boot_id, of;
+        int r;
+
+        set_offset(m, offset);
+        r = sd_id128_get_boot(&boot_id);
+        if (r >= 0 && store_clock_get(m->store, &of, &kept) >= 0 && sd_id128_equal(of, boot_id))
+                set_offset(m, kept);
+        else if (r >= 0)
+                r = store_clock_set(m->store, boot_id, offset, 0);
+        if (r < 0)
+                log_warning_errno(r, "Failed to remember the clock, ignoring: %m");
+}
+
+int manager_follow_clock(Manager *m) {
+        sd_id128_t boot_id;
+        int64_t offset, step;
+        usec_t boot;
+        int r;
+
+        r = sd_event_now(m->event, CLOCK_BOOTTIME, &boot);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the clock: %m");
+        offset = m->now.realtime - boot;
+        step = offset - m->clock_offset;
+        m->now.steady = m->now.realtime;
+        if (step > -STEP_MIN && step < STEP_MIN)
+                return 0;
+        if (m->storage_failed) {
+                m->now.steady -= step;
+                return 0;
+        }
+        r = sd_id128_get_boot(&boot_id);
+        if (r >= 0)
+                r = store_clock_set(m->store, boot_id, offset, step);
+        if (r < 0)
+                return r;
+        model_clock_set(m->model, step);
+        set_offset(m, offset);
+        m->next_due = m->next_expiry = 0;
+        log_notice("The clock was set %s by %.1f s; what waits for a span of time waits for it all the same.",
+                   step > 0 ? "forwards" : "back", (double) (step > 0 ? step : -step) / USEC_PER_SEC);
+        return 0;
+}
+
+/* ---- waking up ---- */
+
+static int arm(int fd) {
+        const struct itimerspec never = { .it_value.tv_sec = (time_t) (INT64_MAX / USEC_PER_SEC) };
+
+        return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 ? -errno : 0;
+}
+
+/* Waking up is all: the turn comes by itself. */
+static int on_clock_set(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        uint64_t n;
+
+        if (read(fd, &n, sizeof(n)) < 0 && errno == EAGAIN)
+                return 0;
+        return arm(fd);
+}
+
+int manager_watch_clock(Manager *m) {
+        _cleanup_close_ int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+        int r = fd < 0 ? -errno : arm(fd);
+
+        if (r >= 0)
+                r = sd_event_add_io(m->event, &m->clock_source, fd, EPOLLIN, on_clock_set, m);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(m->clock_source, true);
+        if (r >= 0)
+                TAKE_FD(fd);
+        return r;
+}
