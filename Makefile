@@ -7,7 +7,7 @@ TIER ?= core
 
 help:
 	@echo 'make try      build jobmill and watch it work in a throw-away system (as root; nothing of this machine is changed)'
-	@echo 'make check    build it and run the tests (as root); TIER=bench measures'
+	@echo 'make check    build it and run the tests (as root); TIER=bench measures, TIER=vm boots virtual machines'
 	@echo 'make build    build it into build/'
 	@echo 'make shell    a root shell in a throw-away system with it'
 

@@ -31,7 +31,7 @@ BUS = os.environ["DBUS_SESSION_BUS_ADDRESS"] if OF_USER else SYSTEM_BUS
 CONFIG = pathlib.Path.home() / ".config/jobmill/queues" if OF_USER else pathlib.Path("/etc/jobmill/queues")
 RUNTIME_UNITS = pathlib.Path(os.environ["XDG_RUNTIME_DIR"], "systemd/user") if OF_USER else pathlib.Path("/run/systemd/system")
 RUN = pathlib.Path(os.environ["XDG_RUNTIME_DIR"], "jobmill") if OF_USER else pathlib.Path("/run/jobmill")
-SLOW = 3 if SANITIZERS else 1  # factor on all patience
+SLOW = float(os.environ.get("JOBMILL_SLOW", 3 if SANITIZERS else 1))  # factor on all patience
 USERS = ("alice", "bob", "robot")
 
 # A process of another user: everything is imported while it is still root, who can read the source wherever it lies.
