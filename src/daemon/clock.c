@@ -24,18 +24,26 @@ static void set_offset(Manager *m, int64_t offset) {
 }
 
 void manager_recall_clock(Manager *m) {
-        int64_t offset = now_usec(CLOCK_REALTIME) - now_usec(CLOCK_BOOTTIME), kept;
-        sd_id128_t boot_id, of;
+        usec_t now = now_usec(CLOCK_REALTIME), last = 0;
+        int64_t offset = now - now_usec(CLOCK_BOOTTIME), kept;
+        sd_id128_t boot_id, of = SD_ID128_NULL;
         int r;
 
         set_offset(m, offset);
         r = sd_id128_get_boot(&boot_id);
-        if (r >= 0 && store_clock_get(m->store, &of, &kept) >= 0 && sd_id128_equal(of, boot_id))
+        if (r >= 0 && store_clock_get(m->store, &of, &kept, &last) >= 0 && sd_id128_equal(of, boot_id))
                 set_offset(m, kept);
         else if (r >= 0)
-                r = store_clock_set(m->store, boot_id, offset, 0);
+                r = store_clock_set(m->store, boot_id, offset, now, now < last ? -(int64_t) (last - now) : 0);
         if (r < 0)
                 log_warning_errno(r, "Failed to remember the clock, ignoring: %m");
+}
+
+void manager_keep_clock(Manager *m) {
+        sd_id128_t boot_id;
+
+        if (sd_id128_get_boot(&boot_id) >= 0)
+                (void) store_clock_set(m->store, boot_id, m->clock_offset, now_usec(CLOCK_REALTIME), 0);
 }
 
 int manager_follow_clock(Manager *m) {
@@ -58,7 +66,7 @@ int manager_follow_clock(Manager *m) {
         }
         r = sd_id128_get_boot(&boot_id);
         if (r >= 0)
-                r = store_clock_set(m->store, boot_id, offset, step);
+                r = store_clock_set(m->store, boot_id, offset, m->now.realtime, step);
         if (r < 0)
                 return r;
         model_clock_set(m->model, step);

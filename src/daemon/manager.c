@@ -91,6 +91,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 }
 
 void manager_exit(Manager *m) {
+        manager_keep_clock(m);
         raise_starts(m);
         (void) sd_event_exit(m->event, EXIT_SUCCESS);
 }

@@ -86,6 +86,7 @@ int manager_check(void *userdata, store_finding_t found, void *found_userdata);
 void manager_recall_clock(Manager *m);
 int manager_follow_clock(Manager *m);
 int manager_watch_clock(Manager *m);
+void manager_keep_clock(Manager *m); /* at the end: what it shows */
 
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);

@@ -401,15 +401,6 @@ void model_due(Model *m, Job *j, const Now *now) {
                 job_let_go(m, j, now);
 }
 
-void model_clock_set(Model *m, int64_t step) {
-        Job *j, *t;
-
-        HASH_ITER(hh, m->jobs, j, t)
-                if (j->delayed && j->not_before_usec != USEC_INFINITY && (j->state == JOB_WAITING || j->state == JOB_HELD))
-                        j->not_before_usec = step < 0 ? usec_sub(j->not_before_usec, -(uint64_t) step) :
-                                                        MIN(usec_add(j->not_before_usec, step), (usec_t) INT64_MAX);
-}
-
 void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
         job_finish(m, j, result, reason, now);
 }

@@ -5,16 +5,18 @@
  *
  * By how much is known from the offset of the clock from that of the boot, which is kept here with the boot that it was
  * of: so a clock that is set while the daemon is away is noticed too. Over a reboot nothing is known of the time between but what
- * the clock says, and the clock is believed. */
+ * the clock says, and the clock is believed; unless it is behind what it has been, as on a machine without a battery, which
+ * is told the time later: what is left of a span is then what was left at last, and not the years in between. */
 
 #include "base/parse.h"
 #include "store/store-internal.h"
 
-#define META_CLOCK "clock" /* BOOT-ID OFFSET */
+#define META_CLOCK "clock" /* BOOT-ID OFFSET NOW */
 
-int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset) {
+int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset, usec_t *ret_last) {
         _cleanup_free_ char *text = NULL;
         char *space, *end;
+        usec_t last = 0;
         int r;
 
         r = store_get_meta(s, META_CLOCK, &text);
@@ -26,7 +28,12 @@ int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset) {
         *space = '\0';
         errno = 0;
         *ret_offset = strtoll(space + 1, &end, 10);
-        return errno != 0 || end == space + 1 || *end != '\0' || sd_id128_from_string(text, ret_boot_id) < 0 ? -ENOENT : 0;
+        if (errno != 0 || end == space + 1 || sd_id128_from_string(text, ret_boot_id) < 0)
+                return -ENOENT;
+        if (*end != '\0' && parse_u64(end + 1, &last) < 0)
+                return -ENOENT;
+        *ret_last = last;
+        return 0;
 }
 
 static int move_by(Store *s, StatementId id, int64_t step) {
@@ -36,11 +43,11 @@ static int move_by(Store *s, StatementId id, int64_t step) {
         return stmt_exec(s, stmt);
 }
 
-int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, int64_t step) {
-        char text[SD_ID128_STRING_MAX + 32], id[SD_ID128_STRING_MAX];
+int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, usec_t now, int64_t step) {
+        char text[SD_ID128_STRING_MAX + 64], id[SD_ID128_STRING_MAX];
         int r;
 
-        (void) snprintf(text, sizeof(text), "%s %" PRIi64, sd_id128_to_string(boot_id, id), offset);
+        (void) snprintf(text, sizeof(text), "%s %" PRIi64 " %" PRIu64, sd_id128_to_string(boot_id, id), offset, now);
         r = store_begin(s, false);
         if (r < 0)
                 return r;

@@ -94,9 +94,9 @@ int store_load_window(Store *s, Queue *q, uint32_t max_slots);
 int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next);
 
 /* The clock was set (store-clock.c): move what is to move by step, and remember in which boot it is how far from the clock of
- * the boot. -ENOENT: nothing is remembered. */
-int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset);
-int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, int64_t step);
+ * the boot. *ret_last: what it showed when that was written, 0: not known. -ENOENT: nothing is remembered. */
+int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset, usec_t *ret_last);
+int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, usec_t now, int64_t step);
 
 /* A small text by key ("queue.gpu.slice", "starts"): NULL value deletes. Durable at once. */
 int store_get_meta(Store *s, const char *key, char **ret); /* -ENOENT */

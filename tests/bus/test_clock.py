@@ -94,6 +94,18 @@ def test_span(mill, clock, step):
     assert mill.result(id_) == "success" and began(mill) >= submitted + 1_500_000
 
 
+def test_span_while_nothing_else_happens(mill, clock):
+    """No call comes that would have it look: setting the clock does."""
+    submitted = time.time_ns() // 1000
+    id_ = job(mill, delay_usec=3_000_000)
+    pending = mill.bus.start("WaitJob", id_, client.FOREVER)
+    time.sleep(2)  # it has told its status, and sleeps
+    clock.step(-HOUR)
+    until(lambda: (mill.out / "ran").exists() and (mill.out / "ran").read_text(), 15, "it has begun")
+    assert began(mill) >= submitted + 3_000_000
+    assert mill.bus.finish(pending)[1] == "success"
+
+
 @BOTH
 def test_span_of_a_held_job(mill, clock, step):
     submitted = time.time_ns() // 1000

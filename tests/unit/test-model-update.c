@@ -187,6 +187,15 @@ static void test_delay(void **state) {
         model_due(m, j, &now);
         assert_int_equal(j->state, JOB_READY);
 
+        /* an attempt whose start the journal may be asked about was committed as long ago as before, one that runs at its time */
+        Job *starting = submit(m, q, 1, 0), *running = submit(m, q, 1, 0);
+        (void) run(m, running);
+        assert_int_equal(model_start(m, starting, SD_ID128_NULL, &now), 0);
+        starting->live->created_usec = running->live->created_usec = now.realtime;
+        model_clock_set(m, -5 * (int64_t) SEC);
+        assert_true(starting->live->created_usec == now.realtime - 5 * SEC && running->live->created_usec == now.realtime);
+        model_clock_set(m, 5 * SEC);
+
         /* a time takes the place of the span, and then it does not move */
         set_not_before(m, held, now.realtime + 30 * SEC);
         assert_false(held->delayed);

@@ -230,8 +230,9 @@ static void test_clock(void **state) {
         uint64_t ids[4];
         int64_t offset;
         sd_id128_t id;
+        usec_t last;
 
-        assert_int_equal(store_clock_get(s, &id, &offset), -ENOENT);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last), -ENOENT);
         specs[0]->not_before_usec = now.realtime + 500;
         specs[1]->delay_usec = now.realtime + 500; /* now.steady is 0 here */
         specs[2]->delay_usec = now.realtime + 500;
@@ -241,22 +242,25 @@ static void test_clock(void **state) {
                 ids[i] = submit(m, q, specs[i]);
         record(s, m);
 
-        assert_int_equal(store_clock_set(s, boot, -77, 1000), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset), 0);
-        assert_true(sd_id128_equal(id, boot) && offset == -77);
+        assert_int_equal(store_clock_set(s, boot, -77, 5, 1000), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last), 0);
+        assert_true(sd_id128_equal(id, boot) && offset == -77 && last == 5);
         assert_int_equal(due_of(s, ids[0]), now.realtime + 500);
         assert_int_equal(due_of(s, ids[1]), now.realtime + 1500);
         assert_int_equal(due_of(s, ids[2]), now.realtime + 1500);
         assert_int_equal(due_of(s, ids[3]), INT64_MAX);
-        assert_int_equal(store_clock_set(s, boot, INT64_MIN, -3 * (int64_t) now.realtime), 0);
+        assert_int_equal(store_clock_set(s, boot, INT64_MIN, USEC_INFINITY, -3 * (int64_t) now.realtime), 0);
         assert_int_equal(due_of(s, ids[1]), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last), 0);
         assert_true(offset == INT64_MIN);
 
         assert_int_equal(store_set_meta(s, "clock", "nonsense"), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset), -ENOENT);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last), -ENOENT);
+        assert_int_equal(store_set_meta(s, "clock", "a1b2c3d4e5f60718293a4b5c6d7e8f90 12"), 0); /* of the first ones */
+        assert_int_equal(store_clock_get(s, &id, &offset, &last), 0);
+        assert_true(offset == 12 && last == 0);
         assert_int_equal(store_set_meta(s, "clock", "a1b2c3d4e5f60718293a4b5c6d7e8f90 12x"), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset), -ENOENT);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last), -ENOENT);
 }
 
 /* ---- purge, ids ---- */
