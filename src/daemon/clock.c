@@ -18,14 +18,28 @@
 #include <unistd.h>
 
 #define STEP_MIN ((int64_t) USEC_PER_SEC)
+#define PAUSE_MAX (50 * USEC_PER_MSEC)
+
+/* Both clocks, and how far they are apart: on a busy machine much time may pass between two looks, which is no step. */
+static usec_t read_offset(int64_t *ret_offset) {
+        usec_t before, now, after;
+
+        do {
+                before = now_usec(CLOCK_BOOTTIME);
+                now = now_usec(CLOCK_REALTIME);
+                after = now_usec(CLOCK_BOOTTIME);
+        } while (after - before > PAUSE_MAX);
+        *ret_offset = now - after;
+        return now;
+}
 
 static void set_offset(Manager *m, int64_t offset) {
         m->clock_offset = m->api->clock_offset = offset;
 }
 
 void manager_recall_clock(Manager *m) {
-        usec_t now = now_usec(CLOCK_REALTIME), last = 0;
-        int64_t offset = now - now_usec(CLOCK_BOOTTIME), kept;
+        int64_t offset, kept;
+        usec_t now = read_offset(&offset), last = 0;
         sd_id128_t boot_id, of = SD_ID128_NULL;
         int r;
 
@@ -49,13 +63,10 @@ void manager_keep_clock(Manager *m) {
 int manager_follow_clock(Manager *m) {
         sd_id128_t boot_id;
         int64_t offset, step;
-        usec_t boot;
+        usec_t now;
         int r;
 
-        r = sd_event_now(m->event, CLOCK_BOOTTIME, &boot);
-        if (r < 0)
-                return log_error_errno(r, "Failed to read the clock: %m");
-        offset = m->now.realtime - boot;
+        now = read_offset(&offset);
         step = offset - m->clock_offset;
         m->now.steady = m->now.realtime;
         if (step > -STEP_MIN && step < STEP_MIN)
@@ -66,9 +77,10 @@ int manager_follow_clock(Manager *m) {
         }
         r = sd_id128_get_boot(&boot_id);
         if (r >= 0)
-                r = store_clock_set(m->store, boot_id, offset, m->now.realtime, step);
+                r = store_clock_set(m->store, boot_id, offset, now, step);
         if (r < 0)
                 return r;
+        m->now.realtime = m->now.steady = now; /* what the loop has read may be from before */
         model_clock_set(m->model, step);
         set_offset(m, offset);
         m->next_due = m->next_expiry = 0;
