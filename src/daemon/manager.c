@@ -4,6 +4,7 @@
 
 #include "daemon/manager.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "daemon/config.h"
@@ -78,6 +79,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
                 return 0;
         }
         log_info("Got SIG%s, stopping; running jobs run on.", sigabbrev_np(si->ssi_signo));
+        CRASH_POINT("stopping");
         (void) sd_notify(false, "STOPPING=1");
         m->stopping = true;
         if (!m->model->attempts || !m->units->synced) {
@@ -93,6 +95,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 void manager_exit(Manager *m) {
         manager_keep_clock(m);
         raise_starts(m);
+        CRASH_POINT("stopped");
         (void) sd_event_exit(m->event, EXIT_SUCCESS);
 }
 
@@ -368,7 +371,9 @@ void manager_reload(Manager *m) {
 
         m->api->reload_wanted = false;
         snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, m->now.monotonic);
+        CRASH_POINT("reload-begun");
         (void) sd_notify(false, text);
+        CRASH_POINT("reload-told");
         r = load_settings(m, "the settings stay what they were");
         if (r >= 0) {
                 apply_settings(m, m->model);
@@ -382,7 +387,9 @@ void manager_reload(Manager *m) {
         manager_tell_policies(m);
         manager_set_slices(m);
         user_db_flush(m->users);
+        CRASH_POINT("reload-made");
         api_reload_done(m->api, r < 0 ? strerror(-r) : m->config_error);
+        CRASH_POINT("reload-answered");
         (void) sd_notify(false, "READY=1");
 }
 
@@ -404,6 +411,7 @@ int manager_start(Manager *m) {
         r = store_open(path, &m->store, &error);
         if (r < 0)
                 return log_error_errno(r, "Failed to open the store: %s%s", error ?: strerror(-r), manager_store_advice(r));
+        CRASH_POINT("store-opened");
         raise_starts(m);
         manager_make_ballast(m);
         if (m->api->storage_full) {
@@ -413,10 +421,12 @@ int manager_start(Manager *m) {
         if (m->api->restored)
                 log_error("The store is older than its last use: an old copy was put back, or it was lost. Nothing is started, since jobs "
                           "could be run twice. Look at what is queued, then: jobmill check --accept");
+        manager_recover_queues(m);
         r = manager_load_model(m);
         if (r < 0)
                 return r;
 
+        CRASH_POINT("model-loaded");
         units_connect(m->units);
         api_connect(m->api);
         /* A post source runs only after some other source did. */

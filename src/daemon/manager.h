@@ -56,6 +56,7 @@ int manager_start(Manager *m);
 /* Read jobmill.conf and the queue files again (SIGHUP, Reload()). */
 void manager_reload(Manager *m);
 /* SetQueue() and RemoveQueue(), those that wait. */
+void manager_recover_queues(Manager *m); /* after a crash, before the queue files are read */
 void manager_edit_queues(Manager *m);
 /* Let the next commit tell whose policy changed. */
 void manager_tell_policies(Manager *m);

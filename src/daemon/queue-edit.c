@@ -103,13 +103,23 @@ void manager_tell_policies(Manager *m) {
                 }
 }
 
+static QueuePlaces queue_places(const Manager *m) {
+        /* /run/jobmill, or the user's; not where $JOBMILL_CONFIG_PATH has no such place. */
+        bool runtime = strv_contains(m->config_directories, m->run_path) && !streq(*m->config_directories, m->run_path);
+
+        return (QueuePlaces) { m->config_directories, runtime ? m->run_path : NULL };
+}
+
+void manager_recover_queues(Manager *m) {
+        QueuePlaces p = queue_places(m);
+
+        queue_files_recover(&p);
+}
+
 void manager_edit_queues(Manager *m) {
-        QueuePlaces p = { .directories = m->config_directories };
+        QueuePlaces p = queue_places(m);
         const QueueEdit *e;
 
-        /* /run/jobmill, or the user's; not where $JOBMILL_CONFIG_PATH has no such place. */
-        if (strv_contains(m->config_directories, m->run_path) && !streq(*m->config_directories, m->run_path))
-                p.runtime = m->run_path;
         while ((e = api_next_edit(m->api))) {
                 _cleanup_free_ char *error = NULL;
                 int r;
@@ -117,6 +127,7 @@ void manager_edit_queues(Manager *m) {
                 r = e->remove ? remove_queue(m, &p, e, &error) : set_queue(m, &p, e, &error);
                 CRASH_POINT("queue-edited");
                 api_edit_done(m->api, r, error);
+                CRASH_POINT("queue-edit-answered");
         }
         manager_tell_policies(m);
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The places of queue files on the disk, and removing all files of a queue. They are renamed first, so that either all of them
- * are gone or none. */
+ * are gone or none. A removal that a crash interrupted is brought to its end at the next start: half of the files may be a queue
+ * without its cap. */
 
 #include "daemon/queue-write.h"
 
 #include "base/conf-file.h"
+#include "base/crash-point.h"
+#include "base/log.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "queue/spec.h"
 
@@ -98,18 +102,30 @@ static void remove_below(int parent, const char *name) {
                 if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
                         (void) unlinkat(dirfd(dir), de->d_name, 0);
         closedir(dir);
+        CRASH_POINT("queue-folder-emptied");
         (void) unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-static int removal_begin(Removal *x, const char *root, const char *name) {
-        *x = (Removal) { .fd = queue_directory_open(root, false) };
-        if (x->fd < 0)
-                return x->fd == -ENOENT ? 0 : x->fd;
-        for (size_t i = 0; i < 2; i++) {
+static int removal_name(Removal *x, const char *name) {
+        for (size_t i = 0; i < 2; i++)
                 if (asprintf(x->names + i, "%s.queue%s", name, i == 0 ? "" : ".d") < 0 ||
                     asprintf(x->hidden + i, ".%s.removed", x->names[i]) < 0)
                         return -ENOMEM;
+        return 0;
+}
+
+static int removal_begin(Removal *x, const char *root, const char *name) {
+        int r;
+
+        *x = (Removal) { .fd = queue_directory_open(root, false) };
+        if (x->fd < 0)
+                return x->fd == -ENOENT ? 0 : x->fd;
+        r = removal_name(x, name);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < 2; i++) {
                 remove_below(x->fd, x->hidden[i]); /* of one that was interrupted */
+                CRASH_POINT("queue-hide");
                 x->moved[i] = renameat(x->fd, x->names[i], x->fd, x->hidden[i]) >= 0;
                 if (!x->moved[i] && errno != ENOENT)
                         return -errno;
@@ -166,9 +182,81 @@ int queue_file_remove(const QueuePlaces *p, const char *name, char **ret_error) 
                 if (r < 0)
                         r = queue_refuse_errno(ret_error, r, "remove files of the queue from", roots[i]);
         }
+        CRASH_POINT("queue-hidden");
         for (size_t i = 0; i < 2; i++)
                 removal_end(removals + i, r >= 0);
+        CRASH_POINT("queue-removed");
         if (r >= 0 && !any)
                 return spec_error(ret_error, -ENOENT, "Queue '%s' has no file", name);
         return r;
+}
+
+/* ---- after a crash ---- */
+
+/* Of which queue a file is that was renamed; NULL: of none. */
+static char *queue_of_hidden(const char *file) {
+        const char *end = endswith(file, ".queue.removed") ?: endswith(file, ".queue.d.removed");
+        _cleanup_free_ char *name = file[0] == '.' && end ? strndup(file + 1, end - file - 1) : NULL;
+
+        return name && queue_name_is_valid(name) ? TAKE_PTR(name) : NULL;
+}
+
+/* Drops what was never put in its place, and finds the queues that were being removed. */
+static int recover_root(const char *root, char ***names) {
+        _cleanup_close_ int fd = queue_directory_open(root, false);
+        struct dirent *de;
+        DIR *dir;
+        int r = 0;
+
+        dir = fd < 0 ? NULL : fdopendir(fd);
+        if (!dir)
+                return 0;
+        TAKE_FD(fd);
+        (void) unlinkat(dirfd(dir), QUEUE_TEMPORARY, 0);
+        while (r >= 0 && (de = readdir(dir))) {
+                _cleanup_free_ char *name = queue_of_hidden(de->d_name);
+
+                if (name)
+                        r = strv_contains(*names, name) ? 0 : strv_extend(names, name);
+                else if (endswith(de->d_name, ".queue.d")) {
+                        _cleanup_close_ int folder = directory_open_below(dirfd(dir), de->d_name, false);
+
+                        if (folder >= 0)
+                                (void) unlinkat(folder, QUEUE_TEMPORARY, 0);
+                }
+        }
+        closedir(dir);
+        return r;
+}
+
+/* Unless somebody has made it anew meanwhile. */
+static void recover_removal(const char *const roots[], size_t n, const char *name) {
+        Removal removals[2] = { { .fd = -EBADF }, { .fd = -EBADF } };
+        bool again = false, hidden = true;
+
+        for (size_t i = 0; i < n && hidden; i++) {
+                hidden = removal_name(removals + i, name) >= 0;
+                removals[i].fd = queue_directory_open(roots[i], false);
+                again = again || (hidden && removals[i].fd >= 0 && faccessat(removals[i].fd, removals[i].names[0], F_OK, 0) >= 0);
+        }
+        for (size_t i = 0; i < n; i++) {
+                if (hidden && !again && removals[i].fd >= 0)
+                        remove_below(removals[i].fd, removals[i].names[1]);
+                for (size_t k = 0; k < 2 && hidden && removals[i].fd >= 0; k++)
+                        remove_below(removals[i].fd, removals[i].hidden[k]);
+                removal_done(removals + i);
+        }
+        log_notice("The removal of queue %s was interrupted, and is done now.", name);
+}
+
+void queue_files_recover(const QueuePlaces *p) {
+        const char *roots[] = { *p->directories, p->runtime };
+        size_t n = p->runtime ? 2 : 1;
+        _cleanup_strv_free_ char **names = NULL;
+
+        for (size_t i = 0; i < n; i++)
+                if (recover_root(roots[i], &names) < 0)
+                        log_oom();
+        STRV_FOREACH(name, names)
+                recover_removal(roots, n, *name);
 }

@@ -262,8 +262,6 @@ static int write_all(int fd, const char *text) {
         return 0;
 }
 
-#define TEMPORARY ".jobmill-set.tmp"
-
 /* Everything that can fail for lack of room. */
 static int draft_write(Draft *d) {
         _cleanup_close_ int queues = -EBADF, folder = -EBADF, fd = -EBADF;
@@ -280,21 +278,22 @@ static int draft_write(Draft *d) {
         d->fd = TAKE_FD(*(d->folder ? &folder : &queues));
         if (!d->text)
                 return 0;
-        (void) unlinkat(d->fd, TEMPORARY, 0);
-        fd = openat(d->fd, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        (void) unlinkat(d->fd, QUEUE_TEMPORARY, 0);
+        fd = openat(d->fd, QUEUE_TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (fd < 0)
                 return -errno;
+        CRASH_POINT("queue-file-made");
         r = write_all(fd, d->text);
         if (r >= 0 && (fchmod(fd, 0644) < 0 || fsync(fd) < 0))
                 r = -errno;
         if (r < 0)
-                (void) unlinkat(d->fd, TEMPORARY, 0);
+                (void) unlinkat(d->fd, QUEUE_TEMPORARY, 0);
         return r;
 }
 
 static int draft_commit(Draft *d) {
         CRASH_POINT("queue-file-before");
-        if (d->text ? renameat(d->fd, TEMPORARY, d->fd, d->name) < 0 : unlinkat(d->fd, d->name, 0) < 0 && errno != ENOENT)
+        if (d->text ? renameat(d->fd, QUEUE_TEMPORARY, d->fd, d->name) < 0 : unlinkat(d->fd, d->name, 0) < 0 && errno != ENOENT)
                 return -errno;
         CRASH_POINT("queue-file-renamed");
         return fsync(d->fd) < 0 ? -errno : 0;
@@ -314,7 +313,7 @@ static int write_drafts(Draft *drafts, size_t n, char **ret_error) {
                 return 0;
         for (size_t k = 0; k < n; k++)
                 if (drafts[k].fd >= 0)
-                        (void) unlinkat(drafts[k].fd, TEMPORARY, 0);
+                        (void) unlinkat(drafts[k].fd, QUEUE_TEMPORARY, 0);
         return queue_refuse_errno(ret_error, r, "write", drafts[i - 1].path);
 }
 

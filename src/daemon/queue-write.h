@@ -26,10 +26,14 @@ int queue_file_set(const QueuePlaces *p, const QueueEdit *e, char **ret_error);
 /* Away with all files of a queue that SetQueue() or an administrator made. */
 int queue_file_remove(const QueuePlaces *p, const char *name, char **ret_error);
 
+/* At start, before the files are read: a crash in the middle of these leaves no half of a queue, and no file of ours. */
+void queue_files_recover(const QueuePlaces *p);
+
 int mkdir_p(const char *path, mode_t mode); /* mode is for the last one */
 
 /* ---- between the files of this header: queue-check.c, queue-write.c, queue-remove.c ---- */
 
+#define QUEUE_TEMPORARY ".jobmill-set.tmp"
 #define QUEUE_SECTIONS 3
 extern const char *const queue_sections[QUEUE_SECTIONS];
 int queue_refuse_errno(char **ret_error, int r, const char *what, const char *path); /* what the disk said */

@@ -304,6 +304,28 @@ static void test_remove(void **state) {
         assert_true(there(t, "etc/queues/q.queue.d/50-jobmill-set.conf"));
 }
 
+/* What a crash may leave, in either place. */
+static void test_recover(void **state) {
+        Tree *t = *state;
+
+        put(t, "etc/queues/.a.queue.removed", "[Queue]\nSlots=1\n");
+        put(t, "etc/queues/a.queue.d/50-more.conf", "[Queue]\nTimeoutSec=5\n");
+        put(t, "run/queues/a.queue.d/51-more.conf", "[Queue]\nTimeoutSec=6\n");
+        put(t, "run/queues/.b.queue.d.removed/50-more.conf", "[Queue]\nTimeoutSec=5\n");
+        put(t, "etc/queues/.c.queue.removed", "[Queue]\nSlots=1\n");
+        put(t, "etc/queues/c.queue", "[Queue]\nSlots=2\n");
+        put(t, "etc/queues/c.queue.d/50-more.conf", "[Queue]\nTimeoutSec=5\n");
+        put(t, "etc/queues/.jobmill-set.tmp", "[Que");
+        put(t, "etc/queues/c.queue.d/.jobmill-set.tmp", "[Que");
+        queue_files_recover(&t->places);
+        for (const char *const *f = (const char *const[]) {
+                             "etc/queues/.a.queue.removed", "etc/queues/a.queue.d", "run/queues/a.queue.d", "run/queues/.b.queue.d.removed",
+                             "etc/queues/.c.queue.removed", "etc/queues/.jobmill-set.tmp", "etc/queues/c.queue.d/.jobmill-set.tmp", NULL };
+             *f; f++)
+                assert_false(there(t, *f));
+        assert_true(there(t, "etc/queues/c.queue") && there(t, "etc/queues/c.queue.d/50-more.conf"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_new_queue, setup, teardown),
@@ -316,6 +338,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_large_file, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_links, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_remove, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_recover, setup, teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
