@@ -7,6 +7,7 @@
 
 #include "api/log-child.h"
 #include "api/long-calls.h"
+#include "base/crash-point.h"
 #include "base/log.h"
 
 #include <fcntl.h>
@@ -76,12 +77,14 @@ static void __attribute__((noreturn)) child_run(int to, int from, pid_t parent) 
 static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata) {
         Call *c = ((Backup *) userdata)->call;
 
+        CRASH_POINT("backup-written");
         if (si->si_code == CLD_EXITED && si->si_status == EXIT_SUCCESS) {
                 (void) sd_bus_reply_method_return(c->message, NULL);
                 log_info("A backup of the store was made for uid %" PRIu32 ".", c->client->uid);
         } else
                 (void) sd_bus_reply_method_errorf(c->message, SD_BUS_ERROR_IO_ERROR, "Cannot write the backup: %s",
                                                   si->si_code == CLD_EXITED ? strerror(si->si_status) : "killed");
+        CRASH_POINT("backup-answered");
         call_done(c);
         return 0;
 }
@@ -150,6 +153,7 @@ static int handle_backup(Call *c, sd_bus_error *error) {
         c->where = CALL_BACKUP;
         c->backup->store = store_backup_free(c->backup->store);
         r = backup_write(c->backup, to, copy);
+        CRASH_POINT("backup-forked");
         return r < 0 ? r : 0;
 }
 DEFINE_METHOD(backup);

@@ -10,6 +10,7 @@
 #include "api/methods.h"
 #include "api/request.h"
 #include "api/spec-bus.h"
+#include "base/crash-point.h"
 
 /* What a call is answered: ids of one call are consecutive. */
 typedef struct Answer {
@@ -183,8 +184,11 @@ static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd
 static int send_answer(Call *c, const Answer *a, int r, sd_bus_message *reply) {
         if (r >= 0 && !a->recorded)
                 return call_hold(c, reply);
-        if (r >= 0)
+        if (r >= 0) {
+                CRASH_POINT("same-answer-before");
                 r = sd_bus_send(c->api->bus, reply, NULL);
+                CRASH_POINT("same-answer-after");
+        }
         sd_bus_message_unref(reply);
         return r;
 }

@@ -33,6 +33,7 @@ static void api_reconnect_later(Api *a) {
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         log_warning("Lost the bus, connecting again.");
+        CRASH_POINT("bus-lost");
         api_reconnect_later(userdata);
         return 0;
 }
@@ -63,6 +64,7 @@ static int on_name_requested(sd_bus_message *m, void *userdata, sd_bus_error *re
                 api_reconnect_later(a);
                 return 0;
         }
+        CRASH_POINT("name-got");
         a->reconnect_delay = 0;
         a->ready = true;
         log_debug("Got the bus name " JOBMILL_BUS_NAME ".");
@@ -113,6 +115,7 @@ void api_connect(Api *a) {
                 r = add_objects(a);
         if (r >= 0)
                 r = add_matches(a);
+        CRASH_POINT("name-before");
         if (r >= 0)
                 r = sd_bus_request_name_async(a->bus, NULL, JOBMILL_BUS_NAME, 0, on_name_requested, a);
         if (r < 0) {
@@ -125,6 +128,7 @@ void api_connect(Api *a) {
 /* ---- telling ---- */
 
 static void emit_change(Api *a, const Change *c) {
+        CRASH_POINT("signals-before");
         if (c->is_new)
                 (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "JobNew", "t", c->id);
         if (c->state_changed || c->was_edited)
@@ -133,6 +137,7 @@ static void emit_change(Api *a, const Change *c) {
         if (c->state_changed && c->state == JOB_DONE)
                 (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "JobFinished", "tus", c->id,
                                           c->attempt, job_result_to_string(c->result));
+        CRASH_POINT("signals-after");
 }
 
 static Held *held_take(Api *a) {
@@ -166,6 +171,7 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
                 (void) sd_bus_emit_signal(a->bus, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER, "QueueChanged", "s",
                                           queues[i]->name);
                 api_queue_emit_changed(a, queues[i]);
+                CRASH_POINT("queue-signals-after");
         }
         for (Held *h; (h = held_take(a)); held_free(h)) {
                 CRASH_POINT("reply-before");
@@ -178,8 +184,11 @@ void api_storage_failed(Api *a, int error, const char *text) {
         const char *name = error == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE;
 
         api_forget_row(a);
-        for (Held *h; (h = held_take(a)); held_free(h))
+        for (Held *h; (h = held_take(a)); held_free(h)) {
+                CRASH_POINT("storage-refuse-before");
                 (void) sd_bus_reply_method_errorf(h->call, name, "Not recorded, nothing was changed: %s", text);
+                CRASH_POINT("storage-refuse-after");
+        }
         call_fail_pages(a, name, text);
 }
 

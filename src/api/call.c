@@ -8,6 +8,7 @@
 
 #include "api/long-calls.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 
 #define POLKIT_NAME "org.freedesktop.PolicyKit1"
@@ -127,15 +128,19 @@ static void call_run(Call *c) {
         a->now.steady += a->clock_offset;
         if (r >= 0)
                 r = sd_bus_message_rewind(c->message, true);
+        CRASH_POINT("call-before");
         if (r >= 0)
                 r = c->handler(c, &error);
+        CRASH_POINT("call-after");
         if (r == -EUSERS)
                 r = api_error(&error, JOBMILL_ERROR_TOO_MANY,
                               "Too many calls of this user are waiting, at most %" PRIu64 " may (PendingCallsPerUserMax=)",
                               a->limits.pending_calls_max);
-        if (r < 0 || sd_bus_error_is_set(&error))
+        if (r < 0 || sd_bus_error_is_set(&error)) {
+                CRASH_POINT("refuse-before");
                 (void) sd_bus_reply_method_errno(c->message, r, &error);
-        else if (c->asking || c->where >= CALL_FOR_USER)
+                CRASH_POINT("refuse-after");
+        } else if (c->asking || c->where >= CALL_FOR_USER)
                 return;
         call_free(c);
 }
@@ -152,6 +157,7 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         const char *name, *contents;
         int r;
 
+        CRASH_POINT("caller-known");
         cl->slot = sd_bus_slot_unref(cl->slot);
         if (sd_bus_message_is_method_error(m, NULL)) {
                 /* It left meanwhile, so nobody waits for an answer. */
@@ -260,6 +266,7 @@ void call_fail_pages(Api *a, const char *name, const char *text) {
 
         TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
                 if (c->in_pages) {
+                        CRASH_POINT("page-failed");
                         (void) sd_bus_reply_method_errorf(c->message, name, "Not all was recorded: %s", text);
                         call_free(c);
                 }
@@ -334,6 +341,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
         Call *c = userdata;
         Authorization answer = { .action = c->asking };
 
+        CRASH_POINT("polkit-answered");
         c->polkit_slot = sd_bus_slot_unref(c->polkit_slot);
         c->asking = NULL;
         if (polkit_answer(m, &answer) < 0)
@@ -363,6 +371,7 @@ static int polkit_ask(Call *c, const char *action, const char *const *details, b
                 r = sd_bus_message_append(m, "us", interactive ? POLKIT_ALLOW_INTERACTION : 0U, "");
         if (r < 0)
                 return r;
+        CRASH_POINT("polkit-before");
         /* Somebody may have to type a password. */
         r = sd_bus_call_async(c->api->bus, &c->polkit_slot, m, on_polkit, c, interactive ? USEC_INFINITY : POLKIT_TIMEOUT);
         if (r < 0)

@@ -5,6 +5,8 @@
 
 #include "api/long-calls.h"
 
+#include "base/crash-point.h"
+
 static void wait_free(Wait *w) {
         TAILQ_REMOVE(&w->api->waits, w, entry);
         sd_event_source_disable_unref(w->timer);
@@ -38,7 +40,9 @@ static int wait_answer(Api *a, sd_bus_message *call, uint64_t id, uint32_t uid, 
                 r = sd_bus_message_append(reply, "a{sv}", 0);
         if (r < 0)
                 return r;
+        CRASH_POINT("wait-answer-before");
         r = sd_bus_send(NULL, reply, NULL);
+        CRASH_POINT("wait-answer-after");
         return r < 0 ? r : 1;
 }
 

@@ -5,9 +5,8 @@
  * behind. Only a build with -Dcrash-points=true has them; tests/system/test_crash_points.py crosses every one. */
 
 #ifdef JOBMILL_CRASH_POINTS
-/* Files in $JOBMILL_CRASH_DIR: "armed" holds lines "NAME N SIGNAL", of which the first counts: when NAME is crossed for the Nth
- * time since, the line is taken off and the signal raised; no line is left: the file goes. "crossed" gets each name that a
- * process crosses, once. */
+/* A file of that name in $JOBMILL_CRASH_DIR holds lines "N SIGNAL", of which the first counts: when the point is crossed for the
+ * Nth time since, the line is taken off and the signal raised; no line is left: the file goes. */
 void crash_point(const char *name);
 #define CRASH_POINT(name) crash_point(name)
 #else

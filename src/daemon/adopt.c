@@ -104,6 +104,7 @@ void manager_adopt_unknown(Manager *m) {
                 TAILQ_REMOVE(&m->units->unknown, x, entry);
                 CRASH_POINT("adopt-before");
                 adopt_unknown(m, x);
+                CRASH_POINT("adopt-after");
                 unknown_unit_free(x);
         }
 }

@@ -162,6 +162,7 @@ static int storage_failed(Manager *m, int error) {
         snprintf(text, sizeof(text), "%s", store_error(m->store)); /* the next error overwrites it */
         log_full_errno(m->storage_failed ? LOG_DEBUG : LOG_ERR, error,
                        "Failed to record changes, nothing is started until that works again: %s", text);
+        CRASH_POINT("storage-failed");
         m->storage_failed = true;
         (void) manager_give_ballast(m, error);
         api_storage_failed(m->api, error, text);
@@ -172,6 +173,7 @@ static int storage_failed(Manager *m, int error) {
         r = manager_load_model(m);
         if (r < 0)
                 return r;
+        CRASH_POINT("model-dropped");
         (void) sd_event_source_set_time_relative(m->storage_timer, STORAGE_RETRY);
         return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
 }
@@ -311,7 +313,9 @@ static void tell_service_manager(Manager *m) {
         }
         m->status_told = m->now.monotonic;
         m->ready_told = m->ready_told || m->api->ready;
+        CRASH_POINT("status-before");
         (void) sd_notify(false, status);
+        CRASH_POINT("status-after");
         free(m->status);
         m->status = TAKE_PTR(status);
 }

@@ -6,6 +6,7 @@
  *
  * The copy is marked: if it is ever put in the place of the store, nothing starts until that was accepted (store-starts.c). */
 
+#include "base/crash-point.h"
 #include "store/store-internal.h"
 
 #include <fcntl.h>
@@ -111,22 +112,28 @@ int store_backup_begin(Store *s, StoreBackup **ret) {
 static int backup_end(StoreBackup *b, int *ret_fd) {
         int r;
 
+        CRASH_POINT("backup-copied");
         backup_close(b);
         r = backup_open(b, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA journal_mode = DELETE;"
                            "INSERT OR REPLACE INTO meta (key, value) VALUES ('" STORE_META_RESTORED "', 'yes')");
         if (r < 0)
                 return r;
+        CRASH_POINT("backup-marked");
         backup_close(b);
         *ret_fd = open(b->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (*ret_fd < 0)
                 return store_set_error(b->store, -errno, "Cannot open %s: %s", b->path, strerror(errno));
         (void) unlink(b->path);
+        CRASH_POINT("backup-unlinked");
         b->path = mfree(b->path);
         return 0;
 }
 
 int store_backup_step(StoreBackup *b, int *ret_fd) {
-        int rc = sqlite3_backup_step(b->backup, PAGES_PER_STEP);
+        int rc;
+
+        CRASH_POINT("backup-step");
+        rc = sqlite3_backup_step(b->backup, PAGES_PER_STEP);
 
         if (rc == SQLITE_DONE)
                 return backup_end(b, ret_fd);

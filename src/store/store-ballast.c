@@ -3,6 +3,7 @@
 /* The ballast: a file beside the store that does nothing but take up room. When the disk is full it is given up, so that what became
  * of running jobs can still be recorded; when there is room it is made again. */
 
+#include "base/crash-point.h"
 #include "store/store-internal.h"
 
 #include <fcntl.h>
@@ -23,7 +24,12 @@ static int ballast_open(Store *s, int flags) {
 
 /* The file stays, empty: its room is free when this returns, also where a file system frees that of deleted files later. */
 static bool ballast_empty(int fd) {
-        return ftruncate(fd, 0) >= 0 && fsync(fd) >= 0;
+        bool given;
+
+        CRASH_POINT("ballast-give");
+        given = ftruncate(fd, 0) >= 0 && fsync(fd) >= 0;
+        CRASH_POINT("ballast-given");
+        return given;
 }
 
 int store_ballast_make(Store *s) {
@@ -39,7 +45,9 @@ int store_ballast_make(Store *s) {
         if (fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && st.st_size == STORE_BALLAST_SIZE &&
             st.st_blocks * 512 >= STORE_BALLAST_SIZE)
                 return 0;
+        CRASH_POINT("ballast-make");
         r = posix_fallocate(fd, 0, STORE_BALLAST_SIZE);
+        CRASH_POINT("ballast-made");
         if (r == 0)
                 return fsync(fd) < 0 ? -errno : 0;
         (void) ballast_empty(fd); /* not half of it */

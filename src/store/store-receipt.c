@@ -3,6 +3,7 @@
 /* Receipts of requests: written with the jobs that they tell of, found by caller and request id, forgotten in small pieces,
  * oldest first. How many each caller has is counted by triggers (schema.c), so that the limit costs no counting. */
 
+#include "base/crash-point.h"
 #include "store/store-internal.h"
 
 int store_record_receipt(Store *s, const Receipt *r) {
@@ -69,6 +70,7 @@ int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_
         r = store_begin(s, /* relaxed = */ true);
         if (r < 0)
                 return r;
+        CRASH_POINT("expire-begun");
         stmt = store_stmt(s, STMT_RECEIPT_EXPIRE);
         stmt_bind_u64(s, stmt, 1, n);
         stmt_bind_u64(s, stmt, 2, before);
@@ -80,5 +82,6 @@ int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_
                 store_rollback(s);
                 return r;
         }
+        CRASH_POINT("expire-after");
         return oldest_receipt(s, ret_oldest);
 }

@@ -5,6 +5,7 @@
  * Order within it: jobs, attempts, queues, what is purged, receipts of requests, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
+#include "base/crash-point.h"
 #include "queue/spec-change.h"
 #include "queue/spec-json.h"
 #include "store/store-internal.h"
@@ -221,6 +222,7 @@ static int record_purge(Store *s, uint64_t id) {
         static const StatementId deletes[] = { STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE };
         int r;
 
+        CRASH_POINT("purge-begun");
         r = store_environment_drop(s, id, /* mark = */ false);
         if (r < 0)
                 return r;
@@ -232,6 +234,7 @@ static int record_purge(Store *s, uint64_t id) {
                 if (r < 0)
                         return r;
         }
+        CRASH_POINT("purge-made");
         return 0;
 }
 
@@ -279,6 +282,7 @@ static int record_changes(Store *s, const Model *m) {
                 if (r < 0)
                         return r;
         }
+        CRASH_POINT("record-written");
         r = store_environment_flush(s);
         if (r < 0)
                 return r;

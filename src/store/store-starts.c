@@ -7,6 +7,7 @@
  * ahead means that the store has forgotten what it once knew: jobs that were run since may be run once more. Then nothing is to be
  * started until somebody has looked; that is remembered in the store, for both are even again from here on. */
 
+#include "base/crash-point.h"
 #include "base/parse.h"
 #include "store/store-internal.h"
 
@@ -46,9 +47,13 @@ static uint64_t starts_of_file(int folder_fd) {
 static int starts_write_file(Store *s, int folder_fd, const char *text) {
         _cleanup_close_ int fd = openat(folder_fd, STARTS_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-        if (fd < 0 || dprintf(fd, "%s\n", text) < 0 || fsync(fd) < 0 || renameat(folder_fd, STARTS_NEW, folder_fd, STARTS) < 0 ||
-            fsync(folder_fd) < 0)
+        CRASH_POINT("starts-file-before");
+        if (fd < 0 || dprintf(fd, "%s\n", text) < 0 || fsync(fd) < 0)
                 return store_set_error(s, -errno, "Cannot write the file " STARTS ": %s", strerror(errno));
+        CRASH_POINT("starts-file-written");
+        if (renameat(folder_fd, STARTS_NEW, folder_fd, STARTS) < 0 || fsync(folder_fd) < 0)
+                return store_set_error(s, -errno, "Cannot put the file " STARTS " in its place: %s", strerror(errno));
+        CRASH_POINT("starts-file-renamed");
         return 0;
 }
 
@@ -56,6 +61,7 @@ static int starts_write(Store *s, int folder_fd, uint64_t n, bool restored) {
         char text[32];
         int r;
 
+        CRASH_POINT("starts-before");
         (void) snprintf(text, sizeof(text), "%" PRIu64, n);
         r = store_begin(s, false);
         if (r < 0)

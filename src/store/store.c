@@ -139,7 +139,9 @@ Store *store_close(Store *s) {
 
         store_finalize_all(s);
         store_environment_forget(s);
+        CRASH_POINT("store-close-before");
         (void) sqlite3_close(s->db);
+        CRASH_POINT("store-close-after");
         safe_close(s->lock_fd); /* last, so that a successor finds the file closed */
         free(s->folder);
         return mfree(s);
@@ -188,8 +190,11 @@ int store_commit(Store *s) {
         r = stmt_exec(s, store_stmt(s, STMT_COMMIT));
         CRASH_POINT("commit-after");
         /* Where that fails the log is as good, and the next commit tries again. */
-        if (r >= 0 && s->log_pages >= s->log_pages_max)
+        if (r >= 0 && s->log_pages >= s->log_pages_max) {
+                CRASH_POINT("checkpoint-before");
                 (void) sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+                CRASH_POINT("checkpoint-after");
+        }
         return r;
 }
 

@@ -11,6 +11,7 @@
 #include "unit/journal.h"
 
 #define JOURNAL_PATIENCE (10 * USEC_PER_SEC)
+#define JOURNAL_WAIT (100 * USEC_PER_MSEC) /* journald has it long before */
 
 /* The later look has the greater number. */
 static uint64_t sampled_io(uint64_t told, uint64_t sampled) {
@@ -53,6 +54,7 @@ static void apply_vanished(Units *u, Attempt *a, const Now *now) {
 
         if (units_ask_stopping(u, w))
                 return;
+        CRASH_POINT("unit-vanished");
         w->removed = true;
         if (u->stopping) {
                 apply_lost(u, a, "shutdown", now);
@@ -76,10 +78,12 @@ static bool mark_journal(Units *u, const Attempt *a, const Now *now) {
                 if (sd_id128_randomize(&w->journal_mark) < 0)
                         return false;
                 w->journal_marked = now->monotonic;
+                CRASH_POINT("journal-mark-before");
                 journal_write_mark(w->journal_mark, a->unit);
+                CRASH_POINT("journal-mark-after");
         }
         w->look_again = true;
-        units_arm_tick(u);
+        units_arm_tick(u, JOURNAL_WAIT);
         return now->monotonic < usec_add(w->journal_marked, JOURNAL_PATIENCE);
 }
 
@@ -103,6 +107,7 @@ static void apply_absent_start(Units *u, Attempt *a, const Now *now) {
         if (seen == JOURNAL_SILENT) {
                 a->fresh = true;
                 a->asked = false;
+                CRASH_POINT("start-again");
                 model_attempt_act(u->model, a);
                 return;
         }

@@ -26,6 +26,7 @@ static int write_file(const char *path, const char *text, size_t size) {
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
         if (fd < 0)
                 return -errno;
+        CRASH_POINT("environment-empty");
         while (size > 0) {
                 ssize_t n = write(fd, text, size);
                 if (n < 0) {
@@ -67,8 +68,8 @@ int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s
 void attempt_files_started(const char *run_path, const Attempt *a) {
         _cleanup_free_ char *path = attempt_path(run_path, a, "/env");
 
-        if (path)
-                (void) unlink(path);
+        if (path && unlink(path) >= 0)
+                CRASH_POINT("environment-removed");
 }
 
 void attempt_files_remove(const char *run_path, const Attempt *a) {
@@ -90,6 +91,7 @@ static void remove_directory(int parent, const char *name) {
                 if (e->d_name[0] != '.')
                         (void) unlinkat(dirfd(d), e->d_name, 0);
         (void) closedir(d);
+        CRASH_POINT("leftover-emptied");
         (void) unlinkat(parent, name, AT_REMOVEDIR);
 }
 

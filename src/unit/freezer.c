@@ -36,6 +36,7 @@ static int on_freezer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         Attempt *a = w->attempt;
         Now now;
 
+        CRASH_POINT("freezer-answered");
         units_forget_freezer(w);
         if (a->phase != ATTEMPT_RUNNING)
                 return 0;
@@ -64,8 +65,13 @@ static int by_hand(UnitWatch *w, bool freeze) {
         const Attempt *a = w->attempt;
         _cleanup_free_ char *path = cgroup_unit_path(w->units->cgroup_root, a->queue->slice, a->unit);
 
+        int r;
+
         w->look_again = true;
-        return path ? cgroup_set_frozen(path, freeze) : -ENOMEM;
+        CRASH_POINT("cgroup-freeze-before");
+        r = path ? cgroup_set_frozen(path, freeze) : -ENOMEM;
+        CRASH_POINT("cgroup-freeze-after");
+        return r;
 }
 
 bool units_is_frozen(const UnitWatch *w, const UnitState *s) {
@@ -122,8 +128,13 @@ void units_ask_freezer(UnitWatch *w) {
 }
 
 int units_thaw(UnitWatch *w) {
+        int r;
+
         units_forget_freezer(w);
         if (w->bad_setting)
                 return by_hand(w, false);
-        return freezer_call(w, NULL, "ThawUnit", "s", w->attempt->unit);
+        CRASH_POINT("thaw-before");
+        r = freezer_call(w, NULL, "ThawUnit", "s", w->attempt->unit);
+        CRASH_POINT("thaw-after");
+        return r;
 }

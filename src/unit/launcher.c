@@ -229,7 +229,12 @@ static int send_signal(Units *u, const Attempt *a, int sig) {
         r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "KillUnit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ssi", a->unit, "all", (int32_t) sig);
-        return r < 0 ? r : sd_bus_send(u->bus, m, NULL);
+        if (r < 0)
+                return r;
+        CRASH_POINT("signal-before");
+        r = sd_bus_send(u->bus, m, NULL);
+        CRASH_POINT("signal-after");
+        return r;
 }
 
 /* Those of a user's choice, and SIGKILL once the stop time-out has passed: that one must not wait for an answer that may
@@ -276,6 +281,7 @@ static int stop(Units *u, Attempt *a) {
 
 static int release(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
+        int r;
 
         if (w->removed || !epoch_equal(&a->epoch, &u->model->epoch)) {
                 _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
@@ -283,6 +289,7 @@ static int release(Units *u, Attempt *a) {
                         return 0; /* looked at again each second */
                 CRASH_POINT("release-done");
                 attempt_files_remove(u->run_path, a);
+                CRASH_POINT("files-removed");
                 units_forget(a);
                 model_attempt_gone(u->model, a);
                 return 0;
@@ -291,13 +298,17 @@ static int release(Units *u, Attempt *a) {
                 w->active = UNIT_INACTIVE;
                 w->release_sent = true;
                 CRASH_POINT("release-failed-before");
-                return call_unit(u, a, "ResetFailedUnit", "s", a->unit);
+                r = call_unit(u, a, "ResetFailedUnit", "s", a->unit);
+                CRASH_POINT("release-failed-after");
+                return r;
         }
         if (w->release_sent)
                 return 0;
         w->release_sent = true;
         CRASH_POINT("release-before");
-        return call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
+        r = call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
+        CRASH_POINT("release-after");
+        return r;
 }
 
 /* ---- the act step ---- */
@@ -328,6 +339,7 @@ static int act_starting(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
         Outcome o = OUTCOME_INIT;
         Now now;
+        int r;
 
         if (a->job->state == JOB_STARTING) {
                 if (a->asked || !a->fresh)
@@ -346,7 +358,10 @@ static int act_starting(Units *u, Attempt *a) {
                 if (!a->kill_due || w->release_sent)
                         return 0;
                 w->release_sent = true;
-                return call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
+                CRASH_POINT("call-off-before");
+                r = call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
+                CRASH_POINT("call-off-after");
+                return r;
         }
 
         /* Cancelled before it was asked for: there is no unit. */
@@ -362,7 +377,7 @@ void units_act(Units *u, Attempt *a) {
         UnitWatch *w = units_watch(u, a);
         int r = 0;
 
-        units_arm_tick(u);
+        units_arm_tick(u, UNITS_TICK);
         if (!w) {
                 log_oom();
                 return;

@@ -6,6 +6,7 @@
 
 #include "unit/units.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 
 static int get_all(Units *u, const char *path, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
@@ -32,6 +33,7 @@ static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         UnitState state;
         int r;
 
+        CRASH_POINT("look-answered");
         w->look_slot = sd_bus_slot_unref(w->look_slot);
         u->looks_in_flight--;
 
@@ -80,6 +82,7 @@ static int on_look_unknown(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         Units *u = x->units;
         bool absent = false;
 
+        CRASH_POINT("unknown-answered");
         x->slot = sd_bus_slot_unref(x->slot);
         u->looks_in_flight--;
         if (sd_bus_message_is_method_error(m, NULL)) {
@@ -105,6 +108,7 @@ static int send_look_unknown(UnknownUnit *x) {
         _cleanup_free_ char *path = NULL;
         int r;
 
+        CRASH_POINT("unknown-before");
         r = sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, x->name, &path);
         if (r >= 0)
                 r = get_all(x->units, path, on_look_unknown, x, &x->slot);
@@ -151,6 +155,7 @@ void units_flush_looks(Units *u) {
 
                 TAILQ_REMOVE(&u->looks, w, look_entry);
                 w->look_wanted = false;
+                CRASH_POINT("look-before");
                 r = sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, w->attempt->unit, &path);
                 if (r >= 0)
                         r = get_all(u, path, on_look, w, &w->look_slot);

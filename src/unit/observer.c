@@ -10,6 +10,7 @@
 #include "unit/units.h"
 
 #include "base/bus-util.h"
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "unit/cgroup.h"
@@ -260,6 +261,7 @@ static void units_reconnect_later(Units *u) {
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         log_warning("Lost the bus connection to the manager, connecting again.");
+        CRASH_POINT("manager-disconnected");
         units_reconnect_later(userdata);
         return 0;
 }
@@ -299,6 +301,7 @@ void units_connect(Units *u) {
         int r;
 
         units_disconnect(u);
+        CRASH_POINT("manager-connect");
         r = u->user ? sd_bus_open_user_with_description(&u->bus, "manager") :
                       sd_bus_open_system_with_description(&u->bus, "manager");
         if (r >= 0 && !getenv("SYSTEMD_BUS_TIMEOUT")) /* which sd-bus reads by itself */
@@ -348,10 +351,13 @@ static void tick_sample(Units *u, Attempt *a) {
         }
 }
 
-void units_arm_tick(Units *u) {
-        if (sd_event_source_get_enabled(u->tick_timer, NULL) > 0)
+void units_arm_tick(Units *u, usec_t after) {
+        usec_t now, when;
+
+        if (sd_event_source_get_enabled(u->tick_timer, NULL) > 0 && sd_event_now(u->event, CLOCK_MONOTONIC, &now) >= 0 &&
+            sd_event_source_get_time(u->tick_timer, &when) >= 0 && when <= usec_add(now, after))
                 return;
-        (void) sd_event_source_set_time_relative(u->tick_timer, USEC_PER_SEC);
+        (void) sd_event_source_set_time_relative(u->tick_timer, after);
         (void) sd_event_source_set_enabled(u->tick_timer, SD_EVENT_ONESHOT);
 }
 
@@ -381,7 +387,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         if (u->round_failed || u->subscribe_failed || (++u->ticks % u->look_interval == 0 && u->synced))
                 units_resync(u, u->round_failed);
         if (u->model->attempts || u->round_failed)
-                units_arm_tick(u);
+                units_arm_tick(u, UNITS_TICK);
         return 0;
 }
 

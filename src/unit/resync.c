@@ -9,6 +9,7 @@
 
 #include "unit/units.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 
 
@@ -19,7 +20,7 @@ static void round_failed(Units *u, const sd_bus_error *e) {
         log_warning("Failed to look at the manager's units, trying again: %s", e ? e->message : "no memory");
         units_abort_round(u);
         u->round_failed = true;
-        units_arm_tick(u);
+        units_arm_tick(u, UNITS_TICK);
 }
 
 /* What is out of this round is not waited for; the next one is a full one. */
@@ -47,13 +48,14 @@ void units_round_check(Units *u) {
 
         u->round_active = false;
         if (u->round_failed) {
-                units_arm_tick(u);
+                units_arm_tick(u, UNITS_TICK);
                 return;
         }
+        CRASH_POINT("synced");
         u->synced = true;
         u->reconnect_delay = 0;
         if (u->model->attempts)
-                units_arm_tick(u);
+                units_arm_tick(u, UNITS_TICK);
         if (u->round_again)
                 units_resync(u, false);
 }
@@ -129,6 +131,7 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Attempt *a, *t;
         int r;
 
+        CRASH_POINT("list-answered");
         u->round_slot = sd_bus_slot_unref(u->round_slot);
         if (sd_bus_message_is_method_error(m, NULL)) {
                 round_failed(u, sd_bus_message_get_error(m));
@@ -156,6 +159,7 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 }
 
 static int on_epoch_known(Units *u) {
+        CRASH_POINT("list-before");
         return round_call(u, &u->round_slot, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 1, "jobmill-job-*.service");
 }
 
@@ -194,6 +198,7 @@ static int on_manager(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         Units *u = userdata;
         int r;
 
+        CRASH_POINT("manager-answered");
         u->round_slot = sd_bus_slot_unref(u->round_slot);
         if (sd_bus_message_is_method_error(m, NULL)) {
                 round_failed(u, sd_bus_message_get_error(m));
@@ -255,7 +260,9 @@ void units_resync(Units *u, bool full) {
         u->round_again = u->again_full = u->round_failed = false;
         u->round++;
 
+        CRASH_POINT("subscribe-before");
         r = round_call(u, NULL, "Subscribe", SYSTEMD_MANAGER, on_subscribed, "");
+        CRASH_POINT("subscribe-after");
         if (r >= 0)
                 r = round_call(u, &u->round_slot, "GetAll", "org.freedesktop.DBus.Properties", on_manager, "s", SYSTEMD_MANAGER);
         if (r < 0) {

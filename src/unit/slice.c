@@ -5,6 +5,7 @@
 
 #include "unit/units.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "unit/property.h"
@@ -13,13 +14,14 @@ static int on_slice_set(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Units *u = userdata;
 
+        CRASH_POINT("slice-answered");
         u->slices_in_flight--;
         if (!e)
                 return 0;
         log_error("The manager refused the [Slice] properties of a queue: %s", strempty(e->message));
         if (units_error_is_silence(e) || units_error_may_pass(e)) {
                 u->slices_failed = true;
-                units_arm_tick(u);
+                units_arm_tick(u, UNITS_TICK);
         }
         return 0;
 }
@@ -85,7 +87,12 @@ static int tell_slice(Units *u, const Queue *q, const UnitPropertyList *stale) {
                 r = property_append_list(m, &q->policy.slice);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_call_async(u->bus, NULL, m, on_slice_set, u, 0);
+        if (r < 0)
+                return r;
+        CRASH_POINT("slice-before");
+        r = sd_bus_call_async(u->bus, NULL, m, on_slice_set, u, 0);
+        CRASH_POINT("slice-after");
+        return r;
 }
 
 bool units_set_slice(Units *u, const Queue *q) {

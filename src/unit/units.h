@@ -27,6 +27,7 @@
 #define UNITS_LOOKS_IN_FLIGHT 40U
 #define UNITS_FREEZER_IN_FLIGHT 16U /* freezes, and as many thaws */
 #define UNITS_SLICES_IN_FLIGHT 16U
+#define UNITS_TICK USEC_PER_SEC /* while there are attempts */
 #define UNITS_LOOK_INTERVAL 60U /* ticks of a second between two full looks */
 
 /* A unit of ours by its name that the model does not know: daemon/ asks the store whose it is. */
@@ -184,7 +185,7 @@ int job_command_append(sd_bus_message *m, const Units *u, const Attempt *a);
 /* Everything between the properties' brackets. *ret_error is set (and the return negative) where they are refused. */
 int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error);
 void units_now(const Units *u, Now *ret);
-void units_arm_tick(Units *u);
+void units_arm_tick(Units *u, usec_t after); /* or sooner */
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"

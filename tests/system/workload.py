@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One job of every kind, and what must be true of them afterwards, whatever was done to the daemon meanwhile.
+"""Jobs of every kind, every call that changes something, and what must be true afterwards, whatever was done to the daemon
+meanwhile.
 
 Jobs write their own proof: a line "ID ATTEMPT" in a file, the first thing they do. Calls go on until they are answered; every
 submit carries a request id, so it may be repeated."""
@@ -7,19 +8,32 @@ submit carries a request id, so it may be repeated."""
 import contextlib
 import json
 import pathlib
+import pwd
+import shutil
+import sqlite3
+import tempfile
 import time
 import uuid
 
+import client
 from client import BusError
-from mill import BUILD, RUN, SLOW, greatest_overlap, intervals, job_units, run, until
+from mill import BUILD, CONFIG, RUN, SLOW, job_units, run, systemctl, until
 
 OVERLAP = BUILD / "tests/system/overlap"
-CAP, SMALL_CAP = 12, 2
+STATE = pathlib.Path("/var/lib/jobmill")
+# Caps of the queues; those of "crash-nest" hold for the two below it together.
+CAPS = {"crash": 12, "crash-small": 2, "crash-other": 4, "crash-nest": 3, "crash-nest-a": 2, "crash-nest-b": 2, "crash-paused": 4}
+NEST = "crash-nest"
+
+
+def write_queues(mill):
+    for name, slots in CAPS.items():
+        mill.write_queue(name, "Slots=%d" % slots, *(["[Slice]", "CPUWeight=50"] if name == NEST else []), reload=False)
 
 
 # Transient: nothing was done, or it is not known what. All else is an answer.
 def is_answer(e):
-    return e.name.startswith("org.jobmill1.Error.") and e.short not in ("StorageFull", "StorageError")
+    return e.name.startswith("org.jobmill1.Error.") and e.short not in ("StorageFull", "StorageError", "TooMany")
 
 
 def what_the_journal_says(unit):
@@ -29,20 +43,42 @@ def what_the_journal_says(unit):
     return "\n".join(str([e.get(k) for k in ("__REALTIME_TIMESTAMP", "MESSAGE", "INVOCATION_ID", "JOB_RESULT")]) for e in lines[-30:])
 
 
+def most_at_once(*files):
+    """The greatest number of slots that were taken at once. files: (path, slots of each job that wrote there)."""
+    events = []
+    for path, slots in files:
+        for line in path.read_text().splitlines() if path.exists() else []:
+            begin, end = map(int, line.split()[:2])
+            events += [(begin, slots), (end, -slots)]
+    # An end sorts before a begin at the same moment.
+    now = most = 0
+    for _, step in sorted(events):
+        now += step
+        most = max(most, now)
+    return most
+
+
 class Job:
-    def __init__(self, kind, results, runs=True):
+    def __init__(self, kind, results, runs=True, attempts=1):
         self.kind = kind
-        self.results = results  # any of these
-        self.runs = runs        # it must have begun exactly once an attempt; None: perhaps
+        self.results = results    # any of these; None: whatever
+        self.runs = runs          # it must have begun exactly once an attempt; None: perhaps
+        self.attempts = attempts  # at most
         self.id = None
+        self.told = None          # the result that was answered first
+        self.files = {}           # path: what it must have written there
 
 
 class Workload:
     def __init__(self, mill, folder):
         self.mill, self.folder = mill, pathlib.Path(folder)
         self.proof = self.folder / "proof"
-        self.overlap = self.folder / "overlap"
         self.jobs = []
+        self.alice = pwd.getpwnam("alice").pw_uid
+        self.before_freeze = lambda: None  # done while the job to be frozen runs
+        for name in ("proof", "overlap", "a", "b", "b-wide", "nest-wide"):
+            (self.folder / name).touch()
+            (self.folder / name).chmod(0o666)
 
     # -- calls --
 
@@ -56,69 +92,198 @@ class Workload:
                 if is_answer(e):
                     raise
                 assert time.monotonic() < deadline, "%s was never answered: %s" % (member, e)
-                time.sleep(0.05)
+                time.sleep(0.02)
+
+    def late(self, member, *args):
+        """It may come too late, or too early; then it is refused."""
+        with contextlib.suppress(BusError):
+            return self.insist(member, *args)
+
+    def info(self, job):
+        return self.insist("GetJobInfo", job.id)
+
+    def reach(self, job, *states, patience=2.0):
+        """Or be done with it. Nothing depends on it but that what is done next makes sense."""
+        deadline = time.monotonic() + patience
+        while True:
+            info = self.info(job)
+            if info["state"] in (*states, "done") or time.monotonic() > deadline:
+                return info
+            time.sleep(0.02)
 
     def command(self, text):
         return ["/bin/sh", "-c", "echo $JOBMILL_JOB_ID $JOBMILL_ATTEMPT >>%s; %s" % (self.proof, text)]
 
-    def submit(self, kind, words, *results, queue="crash", runs=True, **spec):
-        job = Job(kind, results, runs)
+    def submit(self, kind, words, *results, queue="crash", runs=True, attempts=1, **spec):
+        job = Job(kind, results, runs, attempts)
         argv = self.command(words) if isinstance(words, str) else [str(w) for w in words]
-        job.id = self.insist("Submit", queue, argv, {"request_id": uuid.uuid4().hex, "name": kind, **spec})[0]
+        request = "Submit", queue, argv, {"request_id": uuid.uuid4().hex, "name": kind, **spec}
+        job.id = self.insist(*request)[0]
+        if kind == "success":
+            assert self.insist(*request)[0] == job.id, "the same request has made another job"
         self.jobs.append(job)
         return job
 
     def submit_all(self):
         """Some of everything. Small enough to be over in a second or two."""
-        soon = int(time.time() * 1e6) + 400_000
+        self.insist("Subscribe")
+        soon, never = int(time.time() * 1e6) + 400_000, 1 << 60
         self.submit("success", "true", "success")
         self.submit("exit", "exit 7", "exit-code")
         self.submit("signal", "kill -KILL $$", "signal")
+        self.submit("core dump", "kill -QUIT $$", "core-dump", "signal")
         self.submit("exec", ["/nonexistent/program"], "exec", runs=False)
+        self.submit("exec by the helper", "true", "exec", runs=False, output_file="/nonexistent/file")
         self.submit("timeout", "exec sleep 60", "timeout", timeout_usec=300_000)
         self.submit("stubborn", "trap '' TERM; while :; do sleep 0.05; done", "timeout", timeout_usec=300_000,
                     stop_timeout_usec=300_000)
         self.submit("leaves a child", "setsid sleep 60 & exit 0", "success")
         self.submit("environment", '[ "$A" = "a b" ] && [ "$(cat)" = payload ]', "success", environment=["A=a b"],
                     payload=b"payload")
-        self.submit("output", "echo output", "success", output_file=str(self.folder / "out.%j"))
+        self.submit("environment that stays", '[ "$A" = %s ] && exit 3' % self.folder, "exit-code",
+                    environment=["A=%s" % self.folder])
+        out = self.submit("output", "echo output; echo error >&2", "success", output_file=str(self.folder / "out.%j"),
+                          error_file=str(self.folder / "err.%j"))
+        out.files = {self.folder / ("out.%d" % out.id): "output\n", self.folder / ("err.%d" % out.id): "error\n"}
+        self.submit("of another user", '[ "$(id -un)" = alice ] && [ "$B" = b ]', "success", uid=self.alice, environment=["B=b"])
         self.submit("delayed", "true", "success", not_before_usec=soon)
-        self.cancelled = self.submit("cancelled", "exec sleep 60", "cancelled", runs=None)
         self.held = self.submit("held", "true", "success", hold=True)
         self.never = self.submit("cancelled while held", "true", "cancelled", runs=False, hold=True)
-        self.frozen = self.submit("frozen", "sleep 0.8", "success", freezable=True)
-        for _ in range(8):
-            self.submit("overlap", [OVERLAP, self.overlap, 60], "success", queue="crash-small", runs=False)
-        batch = self.insist("SubmitMany", self.batch())
-        self.jobs += [Job("batch", ("success", ), runs=True) for _ in batch]
-        for job, id_ in zip(self.jobs[-len(batch):], batch):
-            job.id = id_
+        self.waiting = self.submit("cancelled while waiting", "true", "cancelled", runs=False, not_before_usec=never,
+                                   environment=["A=gone"])
+        self.cancelled = self.submit("cancelled", "exec sleep 60", "cancelled", runs=None)
+        self.twice = self.submit("cancelled twice", "trap '' TERM; while :; do sleep 0.05; done", "cancelled", runs=None,
+                                 stop_timeout_usec=300_000)
+        self.frozen = self.submit("frozen", "sleep 0.8", "success", freezable=True, timeout_usec=3600_000_000)
+        self.cold = self.submit("cancelled while frozen", "exec sleep 60", "cancelled", runs=None)
+        self.killed = self.submit("killed by hand", "exec sleep 60", "signal")
+        self.stopped = self.submit("stopped outside", "exec sleep 60", "cancelled")
+        self.retried = self.submit("retried", "[ $JOBMILL_ATTEMPT = 2 ] && [ $C = c ]", "success", attempts=2, environment=["C=c"])
+        self.all_retried = self.submit("retried in bulk", "[ $JOBMILL_ATTEMPT = 2 ]", "success", attempts=2)
+        self.shorter = self.submit("given less time", "exec sleep 60", "timeout", timeout_usec=3600_000_000)
+        self.purged = self.submit("purged", "exit 1", "exit-code", environment=["A=purged %s" % self.folder])
+        self.submit_capped()
+        self.submit_batch()
+        at_once = self.submit("cancelled at once", "exec sleep 60", "cancelled", runs=None)
+        self.late("CancelJob", at_once.id)
 
-    def batch(self):
-        import client
-        return [client.entry("crash", self.command("true"), name="batch", **({"request_id": uuid.uuid4().hex} if i == 0 else {}))
-                for i in range(4)]
+    def submit_capped(self):
+        def overlap(queue, file, n, milliseconds=60, **spec):
+            for _ in range(n):
+                self.submit("overlap", [OVERLAP, self.folder / file, milliseconds], "success", queue=queue, runs=False, **spec)
+
+        overlap("crash-small", "overlap", 6)
+        overlap("crash-nest-a", "a", 3)
+        overlap("crash-nest-b", "b", 2)
+        overlap("crash-nest-b", "b-wide", 1, slots=2)
+        overlap("crash-nest", "nest-wide", 1, slots=2)
+
+    def submit_batch(self):
+        entries = [client.entry("crash", self.command("true"), name="batch",
+                                **({"request_id": uuid.uuid4().hex} if i == 0 else {})) for i in range(4)]
+        ids = self.insist("SubmitMany", entries)
+        assert self.insist("SubmitMany", entries) == ids, "the same request has made other jobs"
+        for id_ in ids:
+            job = Job("batch", ("success", ))
+            job.id = id_
+            self.jobs.append(job)
 
     def act(self):
-        """What users do to jobs. Each may come too late."""
-        def late(member, job, *args):
-            with contextlib.suppress(BusError):  # of jobmill's own: it is over already, or not so far yet
-                self.insist(member, job.id, *args)
+        """What users do to jobs and queues."""
+        self.late("CancelJob", self.never.id)
+        self.insist("CancelJobs", {"name": "cancelled while waiting", "ids": [self.waiting.id]})
+        self.freeze()
+        self.change()
+        self.act_on_queues()
+        self.insist("Subscribe")
+        self.insist("Reload")
+        self.end_from_outside()
+        self.thaw()
+        self.retry()
+        self.purge(self.purged)
+        self.back_up()
 
-        late("CancelJob", self.never)
-        deadline = time.monotonic() + 2
-        while self.insist("GetJobInfo", self.frozen.id)["state"] not in ("running", "done") and time.monotonic() < deadline:
-            time.sleep(0.02)
-        late("FreezeJob", self.frozen)
-        late("UpdateJob", self.held, {"priority": 5, "tags": {"changed": "yes"}})
-        late("MoveJob", self.held, "crash-other")
-        self.insist("SetQueue", "crash-other", {"Slots": str(2 + self.held.id % 3)}, False)
-        late("ReleaseJob", self.held)
+    def freeze(self):
+        for job in self.frozen, self.cold:
+            self.reach(job, "running")
+        self.before_freeze()
+        for job in self.frozen, self.cold:
+            self.late("FreezeJob", job.id)
+
+    def thaw(self):
+        self.late("ThawJob", self.frozen.id)
+        for job in self.cancelled, self.cold, self.twice, self.twice:
+            self.late("CancelJob", job.id)
+
+    def change(self):
+        self.late("UpdateJob", self.held.id, {"priority": 5, "tags": {"changed": "yes"}})
+        self.insist("UpdateJobs", {"ids": [self.held.id]}, {"tags": {"changed": "twice"}, "environment": ["D=d"]})
+        self.late("MoveJob", self.held.id, "crash-other")
+        self.late("UpdateJob", self.shorter.id, {"timeout_usec": 300_000})
+        self.late("ReleaseJob", self.held.id)
         self.insist("HoldJobs", {"name": "delayed"})
         self.insist("ReleaseJobs", {"name": "delayed"})
-        self.insist("Reload")
-        late("ThawJob", self.frozen)
-        late("CancelJob", self.cancelled)
+
+    def act_on_queues(self):
+        self.insist("PauseQueue", "crash-paused")
+        job = self.submit("paused", "true", "success", queue="crash-paused")
+        gone = self.submit("cancelled while paused", "true", "cancelled", queue="crash-paused", runs=False)
+        self.late("CancelJob", gone.id)
+        self.insist("SetQueue", "crash-other", {"Slots": "5"}, True)
+        self.insist("SetQueue", "crash-other", {"Slots": str(2 + job.id % 3), "Slice.CPUWeight": "30"}, False)
+        self.insist("SetQueue", "crash-new", {"Slots": "1"}, False)
+        self.insist("SetQueue", "crash-new", {"Slots": "2"}, False)
+        self.insist("DrainQueue", "crash-new")
+        self.late("RemoveQueue", "crash-new")
+        # What holds is what was answered; or, when it was not, nothing of it.
+        left = [str(p) for p in (*CONFIG.glob("*crash-new*"), *(RUN / "queues").glob("*crash-new*")) if not p.name.startswith(".")]
+        assert not left, "the removed queue has left %s" % left
+        self.insist("ResumeQueue", "crash-paused")
+
+    def end_from_outside(self):
+        """By a signal, and by systemctl behind the daemon's back."""
+        for job in self.killed, self.stopped:
+            self.reach(job, "running", patience=30 * SLOW)
+        systemctl("stop", "--no-block", self.mill.unit(self.stopped.id), check=False)
+        deadline = time.monotonic() + 20 * SLOW
+        while self.info(self.killed)["state"] != "done" and time.monotonic() < deadline:
+            self.late("KillJob", self.killed.id, 9)
+            time.sleep(0.05)
+
+    def retry(self):
+        """Once: a call that was not answered may have been heard."""
+        for job in self.retried, self.all_retried:
+            deadline = time.monotonic() + 180 * SLOW
+            while self.reach(job, patience=0)["attempt"] < 2 and time.monotonic() < deadline:
+                if self.info(job)["state"] == "done":
+                    with contextlib.suppress(BusError):
+                        self.mill.call("RetryJob", job.id, {}, timeout=10) if job is self.retried else \
+                            self.mill.call("RetryJobs", {"ids": [job.id]}, {}, timeout=10)
+                time.sleep(0.02)
+
+    def purge(self, job):
+        self.reach(job, "done", patience=20)
+        self.insist("PurgeJobs", {"ids": [job.id]})
+        try:
+            assert not self.info(job), "the purged job is still there"
+        except BusError as e:
+            assert e.short == "NoSuchJob", e
+        self.jobs.remove(job)
+
+    def back_up(self):
+        """A copy that is whole, and knows what was answered before."""
+        path, deadline = self.folder / "backup", time.monotonic() + 120 * SLOW
+        while True:
+            with path.open("wb") as f, contextlib.suppress(BusError):  # an attempt that failed has left something in the file
+                self.mill.call("Backup", client.dbus.types.UnixFd(f.fileno()), timeout=10)
+                break
+            assert time.monotonic() < deadline, "there was never a backup"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok", )]
+            ids = {row[0] for row in db.execute("SELECT id FROM job")}
+        path.unlink()
+        missing = [j.id for j in self.jobs if j.id not in ids]
+        assert not missing, "the backup lacks jobs %s" % missing
 
     # -- afterwards --
 
@@ -127,41 +292,70 @@ class Workload:
         for job in self.jobs:
             while True:
                 try:
-                    state = self.mill.call("WaitJob", job.id, 2_000_000, timeout=10)[0]
+                    state, job.told = self.mill.call("WaitJob", job.id, 2_000_000, timeout=10)[:2]
                 except BusError as e:
                     assert not is_answer(e), e
                     state = None
-                    time.sleep(0.05)
+                    time.sleep(0.02)
                 if state == "done":
                     break
-                assert time.monotonic() < deadline, "job %d (%s) is stuck: %s" % (job.id, job.kind, self.mill.info(job.id))
+                assert time.monotonic() < deadline, "job %d (%s) is stuck: %s\n%s" % (
+                    job.id, job.kind, self.mill.info(job.id), what_the_journal_says(self.mill.unit(job.id)))
 
     def check(self):
         """Every promise that can be seen from outside."""
-        proof = self.proof.read_text().split("\n")[:-1] if self.proof.exists() else []
+        proof = self.proof.read_text().split("\n")[:-1]
+        # "systemctl reset-failed" and "restart" of a job's unit force it to run again: seen, ended, and told as lost.
+        forced = {str(j.id) for j in self.jobs if j.results is None}
+        twice = {p for p in proof if proof.count(p) > 1 and p.split()[0] not in forced}
+        assert not twice, "attempts ran twice: %s" % sorted(twice)
         for job in self.jobs:
-            j = self.mill.info(job.id)
-            attempts = self.mill.attempts(job.id)
-            what = "job %d (%s): %s %s" % (job.id, job.kind, j, attempts)
-            if job.results is not None:
-                assert j["result"] in job.results, what + "\n" + what_the_journal_says(self.mill.unit(job.id))
-            assert len(attempts) <= 1, "more than one attempt: " + what
-            ran = sum(p.split()[0] == str(job.id) for p in proof)
-            if job.runs is not None:
-                assert ran == (1 if job.runs else 0), "it ran %d times: %s" % (ran, what)
-            # systemctl reset-failed and restart of a job's unit force it to run again: seen, ended, and told as lost.
-            assert ran <= 1 or job.results is None, "it ran %d times: %s" % (ran, what)
-            if job.kind == "output":
-                assert (self.folder / ("out.%d" % job.id)).read_text() == "output\n", what
-        most = greatest_overlap(intervals(self.overlap))
-        assert most <= SMALL_CAP, "%d at once in a queue of %d slots" % (most, SMALL_CAP)
-        lines = len(self.overlap.read_text().splitlines())
+            self.check_job(job, [p for p in proof if p.split()[0] == str(job.id)])
+        for at_once, cap in (most_at_once((self.folder / "overlap", 1)), CAPS["crash-small"]), (self.nested("a"), CAPS["crash-nest-a"]), \
+                (self.nested("b", "b-wide"), CAPS["crash-nest-b"]), (self.nested("a", "b", "b-wide", "nest-wide"), CAPS[NEST]):
+            assert at_once <= cap, "%d slots taken at once of %d" % (at_once, cap)
+        lines = sum(len((self.folder / f).read_text().splitlines()) for f in ("overlap", "a", "b", "b-wide", "nest-wide"))
         least = sum(j.kind == "overlap" for j in self.jobs)
         most = sum(j.kind.startswith("overlap") for j in self.jobs)
-        assert least <= lines <= most, "%d of them ran" % lines
+        assert least <= lines <= most, "%d of %d…%d ran" % (lines, least, most)
+
+    def nested(self, *files):
+        return most_at_once(*((self.folder / f, 2 if f.endswith("-wide") else 1) for f in files))
+
+    def check_job(self, job, proof):
+        j = self.mill.info(job.id)
+        attempts = self.mill.attempts(job.id)
+        what = "job %d (%s): %s %s" % (job.id, job.kind, j, attempts)
+        if job.results is not None and j["result"] not in job.results:
+            raise AssertionError(what + "\n" + what_the_journal_says(self.mill.unit(job.id)))
+        assert j["state"] == "done" and j["result"] == job.told, "it was told %s: %s" % (job.told, what)
+        assert len(attempts) <= job.attempts, "more attempts than were asked for: " + what
+        assert all(a["result"] for a in attempts), "an attempt without a result: " + what
+        if job.runs is not None:
+            assert len(proof) == (len(attempts) if job.runs else 0), "it ran %d times: %s" % (len(proof), what)
+        for path, text in job.files.items():
+            assert path.read_text() == text, "%s: %r: %s" % (path, path.read_text(), what)
 
     def nothing_left(self):
         until(lambda: not job_units(), 20, lambda: "units are left: %s" % job_units())
         until(lambda: (lambda s: s["attempts"] == 0 and s["strays"] == 0)(self.mill.stats()), 20,
               lambda: "slots are held: %s" % self.mill.stats())
         until(lambda: not list((RUN / "attempt").iterdir()), 10, lambda: "files are left: %s" % list((RUN / "attempt").iterdir()))
+        files = [str(p) for d in (CONFIG, RUN / "queues") for p in (*d.glob(".*"), *d.glob("*/.*"))]
+        assert not files, "of changes of queues are left: %s" % files
+        findings = self.insist("CheckIntegrity")
+        assert not findings, "jobmill check says: %s" % findings
+
+    def purge_all(self):
+        self.insist("PurgeJobs", {"ids": [j.id for j in self.jobs]})
+
+    def nothing_stored(self):
+        """Nothing is left of jobs that were purged; there must be no others."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            for name in "jobmill.db", "jobmill.db-wal":
+                if (STATE / name).exists():
+                    shutil.copy(STATE / name, folder)
+            with contextlib.closing(sqlite3.connect(pathlib.Path(folder, "jobmill.db"))) as db:
+                rows = {t: db.execute("SELECT count(*) FROM " + t).fetchone()[0]
+                        for t in ("job", "job_spec", "attempt", "environment", "environment_content", "backlog")}
+        assert not any(rows.values()), "rows are left in the store: %s" % rows
