@@ -169,6 +169,8 @@ class Armed(threading.Thread):
 
     def once(self):
         """Those that are left shall fire the next time."""
+        if any(p.startswith(AGAIN) for p in self.left) and not (DIR / "start-before").exists():
+            self.arm("start-before", "1 %d\n" % signal.SIGKILL)
         for point in self.left:
             with contextlib.suppress(FileNotFoundError):
                 self.arm(point, re.sub(r"(?m)^\d+", "1", (DIR / point).read_text()))
@@ -183,7 +185,11 @@ class Armed(threading.Thread):
                 continue
             self.at = point
             if disturbance != "kill":
-                pid = until(stopped_pid, 10, "the daemon stands still at " + point)
+                try:
+                    pid = until(stopped_pid, 10, "the daemon stands still")
+                except AssertionError:  # PID 1 has sent it SIGCONT, as it does after SIGTERM
+                    self.arm(point, "1 %d\n" % signal.SIGSTOP)
+                    continue
                 with self.at_it:
                     disturb(disturbance, pid)
             del self.left[point]
@@ -346,7 +352,8 @@ def a_workload(mill, folder, armed, begin):
     folder.mkdir()
     w = Workload(mill, folder)
     if any(p.startswith("cgroup-freeze-") for p in begin):
-        w.before_freeze = lambda: (reload_manager(), time.sleep(1.2))
+        # While /run is full systemd refuses it.
+        w.before_freeze = lambda: (until(lambda: systemctl("daemon-reload", check=False).returncode == 0, 20), time.sleep(1.2))
     again = lambda deed: any(deed in needs(p) for p in set(armed.left))
     # Before there are others, whose commits would show that recording works again; and each kill ends it.
     for _ in range(12):
