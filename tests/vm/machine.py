@@ -23,7 +23,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("JOBMILL_VM_CACHE", "/var/tmp/jobmill-vm"))
-BOOT_TIMEOUT = 300
+BOOT_TIMEOUT = 600
 
 
 def die_with_parent():
