@@ -4,7 +4,7 @@ changed."""
 
 import os
 import pathlib
-import shutil
+import subprocess
 import sys
 
 import pytest
@@ -30,7 +30,7 @@ def fresh(tmp_path_factory):
             n += 1
             folder = path / str(n)
             folder.mkdir()
-            shutil.copyfile(path / "disk", folder / "disk")
+            subprocess.run(["cp", "--sparse=always", path / "disk", folder / "disk"], check=True)
             return folder
 
         yield make
