@@ -167,7 +167,7 @@ class Machine:
             if "ready" in message:
                 return message["ready"]
 
-    def stream(self, *argv, timeout=300):
+    def stream(self, *argv, timeout=900):
         """Run it in there; yields its lines as they come, at last its exit status as a number."""
         deadline = time.monotonic() + timeout
         id_ = self.start(*argv)
@@ -181,7 +181,7 @@ class Machine:
                 yield message["status"]
                 return
 
-    def run(self, *argv, check=True, timeout=300, show=False):
+    def run(self, *argv, check=True, timeout=900, show=False):
         """Returns (status, text); with check=True the text alone."""
         lines = []
         for line in self.stream(*argv, timeout=timeout):
@@ -224,7 +224,7 @@ class Machine:
         self.qemu.wait()
         self._socket.close()
 
-    def power_off(self, timeout=120):
+    def power_off(self, timeout=600):
         """In order."""
         self.start("systemctl", "poweroff")
         self.qemu.wait(timeout)

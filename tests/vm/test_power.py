@@ -17,6 +17,7 @@ from machine import Machine
 
 CUTS = int(os.environ.get("JOBMILL_VM_CUTS", 6))
 SEED = int(os.environ.get("JOBMILL_VM_SEED", random.randrange(1 << 30)))
+LONGEST = 60  # seconds of work between two cuts
 ENDED = ("success", "cancelled")
 
 
@@ -78,6 +79,17 @@ def ran(folder):
     return count
 
 
+def until_cut(stream, lines):
+    """So many lines; fewer on a slow machine."""
+    end = None
+    for text in stream:
+        yield text
+        end = end or time.monotonic() + LONGEST  # it took its time to get going
+        lines -= 1
+        if lines <= 0 or time.monotonic() > end:
+            return
+
+
 def parse(text):
     jobs, rest = {}, {}
     for line in text.splitlines():
@@ -107,7 +119,7 @@ def test_power_cuts(fresh, seed):
         for n in range(CUTS):
             # The first start of all makes the store; a cut while it boots comes between cuts under load.
             booting = n > 0 and n % 3 == 2
-            begin, why = time.monotonic(), "%d lines" % (lines := chance.randrange(5, 120))
+            begin, lines, why = time.monotonic(), chance.randrange(5, 120), "a time of work"
             with Machine(folder, disk.drive) as m:
                 if booting:
                     why = "%.1f s of the boot" % (after := chance.uniform(0.3, 1) * min(boots))
@@ -121,14 +133,11 @@ def test_power_cuts(fresh, seed):
                         healthy(rest)
                         lost += told.check(jobs, before)
                     restarts = "restarts" if n % 2 else "none"
-                    for text in m.stream("/usr/bin/python3", "-u", "tests/vm/inside/power.py", "work", chance.randrange(1 << 30),
-                                         restarts):
+                    work = m.stream("/usr/bin/python3", "-u", "tests/vm/inside/power.py", "work", chance.randrange(1 << 30), restarts)
+                    for text in until_cut(work, lines):
                         assert isinstance(text, str), "the workload ended: %s" % m.tail()
                         assert "Traceback" not in text, "\n".join([text, *m.rest()])
                         told.line(text)
-                        lines -= 1
-                        if lines <= 0:
-                            break
             gone, kept = disk.cut(chance.choice([0, 0, 0.5, 0.9]))
             sectors += gone
             print("cut %d after %s: %d jobs answered so far, %d runs; of the disk's cache %d sectors lost, %d kept"

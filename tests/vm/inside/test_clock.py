@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mill import run
+from mill import run, until
 
 HOUR = 3600
 SECOND = 1_000_000
@@ -93,7 +93,8 @@ def test_at_backwards(mill):
 def test_timedatectl(mill):
     """As people set it."""
     job = mill.submit("true", not_before_usec=now() + HOUR * SECOND)
-    run("timedatectl", "set-time", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 2 * HOUR)))
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 2 * HOUR))
+    until(lambda: run("timedatectl", "set-time", when, check=False).returncode == 0, 60, "timedated has started")
     assert mill.wait(job)["result"] == "success"
 
 
