@@ -78,16 +78,16 @@ class Dead(Exception):
 
 
 class Machine:
-    """One life of a machine: from power on to power off (reboots are inside). drive: a disk's file, or what qemu calls it."""
+    """One life of a machine: from power on to power off (reboots are inside). drive: the file of its disk; state: what qemu calls
+    that of a second one, which is /var/lib/jobmill then."""
 
-    def __init__(self, path, drive):
+    def __init__(self, path, drive, state=None):
         self.path = path
         self.console = path / "console"
         self._lines = queue.Queue()
         self._id = 0  # of the last command
         accel = ["-accel", "kvm", "-cpu", "host"] if kvm_works() else ["-accel", "tcg,thread=multi", "-cpu", "max"]
-        if isinstance(drive, pathlib.Path):
-            drive = "file=%s,format=raw,cache=writeback" % drive
+        more = ["-drive", "if=none,id=state," + state, "-device", "virtio-blk-pci,drive=state"] if state else []
         for name in ("agent", "monitor"):
             with contextlib.suppress(FileNotFoundError):
                 (path / name).unlink()
@@ -95,7 +95,7 @@ class Machine:
             ["qemu-system-x86_64", *accel, "-m", "1024", "-smp", "2", "-nodefaults", "-display", "none", "-rtc", "base=utc",
              "-kernel", CACHE / "vmlinuz",
              "-append", "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off systemd.show_status=no",
-             "-drive", "if=none,id=disk," + drive, "-device", "nvme,drive=disk,serial=jobmill",
+             "-drive", "if=none,id=disk,format=raw,cache=writeback,file=%s" % drive, "-device", "nvme,drive=disk,serial=jobmill", *more,
              "-chardev", "file,id=console,append=on,path=%s" % self.console, "-serial", "chardev:console",
              "-chardev", "socket,id=agent,server=on,wait=off,path=%s" % (path / "agent"), "-serial", "chardev:agent",
              "-chardev", "file,id=ran,append=on,path=%s" % (path / "ran"), "-serial", "chardev:ran",

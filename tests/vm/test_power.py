@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The power is cut while jobs are submitted, start, run, end and are cancelled: qemu is killed, and of what the guest had not
-flushed to its disk (disk.py) nothing, all or any part is left. Then the same disk boots, and what was answered must be there.
+flushed to the disk of /var/lib/jobmill (disk.py) nothing, all or any part is left. Then the same disk boots, and what was answered must be there.
 
 JOBMILL_VM_CUTS says how often (6), JOBMILL_VM_SEED with which chances: a failure prints it."""
 
@@ -8,6 +8,7 @@ import collections
 import json
 import os
 import random
+import subprocess
 import time
 
 import pytest
@@ -112,7 +113,8 @@ def test_power_cuts(fresh, seed):
     chance = random.Random(seed)
     folder = fresh()
     told = Told()
-    disk = Disk(folder / "disk", folder / "nbd", seed)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", folder / "state", "64M"], check=True)
+    disk = Disk(folder / "state", folder / "nbd", seed)
     sectors, lost, boots = 0, 0, []
     (folder / "ran").touch()
     try:
@@ -120,7 +122,7 @@ def test_power_cuts(fresh, seed):
             # The first start of all makes the store; a cut while it boots comes between cuts under load.
             booting = n > 0 and n % 3 == 2
             begin, lines, why = time.monotonic(), chance.randrange(5, 120), "a time of work"
-            with Machine(folder, disk.drive) as m:
+            with Machine(folder, folder / "disk", disk.drive) as m:
                 if booting:
                     why = "%.1f s of the boot" % (after := chance.uniform(0.3, 1) * min(boots))
                     m.sleep(begin + after)
@@ -144,7 +146,7 @@ def test_power_cuts(fresh, seed):
                   % (n + 1, why, len(told.ids), sum(ran(folder).values()), gone, kept), flush=True)
 
         before = ran(folder)
-        with Machine(folder, disk.drive) as m:
+        with Machine(folder, folder / "disk", disk.drive) as m:
             m.ready()
             jobs, rest = parse(m.python("power.py", "dump"))
             healthy(rest)
