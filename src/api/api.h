@@ -31,7 +31,7 @@ typedef struct Client {
         char *name;          /* unique bus name */
         uint32_t uid;
         bool known;
-        sd_bus_slot *slot;   /* GetConnectionCredentials */
+        sd_bus_slot *slot;   /* GetConnectionCredentials, if it is under way */
         bool subscribed;
         TAILQ_HEAD(, Call) calls; /* in order, until the caller is known */
         UT_hash_handle hh;
@@ -52,6 +52,8 @@ struct Call {
         enum {
                 CALL_QUEUED,      /* on client->calls */
                 CALL_ASKING,      /* on api->asking, as all that follow: polkit is asked, or it is being run again */
+                CALL_FOR_ROOM,    /* the bus does not take our answers fast enough */
+                CALL_FOR_POLKIT,  /* polkit is asked for as many others of this user as it may be */
                 CALL_FOR_USER,    /* the user data base is asked */
                 CALL_RELOADING,   /* answered by api_reload_done() */
                 CALL_EDITING,     /* answered by api_edit_done() */
@@ -100,6 +102,9 @@ struct Api {
         unsigned n_since_turn;
 
         sd_bus *bus;
+        sd_bus_slot *ping_slot;  /* does the bus still take what we send? congestion.c */
+        unsigned n_for_room, n_polkit; /* calls that wait for it; that polkit is asked about */
+        bool polkit_freed, clients_wait; /* a place there came free; the bus has to be asked again who somebody is */
         sd_event_source *reconnect_timer;
         usec_t reconnect_delay;
 
@@ -143,6 +148,7 @@ void api_turn_begins(Api *a);
 void api_run_waiting(Api *a);
 /* Is there a call that wants a turn although nothing happens? */
 bool api_wants_turn(const Api *a);
+void api_watch_congestion(Api *a); /* end of the turn */
 /* After the commit: signals, ends of waits, held answers, in this order. */
 void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues);
 /* Reload() is through. text: what is wrong with which file, or NULL. */
@@ -187,14 +193,8 @@ void call_fail_pages(Api *a, const char *name, const char *text);
 /* Hold an answer for the commit (takes reply over). Without a reply: the empty one. */
 int call_hold(Call *c, sd_bus_message *reply);
 int call_hold_empty(Call *c);
-
 /* A call that was put aside is answered. */
 void call_done(Call *c);
-
-/* dict.c */
-int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
-int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private);
-int dict_append(sd_bus_message *m, const char *key, const char *type, ...);
 
 /* A job with the right to act on it: into the model. 1 and *ret; 0: authorization pending; negative with *error. */
 int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error);

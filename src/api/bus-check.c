@@ -2,6 +2,7 @@
 
 /* What an administrator asks about the store. */
 
+#include "api/dict.h"
 #include "api/long-calls.h"
 #include "api/methods.h"
 

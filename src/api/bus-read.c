@@ -2,6 +2,7 @@
 
 /* What only looks: answered at once, from what is recorded. */
 
+#include "api/dict.h"
 #include "api/filter.h"
 #include "api/long-calls.h"
 #include "api/methods.h"

@@ -16,6 +16,7 @@
 static void api_disconnect(Api *a) {
         call_drop_all(a);
         wait_drop(a, NULL);
+        a->ping_slot = sd_bus_slot_unref(a->ping_slot);
         a->bus = sd_bus_close_unref(a->bus);
 }
 
@@ -24,7 +25,7 @@ static int on_reconnect(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void api_reconnect_later(Api *a) {
+void api_reconnect_later(Api *a) {
         api_disconnect(a);
         a->reconnect_delay = MIN(MAX(a->reconnect_delay * 2, RECONNECT_MIN), RECONNECT_MAX);
         (void) sd_event_source_set_time_relative(a->reconnect_timer, a->reconnect_delay);

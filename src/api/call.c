@@ -16,15 +16,27 @@
 #define POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"
 #define POLKIT_ALLOW_INTERACTION 1U
 #define POLKIT_TIMEOUT (10 * USEC_PER_SEC)
+/* dbus-daemon lets a connection have 128 calls unanswered. Somebody whose agent lets polkit wait must not use them up. */
+#define POLKIT_IN_FLIGHT 80U
+#define POLKIT_IN_FLIGHT_PER_USER 16U
 
 /* ---- clients and calls as objects ---- */
+
+static void polkit_done(Call *c) {
+        if (!c->polkit_slot)
+                return;
+        c->polkit_slot = sd_bus_slot_unref(c->polkit_slot);
+        c->api->n_polkit--;
+        c->api->polkit_freed = true;
+}
 
 static Call *call_free(Call *c) {
         if (c->where == CALL_QUEUED)
                 TAILQ_REMOVE(&c->client->calls, c, entry);
         else
                 TAILQ_REMOVE(&c->api->asking, c, entry);
-        sd_bus_slot_unref(c->polkit_slot);
+        polkit_done(c);
+        c->api->n_for_room -= c->where == CALL_FOR_ROOM;
         sd_bus_message_unref(c->message);
         queue_edit_free(c->edit);
         backup_free(c->backup);
@@ -112,14 +124,28 @@ bool call_too_many_pending(const Call *c) {
         return n >= c->api->limits.pending_calls_max;
 }
 
+static void call_put_aside(Call *c) {
+        if (c->where != CALL_QUEUED)
+                return;
+        TAILQ_REMOVE(&c->client->calls, c, entry);
+        TAILQ_INSERT_TAIL(&c->api->asking, c, entry);
+}
+
 /* ---- running a call ---- */
 
-/* Runs the handler. The call is freed unless the handler has put it aside to be run again. */
-static void call_run(Call *c) {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+static int call_run_handler(Call *c, sd_bus_error *error) {
         Api *a = c->api;
         int r;
 
+        /* Those that wait for room already go first. */
+        if (c->where == CALL_QUEUED && (a->n_for_room > 0 || api_is_congested(a))) {
+                if (call_too_many_pending(c))
+                        return -EUSERS;
+                call_put_aside(c);
+                c->where = CALL_FOR_ROOM;
+                a->n_for_room++;
+                return 0;
+        }
         r = sd_event_now(a->event, CLOCK_REALTIME, &a->now.realtime);
         if (r >= 0)
                 r = sd_event_now(a->event, CLOCK_MONOTONIC, &a->now.monotonic);
@@ -130,8 +156,18 @@ static void call_run(Call *c) {
                 r = sd_bus_message_rewind(c->message, true);
         CRASH_POINT("call-before");
         if (r >= 0)
-                r = c->handler(c, &error);
+                r = c->handler(c, error);
         CRASH_POINT("call-after");
+        return r;
+}
+
+/* Runs the handler. The call is freed unless the handler has put it aside to be run again. */
+static void call_run(Call *c) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        Api *a = c->api;
+        int r;
+
+        r = call_run_handler(c, &error);
         if (r == -EUSERS)
                 r = api_error(&error, JOBMILL_ERROR_TOO_MANY,
                               "Too many calls of this user are waiting, at most %" PRIu64 " may (PendingCallsPerUserMax=)",
@@ -140,7 +176,7 @@ static void call_run(Call *c) {
                 CRASH_POINT("refuse-before");
                 (void) sd_bus_reply_method_errno(c->message, r, &error);
                 CRASH_POINT("refuse-after");
-        } else if (c->asking || c->where >= CALL_FOR_USER)
+        } else if (c->asking || c->where >= CALL_FOR_ROOM)
                 return;
         call_free(c);
 }
@@ -160,8 +196,10 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         CRASH_POINT("caller-known");
         cl->slot = sd_bus_slot_unref(cl->slot);
         if (sd_bus_message_is_method_error(m, NULL)) {
-                /* It left meanwhile, so nobody waits for an answer. */
-                call_client_gone(cl->api, cl->name);
+                if (sd_bus_error_has_name(sd_bus_message_get_error(m), SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                        call_client_gone(cl->api, cl->name); /* so nobody waits for an answer */
+                else
+                        cl->api->clients_wait = true;
                 return 0;
         }
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
@@ -189,6 +227,26 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
         return 0;
 }
 
+/* Who is it? If that cannot be asked now, the next turn does. */
+static void client_ask(Client *cl) {
+        Api *a = cl->api;
+
+        if (sd_bus_call_method_async(a->bus, &cl->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                     "GetConnectionCredentials", on_credentials, cl, "s", cl->name) < 0)
+                a->clients_wait = true;
+}
+
+static void ask_clients(Api *a) {
+        Client *cl, *t;
+
+        if (!a->clients_wait)
+                return;
+        a->clients_wait = false;
+        HASH_ITER(hh, a->clients, cl, t)
+                if (!cl->known && !cl->slot && !TAILQ_EMPTY(&cl->calls) && !a->clients_wait)
+                        client_ask(cl);
+}
+
 void api_turn_begins(Api *a) {
         if (a->n_since_turn >= CALLS_PER_TURN)
                 (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IDLE);
@@ -198,7 +256,6 @@ void api_turn_begins(Api *a) {
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
         Client *cl = client_get(a, sd_bus_message_get_sender(m));
         Call *c;
-        int r;
 
         if (!cl)
                 return -ENOMEM;
@@ -216,23 +273,9 @@ int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
 
         if (cl->known)
                 client_run(cl);
-        else if (!cl->slot) {
-                r = sd_bus_call_method_async(a->bus, &cl->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                             "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials, cl, "s",
-                                             cl->name);
-                if (r < 0) {
-                        call_free(c);
-                        return r;
-                }
-        }
+        else if (!cl->slot)
+                client_ask(cl);
         return 1;
-}
-
-static void call_put_aside(Call *c) {
-        if (c->where != CALL_QUEUED)
-                return;
-        TAILQ_REMOVE(&c->client->calls, c, entry);
-        TAILQ_INSERT_TAIL(&c->api->asking, c, entry);
 }
 
 /* ---- users ---- */
@@ -251,14 +294,33 @@ void call_again(Call *c) {
         c->where = CALL_AGAIN;
 }
 
+static bool polkit_has_room(const Call *c) {
+        unsigned n = 0;
+        const Call *other;
+
+        if (c->api->n_polkit >= POLKIT_IN_FLIGHT)
+                return false;
+        TAILQ_FOREACH(other, &c->api->asking, entry)
+                if (other->polkit_slot && other->client->uid == c->client->uid && ++n >= POLKIT_IN_FLIGHT_PER_USER)
+                        return false;
+        return true;
+}
+
 void api_run_waiting(Api *a) {
         Call *c, *t;
 
-        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
-                if (c->where == CALL_FOR_USER || c->where == CALL_AGAIN) {
-                        c->where = CALL_ASKING;
-                        call_run(c);
-                }
+        bool polkit_freed = a->polkit_freed;
+
+        a->polkit_freed = false;
+        ask_clients(a);
+        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t) {
+                if (c->where == CALL_FOR_ROOM && !api_is_congested(a))
+                        a->n_for_room--;
+                else if (c->where != CALL_FOR_USER && c->where != CALL_AGAIN && !(c->where == CALL_FOR_POLKIT && polkit_freed && polkit_has_room(c)))
+                        continue;
+                c->where = CALL_ASKING;
+                call_run(c);
+        }
 }
 
 void call_fail_pages(Api *a, const char *name, const char *text) {
@@ -342,7 +404,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
         Authorization answer = { .action = c->asking };
 
         CRASH_POINT("polkit-answered");
-        c->polkit_slot = sd_bus_slot_unref(c->polkit_slot);
+        polkit_done(c);
         c->asking = NULL;
         if (polkit_answer(m, &answer) < 0)
                 answer.allowed = answer.challenge = false;
@@ -357,6 +419,11 @@ static int polkit_ask(Call *c, const char *action, const char *const *details, b
 
         if (call_too_many_pending(c))
                 return -EUSERS;
+        if (!polkit_has_room(c)) {
+                call_put_aside(c);
+                c->where = CALL_FOR_POLKIT;
+                return 0;
+        }
         r = sd_bus_message_new_method_call(c->api->bus, &m, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
                                            "CheckAuthorization");
         if (r >= 0)
@@ -376,6 +443,7 @@ static int polkit_ask(Call *c, const char *action, const char *const *details, b
         r = sd_bus_call_async(c->api->bus, &c->polkit_slot, m, on_polkit, c, interactive ? USEC_INFINITY : POLKIT_TIMEOUT);
         if (r < 0)
                 return r;
+        c->api->n_polkit++;
         c->asking = action;
         call_put_aside(c);
         c->where = CALL_ASKING;

@@ -3,7 +3,7 @@
 /* Jobs and attempts as a{sv}: the keys of design.md, section 10. What is not known is not there. Of a foreign job only what every
  * local user may know. */
 
-#include "api/api.h"
+#include "api/dict.h"
 
 #include "base/bus-util.h"
 #include "base/strv.h"

@@ -5,6 +5,11 @@
 
 #include "api/api.h"
 
+void api_reconnect_later(Api *a);
+
+/* congestion.c: more waits to be sent than is normal. */
+bool api_is_congested(const Api *a);
+
 /* wait.c */
 int wait_start(Call *c, uint64_t id, usec_t timeout);
 void wait_tell(Api *a, uint64_t id);

@@ -3,6 +3,7 @@
 /* WaitJob: answered when the job is done, or when the time is over with the state at that moment. A wait holds nothing but the
  * call; it ends with its caller. */
 
+#include "api/dict.h"
 #include "api/long-calls.h"
 
 #include "base/crash-point.h"

@@ -388,6 +388,7 @@ int manager_settle(Manager *m) {
         arm(m->due_timer, m->storage_failed ? USEC_INFINITY : m->next_due);
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);
+        api_watch_congestion(m->api);
         if (api_wants_turn(m->api))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);
