@@ -780,10 +780,11 @@ class Systemd:
         self.drop_ins = [drop_in] if drop_in else []
         self.overrides = properties
 
-    def do_reloading(self):
+    def do_reloading(self, heard=True):
         """As systemctl daemon-reload: all units are dropped and made again, everybody looks at everything again. Reloading
-        is sent subscribed or not, lost signals or not."""
-        self.deliver(PATH, MANAGER, "Reloading", "b", True)
+        is sent subscribed or not, lost signals or not; with heard=False nobody hears that it begins."""
+        if heard:
+            self.deliver(PATH, MANAGER, "Reloading", "b", True)
         for member in ("UnitRemoved", "UnitNew"):
             for u in self.units.values():
                 self.emit_manager(member, "so", u.name, u.path)

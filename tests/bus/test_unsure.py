@@ -77,26 +77,30 @@ def test_refused_for_a_while(running, systemd):
 def test_started_while_the_list_was_on_its_way(running, systemd):
     """The list of units was made before this one was: it is not missing."""
     running.result(running.submit("true"))
-    systemd.fault("ListUnitsByPatterns", "delay", execute="first", ms=500, count=1)
+    systemd.fault("ListUnitsByPatterns", "delay", execute="first", ms=2000, count=1)
+    before = len(systemd.do("calls", method="ListUnitsByPatterns"))
     systemd.do("reloading")
-    until(lambda: len(systemd.do("calls", method="ListUnitsByPatterns")) == 2, 5, "the list is made")
-    id_ = running.submit("sleep 1; exit 3")
+    until(lambda: len(systemd.do("calls", method="ListUnitsByPatterns")) > before, 5, "the list is made")
+    id_ = running.submit("while [ ! -e %s/go ]; do sleep 0.02; done; exit 3" % running.out)
     running.reach(id_, "running")
-    running.bus.pump(0.6)
+    running.bus.pump(2.2)
     assert running.state(id_) == "running"
+    (running.out / "go").touch()
     assert running.result(id_) == "exit-code"
     assert systemd.do("counts")["starts"][running.unit(id_)] == 1
 
 
-def test_reload_of_the_manager(running, systemd):
+@pytest.mark.parametrize("heard", [True, False])
+def test_reload_of_the_manager(running, systemd, heard):
     """All units are removed and made again: that is not their end."""
-    ids = running.submit_many(["sleep 0.5; exit %d" % (i % 2) for i in range(4)])
+    ids = running.submit_many(["while [ ! -e %s/go ]; do sleep 0.02; done; exit %d" % (running.out, i % 2) for i in range(4)])
     for i in ids:
         running.reach(i, "running")
     for _ in range(5):
-        systemd.do("reloading")
+        systemd.do("reloading", heard=heard)
         time.sleep(0.05)
     assert [running.state(i) for i in ids] == ["running"] * 4
+    (running.out / "go").touch()
     results = running.all_done(ids)
     assert [results[i] for i in ids] == ["success", "exit-code"] * 2
 
