@@ -28,10 +28,9 @@ class Clock:
         self.ahead = self.slept = 0
 
     def environment(self):
-        env = {"LD_PRELOAD": str(LIBRARY), "JOBMILL_FAKE_CLOCK": str(self.path)}
-        if "ASAN_OPTIONS" in os.environ:  # which else insists on being the first library
-            env["ASAN_OPTIONS"] = os.environ["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
-        return env
+        # The address sanitizer else insists on being the first library.
+        return {"LD_PRELOAD": str(LIBRARY), "JOBMILL_FAKE_CLOCK": str(self.path),
+                "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
 
     def set(self, seconds):
         self.ahead = seconds
