@@ -238,17 +238,19 @@ static int record(Manager *m, Told *ret) {
 
 /* ---- act ---- */
 
-static void load_spec(Manager *m, Attempt *a) {
+/* false: it has ended by that, which is to be recorded before anything else is done about it. */
+static bool load_spec(Manager *m, Attempt *a) {
         Outcome o = OUTCOME_INIT;
         int r;
 
         r = store_load_spec(m->store, a->job_id, &a->job->spec);
         if (r >= 0)
-                return;
+                return true;
         log_error_errno(r, "Failed to load the spec of job %" PRIu64 ": %s", a->job_id, store_error(m->store));
         o.result = JOB_EXEC;
         (void) free_and_strdup(&o.reason, r == -ENODATA ? "its environment was dropped" : "its spec cannot be read");
         model_attempt_ended(m->model, a, &o, &m->now);
+        return false;
 }
 
 static bool act(Manager *m) {
@@ -256,9 +258,8 @@ static bool act(Manager *m) {
         Attempt *a;
 
         while ((a = units_next(m->units))) {
-                if (units_needs_spec(a))
-                        load_spec(m, a);
-                units_act(m->units, a);
+                if (!units_needs_spec(a) || load_spec(m, a))
+                        units_act(m->units, a);
                 any = true;
         }
         return any;

@@ -73,8 +73,22 @@ int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         return 0;
 }
 
+/* With the next number; that of a stray is not given away. */
+static Attempt *attempt_next(const Model *m, const Job *j) {
+        Attempt *a, *taken = NULL;
+
+        for (uint32_t number = j->attempt + 1;; number++) {
+                a = attempt_new(j->id, number);
+                if (a)
+                        HASH_FIND_STR(m->attempts, a->unit, taken);
+                if (!a || !taken)
+                        return a;
+                attempt_free(a);
+        }
+}
+
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
-        _cleanup_(attempt_freep) Attempt *a = attempt_new(j->id, j->attempt + 1);
+        _cleanup_(attempt_freep) Attempt *a = attempt_next(m, j);
         int r;
 
         if (!a)
@@ -90,6 +104,7 @@ int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
                 return r;
 
         job_set_state(m, j, JOB_STARTING);
+        j->max_attempts += a->number - j->attempt - 1;
         j->attempt = a->number;
         model_attempt_changed(m, a);
         model_attempt_act(m, a);

@@ -39,7 +39,9 @@ struct Model {
         usec_t timeout_default, stop_timeout_default; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT */
 };
 
+#ifndef STARTING_MAX
 #define STARTING_MAX 64U
+#endif
 #define STOP_TIMEOUT_DEFAULT (90 * USEC_PER_SEC)
 
 /* Counts for MaxQueued=. */

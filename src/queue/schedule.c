@@ -2,9 +2,9 @@
 
 /* Who starts next: the whole scheduling policy. Pure.
  *
- * Ready jobs are ordered by (rank, id), over all queues together. A job that lacks slots in an ancestor blocks later ranks
- * in that ancestor's subtree, so that it cannot starve. A job held back by its own queue's cap or by a pause blocks only its
- * own queue: the others may go on. A job that needs more than a cap could ever give (it was lowered) is passed over: it leaves
+ * Ready jobs are ordered by (rank, id), over all queues together. A job that lacks slots at a level, its own queue or an ancestor,
+ * blocks later ranks in that level's subtree, so that it cannot starve, and nobody else. A queue that is paused blocks only
+ * itself and what lies below. A job that needs more than a cap could ever give (it was lowered) is passed over: it leaves
  * the window, into which the store then gives what fits. Jobs of a queue whose file is gone, and of the whole subtree of one whose
  * file is bad, wait, since nobody knows its cap. */
 
@@ -75,10 +75,7 @@ bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
                         *ret_queue = from;
                         return true;
                 }
-                if (lacking == from)
-                        from->exhausted = true;
-                else
-                        lacking->blocked = true;
+                lacking->blocked = true;
         }
 }
 

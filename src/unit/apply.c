@@ -164,7 +164,9 @@ static void apply_running(Units *u, Attempt *a, const UnitState *s, const Now *n
         model_attempt_seen_frozen(u->model, a, frozen, now);
         if (a->job->state == JOB_STOPPING && frozen && s->active == UNIT_ACTIVE)
                 (void) units_thaw(a->watch);
-        /* What was asked may not have been heard. */
+        /* What was asked may not have been heard; of SIGKILL nobody waits for an answer. */
+        if (a->job->state == JOB_STOPPING)
+                a->watch->kill_sent = false;
         if (a->job->state == JOB_STOPPING || a->freezer == FREEZER_FREEZING || a->freezer == FREEZER_THAWING)
                 model_attempt_act(u->model, a);
 }
@@ -194,6 +196,8 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
                 apply_running(u, a, s, now);
                 break;
         case UNIT_NOTHING:
+                if (a->phase == ATTEMPT_STARTING) /* if its cancel was stored by a daemon that is no more, its start is called off in time */
+                        model_attempt_adopted(u->model, a, USEC_INFINITY, now);
                 if (a->phase != ATTEMPT_RUNNING)
                         break;
                 a->kill_signal = s->kill_signal;

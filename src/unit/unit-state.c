@@ -209,6 +209,9 @@ UnitVerdict unit_decide(const Attempt *a, const Epoch *epoch, const UnitState *u
                 return a->job ? UNIT_OTHER_EPOCH : UNIT_GONE;
         if (!u || !u->loaded)
                 return decide_absent(a);
+        /* A stray is whatever has that name, also when it was started anew, until it ends. */
+        if (a->phase == ATTEMPT_STRAY)
+                return unit_state_is_ended(u) ? UNIT_ENDED : UNIT_NOTHING;
         if (!sd_id128_equal(a->token, u->token))
                 return UNIT_FOREIGN;
         if (!sd_id128_is_null(a->invocation_id) && !sd_id128_is_null(u->invocation_id) &&

@@ -146,16 +146,25 @@ static void test_no_starvation(void **state) {
         expect_starts(m, "8");
 }
 
-/* A queue that has jobs of its own and queues below it: its own cap holds back its own jobs only. */
+/* A queue that has jobs of its own and queues below it: those below take slots of it too, and do not overtake one that waits for
+ * them, or they would for ever. What came before goes on. */
 static void test_own_cap_with_children(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *ga = make_queue(m, "g-a", UINT32_MAX), *g = make_queue(m, "g", 2);
 
-        submit(m, g, 1, 0);
-        submit(m, g, 2, 0);
-        submit(m, g, 1, 0);
         submit(m, ga, 1, 0);
-        expect_starts(m, "1 4");
+        submit(m, g, 2, 0);
+        submit(m, ga, 1, 0);
+        submit(m, g, 1, 0);
+        expect_starts(m, "1");
+        submit(m, ga, 1, 1);
+        expect_starts(m, "5");
+        finish(m, model_job(m, 1));
+        expect_starts(m, "");
+        finish(m, model_job(m, 5));
+        expect_starts(m, "2");
+        finish(m, model_job(m, 2));
+        expect_starts(m, "3 4");
 }
 
 /* In a deeper tree only the subtree of the level that lacks slots is blocked. */

@@ -133,6 +133,10 @@ static void test_decide(void **state) {
                 { ATTEMPT_STRAY, 1, 1, '=', RUNS, 'o', 0, UNIT_NOTHING },
                 { ATTEMPT_STRAY, 1, 1, '=', EXITED, 'o', 0, UNIT_ENDED },
                 { ATTEMPT_STRAY, 1, 1, '=', ABSENT, 'o', 0, UNIT_GONE },
+                { ATTEMPT_STRAY, 1, 1, '=', RUNS, 'o', 1, UNIT_NOTHING },
+                { ATTEMPT_STRAY, 1, 1, '=', FAILED, 'o', 1, UNIT_ENDED },
+                { ATTEMPT_STRAY, 1, 1, '=', RUNS, 'x', 0, UNIT_NOTHING },
+                { ATTEMPT_STRAY, 1, 1, '=', EXITED, 'x', 1, UNIT_ENDED },
         };
         Job job = { .state = JOB_RUNNING };
 

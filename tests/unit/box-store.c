@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the daemon in the box takes for its store, its bus interface and its configuration. The store is arrays of rows, of which a
+ * commit writes all or nothing. Each commit is compared with the small model, and what is told with what is stored. */
+
+#include "box.h"
+
+#include "base/strv.h"
+#include "notify/event.h"
+
+#include <setjmp.h>
+
+Box box;
+const char *const queue_names[NQ] = { "a", "a-b", "a-b-c", "g", "g-x" };
+
+unsigned queue_index(const char *name) {
+        for (unsigned q = 0; q < NQ; q++)
+                if (streq(queue_names[q], name))
+                        return q;
+        naive_fail("queue %s", name);
+}
+
+/* ---- one row ---- */
+
+static void job_to_row(const Job *j, Row *r) {
+        *r = (Row) {
+                .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
+                .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
+                .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
+                .submitted = j->submitted_usec, .not_before = j->not_before_usec, .ready = j->ready_usec,
+                .started = j->started_usec, .finished = j->finished_usec, .wait = j->wait_usec,
+                .timeout = j->timeout_usec, .stop_timeout = j->stop_timeout_usec,
+        };
+}
+
+int store_load_job(Store *s, uint64_t id, Job **ret) {
+        const Row *r = box.rows + id;
+        Job *j;
+
+        if (id >= NJ || !r->there)
+                return -ENOENT;
+        j = job_new();
+        j->id = id;
+        j->queue_name = strdup(queue_names[r->queue]);
+        j->state = r->state;
+        j->result = r->result;
+        j->intent = r->intent;
+        j->dead = r->dead;
+        j->priority = r->priority;
+        j->rank = r->rank;
+        j->slots = r->slots;
+        j->attempt = r->attempt;
+        j->max_attempts = r->max_attempts;
+        j->submitted_usec = r->submitted;
+        j->not_before_usec = r->not_before;
+        j->ready_usec = r->ready;
+        j->started_usec = r->started;
+        j->finished_usec = r->finished;
+        j->wait_usec = r->wait;
+        j->timeout_usec = r->timeout;
+        j->stop_timeout_usec = r->stop_timeout;
+        *ret = j;
+        return 0;
+}
+
+static void attempt_to_row(const Attempt *a, AttemptRow *r) {
+        *r = (AttemptRow) {
+                .there = true, .epoch = a->epoch, .token = a->token, .invocation = a->invocation_id, .slots = a->slots,
+                .created = a->created_usec, .freezer_usec = a->freezer_usec, .frozen_usec = a->frozen_usec, .freezer = a->freezer,
+                .result = a->outcome.result,
+        };
+        for (unsigned i = 0; i < a->slots; i++)
+                r->numbers[i] = a->slot_numbers[i];
+}
+
+int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret) {
+        const AttemptRow *r;
+        Attempt *a;
+
+        if (job >= NJ || number >= NA || !box.attempts[job][number].there)
+                return -ENOENT;
+        r = &box.attempts[job][number];
+        a = attempt_new(job, number);
+        a->epoch = r->epoch;
+        a->token = r->token;
+        a->invocation_id = r->invocation;
+        a->slots = r->slots;
+        a->slot_numbers = new0(uint32_t, r->slots);
+        for (unsigned i = 0; i < r->slots; i++)
+                a->slot_numbers[i] = r->numbers[i];
+        a->created_usec = r->created;
+        a->freezer = r->freezer;
+        a->freezer_usec = r->freezer_usec;
+        a->frozen_usec = r->frozen_usec;
+        a->outcome.result = r->result;
+        a->phase = r->result != JOB_RESULT_NONE ? ATTEMPT_ENDED :
+                   sd_id128_is_null(r->invocation) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
+        *ret = a;
+        return 0;
+}
+
+int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {
+        if (!box.kind && chance(2)) {
+                naive_no_spec(&box.naive, id);
+                return -ENODATA;
+        }
+        *ret = spec_new();
+        (*ret)->freezable = box.rows[id].freezable;
+        return 0;
+}
+
+/* ---- all of them ---- */
+
+static bool window_before(unsigned a, unsigned b) {
+        return box.rows[a].rank != box.rows[b].rank ? box.rows[a].rank < box.rows[b].rank : a < b;
+}
+
+int store_load_window(Store *s, Queue *q, uint32_t max_slots) {
+        unsigned ids[NJ], n = 0, which = queue_index(q->name);
+
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && box.rows[id].state == JOB_READY && box.rows[id].queue == which &&
+                    box.rows[id].slots <= max_slots) {
+                        unsigned i = n++;
+
+                        for (; i > 0 && window_before(id, ids[i - 1]); i--)
+                                ids[i] = ids[i - 1];
+                        ids[i] = id;
+                }
+        queue_window_clear(q);
+        q->window_more = false;
+        for (unsigned i = 0; i < MIN(n, QUEUE_WINDOW); i++)
+                (void) queue_window_insert(q, &(Candidate) { .rank = box.rows[ids[i]].rank, .id = ids[i],
+                                                             .slots = box.rows[ids[i]].slots, .owner = 1000 });
+        q->window_more = n > QUEUE_WINDOW;
+        return 0;
+}
+
+int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next) {
+        *ret_n = 0;
+        *ret_next = USEC_INFINITY;
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && box.rows[id].state == JOB_WAITING) {
+                        if (box.rows[id].not_before <= now && *ret_n < n)
+                                ids[(*ret_n)++] = id;
+                        else if (box.rows[id].not_before > now)
+                                *ret_next = MIN(*ret_next, box.rows[id].not_before);
+                }
+        return 0;
+}
+
+const char *store_error(const Store *s) {
+        return "by lot";
+}
+const char *store_file(const Store *s) {
+        return "box";
+}
+
+/* What is about to be stored is what the small model has. */
+static void compare_job(const Job *j) {
+        const NaiveJob *n = box.naive.jobs + j->id;
+
+        if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
+            n->attempt != j->attempt || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
+            n->not_before != j->not_before_usec || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+                naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
+                           job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
+                           j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),
+                           job_result_to_string(n->intent), n->attempt, queue_names[n->queue]);
+}
+
+static void record_attempt(const Attempt *a) {
+        AttemptRow *r = &box.attempts[a->job_id][a->number];
+        const NaiveAttempt *n = &box.naive.attempts[a->job_id][a->number];
+
+        if (a->phase == ATTEMPT_STRAY)
+                return;
+        if (a->is_new == r->there)
+                naive_fail("attempt %u-%u is stored as if it were %s", (unsigned) a->job_id, a->number, a->is_new ? "new" : "there");
+        /* Promise 2: one result for an attempt. */
+        if (r->there && r->result != JOB_RESULT_NONE && r->result != a->outcome.result)
+                naive_fail("attempt %u-%u had another result", (unsigned) a->job_id, a->number);
+        if ((a->outcome.result == JOB_RESULT_NONE) != n->live)
+                naive_fail("attempt %u-%u is %s", (unsigned) a->job_id, a->number, n->live ? "over" : "not over");
+        attempt_to_row(a, r);
+}
+
+int store_record(Store *s, Model *m) {
+        const Attempt *a;
+        const Queue *q;
+        const Job *j;
+
+        TAILQ_FOREACH(j, &m->changed, changed_entry)
+                compare_job(j);
+        if (box.fail_commits > 0) {
+                box.fail_commits--;
+                say("    commit failed\n");
+                return -ENOSPC;
+        }
+        TAILQ_FOREACH(j, &m->changed, changed_entry) {
+                if (j->is_new == box.rows[j->id].there)
+                        naive_fail("job %u is stored as if it were %s", (unsigned) j->id, j->is_new ? "new" : "there");
+                job_to_row(j, box.rows + j->id);
+        }
+        TAILQ_FOREACH(a, &m->changed_attempts, changed_entry)
+                record_attempt(a);
+        TAILQ_FOREACH(q, &m->changed_queues, changed_entry) {
+                unsigned i = queue_index(q->name);
+
+                box.queues[i].there = true;
+                box.queues[i].paused = q->paused;
+                box.queues[i].draining = q->draining;
+                memcpy(box.queues[i].count, q->count, sizeof(q->count));
+                box.queues[i].dead = q->dead;
+        }
+        for (size_t i = 0; i < m->n_purged; i++) {
+                box.rows[m->purged[i]] = (Row) {};
+                memset(box.attempts[m->purged[i]], 0, sizeof(box.attempts[0]));
+        }
+        box.next_id = m->next_id;
+        box.stored = box.naive;
+        box.commits++;
+        return 0;
+}
+
+/* ---- loading ---- */
+
+static void load_live(Model *m, unsigned id) {
+        Queue *q;
+        Attempt *a;
+        Job *j;
+
+        (void) store_load_job(NULL, id, &j);
+        (void) model_queue_add(m, j->queue_name, &q);
+        if (store_load_attempt(NULL, id, j->attempt, &a) < 0)
+                naive_fail("the attempt of job %u is missing", id);
+        a->phase = j->state == JOB_STARTING || sd_id128_is_null(a->invocation_id) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
+        model_job_add(m, j, q);
+        (void) model_attempt_add(m, a, j, q);
+}
+
+int manager_load_model(Manager *m) {
+        Model *model = model_new();
+        Queue *q;
+
+        for (unsigned i = 0; i < NQ; i++) {
+                if (model_queue_add(model, queue_names[i], &q) < 0)
+                        return -ENOMEM;
+                q->policy.slots = box.naive.files[i].slots;
+                q->configured = box.naive.files[i].there;
+                q->broken = box.naive.files[i].bad;
+                if (!box.queues[i].there)
+                        continue;
+                q->paused = box.queues[i].paused;
+                q->draining = box.queues[i].draining;
+                memcpy(q->count, box.queues[i].count, sizeof(q->count));
+                q->dead = box.queues[i].dead;
+                q->is_new = false;
+        }
+        model->next_id = MAX(box.next_id, UINT64_C(1));
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && job_state_is_queued(box.rows[id].state)) {
+                        backlog_add(model, model_queue(model, queue_names[box.rows[id].queue]), 1000, 1);
+                        backlog_recorded(model_queue(model, queue_names[box.rows[id].queue]));
+                }
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && job_state_is_live(box.rows[id].state))
+                        load_live(model, id);
+        /* What has no unit any more has no processes for long. */
+        for (unsigned i = 0; i < NJ * NA; i++)
+                box.units[i / NA][i % NA].populated &= box.units[i / NA][i % NA].there;
+        naive_forget(&box.naive, &box.stored);
+        units_set_model(m->units, model);
+        m->api->model = model;
+        model_free(m->model);
+        m->model = model;
+        m->next_due = m->next_expiry = 0;
+        box.user_signals = 0;
+        return 0;
+}
+
+/* As a handler of api/ gets the job that a call is about. */
+void box_fetch(unsigned id, Job **ret) {
+        Job *j = model_job(box.m.model, id);
+        Queue *q;
+
+        *ret = NULL;
+        if (!j) {
+                if (model_is_purged(box.m.model, id) || store_load_job(NULL, id, &j) < 0)
+                        return;
+                (void) model_queue_add(box.m.model, j->queue_name, &q);
+                model_job_add(box.m.model, j, q);
+        }
+        *ret = j;
+}
+
+/* ---- what is told ---- */
+
+void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues) {
+        for (const Change *c = changes; c < changes + n; c++) {
+                const Row *r = box.rows + c->id;
+
+                box.told++;
+                if (!r->there || r->state != c->state || r->result != c->result)
+                        naive_fail("job %u is told to be %s, and stored as %s", (unsigned) c->id, job_state_to_string(c->state),
+                                   job_state_to_string(r->state));
+                /* Promise 2: one final result. It may be told again, not anew. */
+                if (c->state == JOB_DONE && c->state_changed && c->attempt < NA) {
+                        unsigned *told = &box.told_results[c->id][c->attempt];
+
+                        if (*told != 0 && c->attempt > 0 && *told != (unsigned) c->result && c->result != JOB_CANCELLED)
+                                naive_fail("job %u, attempt %u, is told to have ended as %s and as %s", (unsigned) c->id, c->attempt,
+                                           job_result_to_string(*told), job_result_to_string(c->result));
+                        *told = c->result;
+                }
+        }
+}
+
+void api_storage_failed(Api *a, int error, const char *text) {
+        COVER(commit_failed);
+}
+void api_turn_begins(Api *a) {
+}
+void api_run_waiting(Api *a) {
+}
+bool api_wants_turn(const Api *a) {
+        return false;
+}
+void event_log(const Change *c, bool user) {
+}
+const User *user_db_get(UserDb *db, uint32_t uid) {
+        return NULL;
+}
+void manager_reload(Manager *m) {
+}
+void manager_set_slices(Manager *m) {
+        m->slices_set = true;
+}
+void manager_edit_queues(Manager *m) {
+}
+void manager_expire_receipts(Manager *m) {
+}
+bool manager_give_ballast(Manager *m, int error) {
+        return false;
+}
+const char *manager_store_advice(int error) {
+        return "";
+}
+
+/* ---- what the daemon decides, seen by the small model first (ld --wrap) ---- */
+
+void __real_model_deadlines(Model *m, const Now *now);
+void __wrap_model_deadlines(Model *m, const Now *now);
+void __wrap_model_deadlines(Model *m, const Now *now) {
+        naive_deadlines(&box.naive, now);
+        __real_model_deadlines(m, now);
+}
+
+void __real_model_due(Model *m, Job *j, const Now *now);
+void __wrap_model_due(Model *m, Job *j, const Now *now);
+void __wrap_model_due(Model *m, Job *j, const Now *now) {
+        naive_due(&box.naive, j->id, now);
+        __real_model_due(m, j, now);
+}
+
+int __real_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
+int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
+int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
+        unsigned next = naive_next(&box.naive);
+
+        if (box.m.storage_failed || !box.m.units->synced)
+                naive_fail("job %u starts though nothing may", (unsigned) j->id);
+        if (j->id != next)
+                naive_fail("job %u starts, it is the turn of %u", (unsigned) j->id, next);
+        naive_start(&box.naive, next);
+        say("    starts: %u-%u\n", next, box.naive.jobs[next].attempt);
+        return __real_model_start(m, j, token, now);
+}
+
+void __real_model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);
+void __wrap_model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);
+void __wrap_model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
+        naive_never_asked(&box.naive, &box.stored, a->job_id, a->number);
+        __real_model_attempt_ended(m, a, outcome, now);
+}

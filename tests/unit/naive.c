@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See naive.h. Keep it small and dull: where it is clever it proves nothing. */
+
+#include "naive.h"
+
+uint64_t covered[_COVER_MAX], transitions[_JOB_STATE_MAX][_JOB_STATE_MAX], results[_JOB_RESULT_MAX];
+const int above[NQ] = { -1, 0, 1, -1, 3 };
+
+/* docs/states.md, the picture. */
+const bool legal[_JOB_STATE_MAX][_JOB_STATE_MAX] = {
+        [JOB_HELD] = { [JOB_WAITING] = true, [JOB_READY] = true, [JOB_DONE] = true },
+        [JOB_WAITING] = { [JOB_HELD] = true, [JOB_READY] = true, [JOB_DONE] = true },
+        [JOB_READY] = { [JOB_HELD] = true, [JOB_WAITING] = true, [JOB_STARTING] = true, [JOB_DONE] = true },
+        [JOB_STARTING] = { [JOB_READY] = true, [JOB_RUNNING] = true, [JOB_STOPPING] = true, [JOB_DONE] = true },
+        [JOB_RUNNING] = { [JOB_STOPPING] = true, [JOB_DONE] = true },
+        [JOB_STOPPING] = { [JOB_DONE] = true },
+        [JOB_DONE] = { [JOB_READY] = true },
+};
+
+static const JobResult result_of[_END_MAX] = {
+        [END_SUCCESS] = JOB_SUCCESS,   [END_STATUS] = JOB_EXIT_CODE, [END_SIGNAL] = JOB_SIGNAL, [END_CORE] = JOB_CORE_DUMP,
+        [END_WATCHDOG] = JOB_WATCHDOG, [END_OOM] = JOB_OOM_KILL,     [END_EXEC] = JOB_EXEC,     [END_TIMEOUT] = JOB_TIMEOUT,
+        [END_UNKNOWN] = JOB_LOST,
+};
+
+static void become(NaiveJob *j, JobState state) {
+        if (j->state == state)
+                return;
+        if (!legal[j->state][state])
+                naive_fail("the small model itself goes from %s to %s", job_state_to_string(j->state), job_state_to_string(state));
+        transitions[j->state][state]++;
+        j->state = state;
+}
+
+static bool is_live(const NaiveJob *j) {
+        return j->state == JOB_STARTING || j->state == JOB_RUNNING || j->state == JOB_STOPPING;
+}
+
+/* The one final result. What was intended is what it was. */
+static void finish(Naive *n, unsigned id, JobResult result) {
+        NaiveJob *j = n->jobs + id;
+
+        if (is_live(j)) {
+                NaiveAttempt *a = &n->attempts[id][j->attempt];
+
+                a->live = a->in_flight = a->mine = false;
+                a->freezer = FREEZER_THAWED;
+        }
+        if (j->intent != JOB_RESULT_NONE && j->intent != result)
+                COVER(intent_wins);
+        j->result = j->intent != JOB_RESULT_NONE ? j->intent : result;
+        j->intent = JOB_RESULT_NONE;
+        j->dead = j->result != JOB_SUCCESS;
+        results[j->result]++;
+        become(j, JOB_DONE);
+}
+
+static void let_go(NaiveJob *j, const Now *now) {
+        become(j, j->not_before != USEC_INFINITY && j->not_before > now->realtime ? JOB_WAITING : JOB_READY);
+}
+
+/* ---- requests ---- */
+
+static int check_place(const Naive *n, unsigned q, unsigned slots, bool is_new) {
+        for (int p = (int) q; is_new && p >= 0; p = above[p])
+                if (n->is_draining[p])
+                        return -EDQUOT;
+        for (int p = (int) q; p >= 0; p = above[p])
+                if (slots > n->files[p].slots)
+                        return -ERANGE;
+        return 0;
+}
+
+int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
+        int r = check_place(n, q, spec->slots, true);
+        NaiveJob *j = n->jobs + n->next_id;
+
+        if (r == -EDQUOT)
+                COVER(submit_draining);
+        if (r == -ERANGE)
+                COVER(submit_too_wide);
+        if (r < 0)
+                return r;
+        COVER(submitted);
+        *j = (NaiveJob) {
+                .there = true, .queue = q, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
+                .not_before = spec->not_before_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec,
+                .state = JOB_HELD,
+        };
+        if (!spec->hold)
+                let_go(j, now);
+        n->next_id++;
+        return 0;
+}
+
+/* A request that is for jobs that have not started. */
+static int check_queued(const NaiveJob *j) {
+        if (j->state == JOB_DONE)
+                return COVER(refused_done), -EALREADY;
+        if (is_live(j))
+                return COVER(refused_live), -EBUSY;
+        return 0;
+}
+
+int naive_cancel(Naive *n, unsigned id) {
+        NaiveJob *j = n->jobs + id;
+
+        if (j->state == JOB_DONE)
+                return -EALREADY;
+        if (j->state == JOB_STOPPING)
+                return 0;
+        if (is_live(j)) {
+                COVER(cancelled_live);
+                become(j, JOB_STOPPING);
+                j->intent = JOB_CANCELLED;
+        } else {
+                COVER(cancelled_queued);
+                finish(n, id, JOB_CANCELLED);
+        }
+        return 0;
+}
+
+int naive_hold(Naive *n, unsigned id) {
+        int r = check_queued(n->jobs + id);
+
+        if (r < 0)
+                return r;
+        COVER(held);
+        become(n->jobs + id, JOB_HELD);
+        return 0;
+}
+
+int naive_release(Naive *n, unsigned id, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+
+        if (j->state == JOB_DONE)
+                return -EALREADY;
+        if (j->state == JOB_HELD) {
+                COVER(released);
+                let_go(j, now);
+        }
+        return 0;
+}
+
+int naive_retry(Naive *n, unsigned id, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+
+        if (j->state != JOB_DONE)
+                return -EBUSY;
+        COVER(retried);
+        j->result = JOB_RESULT_NONE;
+        j->dead = false;
+        j->not_before = USEC_INFINITY;
+        let_go(j, now);
+        return 0;
+}
+
+int naive_purge(Naive *n, unsigned id) {
+        if (n->jobs[id].state != JOB_DONE)
+                return -EBUSY;
+        COVER(purged);
+        n->jobs[id] = (NaiveJob) {};
+        for (unsigned i = 1; i < NA; i++)
+                n->attempts[id][i].row = false;
+        return 0;
+}
+
+int naive_kill(const Naive *n, unsigned id) {
+        const NaiveJob *j = n->jobs + id;
+
+        if (j->state == JOB_DONE)
+                return -EALREADY;
+        return is_live(j) && n->attempts[id][j->attempt].running ? 0 : -EBUSY;
+}
+
+/* Of a live job only its time-outs can be changed, and where its unit has a net of its own only made shorter. */
+static int update_live(Naive *n, NaiveJob *j, const NaiveAttempt *a, const JobSpec *spec) {
+        usec_t stop = j->stop_timeout == USEC_INFINITY ? STOP_TIMEOUT_DEFAULT : j->stop_timeout, new_stop = stop;
+
+        if (spec->stop_timeout_usec != j->stop_timeout)
+                new_stop = spec->stop_timeout_usec;
+        if (a->net && (spec->timeout_usec == USEC_INFINITY || new_stop == USEC_INFINITY ||
+                       spec->timeout_usec + new_stop > j->timeout + stop))
+                return COVER(timeouts_refused), -ERANGE;
+        COVER(timeouts_shortened);
+        j->timeout = spec->timeout_usec;
+        j->stop_timeout = spec->stop_timeout_usec;
+        return 0;
+}
+
+int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+        int r;
+
+        if (j->state == JOB_DONE || j->state == JOB_STOPPING || (is_live(j) && (!timeouts_only || to != j->queue)))
+                return COVER(update_refused), -EALREADY;
+        if (is_live(j))
+                return update_live(n, j, &n->attempts[id][j->attempt], spec);
+        if (to != j->queue || spec->slots != j->slots) {
+                r = check_place(n, to, spec->slots, to != j->queue);
+                if (r < 0)
+                        return COVER(update_refused), r;
+        }
+        if (to != j->queue)
+                COVER(moved);
+        COVER(updated);
+        j->queue = to;
+        j->slots = spec->slots;
+        j->priority = spec->priority;
+        j->not_before = spec->not_before_usec;
+        j->timeout = spec->timeout_usec;
+        j->stop_timeout = spec->stop_timeout_usec;
+        if (j->state != JOB_HELD)
+                let_go(j, now);
+        return 0;
+}
+
+/* ---- frozen ---- */
+
+static void set_freezer(NaiveAttempt *a, Freezer f, usec_t since) {
+        a->freezer = f;
+        a->since = since;
+}
+
+int naive_freeze(Naive *n, unsigned id, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+        NaiveAttempt *a = &n->attempts[id][j->attempt];
+
+        if (j->state != JOB_RUNNING)
+                return j->state == JOB_DONE ? -EALREADY : -EBUSY;
+        if (a->freezer == FREEZER_FROZEN || a->freezer == FREEZER_FREEZING)
+                return 0;
+        if (a->net)
+                return COVER(freeze_refused_net), -ETIME;
+        set_freezer(a, FREEZER_FREEZING, now->monotonic);
+        return 0;
+}
+
+int naive_thaw(Naive *n, unsigned id, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+        NaiveAttempt *a = &n->attempts[id][j->attempt];
+
+        if (j->state != JOB_RUNNING)
+                return j->state == JOB_DONE ? -EALREADY : -EBUSY;
+        if (a->freezer == FREEZER_THAWING)
+                return 0;
+        if (a->freezer == FREEZER_FROZEN)
+                a->frozen += now->monotonic - a->since;
+        set_freezer(a, FREEZER_THAWING, now->monotonic);
+        return 0;
+}
+
+/* What is seen counts, whoever did it. While a wish is open, time counts as what it was seen to be afterwards. */
+void naive_seen_frozen(Naive *n, unsigned id, unsigned number, bool frozen, const Now *now) {
+        NaiveAttempt *a = &n->attempts[id][number];
+        usec_t open = now->monotonic - a->since;
+
+        if (!a->live || !a->running)
+                return;
+        if (frozen) {
+                if (a->freezer == FREEZER_THAWED) {
+                        COVER(frozen_outside);
+                        set_freezer(a, FREEZER_FROZEN, now->monotonic);
+                } else if (a->freezer == FREEZER_FREEZING) {
+                        COVER(frozen);
+                        set_freezer(a, FREEZER_FROZEN, a->since);
+                } else if (a->freezer == FREEZER_THAWING) {
+                        a->frozen += open;
+                        set_freezer(a, FREEZER_THAWING, now->monotonic);
+                }
+        } else if (a->freezer == FREEZER_FREEZING) {
+                COVER(freeze_open);
+                set_freezer(a, FREEZER_FREEZING, now->monotonic);
+        } else if (a->freezer == FREEZER_THAWING) {
+                COVER(thawed);
+                set_freezer(a, FREEZER_THAWED, USEC_INFINITY);
+        } else if (a->freezer == FREEZER_FROZEN) {
+                COVER(thawed_outside);
+                a->frozen += open;
+                set_freezer(a, FREEZER_THAWED, USEC_INFINITY);
+        }
+}
+
+void naive_freeze_failed(Naive *n, unsigned id, unsigned number) {
+        NaiveAttempt *a = &n->attempts[id][number];
+
+        if (!a->live || !a->running || a->freezer != FREEZER_FREEZING)
+                return;
+        COVER(freeze_failed);
+        set_freezer(a, FREEZER_THAWED, USEC_INFINITY);
+}
+
+/* ---- time ---- */
+
+void naive_deadlines(Naive *n, const Now *now) {
+        for (unsigned id = 1; id < NJ; id++) {
+                NaiveJob *j = n->jobs + id;
+                const NaiveAttempt *a = &n->attempts[id][j->attempt];
+
+                if (!j->there || j->state != JOB_RUNNING || j->timeout == USEC_INFINITY || a->started == USEC_INFINITY ||
+                    a->freezer != FREEZER_THAWED || now->monotonic < a->started + j->timeout + a->frozen)
+                        continue;
+                COVER(timed_out);
+                if (a->frozen > 0)
+                        COVER(timed_out_after_thaw);
+                become(j, JOB_STOPPING);
+                j->intent = JOB_TIMEOUT;
+        }
+}
+
+bool naive_is_due(const Naive *n, unsigned id, const Now *now) {
+        return n->jobs[id].there && n->jobs[id].state == JOB_WAITING && n->jobs[id].not_before <= now->realtime;
+}
+
+void naive_due(Naive *n, unsigned id, const Now *now) {
+        if (!naive_is_due(n, id, now))
+                return;
+        COVER(came_due);
+        become(n->jobs + id, JOB_READY);
+}
+
+/* ---- who starts ---- */
+
+unsigned naive_slots_used(const Naive *n, unsigned q) {
+        unsigned used = 0;
+
+        for (unsigned id = 1; id < NJ; id++)
+                for (unsigned i = 1; i < NA; i++)
+                        for (int p = (int) n->attempts[id][i].queue; n->attempts[id][i].there && p >= 0; p = above[p])
+                                used += p == (int) q ? n->attempts[id][i].slots : 0;
+        return used;
+}
+
+/* May it start: 1 yes; 0 no, whoever else does; -1 it waits for slots of *ret_level. */
+static int may_start(const Naive *n, const NaiveJob *j, const bool *closed, int *ret_level) {
+        if (!n->files[j->queue].there)
+                return COVER(no_file), 0;
+        for (int p = (int) j->queue; p >= 0; p = above[p]) {
+                if (n->files[p].bad)
+                        return COVER(bad_file), 0;
+                if (n->is_paused[p])
+                        return COVER(paused), 0;
+                if (j->slots > n->files[p].slots)
+                        return COVER(too_wide), 0;
+                if (closed[p])
+                        return 0;
+        }
+        for (int p = (int) j->queue; p >= 0; p = above[p])
+                if (n->files[p].slots != UINT32_MAX && naive_slots_used(n, p) + j->slots > n->files[p].slots) {
+                        *ret_level = p;
+                        return -1;
+                }
+        return 1;
+}
+
+/* By priority, then id, over all queues. One that lacks slots at a level closes what lies below that level to all later ones. */
+unsigned naive_next(const Naive *n) {
+        bool closed[NQ] = {}, looked_at[NJ] = {}, crossed = false;
+        unsigned starting = 0;
+
+        if (n->shutting_down || n->mismatch || n->store_restored || n->store_full)
+                return COVER(blocked), 0;
+        for (unsigned id = 1; id < NJ; id++)
+                starting += n->jobs[id].there && is_live(n->jobs + id) && !n->attempts[id][n->jobs[id].attempt].running;
+        if (starting >= (n->checked ? STARTING_MAX : 1))
+                return 0;
+        for (;;) {
+                unsigned best = 0;
+                int level, r;
+
+                for (unsigned id = 1; id < NJ; id++)
+                        if (n->jobs[id].there && n->jobs[id].state == JOB_READY && !looked_at[id] &&
+                            (best == 0 || n->jobs[id].priority > n->jobs[best].priority))
+                                best = id;
+                if (best == 0)
+                        return 0;
+                looked_at[best] = true;
+                r = may_start(n, n->jobs + best, closed, &level);
+                if (r > 0) {
+                        if (crossed)
+                                COVER(order_crossed);
+                        return best;
+                }
+                if (r == 0)
+                        continue;
+                if (level == (int) n->jobs[best].queue)
+                        COVER(full_own);
+                else
+                        COVER(full_above);
+                closed[level] = crossed = true;
+        }
+}
+
+void naive_start(Naive *n, unsigned id) {
+        NaiveJob *j = n->jobs + id;
+        NaiveAttempt *a;
+
+        a = &n->attempts[id][++j->attempt];
+        while (a->there && a->stray) { /* its number is not given to anybody else */
+                COVER(number_passed_over);
+                a = &n->attempts[id][++j->attempt];
+        }
+        if (a->row || a->there)
+                naive_fail("attempt %u of job %u is used twice", j->attempt, id);
+        become(j, JOB_STARTING);
+        *a = (NaiveAttempt) {
+                .row = true, .there = true, .live = true, .mine = true, .queue = j->queue, .slots = j->slots, .epoch = n->epoch,
+                .net = j->timeout != USEC_INFINITY, .started = USEC_INFINITY, .since = USEC_INFINITY,
+        };
+}
+
+/* ---- what the manager lets be known: the table of docs/states.md ---- */
+
+static void started(Naive *n, unsigned id, NaiveAttempt *a, const Unit *u) {
+        a->running = true;
+        a->invocation = u->invocation;
+        a->started = u->started;
+        if (n->jobs[id].state == JOB_STARTING)
+                become(n->jobs + id, JOB_RUNNING);
+}
+
+static bool journal_knows_end(const Naive *n, const Unit *history, JobResult *ret) {
+        if (n->journal == JOURNAL_IS_SHORT || (history->last_end == END_NOT && !history->last_stopped))
+                return false;
+        *ret = history->last_stopped ? JOB_CANCELLED : result_of[history->last_end];
+        return true;
+}
+
+static void absent_start(Naive *n, unsigned id, NaiveAttempt *a, const Unit *history, const Now *now) {
+        JobResult result = JOB_LOST;
+
+        if (a->mine && !a->asked)
+                return;
+        if (a->in_flight) {
+                COVER(absent_in_flight);
+                return;
+        }
+        if (n->jobs[id].intent != JOB_RESULT_NONE)
+                COVER(absent_intent);
+        else if (n->journal == JOURNAL_IS_SHORT)
+                COVER(absent_unknown);
+        else if (history->starts > 0) {
+                COVER(absent_journal);
+                (void) journal_knows_end(n, history, &result);
+        } else if (n->journal == JOURNAL_IS_LATE || a->marked == 0) {
+                /* What PID 1 said before our own line is in the journal once that line is. */
+                if (a->marked == 0)
+                        a->marked = now->monotonic;
+                if (now->monotonic < a->marked + 10 * USEC_PER_SEC) {
+                        COVER(absent_behind);
+                        return;
+                }
+                COVER(absent_unknown);
+        } else { /* it never ran */
+                COVER(absent_asked_again);
+                a->mine = true;
+                a->asked = false;
+                return;
+        }
+        finish(n, id, result);
+}
+
+static void absent(Naive *n, unsigned id, NaiveAttempt *a, const Unit *history, const Now *now) {
+        JobResult result = JOB_LOST;
+
+        if (!a->running) {
+                absent_start(n, id, a, history, now);
+                return;
+        }
+        if (n->shutting_down)
+                COVER(shutdown);
+        else if (a->stop_seen) {
+                COVER(vanished_stopped);
+                result = JOB_CANCELLED;
+        } else if (journal_knows_end(n, history, &result))
+                COVER(vanished_journal);
+        else
+                COVER(vanished_lost);
+        finish(n, id, result);
+}
+
+static void foreign(Naive *n, unsigned id, NaiveAttempt *a, unsigned number) {
+        NaiveJob *j = n->jobs + id;
+
+        if (a->running) {
+                COVER(foreign_lost);
+                finish(n, id, JOB_LOST);
+        } else if (j->intent != JOB_RESULT_NONE) {
+                COVER(foreign_intent);
+                finish(n, id, j->intent);
+        } else { /* it was never started: the next number */
+                COVER(foreign_withdrawn);
+                a->live = a->in_flight = a->mine = false;
+                become(j, JOB_READY);
+        }
+}
+
+static void seen_over(Naive *n, unsigned id, const NaiveAttempt *a, const Unit *u) {
+        if (!a->running)
+                COVER(ended_unseen_start);
+        COVER(ended);
+        if (n->shutting_down && u->end != END_SUCCESS) {
+                COVER(shutdown);
+                finish(n, id, JOB_LOST);
+        } else
+                finish(n, id, result_of[u->end]);
+}
+
+void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Unit *history, const Now *now) {
+        NaiveAttempt *a = &n->attempts[id][number];
+
+        if (!a->there || !a->live || n->epoch == 0) /* 0: whose it is cannot be told yet */
+                return;
+        if (a->epoch != n->epoch) {
+                if (n->jobs[id].intent != JOB_RESULT_NONE)
+                        COVER(other_epoch_intent);
+                else
+                        COVER(other_epoch_lost);
+                finish(n, id, JOB_LOST);
+        } else if (!u)
+                absent(n, id, a, history, now);
+        else if (!u->ours)
+                foreign(n, id, a, number);
+        else {
+                /* The protocol stands on properties that a drop-in may change: the first job after each start shows it. */
+                if (!n->checked && u->odd) {
+                        n->mismatch = true;
+                        if (!a->running && u->is != OVER) {
+                                COVER(mismatch);
+                                finish(n, id, JOB_EXEC);
+                                return;
+                        }
+                }
+                n->checked = n->checked || !u->odd;
+                if (a->running && u->invocation > 0 && u->invocation != a->invocation) {
+                        COVER(restarted);
+                        finish(n, id, JOB_LOST);
+                } else if (u->is == OVER)
+                        seen_over(n, id, a, u);
+                else if (u->is == PENDING && !a->running)
+                        return;
+                else {
+                        if (!a->running)
+                                COVER(seen_started);
+                        started(n, id, a, u);
+                        a->net = u->net;
+                        naive_seen_frozen(n, id, number, u->frozen, now);
+                }
+        }
+}
+
+/* Only "started" is believed from a signal; a stop is remembered. */
+void naive_signal(Naive *n, unsigned id, unsigned number, const Unit *u) {
+        NaiveAttempt *a = &n->attempts[id][number];
+
+        if (!a->there || !a->live)
+                return;
+        if (u->is == LEAVING)
+                a->stop_seen = true;
+        else if (u->is == ACTIVE && !a->running && n->checked) {
+                COVER(started_by_signal);
+                started(n, id, a, u);
+        }
+}
+
+void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer answer) {
+        NaiveAttempt *a = &n->attempts[id][number];
+
+        a->in_flight = false;
+        if (!a->there || !a->live || a->running)
+                return;
+        switch (answer) {
+        case START_REFUSED:
+                COVER(start_refused);
+                finish(n, id, JOB_EXEC);
+                break;
+        case START_LATER:
+                COVER(start_again);
+                a->asked = false;
+                break;
+        case START_SILENT:
+                COVER(start_silent);
+                break;
+        case START_EXISTS:
+                COVER(start_exists);
+                break;
+        case START_OK:
+                break;
+        }
+}
+
+void naive_no_spec(Naive *n, unsigned id) {
+        COVER(no_spec);
+        finish(n, id, JOB_EXEC);
+}
+
+void naive_never_asked(Naive *n, const Naive *stored, unsigned id, unsigned number) {
+        const NaiveAttempt *a = &n->attempts[id][number];
+
+        if (!a->live)
+                return; /* we knew */
+        if (!a->mine || a->asked || stored->jobs[id].state != JOB_STOPPING)
+                naive_fail("attempt %u of job %u was ended without a cause", number, id);
+        COVER(never_asked);
+        finish(n, id, JOB_CANCELLED);
+}
+
+/* A unit of our name that no attempt has. */
+void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u) {
+        NaiveAttempt *a = &n->attempts[id][number];
+        bool done = a->row && u->ours;
+
+        if (a->there)
+                return;
+        if (done)
+                COVER(adopted_done);
+        else if (u->is == OVER)
+                COVER(adopted_ended_stray);
+        else
+                COVER(adopted_stray);
+        a->there = true;
+        a->live = false;
+        a->stray = !done;
+        a->queue = u->queue;
+        if (!done)
+                a->slots = u->slots;
+        if (done)
+                return;
+        if (n->next_id <= id) {
+                COVER(stray_raised_id);
+                n->next_id = id + 1;
+        }
+        if (n->jobs[id].there && !is_live(n->jobs + id) && n->jobs[id].attempt < number) {
+                COVER(stray_raised_number);
+                n->jobs[id].attempt = number;
+        }
+}
+
+void naive_gone(Naive *n, unsigned id, unsigned number) {
+        NaiveAttempt *a = &n->attempts[id][number];
+
+        if (a->live)
+                naive_fail("the slots of attempt %u of job %u were given back while it lives", number, id);
+        COVER(gone);
+        a->there = a->stray = false;
+}
+
+void naive_forget(Naive *n, const Naive *stored) {
+        memcpy(n->jobs, stored->jobs, sizeof(n->jobs));
+        memcpy(n->attempts, stored->attempts, sizeof(n->attempts));
+        memcpy(n->is_paused, stored->is_paused, sizeof(n->is_paused));
+        memcpy(n->is_draining, stored->is_draining, sizeof(n->is_draining));
+        n->next_id = stored->next_id;
+        for (unsigned id = 1; id < NJ; id++)
+                for (unsigned i = 1; i < NA; i++) {
+                        NaiveAttempt *a = &n->attempts[id][i];
+
+                        a->there = a->there && a->live;
+                        a->mine = a->stray = a->in_flight = a->stop_seen = false;
+                        a->asked = true;
+                        a->started = USEC_INFINITY;
+                        a->marked = 0;
+                        a->net = n->jobs[id].timeout != USEC_INFINITY;
+                        if (a->live)
+                                COVER(crashed_live);
+                }
+}

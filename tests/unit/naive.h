@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The small model of test-model-naive.c: what docs/states.md and the README say, in arrays and linear scans, written from their
+ * words and not from the code. It is told each request, and each thing that the manager lets the daemon know, at the moment
+ * when it is known; it says what must have become of every job. Who may start next it answers by looking at all jobs. */
+
+#include "queue/model.h"
+
+enum {
+        NQ = 5, /* queues */
+        NJ = 9, /* jobs are 1 … 8 */
+        NA = 7, /* their attempts 1 … 6 */
+};
+
+/* What can be seen to have happened, each a row of docs/states.md; the test fails where one never did. */
+#define COVERED(X)                                                                                                      \
+        X(submitted) X(submit_draining) X(submit_too_wide) X(held) X(released) X(cancelled_queued) X(cancelled_live)    \
+        X(retried) X(purged) X(updated) X(moved) X(update_refused) X(timeouts_shortened) X(timeouts_refused)            \
+        X(refused_done) X(refused_live) X(frozen) X(frozen_outside) X(thawed) X(thawed_outside) X(freeze_refused_net)   \
+        X(freeze_failed) X(freeze_open) X(came_due) X(timed_out) X(timed_out_after_thaw) X(never_asked)                 \
+        X(start_refused) X(start_again) X(start_silent) X(start_exists) X(seen_started) X(started_by_signal)            \
+        X(ended) X(ended_unseen_start) X(intent_wins) X(shutdown) X(vanished_stopped) X(vanished_journal)               \
+        X(vanished_lost) X(restarted) X(other_epoch_lost) X(other_epoch_intent) X(absent_in_flight) X(absent_behind)    \
+        X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
+        X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
+        X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over)
+
+enum {
+#define X(name) COVER_##name,
+        COVERED(X)
+#undef X
+        _COVER_MAX,
+};
+extern uint64_t covered[_COVER_MAX];
+extern uint64_t transitions[_JOB_STATE_MAX][_JOB_STATE_MAX], results[_JOB_RESULT_MAX];
+extern const bool legal[_JOB_STATE_MAX][_JOB_STATE_MAX];
+#define COVER(name) (covered[COVER_##name]++)
+
+/* How a unit ended, and what that is called. */
+typedef enum End {
+        END_NOT, END_SUCCESS, END_STATUS, END_SIGNAL, END_CORE, END_WATCHDOG, END_OOM, END_EXEC, END_TIMEOUT, END_UNKNOWN, _END_MAX,
+} End;
+
+/* A unit as the manager has it. */
+typedef struct Unit {
+        bool there, ours;              /* ours: carries the token of the row */
+        enum { PENDING, ACTIVE, OVER, LEAVING } is;
+        End end;
+        sd_id128_t token;
+        unsigned invocation;           /* 0: none */
+        unsigned slots, queue;
+        bool frozen, net, populated;
+        bool odd;                      /* a drop-in changed what we asked for */
+        bool stubborn;                 /* does not heed SIGTERM */
+        bool goes;                     /* as soon as no process is left */
+        usec_t started;                /* monotonic */
+        unsigned starts;               /* how often it was ever started as we asked; stays when it is gone */
+        End last_end;                  /* the same: what the journal has */
+        bool last_stopped;
+} Unit;
+
+typedef struct NaiveJob {
+        bool there, dead, freezable;
+        JobState state;
+        JobResult result, intent;
+        int priority;
+        unsigned queue, slots, attempt;
+        usec_t not_before, timeout, stop_timeout;
+} NaiveJob;
+
+typedef struct NaiveAttempt {
+        bool row;            /* it is in the store */
+        bool there;          /* it holds its slots */
+        bool live;           /* it is its job's; if not it has ended, or is a stray */
+        bool stray;
+        bool mine, asked, in_flight;
+        bool running, net, stop_seen;
+        unsigned queue, slots, epoch, invocation;
+        usec_t started, frozen, since; /* monotonic */
+        usec_t marked;       /* monotonic: when our line was written to the journal; 0: it was not */
+        Freezer freezer;
+} NaiveAttempt;
+
+typedef struct Naive {
+        NaiveJob jobs[NJ];
+        NaiveAttempt attempts[NJ][NA];
+        bool is_paused[NQ], is_draining[NQ];
+        unsigned next_id;
+        /* Not stored, but known */
+        unsigned epoch;
+        bool shutting_down, checked, mismatch, store_restored, store_full;
+        struct { bool there, bad; unsigned slots; } files[NQ];
+        enum { JOURNAL_IS_TRUE, JOURNAL_IS_SHORT, JOURNAL_IS_LATE } journal;
+} Naive;
+
+extern const int above[NQ]; /* the queue that it lies in; -1 */
+
+void naive_fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn));
+
+/* Requests: 0 or what they are refused with. */
+int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now);
+int naive_cancel(Naive *n, unsigned id);
+int naive_hold(Naive *n, unsigned id);
+int naive_release(Naive *n, unsigned id, const Now *now);
+int naive_retry(Naive *n, unsigned id, const Now *now);
+int naive_purge(Naive *n, unsigned id);
+int naive_kill(const Naive *n, unsigned id);
+int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, const Now *now);
+int naive_freeze(Naive *n, unsigned id, const Now *now);
+int naive_thaw(Naive *n, unsigned id, const Now *now);
+
+/* Time */
+void naive_deadlines(Naive *n, const Now *now);
+bool naive_is_due(const Naive *n, unsigned id, const Now *now);
+void naive_due(Naive *n, unsigned id, const Now *now);
+
+/* Who starts next; 0: nobody. */
+unsigned naive_next(const Naive *n);
+void naive_start(Naive *n, unsigned id);
+
+/* What the manager lets be known. u NULL: there is no such unit. */
+void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Unit *history, const Now *now);
+void naive_signal(Naive *n, unsigned id, unsigned number, const Unit *u);
+void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u);
+typedef enum StartAnswer { START_OK, START_REFUSED, START_LATER, START_SILENT, START_EXISTS } StartAnswer;
+void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer answer);
+void naive_seen_frozen(Naive *n, unsigned id, unsigned number, bool frozen, const Now *now);
+void naive_freeze_failed(Naive *n, unsigned id, unsigned number);
+/* Its unit is gone and its cgroup is empty. */
+void naive_gone(Naive *n, unsigned id, unsigned number);
+/* What is stored of the job cannot be read any more. */
+void naive_no_spec(Naive *n, unsigned id);
+/* The daemon says that it ended one that it had never asked for. */
+void naive_never_asked(Naive *n, const Naive *stored, unsigned id, unsigned number);
+/* What is left of what was known when only the store is: a crash, or a commit that failed. */
+void naive_forget(Naive *n, const Naive *stored);
+
+unsigned naive_slots_used(const Naive *n, unsigned q);
