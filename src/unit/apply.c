@@ -164,9 +164,7 @@ static void apply_running(Units *u, Attempt *a, const UnitState *s, const Now *n
         model_attempt_seen_frozen(u->model, a, frozen, now);
         if (a->job->state == JOB_STOPPING && frozen && s->active == UNIT_ACTIVE)
                 (void) units_thaw(a->watch);
-        /* What was asked may not have been heard; of SIGKILL nobody waits for an answer. */
-        if (a->job->state == JOB_STOPPING)
-                a->watch->kill_sent = false;
+        /* What was asked may not have been heard. */
         if (a->job->state == JOB_STOPPING || a->freezer == FREEZER_FREEZING || a->freezer == FREEZER_THAWING)
                 model_attempt_act(u->model, a);
 }

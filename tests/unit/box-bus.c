@@ -164,7 +164,7 @@ int sd_bus_message_read_basic(sd_bus_message *m, char type, void *p) {
         return 1;
 }
 int sd_bus_message_read(sd_bus_message *m, const char *types, ...) {
-        const char **name, **active, **sub;
+        const char **name, **active, **sub, **unit_job;
         va_list ap;
         int r = 1;
 
@@ -196,6 +196,9 @@ int sd_bus_message_read(sd_bus_message *m, const char *types, ...) {
                         (void) va_arg(ap, void *), (void) va_arg(ap, void *);
                         active = va_arg(ap, const char **);
                         sub = va_arg(ap, const char **);
+                        (void) va_arg(ap, void *), (void) va_arg(ap, void *), (void) va_arg(ap, void *);
+                        unit_job = va_arg(ap, const char **);
+                        *unit_job = u->is == LEAVING ? "stop" : "";
                         snprintf(m->unit, sizeof(m->unit), "jobmill-job-%u-%u.service", m->cursor / NA, m->cursor % NA);
                         *name = m->unit;
                         *active = u->is == PENDING ? "activating" : u->is == LEAVING ? "deactivating" :
@@ -264,6 +267,8 @@ int sd_bus_call_async(sd_bus *bus, sd_bus_slot **slot, sd_bus_message *m, sd_bus
                 naive_fail("the manager is asked for too much");
         c = box.calls + box.n_calls++;
         *c = m->call;
+        if (c->what == CALL_MANAGER)
+                c->serial = ++box.naive.manager_asked;
         c->callback = callback;
         c->userdata = userdata;
         if (*m->unit)
@@ -409,6 +414,9 @@ int sd_bus_add_match_async(sd_bus *bus, sd_bus_slot **slot, const char *match, s
                            sd_bus_message_handler_t install, void *userdata) {
         on_signal[strstr(match, "PropertiesChanged") ? 0 : strstr(match, "UnitRemoved") ? 1 : strstr(match, "Reloading") ? 2 : 3] =
                         callback;
+        return 0;
+}
+int sd_bus_add_filter(sd_bus *bus, sd_bus_slot **slot, sd_bus_message_handler_t callback, void *userdata) {
         return 0;
 }
 sd_bus *sd_bus_close_unref(sd_bus *bus) {

@@ -115,6 +115,7 @@ static void fill_state(const Unit *u, UnitState *s) {
                 .started_realtime = 1, .started_monotonic = u->started,
                 .active_realtime = u->is == PENDING || u->end == END_EXEC ? 0 : 1,
                 .active_monotonic = u->is == PENDING || u->end == END_EXEC ? 0 : u->started,
+                .inactivated_monotonic = u->halted ? 1 : 0, .ended_monotonic = u->halted ? 2 : 0,
                 .handoff_monotonic = USEC_INFINITY,
                 .frozen = u->frozen,
                 .runtime_max = u->net ? 1 : USEC_INFINITY,
@@ -167,15 +168,12 @@ static void signal_changed(unsigned id, unsigned number) {
 }
 
 void signal_removed(unsigned id, unsigned number) {
-        NaiveAttempt *a = &box.naive.attempts[id][number];
         sd_bus_message *m;
 
         if (box.deaf || !subject->bus || subject->reloading)
                 return;
         m = message();
         snprintf(m->unit, sizeof(m->unit), "jobmill-job-%u-%u.service", id, number);
-        if (a->running && box.naive.epoch > 0)
-                naive_seen(&box.naive, id, number, NULL, &box.units[id][number], &box.now);
         send_signal_message(ON_REMOVED, m);
 }
 
@@ -224,6 +222,11 @@ void unit_is_stopped(Unit *u) {
         u->last_stopped = true;
         u->frozen = false;
         signal_changed(id, number);
+        if (chance(30)) { /* it has a status of its own even so, and stays */
+                u->halted = true;
+                unit_ends(u, END_STATUS);
+                return;
+        }
         u->populated = !box.kind && chance(10);
         u->goes = true;
         unit_empties(u);
@@ -384,7 +387,7 @@ void __wrap_manager_adopt_unknown(Manager *m) {
                 unsigned id, number;
                 Unit u;
 
-                if (x->slot)
+                if (!x->known)
                         continue;
                 u = *find_unit(x->name, &id, &number);
                 u.is = x->state.exited || x->state.active == UNIT_FAILED ? OVER : ACTIVE;
@@ -412,6 +415,7 @@ void manager_does(FakeCall *c) {
                 if (c->slot) {
                         box.naive.epoch = box.epoch;
                         box.naive.shutting_down = box.system_stops;
+                        box.naive.manager_answered = c->serial;
                 }
                 answer(c, NULL);
                 break;

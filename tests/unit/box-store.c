@@ -336,6 +336,10 @@ void manager_reload(Manager *m) {
 void manager_set_slices(Manager *m) {
         m->slices_set = true;
 }
+void manager_tell_slices(Manager *m) {
+}
+void manager_exit(Manager *m) {
+}
 void manager_edit_queues(Manager *m) {
 }
 void manager_expire_receipts(Manager *m) {
@@ -382,4 +386,11 @@ void __wrap_model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const No
 void __wrap_model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
         naive_never_asked(&box.naive, &box.stored, a->job_id, a->number);
         __real_model_attempt_ended(m, a, outcome, now);
+}
+
+void __real_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
+void __wrap_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
+void __wrap_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now) {
+        naive_withdrawn(&box.naive, a->job_id, a->number);
+        __real_model_attempt_withdraw(m, a, reason, now);
 }

@@ -16,6 +16,7 @@ typedef struct FakeCall {
         bool silent;              /* the manager has it and will not answer */
         unsigned id, number;
         int sig;
+        unsigned serial;
         sd_id128_t token;
         bool net;
         unsigned slots, queue;

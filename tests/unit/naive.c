@@ -461,6 +461,16 @@ static void absent_start(Naive *n, unsigned id, NaiveAttempt *a, const Unit *his
         finish(n, id, result);
 }
 
+/* Before one that was stopped is called cancelled the manager is asked whether the system stops. true: its answer is out. */
+static bool ask_why(Naive *n, NaiveAttempt *a) {
+        if (n->shutting_down)
+                return false;
+        COVER(asked_why);
+        if (a->asked_why == 0)
+                a->asked_why = n->manager_asked + 1;
+        return n->manager_answered < a->asked_why;
+}
+
 static void absent(Naive *n, unsigned id, NaiveAttempt *a, const Unit *history, const Now *now) {
         JobResult result = JOB_LOST;
 
@@ -468,6 +478,8 @@ static void absent(Naive *n, unsigned id, NaiveAttempt *a, const Unit *history, 
                 absent_start(n, id, a, history, now);
                 return;
         }
+        if (ask_why(n, a))
+                return;
         if (n->shutting_down)
                 COVER(shutdown);
         else if (a->stop_seen) {
@@ -496,11 +508,17 @@ static void foreign(Naive *n, unsigned id, NaiveAttempt *a, unsigned number) {
         }
 }
 
-static void seen_over(Naive *n, unsigned id, const NaiveAttempt *a, const Unit *u) {
-        if (!a->running)
+static void seen_over(Naive *n, unsigned id, NaiveAttempt *a, const Unit *u) {
+        bool stopped = u->end == END_EXEC || (u->halted && u->end != END_SUCCESS);
+
+        if (!a->running) {
                 COVER(ended_unseen_start);
+                started(n, id, a, u);
+        }
+        if (u->halted && stopped && ask_why(n, a))
+                return;
         COVER(ended);
-        if (n->shutting_down && u->end != END_SUCCESS) {
+        if (n->shutting_down && stopped) {
                 COVER(shutdown);
                 finish(n, id, JOB_LOST);
         } else
@@ -606,6 +624,18 @@ void naive_never_asked(Naive *n, const Naive *stored, unsigned id, unsigned numb
         finish(n, id, JOB_CANCELLED);
 }
 
+void naive_withdrawn(Naive *n, unsigned id, unsigned number) {
+        NaiveAttempt *a = &n->attempts[id][number];
+
+        if (!a->live)
+                return; /* we knew */
+        if (!a->mine || a->asked || a->running || !n->shutting_down)
+                naive_fail("attempt %u of job %u was taken back without a cause", number, id);
+        COVER(withdrawn_shutdown);
+        a->live = a->mine = false;
+        become(n->jobs + id, JOB_READY);
+}
+
 /* A unit of our name that no attempt has. */
 void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u) {
         NaiveAttempt *a = &n->attempts[id][number];
@@ -660,7 +690,7 @@ void naive_forget(Naive *n, const Naive *stored) {
                         a->mine = a->stray = a->in_flight = a->stop_seen = false;
                         a->asked = true;
                         a->started = USEC_INFINITY;
-                        a->marked = 0;
+                        a->marked = a->asked_why = 0;
                         a->net = n->jobs[id].timeout != USEC_INFINITY;
                         if (a->live)
                                 COVER(crashed_live);

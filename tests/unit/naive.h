@@ -25,7 +25,7 @@ enum {
         X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
-        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over)
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(asked_why) X(withdrawn_shutdown)
 
 enum {
 #define X(name) COVER_##name,
@@ -54,6 +54,7 @@ typedef struct Unit {
         bool frozen, net, populated;
         bool odd;                      /* a drop-in changed what we asked for */
         bool stubborn;                 /* does not heed SIGTERM */
+        bool halted;                   /* it ended because it was stopped */
         bool goes;                     /* as soon as no process is left */
         usec_t started;                /* monotonic */
         unsigned starts;               /* how often it was ever started as we asked; stays when it is gone */
@@ -79,6 +80,7 @@ typedef struct NaiveAttempt {
         bool running, net, stop_seen;
         unsigned queue, slots, epoch, invocation;
         usec_t started, frozen, since; /* monotonic */
+        unsigned asked_why;  /* the question to the manager, whether the system stops, whose answer is waited for; 0: none */
         usec_t marked;       /* monotonic: when our line was written to the journal; 0: it was not */
         Freezer freezer;
 } NaiveAttempt;
@@ -92,6 +94,7 @@ typedef struct Naive {
         unsigned epoch;
         bool shutting_down, checked, mismatch, store_restored, store_full;
         struct { bool there, bad; unsigned slots; } files[NQ];
+        unsigned manager_asked, manager_answered; /* questions to the manager how it is */
         enum { JOURNAL_IS_TRUE, JOURNAL_IS_SHORT, JOURNAL_IS_LATE } journal;
 } Naive;
 
@@ -134,6 +137,8 @@ void naive_gone(Naive *n, unsigned id, unsigned number);
 void naive_no_spec(Naive *n, unsigned id);
 /* The daemon says that it ended one that it had never asked for. */
 void naive_never_asked(Naive *n, const Naive *stored, unsigned id, unsigned number);
+/* … and that it takes back one that it had not asked for. */
+void naive_withdrawn(Naive *n, unsigned id, unsigned number);
 /* What is left of what was known when only the store is: a crash, or a commit that failed. */
 void naive_forget(Naive *n, const Naive *stored);
 
