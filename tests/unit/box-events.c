@@ -29,7 +29,9 @@ static void do_submit(void) {
         spec->hold = chance(10);
         spec->freezable = chance(60);
         if (chance(15))
-                spec->not_before_usec = box.now.realtime + (1 + any(20)) * SEC;
+                *(chance(50) ? &spec->not_before_usec : &spec->delay_usec) = (1 + any(20)) * SEC;
+        if (spec->not_before_usec != USEC_INFINITY)
+                spec->not_before_usec += box.now.realtime;
         if (chance(50))
                 spec->timeout_usec = (1 + any(30)) * SEC;
         if (chance(50))
@@ -59,7 +61,10 @@ static void do_update(Job *j, unsigned id) {
                         spec->priority = (int) any(4);
                 else if (i == 1)
                         spec->slots = 1 + any(3);
-                else if (i == 2)
+                else if (i == 2 && chance(40)) {
+                        set ^= spec_field_bit(spec_field_find(fields[i])) ^ spec_field_bit(spec_field_find("delay_usec"));
+                        spec->delay_usec = any(10) * SEC;
+                } else if (i == 2)
                         spec->not_before_usec = chance(40) ? USEC_INFINITY : box.now.realtime + any(10) * SEC;
                 else
                         *(i == 3 ? &spec->timeout_usec : &spec->stop_timeout_usec) = chance(10) ? USEC_INFINITY : (1 + any(20)) * SEC;
@@ -69,7 +74,8 @@ static void do_update(Job *j, unsigned id) {
                 return;
         }
         r = naive_update(&box.naive, id, to, spec, (set & ~(spec_field_bit(spec_field_find("timeout_usec")) |
-                                                           spec_field_bit(spec_field_find("stop_timeout_usec")))) == 0, &box.now);
+                                                           spec_field_bit(spec_field_find("stop_timeout_usec")))) == 0,
+                         set & (spec_field_bit(spec_field_find("not_before_usec")) | spec_field_bit(spec_field_find("delay_usec"))), &box.now);
         expect(model_update(box.m.model, j, model_queue(box.m.model, queue_names[to]), spec, set, &box.now, &error), r, "update", id);
         free(error);
         if (r < 0)
@@ -314,9 +320,13 @@ static void do_store_restored(void) {
 static void do_time(unsigned kind) {
         usec_t d = (chance(80) ? any(3) : any(30)) * SEC + any(1000);
 
-        if (kind == EVENT_clock_step)
-                box.now.realtime += (int64_t) (any(100)) * (int64_t) SEC - 50 * (int64_t) SEC;
-        else {
+        if (kind == EVENT_clock_step) {
+                int64_t step = (int64_t) any(100) * (int64_t) SEC - 50 * (int64_t) SEC;
+
+                box.now.realtime += step;
+                box.step += step;
+        } else {
+                box.now.steady += d;
                 box.now.realtime += d;
                 box.now.monotonic += d;
         }
@@ -339,6 +349,7 @@ void do_event(unsigned kind) {
         case EVENT_tick:
                 box.now.monotonic += SEC;
                 box.now.realtime += SEC;
+                box.now.steady += SEC;
                 box_tick();
                 break;
         case EVENT_runs ... EVENT_processes_go:
@@ -459,6 +470,7 @@ void wind_up(void (*turn)(bool deliver)) {
                 }
                 box.now.monotonic += i % 3 == 1 ? 100 * SEC : 2 * SEC;
                 box.now.realtime += i % 3 == 1 ? 100 * SEC : 2 * SEC;
+                box.now.steady += i % 3 == 1 ? 100 * SEC : 2 * SEC;
                 box_tick();
                 turn(true);
         }

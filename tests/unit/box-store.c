@@ -27,7 +27,7 @@ static void job_to_row(const Job *j, Row *r) {
                 .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
                 .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
-                .submitted = j->submitted_usec, .not_before = j->not_before_usec, .ready = j->ready_usec,
+                .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec, .ready = j->ready_usec,
                 .started = j->started_usec, .finished = j->finished_usec, .wait = j->wait_usec,
                 .timeout = j->timeout_usec, .stop_timeout = j->stop_timeout_usec,
         };
@@ -53,6 +53,7 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->max_attempts = r->max_attempts;
         j->submitted_usec = r->submitted;
         j->not_before_usec = r->not_before;
+        j->delayed = r->delayed;
         j->ready_usec = r->ready;
         j->started_usec = r->started;
         j->finished_usec = r->finished;
@@ -162,7 +163,7 @@ static void compare_job(const Job *j) {
 
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
             n->attempt != j->attempt || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
-            n->not_before != j->not_before_usec || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+            n->not_before != j->not_before_usec || n->delayed != j->delayed || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
                            j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),
@@ -339,6 +340,26 @@ void manager_set_slices(Manager *m) {
 void manager_tell_slices(Manager *m) {
 }
 void manager_exit(Manager *m) {
+}
+/* What daemon/clock.c and store_clock_set() do, in one commit. */
+int manager_follow_clock(Manager *m) {
+        m->now.steady = m->now.realtime - box.step;
+        if (box.step == 0 || m->storage_failed)
+                return 0;
+        if (box.fail_commits > 0) {
+                box.fail_commits--;
+                return -ENOSPC;
+        }
+        for (Row *r = box.rows; r < box.rows + NJ; r++)
+                if (r->there && r->delayed && (r->state == JOB_WAITING || r->state == JOB_HELD))
+                        r->not_before += box.step;
+        naive_clock_set(&box.stored, box.step);
+        naive_clock_set(&box.naive, box.step);
+        model_clock_set(m->model, box.step);
+        box.step = 0;
+        m->now.steady = box.now.steady = m->now.realtime;
+        m->next_due = 0;
+        return 0;
 }
 void manager_edit_queues(Manager *m) {
 }

@@ -32,7 +32,7 @@ typedef struct Row {
         bool there;
         JobState state;
         JobResult result, intent;
-        bool dead, freezable;
+        bool dead, freezable, delayed;
         int32_t priority;
         int64_t rank;
         unsigned queue;
@@ -54,6 +54,7 @@ typedef struct Box {
         Manager m;
         Api api;
         Now now;
+        int64_t step;             /* the clock was set by so much, and the daemon has not seen it */
         Naive naive, stored;
         Row rows[NJ];
         AttemptRow attempts[NJ][NA];

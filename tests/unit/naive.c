@@ -56,8 +56,26 @@ static void finish(Naive *n, unsigned id, JobResult result) {
         become(j, JOB_DONE);
 }
 
+/* A time that a user named is the wall's; the end of a span moves with the clock when that is set. */
+static bool is_early(const NaiveJob *j, const Now *now) {
+        return j->not_before != USEC_INFINITY && j->not_before > (j->delayed ? now->steady : now->realtime);
+}
+
 static void let_go(NaiveJob *j, const Now *now) {
-        become(j, j->not_before != USEC_INFINITY && j->not_before > now->realtime ? JOB_WAITING : JOB_READY);
+        become(j, is_early(j, now) ? JOB_WAITING : JOB_READY);
+}
+
+static void set_due(NaiveJob *j, const JobSpec *spec, const Now *now) {
+        j->delayed = spec->delay_usec != USEC_INFINITY;
+        j->not_before = j->delayed ? now->steady + spec->delay_usec : spec->not_before_usec;
+}
+
+void naive_clock_set(Naive *n, int64_t step) {
+        for (unsigned id = 1; id < NJ; id++)
+                if (n->jobs[id].there && n->jobs[id].delayed && (n->jobs[id].state == JOB_WAITING || n->jobs[id].state == JOB_HELD)) {
+                        COVER(span_moved);
+                        n->jobs[id].not_before += step;
+                }
 }
 
 /* ---- requests ---- */
@@ -85,9 +103,9 @@ int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
         COVER(submitted);
         *j = (NaiveJob) {
                 .there = true, .queue = q, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
-                .not_before = spec->not_before_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec,
-                .state = JOB_HELD,
+                .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
         };
+        set_due(j, spec, now);
         if (!spec->hold)
                 let_go(j, now);
         n->next_id++;
@@ -150,7 +168,7 @@ int naive_retry(Naive *n, unsigned id, const Now *now) {
                 return -EBUSY;
         COVER(retried);
         j->result = JOB_RESULT_NONE;
-        j->dead = false;
+        j->dead = j->delayed = false;
         j->not_before = USEC_INFINITY;
         let_go(j, now);
         return 0;
@@ -189,7 +207,7 @@ static int update_live(Naive *n, NaiveJob *j, const NaiveAttempt *a, const JobSp
         return 0;
 }
 
-int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, const Now *now) {
+int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, bool due, const Now *now) {
         NaiveJob *j = n->jobs + id;
         int r;
 
@@ -208,7 +226,8 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
         j->queue = to;
         j->slots = spec->slots;
         j->priority = spec->priority;
-        j->not_before = spec->not_before_usec;
+        if (due)
+                set_due(j, spec, now);
         j->timeout = spec->timeout_usec;
         j->stop_timeout = spec->stop_timeout_usec;
         if (j->state != JOB_HELD)
@@ -310,7 +329,7 @@ void naive_deadlines(Naive *n, const Now *now) {
 }
 
 bool naive_is_due(const Naive *n, unsigned id, const Now *now) {
-        return n->jobs[id].there && n->jobs[id].state == JOB_WAITING && n->jobs[id].not_before <= now->realtime;
+        return n->jobs[id].there && n->jobs[id].state == JOB_WAITING && !is_early(n->jobs + id, now);
 }
 
 void naive_due(Naive *n, unsigned id, const Now *now) {
