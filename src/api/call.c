@@ -365,10 +365,14 @@ const QueueEdit *api_next_edit(Api *a) {
 void api_edit_done(Api *a, int error, const char *text) {
         Call *c = call_next_edit(a);
 
-        if (error < 0)
-                (void) sd_bus_reply_method_errorf(c->message, api_edit_error(error), "%s", text ?: strerror(-error));
-        else
-                (void) sd_bus_reply_method_return(c->message, NULL);
+        int r = 0;
+
+        /* The file is on disk; whether the queue is paused is a row. */
+        if (error >= 0)
+                r = call_hold_empty(c);
+        if (error < 0 || r < 0)
+                (void) sd_bus_reply_method_errorf(c->message, error < 0 ? api_edit_error(error) : SD_BUS_ERROR_NO_MEMORY, "%s",
+                                                  text ?: strerror(error < 0 ? -error : -r));
         call_free(c);
 }
 

@@ -2,7 +2,7 @@
 
 /* SetQueue() and RemoveQueue(): the edits that api/ has read, checked and authorized, done in the turn. First the file, which is
  * the truth and on disk when its function returns; then the policy in force, read again from the files, as a reload would; then
- * the slice; then the answer. A new cap therefore holds for all that is decided after the answer. */
+ * the slice; then, with the commit, the answer. A new cap therefore holds for all that is decided after the answer. */
 
 #include "daemon/manager.h"
 

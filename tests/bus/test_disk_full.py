@@ -157,3 +157,22 @@ def test_start_on_a_full_disk(mill, disk):
     disk.empty()
     until(lambda: mill.stats()["dispatch"] == "", 10)
     assert mill.result(mill.submit("true")) == "success"
+
+
+def test_a_queue_is_paused_when_that_is_recorded(mill, disk):
+    """SetQueue and RemoveQueue answer after the commit of what is no file: whether the queue is paused."""
+    mill.start()
+    mill.call("SetQueue", "old", {"Slots": "1", "Paused": "yes"}, False)
+    (disk.root / "ballast").unlink()
+    disk.fill()
+    with pytest.raises(client.BusError) as e:  # until no page is left that could be used again
+        while True:
+            mill.submit("true", hold=True)
+    assert e.value.short == "StorageFull"
+    for args in (("SetQueue", "new", {"Slots": "1", "Paused": "yes"}, False), ("RemoveQueue", "old")):
+        with pytest.raises(client.BusError) as e:
+            mill.call(*args)
+        assert e.value.short == "StorageFull"
+    disk.empty()
+    until(lambda: mill.stats()["dispatch"] == "", 10, "recording works again")
+    assert mill.queue_properties("new")["Paused"]
