@@ -45,7 +45,8 @@ static void skip_number(Manager *m, uint64_t id, uint32_t number) {
                 }
                 model_job_add(m->model, j, q);
         }
-        if (!j->live && j->attempt < number) { /* that of a live one is passed over later, by model_start() */
+        /* Of a live one model_start() passes it over later. */
+        if (!j->live && j->attempt < number) {
                 j->max_attempts += number - j->attempt;
                 j->attempt = number;
                 model_job_changed(m->model, j);
