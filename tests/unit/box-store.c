@@ -327,6 +327,8 @@ void api_run_waiting(Api *a) {
 bool api_wants_turn(const Api *a) {
         return false;
 }
+void api_watch_congestion(Api *a) {
+}
 void event_log(const Change *c, bool user) {
 }
 const User *user_db_get(UserDb *db, uint32_t uid) {
