@@ -169,6 +169,7 @@ static int start(Units *u, Attempt *a) {
                 return r;
         u->in_flight++;
         a->asked = true;
+        w->looked_absent = false;
         w->start_round = u->round;
         a->job->spec = spec_free(a->job->spec);
         return 0;

@@ -51,8 +51,10 @@ static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         if (r < 0) {
                 log_warning_errno(r, "Failed to read the properties of %s, looking again later: %m", w->attempt->unit);
                 w->look_again = true;
-        } else
+        } else {
+                w->looked_absent = !state.loaded;
                 units_apply(u, w->attempt, state.loaded ? &state : NULL);
+        }
         unit_state_done(&state);
         units_round_check(u);
         return 0;

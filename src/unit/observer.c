@@ -103,6 +103,7 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
         log_debug("%s: %s%s%s", a->unit, unit_active_state_to_string(s->active), s->exited ? " (exited)" : "",
                   s->unit_job ? ", a job pending" : "");
         w->active = s->active;
+        w->looked_absent = w->looked_absent && s->active == UNIT_INACTIVE;
         if (a->phase == ATTEMPT_ENDED) {
                 if (s->active == UNIT_FAILED)
                         model_attempt_act(u->model, a);
@@ -163,6 +164,11 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         a = find_attempt(u, name);
         if (!a)
                 return 0;
+        /* Looking at a unit that is not there loads an empty one, which is removed at once: to look again for that would never end. */
+        if (a->watch && a->watch->looked_absent) {
+                a->watch->looked_absent = false;
+                return 0;
+        }
         /* One that was let go is gone: a look would load an empty unit of that name and tell the same. But that one is gone that
          * should be there is looked at: it may be a reload of whose begin we did not hear. A start that is not answered is not
          * contradicted by the removal of an empty unit. */

@@ -61,6 +61,7 @@ typedef struct UnitWatch {
         bool stop_seen;           /* it was stopping although nobody here asked */
         unsigned stopping_round;  /* the full look that tells whether the system is; 0: that was not asked */
         bool removed;             /* the unit is gone; the cgroup may not be */
+        bool looked_absent;       /* the last look found none: systemd tells the removal of the empty one that it loaded for it */
         bool term_sent, kill_sent, release_sent;
         bool act_wanted;          /* by the time action_slot is answered */
         bool retry, look_again;   /* at the next tick */
