@@ -185,12 +185,12 @@ class Armed(threading.Thread):
                 continue
             self.at = point
             if disturbance != "kill":
-                try:
-                    pid = until(stopped_pid, 10, "the daemon stands still")
-                except AssertionError:  # PID 1 has sent it SIGCONT, as it does after SIGTERM
-                    self.arm(point, "1 %d\n" % signal.SIGSTOP)
-                    continue
                 with self.at_it:
+                    try:
+                        pid = until(stopped_pid, 10, "the daemon stands still")
+                    except AssertionError:  # it was killed; or PID 1 has sent it SIGCONT, as it does after SIGTERM
+                        self.arm(point, "1 %d\n" % signal.SIGSTOP)
+                        continue
                     disturb(disturbance, pid)
             del self.left[point]
             self.fired.add((point, disturbance))
