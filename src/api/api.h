@@ -120,6 +120,8 @@ struct Api {
         bool ready;              /* the name is ours */
         bool reload_wanted;      /* Reload(): daemon/ does it */
         unsigned n_backups;      /* under way: at most one */
+        char *store_missing;     /* why there is no store, and so no model: every call is refused. NULL: there is one */
+        int store_error;         /* the errno of that */
         bool storage_full;       /* there is room only for what becomes of running jobs: nothing new is taken */
         bool restored;           /* an old copy of the store was put back: nothing starts until AcceptStore() */
         char *systemd_version;   /* for GetStatistics; a copy, as another manager may tell another one between two turns */

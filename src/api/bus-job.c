@@ -20,7 +20,7 @@ int api_job_find(sd_bus *bus, const char *path, const char *interface, void *use
         uint64_t id;
         int r;
 
-        if (!number || number[0] < '1' || number[0] > '9' || parse_u64(number, &id) < 0 || id > INT64_MAX)
+        if (!a->store || !number || number[0] < '1' || number[0] > '9' || parse_u64(number, &id) < 0 || id > INT64_MAX)
                 return 0;
         if (!a->has_row || a->row.job->id != id) {
                 api_forget_row(a);
@@ -42,6 +42,8 @@ int api_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***r
         Attempt *at, *t;
         int r;
 
+        if (!a->store)
+                return 0;
         HASH_ITER(hh, a->model->attempts, at, t)
                 if (at->job && !at->is_new) {
                         r = strv_extendf(&l, JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, at->job_id);

@@ -29,9 +29,8 @@ static int property_get_dispatch(sd_bus *bus, const char *path, const char *inte
                                  sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const Api *a = userdata;
 
-        return sd_bus_message_append(reply, "s", strempty(a->model->dispatch_blocked));
+        return sd_bus_message_append(reply, "s", a->store ? strempty(a->model->dispatch_blocked) : "storage");
 }
-
 
 const sd_bus_vtable api_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),

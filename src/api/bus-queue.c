@@ -13,6 +13,8 @@ int api_queue_find(sd_bus *bus, const char *path, const char *interface, void *u
         Queue *q;
         int r;
 
+        if (!a->store)
+                return 0;
         r = sd_bus_path_decode(path, JOBMILL_QUEUE_PATH_PREFIX, &name);
         if (r <= 0)
                 return r;
@@ -29,6 +31,8 @@ int api_queue_enumerate(sd_bus *bus, const char *prefix, void *userdata, char **
         Queue *q, *t;
         int r;
 
+        if (!a->store)
+                return 0;
         HASH_ITER(hh, a->model->queues, q, t) {
                 char *path;
                 r = sd_bus_path_encode(JOBMILL_QUEUE_PATH_PREFIX, q->name, &path);

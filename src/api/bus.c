@@ -182,7 +182,7 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
 }
 
 void api_storage_failed(Api *a, int error, const char *text) {
-        const char *name = error == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE;
+        const char *name = api_store_error_name(error);
 
         api_forget_row(a);
         for (Held *h; (h = held_take(a)); held_free(h)) {
@@ -233,5 +233,6 @@ Api *api_free(Api *a) {
         sd_event_source_disable_unref(a->reconnect_timer);
         sd_event_unref(a->event);
         free(a->systemd_version);
+        free(a->store_missing);
         return mfree(a);
 }

@@ -254,9 +254,14 @@ void api_turn_begins(Api *a) {
 }
 
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
-        Client *cl = client_get(a, sd_bus_message_get_sender(m));
+        Client *cl;
         Call *c;
 
+        if (!a->store)
+                return sd_bus_reply_method_errorf(m, api_store_error_name(a->store_error),
+                                                  "The store cannot be opened, which is tried again: %s",
+                                                  strempty(a->store_missing));
+        cl = client_get(a, sd_bus_message_get_sender(m));
         if (!cl)
                 return -ENOMEM;
         c = new0(Call, 1);

@@ -46,7 +46,10 @@ const char *api_edit_error(int error) {
         return JOBMILL_ERROR_STORAGE;
 }
 
+const char *api_store_error_name(int error) {
+        return error == -ENOSPC || error == -EDQUOT ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE;
+}
+
 int api_error_store(Api *a, sd_bus_error *error, int r) {
-        return api_error(error, r == -ENOSPC ? JOBMILL_ERROR_STORAGE_FULL : JOBMILL_ERROR_STORAGE, "The store failed: %s",
-                         store_error(a->store));
+        return api_error(error, api_store_error_name(r), "The store failed: %s", store_error(a->store));
 }

@@ -12,4 +12,5 @@ int api_error(sd_bus_error *error, const char *name, const char *format, ...) _p
 int api_error_no_such_job(sd_bus_error *error, uint64_t id);
 int api_error_no_such_queue(sd_bus_error *error, const char *name);
 const char *api_edit_error(int error); /* of SetQueue() and RemoveQueue() */
+const char *api_store_error_name(int error);
 int api_error_store(Api *a, sd_bus_error *error, int r);

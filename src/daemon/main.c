@@ -83,14 +83,9 @@ static int run(int argc, char *argv[]) {
         return r < 0 ? log_error_errno(r, "Event loop failed: %m") : r;
 }
 
-/* The store is damaged, made by a newer version, or no file: starting again does not help, and RestartPreventExitStatus= of
- * jobmilld.service has this status. */
-static bool store_is_unusable(int r) {
-        return r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -EISDIR;
-}
-
 int main(int argc, char *argv[]) {
         int r = run(argc, argv);
 
-        return r >= 0 ? EXIT_SUCCESS : store_is_unusable(r) ? EX_DATAERR : EXIT_FAILURE;
+        /* RestartPreventExitStatus= of jobmilld.service has this status. */
+        return r >= 0 ? EXIT_SUCCESS : manager_store_is_unusable(r) ? EX_DATAERR : EXIT_FAILURE;
 }

@@ -17,17 +17,6 @@
 
 #define LAST_LOOK_MAX (3 * USEC_PER_SEC)
 
-/* A store that ends with the boot is not put back. */
-static void raise_starts(Manager *m) {
-        int r;
-
-        if (m->storage == STORAGE_VOLATILE)
-                return;
-        r = store_starts_raise(m->store, &m->api->restored);
-        if (r < 0)
-                log_warning_errno(r, "Failed to count this start or stop, ignoring: %s", store_error(m->store));
-}
-
 /* ---- events ---- */
 
 static int on_settle(sd_event_source *s, void *userdata) {
@@ -55,6 +44,8 @@ static bool try_storage(Manager *m) {
 static int on_storage_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Manager *m = userdata;
 
+        if (!m->store) /* the turn opens it */
+                return 0;
         if (m->storage_failed && try_storage(m)) {
                 log_notice("Recording works again.");
                 m->storage_failed = false;
@@ -82,7 +73,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         CRASH_POINT("stopping");
         (void) sd_notify(false, "STOPPING=1");
         m->stopping = true;
-        if (!m->model->attempts || !m->units->synced) {
+        if (!m->model || !m->model->attempts || !m->units->synced) {
                 manager_exit(m);
                 return 0;
         }
@@ -93,8 +84,9 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 }
 
 void manager_exit(Manager *m) {
-        manager_keep_clock(m);
-        raise_starts(m);
+        if (m->store)
+                manager_keep_clock(m);
+        manager_raise_starts(m);
         CRASH_POINT("stopped");
         (void) sd_event_exit(m->event, EXIT_SUCCESS);
 }
@@ -175,37 +167,6 @@ static int find_paths(Manager *m) {
         if (!m->state_path || !m->run_path)
                 return log_oom();
         return config_directories(m->user, &m->config_directories);
-}
-
-/* The store of Storage=volatile goes with the runtime directory, which others may enter: it has a folder of its own. */
-static int store_path(Manager *m, char **ret) {
-        _cleanup_free_ char *folder = NULL;
-        int r;
-
-        if (m->storage == STORAGE_VOLATILE)
-                r = asprintf(&folder, "%s/store", m->run_path);
-        else
-                r = asprintf(&folder, "%s", m->state_path);
-        if (r < 0) {
-                folder = NULL;
-                return log_oom();
-        }
-        r = mkdir_p(folder, 0700);
-        if (r < 0)
-                return log_error_errno(r, "Failed to create %s: %m", folder);
-        return asprintf(ret, "%s/jobmill.db", folder) < 0 ? log_oom() : 0;
-}
-
-static int make_directories(Manager *m) {
-        _cleanup_free_ char *attempts = NULL;
-        int r;
-
-        if (asprintf(&attempts, "%s/attempt", m->run_path) < 0)
-                return log_oom();
-        r = mkdir_p(m->run_path, 0711);
-        if (r >= 0)
-                r = mkdir_p(attempts, 0711);
-        return r < 0 ? log_error_errno(r, "Failed to create %s: %m", attempts) : 0;
 }
 
 /* ---- the manager ---- */
@@ -292,18 +253,6 @@ static void keep_error(Manager *m, char **error) {
         *error = mfree(*error);
 }
 
-const char *manager_store_advice(int error) {
-        switch (error) {
-        case -EUCLEAN:
-                return ". Put a backup in its place, or move it away, with what stands beside it"
-                       " (-wal), to begin with an empty one; then start jobmilld again.";
-        case -EPROTONOSUPPORT:
-                return ". Install the newer jobmill again.";
-        default:
-                return "";
-        }
-}
-
 int manager_load_model(Manager *m) {
         _cleanup_(model_freep) Model *model = model_new();
         _cleanup_free_ char *error = NULL;
@@ -319,8 +268,7 @@ int manager_load_model(Manager *m) {
         keep_error(m, &error);
         r = store_load(m->store, model);
         if (r < 0)
-                return log_error_errno(r, "Failed to load the store %s: %s%s", store_file(m->store), store_error(m->store),
-                                       manager_store_advice(r));
+                return r;
         HASH_ITER(hh, model->queues, q, t)
                 q->policy_changed = false; /* nothing was told before */
         units_set_model(m->units, model);
@@ -394,7 +342,6 @@ void manager_reload(Manager *m) {
 }
 
 int manager_start(Manager *m) {
-        _cleanup_free_ char *path = NULL, *error = NULL;
         int r;
 
         r = load_settings(m, "the defaults are in force");
@@ -402,32 +349,11 @@ int manager_start(Manager *m) {
                 return log_error_errno(r, "Failed to read the configuration: %m");
         m->storage = m->settings.storage;
         m->api->storage = storage_to_string(m->storage);
-        r = make_directories(m);
+        r = manager_read_clocks(m);
+        if (r >= 0)
+                r = manager_open_store(m);
         if (r < 0)
                 return r;
-        r = store_path(m, &path);
-        if (r < 0)
-                return r;
-        r = store_open(path, &m->store, &error);
-        if (r < 0)
-                return log_error_errno(r, "Failed to open the store: %s%s", error ?: strerror(-r), manager_store_advice(r));
-        CRASH_POINT("store-opened");
-        raise_starts(m);
-        manager_make_ballast(m);
-        if (m->api->storage_full) {
-                (void) sd_event_source_set_time_relative(m->storage_timer, USEC_PER_SEC);
-                (void) sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
-        }
-        if (m->api->restored)
-                log_error("The store is older than its last use: an old copy was put back, or it was lost. Nothing is started, since jobs "
-                          "could be run twice. Look at what is queued, then: jobmill check --accept");
-        manager_recover_queues(m);
-        r = manager_load_model(m);
-        if (r < 0)
-                return r;
-
-        CRASH_POINT("model-loaded");
-        units_connect(m->units);
         api_connect(m->api);
         /* A post source runs only after some other source did. */
         return manager_settle(m);

@@ -21,8 +21,8 @@ typedef struct Manager {
         Storage storage;             /* of the store that is open */
         char *config_error;          /* what was wrong when files were last read, or NULL */
 
-        Model *model;
-        Store *store;
+        Model *model;                /* NULL: no store */
+        Store *store;                /* NULL: it could not be opened yet, and nothing else is done */
         Units *units;
         Api *api;
         UserDb *users;
@@ -32,6 +32,7 @@ typedef struct Manager {
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
+        usec_t open_next;            /* monotonic: not before this the store is tried again (no store) */
         usec_t ballast_next;         /* monotonic: not before this the ballast is made again */
         bool files_swept;            /* what a killed daemon left of attempts is removed */
         bool slices_set;             /* the manager has the properties of the queues' slices, or is being told */
@@ -65,13 +66,19 @@ void manager_tell_slices(Manager *m);
 void manager_set_slices(Manager *m);
 /* A new model from files and store, as at start: at start, and after a failed commit. */
 int manager_load_model(Manager *m);
+
+/* open.c. 0 also where there is none yet: m->store is NULL then, and it is tried again by a later turn. */
+int manager_open_store(Manager *m);
+bool manager_store_is_unusable(int error); /* nothing but an administrator helps */
 const char *manager_store_advice(int error); /* to follow the store's error in a message; may be empty */
+void manager_raise_starts(Manager *m);
 
 /* The last look is through, or takes too long. */
 void manager_exit(Manager *m);
 
 /* settle.c */
 int manager_settle(Manager *m);
+int manager_read_clocks(Manager *m);
 
 /* preview.c: an Api's preview_t */
 int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_error);

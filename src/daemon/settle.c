@@ -172,7 +172,8 @@ static int storage_failed(Manager *m, int error) {
                                        manager_store_advice(error));
         r = manager_load_model(m);
         if (r < 0)
-                return r;
+                return log_error_errno(r, "Failed to load the store %s: %s%s", store_file(m->store), store_error(m->store),
+                                       manager_store_advice(r));
         CRASH_POINT("model-dropped");
         (void) sd_event_source_set_time_relative(m->storage_timer, STORAGE_RETRY);
         return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
@@ -286,6 +287,37 @@ static void arm(sd_event_source *s, usec_t when) {
         (void) sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
+/* READY=1 comes also without a store: who calls is told why, and nothing that is ordered behind us waits for it. */
+static void notify_status(Manager *m, char **status) {
+        if (streq_ptr(*status, m->status))
+                return;
+        /* Each time costs PID 1 about as much as a signal of a job's. */
+        if (m->ready_told && m->now.monotonic < usec_add(m->status_told, STATUS_INTERVAL)) {
+                arm(m->status_timer, usec_add(m->status_told, STATUS_INTERVAL));
+                return;
+        }
+        m->status_told = m->now.monotonic;
+        m->ready_told = m->ready_told || m->api->ready;
+        CRASH_POINT("status-before");
+        (void) sd_notify(false, *status);
+        CRASH_POINT("status-after");
+        free(m->status);
+        m->status = TAKE_PTR(*status);
+}
+
+static int tell_of_missing_store(Manager *m) {
+        _cleanup_free_ char *status = NULL;
+        const char *why = m->api->store_missing;
+
+        if (asprintf(&status, "%sSTATUS=The store cannot be opened: %s", m->api->ready && !m->ready_told ? "READY=1\n" : "",
+                     string_is_clean(why) ? why : "see the journal") < 0) {
+                status = NULL;
+                return 0;
+        }
+        notify_status(m, &status);
+        return 0;
+}
+
 static void tell_service_manager(Manager *m) {
         _cleanup_free_ char *status = NULL;
         uint64_t running = 0, queued = 0;
@@ -305,23 +337,10 @@ static void tell_service_manager(Manager *m) {
                 status = NULL;
                 return;
         }
-        if (streq_ptr(status, m->status))
-                return;
-        /* Each time costs PID 1 about as much as a signal of a job's. */
-        if (m->ready_told && m->now.monotonic < usec_add(m->status_told, STATUS_INTERVAL)) {
-                arm(m->status_timer, usec_add(m->status_told, STATUS_INTERVAL));
-                return;
-        }
-        m->status_told = m->now.monotonic;
-        m->ready_told = m->ready_told || m->api->ready;
-        CRASH_POINT("status-before");
-        (void) sd_notify(false, status);
-        CRASH_POINT("status-after");
-        free(m->status);
-        m->status = TAKE_PTR(status);
+        notify_status(m, &status);
 }
 
-static int read_clocks(Manager *m) {
+int manager_read_clocks(Manager *m) {
         int r;
 
         r = sd_event_now(m->event, CLOCK_REALTIME, &m->now.realtime);
@@ -331,7 +350,7 @@ static int read_clocks(Manager *m) {
 int manager_settle(Manager *m) {
         int r;
 
-        r = read_clocks(m);
+        r = manager_read_clocks(m);
         if (r < 0)
                 return log_error_errno(r, "Failed to read the clock: %m");
         r = manager_follow_clock(m);
@@ -341,6 +360,13 @@ int manager_settle(Manager *m) {
                         return r;
         }
         api_turn_begins(m->api);
+        if (!m->store) {
+                r = manager_open_store(m);
+                if (r < 0)
+                        return r;
+                if (!m->store)
+                        return tell_of_missing_store(m);
+        }
         if (!m->units->synced)
                 m->slices_set = m->files_swept = false;
         else if (!m->slices_set || m->units->slices_again)

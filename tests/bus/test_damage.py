@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A store that cannot be used: the daemon says which file and what to do, changes nothing, and is not started over and over."""
+"""A store that cannot be used: the daemon says which file and what to do, changes nothing, and is not started over and over. What
+passes by itself is waited for."""
 
 import fcntl
 import pathlib
 import re
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 
 import pytest
+
+import client
+from conftest import until
 
 UNITS = pathlib.Path(__file__).parents[2] / "units"
 
@@ -73,7 +79,7 @@ def test_of_something_else(used):
 
 def test_rows_are_wrong(used):
     execute(used.file, "INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
-    refused(used, 65, "impossible name", "Put a backup in its place", untouched=False)  # but for the count of starts
+    refused(used, 65, "impossible name", "Put a backup in its place")
 
 
 def test_directory(used):
@@ -82,15 +88,92 @@ def test_directory(used):
     refused(used, 65, "directory")
 
 
-def test_locked(used):
-    """By another program, which may end: a restart helps."""
+# ---- what passes ----
+
+def waits(mill, *words):
+    """It is there, says why, and does nothing else; the reason is in the journal once."""
+    mill.log_path.write_text("")
+    before = len(mill.systemd.do("calls", method="ListUnitsByPatterns"))
+    mill.spawn()
+    until(lambda: mill.bus.has_owner() and mill.process.poll() is None, 20)
+    for args in (("Submit", "", ["true"], {}), ("ListJobs", {}, "", 0), ("GetStatistics",), ("CheckIntegrity",), ("Subscribe",)):
+        with pytest.raises(client.BusError) as e:
+            mill.call(*args)
+        assert e.value.short == "StorageError" and all(w in e.value.message for w in words), e.value.message
+    assert mill.bus.get(client.PATH, client.MANAGER, "Dispatch") == "storage"
+    mill.bus.introspect(client.PATH + "/job"), mill.bus.introspect(client.PATH + "/queue")
+    with pytest.raises(client.BusError):
+        mill.job_properties(1)
+    mill.bus.pump(1.3)
+    assert mill.log_tail().count("The store cannot be opened") == 1
+    assert len(mill.systemd.do("calls", method="ListUnitsByPatterns")) == before
+
+
+def works_again(mill):
+    until(mill.answers, 10, "the store is open")
+    mill.settled()
+    assert "The store can be opened now" in mill.log_tail()
+    assert mill.state(1) == "done" and mill.submit("true") == 2 and mill.result(2) == "success"
+    mill.stop()
+
+
+def test_locked_by_a_daemon(used):
     with open(used.file.with_name("jobmill.lock"), "rb+") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
-        refused(used, 1, "Another daemon has it")
+        waits(used, "Another daemon has it")
+    works_again(used)
+
+
+def test_locked_by_sqlite(used):
     code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print(); input()"
     p = subprocess.Popen([sys.executable, "-c", code, used.file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     p.stdout.readline()
-    refused(used, 1, "locked")
+    waits(used, "locked")
     p.communicate(b"\n")
-    used.start()
-    assert used.state(1) == "done"
+    works_again(used)
+
+
+def test_no_directory(used):
+    """Nor can it be made: there is something else in its place."""
+    state = used.file.parent
+    state.rename(state.with_name("away"))
+    state.touch()
+    waits(used, "Not a directory", str(state))
+    state.unlink()
+    state.with_name("away").rename(state)
+    works_again(used)
+
+
+def test_stopped_while_it_waits(used):
+    with open(used.file.with_name("jobmill.lock"), "rb+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        waits(used)
+        used.process.send_signal(signal.SIGHUP)
+        used.bus.pump(0.2)
+        used.stop()
+
+
+def test_damaged_while_it_waits(used):
+    """What does not pass ends it then, too."""
+    with open(used.file.with_name("jobmill.lock"), "rb+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        waits(used)
+        used.file.write_bytes(b"This is no database. " * 1000)
+    assert used.process.wait(20) == 65
+    assert "Put a backup in its place" in used.log_tail()
+
+
+def test_what_it_says_to_the_service_manager(used):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(str(used.folder / "notify"))
+    s.settimeout(10)
+    with open(used.file.with_name("jobmill.lock"), "rb+") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        used.spawn(NOTIFY_SOCKET=str(used.folder / "notify"))
+        text = ""
+        while "READY=1" not in text:
+            text = s.recv(4096).decode()
+        assert "STATUS=The store cannot be opened: " in text and "Another daemon has it" in text
+    while "STATUS=0 running" not in text:
+        text = s.recv(4096).decode()
+    s.close()

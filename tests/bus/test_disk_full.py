@@ -26,6 +26,7 @@ class Disk:
                                       % size, state], stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         self.root = pathlib.Path("/proc/%d/root%s" % (self.holder.pid, state))
+        self.state = state
         self.filler = self.root / "filler"
 
     def fill(self):
@@ -39,6 +40,10 @@ class Disk:
 
     def empty(self):
         self.filler.unlink()
+
+    def remount(self, how):
+        subprocess.run(["nsenter", "--mount=/proc/%d/ns/mnt" % self.holder.pid, "--", "mount", "-o", "remount," + how, self.state],
+                       check=True)
 
     def ballast(self):
         path = self.root / "ballast"
@@ -176,3 +181,44 @@ def test_a_queue_is_paused_when_that_is_recorded(mill, disk):
     disk.empty()
     until(lambda: mill.stats()["dispatch"] == "", 10, "recording works again")
     assert mill.queue_properties("new")["Paused"]
+
+
+# ---- read-only ----
+
+def refused(mill):
+    with pytest.raises(client.BusError) as e:
+        mill.submit("true")
+    assert e.value.short == "StorageError", e.value
+
+
+def test_read_only_at_start(mill, disk):
+    mill.start()
+    id_ = mill.submit("true", hold=True)
+    mill.stop()
+    disk.remount("ro")
+    mill.log_path.write_text("")
+    mill.spawn()
+    until(mill.bus.has_owner, 20)
+    refused(mill)
+    mill.bus.pump(1.5)
+    assert mill.log_tail().count("Read-only file system") == 1
+    disk.remount("rw")
+    until(mill.answers, 10)
+    mill.settled()
+    mill.call("ReleaseJob", id_)
+    assert mill.result(id_) == "success"
+
+
+def test_first_start_on_a_full_disk(mill, disk):
+    """There is no store yet, and none can be made. Nor is half of one left behind that cannot be opened later."""
+    disk.fill()
+    mill.spawn()
+    until(mill.bus.has_owner, 20)
+    mill.bus.pump(1.5)
+    with pytest.raises(client.BusError) as e:
+        mill.submit("true")
+    assert e.value.short == "StorageFull"
+    disk.empty()
+    until(mill.answers, 10)
+    until(lambda: mill.stats()["dispatch"] == "", 10)
+    assert mill.submit("true") == 1 and mill.result(1) == "success"

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Opening the store: at start, and as long as it cannot be opened again and again.
+ *
+ * What passes (locked, a full or a read-only disk, an I/O error, a directory that is not there yet) does not end the daemon, for
+ * starting it over and over would not help, and the service manager would give up one day: it comes up without a store, every call is
+ * refused with the reason, and nothing is asked of PID 1. What does not mend itself (damaged, newer, not a file) ends it. */
+
+#include "daemon/manager.h"
+
+#include "base/crash-point.h"
+#include "base/log.h"
+#include "daemon/queue-write.h"
+
+#include <sys/stat.h>
+
+#define OPEN_RETRY (1 * USEC_PER_SEC)
+
+/* A store that ends with the boot is not put back. */
+void manager_raise_starts(Manager *m) {
+        int r;
+
+        if (!m->store || m->storage == STORAGE_VOLATILE)
+                return;
+        r = store_starts_raise(m->store, &m->api->restored);
+        if (r < 0)
+                log_warning_errno(r, "Failed to count this start or stop, ignoring: %s", store_error(m->store));
+}
+
+static int folder_error(int error, const char *folder, char **ret_error) {
+        if (asprintf(ret_error, "Cannot create %s: %s", folder, strerror(-error)) < 0)
+                *ret_error = NULL;
+        return error;
+}
+
+/* The store of Storage=volatile goes with the runtime directory, which others may enter: it has a folder of its own. */
+static int store_path(Manager *m, char **ret, char **ret_error) {
+        _cleanup_free_ char *folder = NULL;
+        int r;
+
+        if (m->storage == STORAGE_VOLATILE)
+                r = asprintf(&folder, "%s/store", m->run_path);
+        else
+                r = asprintf(&folder, "%s", m->state_path);
+        if (r < 0) {
+                folder = NULL;
+                return log_oom();
+        }
+        r = mkdir_p(folder, 0700);
+        if (r < 0)
+                return folder_error(r, folder, ret_error);
+        return asprintf(ret, "%s/jobmill.db", folder) < 0 ? log_oom() : 0;
+}
+
+static int make_directories(Manager *m, char **ret_error) {
+        _cleanup_free_ char *attempts = NULL;
+        int r;
+
+        if (asprintf(&attempts, "%s/attempt", m->run_path) < 0)
+                return log_oom();
+        r = mkdir_p(m->run_path, 0711);
+        if (r >= 0)
+                r = mkdir_p(attempts, 0711);
+        return r < 0 ? folder_error(r, attempts, ret_error) : 0;
+}
+
+const char *manager_store_advice(int error) {
+        switch (error) {
+        case -EUCLEAN:
+                return ". Put a backup in its place, or move it away, with what stands beside it"
+                       " (-wal), to begin with an empty one; then start jobmilld again.";
+        case -EPROTONOSUPPORT:
+                return ". Install the newer jobmill again.";
+        default:
+                return "";
+        }
+}
+
+bool manager_store_is_unusable(int error) {
+        return error == -EUCLEAN || error == -EPROTONOSUPPORT || error == -EISDIR;
+}
+
+static int open_store(Manager *m, char **ret_error) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = make_directories(m, ret_error);
+        if (r >= 0)
+                r = store_path(m, &path, ret_error);
+        if (r >= 0)
+                r = store_open(path, &m->store, ret_error);
+        if (r < 0)
+                return r;
+        CRASH_POINT("store-opened");
+        manager_recover_queues(m);
+        r = manager_load_model(m);
+        if (r < 0) {
+                if (asprintf(ret_error, "%s: %s", path, store_error(m->store)) < 0)
+                        *ret_error = NULL;
+                m->store = store_close(m->store);
+        }
+        return r;
+}
+
+/* It is told once, and again when it is another reason. */
+static int wait_for_store(Manager *m, int error, const char *text) {
+        const char *why = text ?: strerror(-error);
+        int r;
+
+        log_full_errno(streq_ptr(m->api->store_missing, why) ? LOG_DEBUG : LOG_ERR, error,
+                       "The store cannot be opened, trying again until it can: %s", why);
+        m->api->store_error = error;
+        r = free_and_strdup(&m->api->store_missing, why);
+        if (r < 0)
+                return r;
+        m->open_next = usec_add(m->now.monotonic, OPEN_RETRY);
+        (void) sd_event_source_set_time(m->storage_timer, m->open_next);
+        return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
+}
+
+static void store_opened(Manager *m) {
+        if (m->api->store_missing)
+                log_notice("The store can be opened now.");
+        m->api->store_missing = mfree(m->api->store_missing);
+        manager_raise_starts(m);
+        manager_make_ballast(m);
+        if (m->api->storage_full) {
+                (void) sd_event_source_set_time_relative(m->storage_timer, USEC_PER_SEC);
+                (void) sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
+        }
+        if (m->api->restored)
+                log_error("The store is older than its last use: an old copy was put back, or it was lost. Nothing is started, since jobs "
+                          "could be run twice. Look at what is queued, then: jobmill check --accept");
+        CRASH_POINT("model-loaded");
+        units_connect(m->units);
+}
+
+int manager_open_store(Manager *m) {
+        _cleanup_free_ char *error = NULL;
+        int r;
+
+        if (m->now.monotonic < m->open_next)
+                return 0;
+        r = open_store(m, &error);
+        if (r >= 0)
+                store_opened(m);
+        else if (manager_store_is_unusable(r))
+                return log_error_errno(r, "Failed to open the store: %s%s", error ?: strerror(-r), manager_store_advice(r));
+        else
+                r = wait_for_store(m, r, error);
+        return r;
+}
