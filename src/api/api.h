@@ -59,6 +59,7 @@ struct Call {
                 CALL_EDITING,     /* answered by api_edit_done() */
                 CALL_AGAIN,       /* a page is done, the next comes with the next turn */
                 CALL_BACKUP,      /* a child writes it */
+                CALL_REPAIRING,   /* answered by api_repair_done() */
         } where;
         uint64_t count;           /* of what the pages so far did */
         uint64_t after, until;    /* the last job that they looked at, and the last that there was when they began; 0: they did not */
@@ -159,6 +160,10 @@ void api_reload_done(Api *a, const char *text);
  * (daemon/queue-write.h) and a text, before the next is taken. */
 const QueueEdit *api_next_edit(Api *a);
 void api_edit_done(Api *a, int error, const char *text);
+/* Repair(), authorized: the next that waits to be done at the end of a turn, NULL: none; where to tell what is found; and its answer. */
+Call *api_next_repair(Api *a);
+store_finding_t api_repair_found(Call *c, void **ret_userdata);
+void api_repair_done(Call *c, int error, const char *text);
 /* The commit failed: held callers get StorageFull or StorageError. */
 void api_storage_failed(Api *a, int error, const char *text);
 
@@ -188,6 +193,7 @@ int call_authorize(Call *c, const char *action, const char *const *details, sd_b
 int call_may(Call *c, const char *action, bool interactive, bool *ret);
 /* The caller's, or another, user: 1 and *ret; 0: not there yet, as above. */
 int call_user(Call *c, uint32_t uid, const User **ret);
+void call_wait_for_repair(Call *c);
 /* Run it again in the next turn; its handler returns 0. */
 void call_again(Call *c);
 /* Those in the middle of their pages end with an error. */

@@ -35,6 +35,7 @@ struct Check {
         StoreCheck store;
         sd_bus_message *reply;
         unsigned n;
+        bool repair;
 };
 
 Check *check_free(Check *k) {
@@ -45,53 +46,60 @@ Check *check_free(Check *k) {
         return mfree(k);
 }
 
-static int append_finding(sd_bus_message *m, const char *kind, uint64_t job, const char *text) {
+static int append_finding(sd_bus_message *m, const StoreFinding *f, bool repair) {
         int r;
 
         r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
-                r = dict_append(m, "kind", "s", kind);
+                r = dict_append(m, "kind", "s", f->kind);
         if (r >= 0)
-                r = dict_append(m, "text", "s", text);
-        if (r >= 0 && job > 0)
-                r = dict_append(m, "job", "t", job);
+                r = dict_append(m, "text", "s", string_is_clean(f->text) ? f->text : "its name cannot be told");
+        if (r >= 0 && f->job > 0)
+                r = dict_append(m, "job", "t", f->job);
+        if (r >= 0 && f->mend)
+                r = dict_append(m, "repair", "s", f->mend);
+        if (r >= 0 && repair)
+                r = dict_append(m, "repaired", "b", f->mended);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int on_finding(void *userdata, const char *kind, uint64_t job, const char *text) {
+static int on_finding(void *userdata, const StoreFinding *f) {
+        static const StoreFinding more = { .kind = "more", .text = "there is more, which is not told" };
         Check *k = userdata;
 
         k->n++;
-        if (k->n == FINDINGS_MAX + 1)
-                return append_finding(k->reply, "more", 0, "there is more, which is not told");
-        if (k->n > FINDINGS_MAX)
+        if (k->n > FINDINGS_MAX + 1)
                 return 0;
-        return append_finding(k->reply, kind, job, string_is_clean(text) ? text : "its name cannot be told");
+        return append_finding(k->reply, k->n <= FINDINGS_MAX ? f : &more, k->repair);
 }
 
-static int check_begin(Call *c) {
+static int check_begin(Call *c, bool repair) {
+        static const StoreFinding restored = {
+                .kind = "store-restored",
+                .text = "an old copy of the store was put back, so nothing is started: jobs that ended since then are in it as "
+                        "they were. Look at what is queued, cancel what is not to be run again, then: jobmill check --accept",
+        };
         Check *k = c->check = new0(Check, 1);
         int r;
 
         if (!k)
                 return -ENOMEM;
+        k->repair = repair;
         r = sd_bus_message_new_method_return(c->message, &k->reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(k->reply, 'a', "a{sv}");
         if (r >= 0 && c->api->restored)
-                r = on_finding(k, "store-restored", 0,
-                               "an old copy of the store was put back, so nothing is started: jobs that ended since then are in it as "
-                               "they were. Look at what is queued, cancel what is not to be run again, then: jobmill check --accept");
-        if (r >= 0)
-                r = c->api->check(c->api->check_userdata, on_finding, k);
+                r = on_finding(k, &restored);
         return r;
 }
 
 static int check_end(Check *k) {
+        static const StoreFinding skipped = { .kind = "not-compared",
+                                              .text = "the store is too large to compare its counters while it is in use" };
         int r = 0;
 
         if (k->store.skipped)
-                r = on_finding(k, "not-compared", 0, "the store is too large to compare its counters while it is in use");
+                r = on_finding(k, &skipped);
         if (r >= 0)
                 r = sd_bus_message_close_container(k->reply);
         return r < 0 ? r : sd_bus_send(NULL, k->reply, NULL);
@@ -106,7 +114,9 @@ static int handle_check_integrity(Call *c, sd_bus_error *error) {
         if (!c->check) {
                 if (call_too_many_pending(c))
                         return -EUSERS;
-                r = check_begin(c);
+                r = check_begin(c, false);
+                if (r >= 0)
+                        r = c->api->check(c->api->check_userdata, on_finding, c->check);
                 if (r < 0)
                         return r;
         }
@@ -119,3 +129,33 @@ static int handle_check_integrity(Call *c, sd_bus_error *error) {
         return 0;
 }
 DEFINE_METHOD(check_integrity);
+
+/* ---- Repair ---- */
+
+static int handle_repair(Call *c, sd_bus_error *error) {
+        int r;
+
+        r = call_authorize(c, JOBMILL_ACTION_MANAGE_QUEUES, NULL, error);
+        if (r <= 0)
+                return r;
+        r = check_begin(c, true);
+        if (r < 0)
+                return r;
+        call_wait_for_repair(c);
+        return 0;
+}
+DEFINE_METHOD(repair);
+
+store_finding_t api_repair_found(Call *c, void **ret_userdata) {
+        *ret_userdata = c->check;
+        return on_finding;
+}
+
+void api_repair_done(Call *c, int error, const char *text) {
+        if (error >= 0)
+                error = check_end(c->check);
+        if (error < 0)
+                (void) sd_bus_reply_method_errorf(c->message, api_store_error_name(error), "The store was not repaired: %s",
+                                                  isempty(text) ? strerror(-error) : text);
+        call_done(c);
+}

@@ -311,6 +311,20 @@ static bool polkit_has_room(const Call *c) {
         return true;
 }
 
+void call_wait_for_repair(Call *c) {
+        call_put_aside(c);
+        c->where = CALL_REPAIRING;
+}
+
+Call *api_next_repair(Api *a) {
+        Call *c;
+
+        TAILQ_FOREACH(c, &a->asking, entry)
+                if (c->where == CALL_REPAIRING)
+                        return c;
+        return NULL;
+}
+
 void api_run_waiting(Api *a) {
         Call *c, *t;
 

@@ -44,6 +44,7 @@ DECLARE_METHOD(open_log); /* log-stream.c */
 DECLARE_METHOD(reload);
 DECLARE_METHOD(backup); /* bus-backup.c */
 DECLARE_METHOD(check_integrity);
+DECLARE_METHOD(repair);
 DECLARE_METHOD(accept_store); /* bus-check.c */
 DECLARE_METHOD(set_queue); /* bus-set-queue.c */
 DECLARE_METHOD(remove_queue);

@@ -85,7 +85,7 @@ extern bool arg_follow, arg_wait, arg_yes;
 extern int arg_words_behind; /* "--" */
 extern usec_t arg_timeout;
 extern bool arg_runtime;
-extern bool arg_accept;
+extern bool arg_accept, arg_repair;
 extern int arg_signal;
 
 /* options.c. options_parse() works on argv behind argv[0] and gives the index of the first other word; where

@@ -53,7 +53,7 @@ static const Verb verbs[] = {
         { "queue drain", 1, -1, 0, false, verb_queue_drain, "QUEUE…", "Take no more jobs into queues" },
         { "stats", 0, 0, 0, false, verb_stats, "", "Show what the daemon counts" },
         { "backup", 1, 1, 0, false, verb_backup, "FILE|-", "Copy the database, while everything runs" },
-        { "check", 0, 0, OPTIONS_CHECK, false, verb_check, "[--accept]", "Look for leftovers and for what is not in order in the store" },
+        { "check", 0, 0, OPTIONS_CHECK, false, verb_check, "[--repair|--accept]", "Look for leftovers and for what is not in order in the store" },
         { "verify", 0, -1, 0, false, verb_verify, "[FILE…]", "Check configuration files; no daemon is needed" },
         { "help", 0, 2, 0, false, verb_help, "[VERB]", "Show this, or a verb's options" },
 };

@@ -415,6 +415,7 @@ static const Option options[] = {
           "How to print lines, as journalctl does (default: cat)" },
         { "timeout", 0, "SPAN", OPTIONS_WAIT, option_span, &arg_timeout, "Give up then, with status 124", SPANS },
         { "accept", 0, NULL, OPTIONS_CHECK, option_true, &arg_accept, "Let jobs start from an old copy of the store" },
+        { "repair", 0, NULL, OPTIONS_CHECK, option_true, &arg_repair, "Mend what can be mended without losing anything" },
         { "runtime", 0, NULL, OPTIONS_QUEUE_SET, option_true, &arg_runtime, "Until the next boot only" },
         { "yes", 'y', NULL, OPTIONS_BULK, option_true, &arg_yes, "Do not ask" },
         { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* check: what jobmilld finds out of order. */
+/* check: what jobmilld finds out of order, and mends. */
 
 #include "ctl/ctl.h"
 #include "ctl/dict.h"
@@ -9,24 +9,30 @@
 
 typedef struct Finding {
         uint64_t present;
-        char *kind, *text;
+        char *kind, *text, *repair;
         uint64_t job;
+        bool repaired;
 } Finding;
 
 #define FIELD(name, signature) { #name, signature, offsetof(Finding, name), 0 }
-static const DictField fields[] = { FIELD(kind, "s"), FIELD(text, "s"), FIELD(job, "t") };
+static const DictField fields[] = { FIELD(kind, "s"), FIELD(text, "s"), FIELD(job, "t"), FIELD(repair, "s"), FIELD(repaired, "b") };
 
-bool arg_accept;
+bool arg_accept, arg_repair;
 
 static void print_finding(const Finding *f) {
         _cleanup_free_ char *text = text_safe(strempty(f->text));
 
         if (f->job > 0)
                 printf("job %" PRIu64 ": ", f->job);
-        printf("%s%s%s: %s\n", color(COLOR_YELLOW), f->kind, color(COLOR_OFF), strempty(text));
+        printf("%s%s%s: %s", color(COLOR_YELLOW), f->kind, color(COLOR_OFF), strempty(text));
+        if (arg_repair)
+                printf(" [%s]", !f->repaired ? "left as it is" : strempty(f->repair));
+        else if (f->repair)
+                printf(" [--repair: %s]", f->repair);
+        putchar('\n');
 }
 
-/* *ret: what is wrong was found. What could not be compared is told, and is no fault. */
+/* *ret: what is wrong was found, and is not mended. What could not be compared is told, and is no fault. */
 static int print_findings(sd_bus_message *m, struct json_object *array, bool *ret) {
         int r;
 
@@ -36,7 +42,7 @@ static int print_findings(sd_bus_message *m, struct json_object *array, bool *re
 
                 r = dict_read(m, fields, ELEMENTSOF(fields), &f);
                 if (r > 0) {
-                        *ret = *ret || !streq_ptr(f.kind, "not-compared");
+                        *ret = *ret || !(f.repaired || streq_ptr(f.kind, "not-compared"));
                         if (array)
                                 json_object_array_add(array, dict_to_json(fields, ELEMENTSOF(fields), 0, &f));
                         else
@@ -56,12 +62,14 @@ int verb_check(int argc, char **argv) {
         bool wrong = false;
         int r;
 
+        if (arg_accept && arg_repair)
+                return ctl_error(-EINVAL, "check: --accept and --repair do not go together");
         r = bus_open(&bus);
         if (r < 0)
                 return r;
         if (arg_accept)
                 return bus_call_simple(bus, NULL, "AcceptStore", "check", "");
-        r = bus_call_simple(bus, &reply, "CheckIntegrity", "check", "");
+        r = bus_call_simple(bus, &reply, arg_repair ? "Repair" : "CheckIntegrity", "check", "");
         if (r < 0)
                 return r;
         if (arg_json != JSON_OFF)

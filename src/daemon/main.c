@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
-static bool arg_user = false, arg_verify = false;
+static bool arg_user = false, arg_verify = false, arg_repair = false;
 
 static void help(void) {
         puts("jobmilld [OPTIONS...]\n\n"
@@ -20,19 +20,21 @@ static void help(void) {
              "     --version   Show the version\n"
              "     --system    The system's instance: system bus, PID 1 (default)\n"
              "     --user      A user's instance: session bus, the user's service manager\n"
-             "     --verify [FILE...]  Check these configuration files, or all of the instance, and exit\n\n"
+             "     --verify [FILE...]  Check these configuration files, or all of the instance, and exit\n"
+             "     --repair    Mend rows of the database that do not fit together, and exit; jobmilld must not run\n\n"
              "See jobmilld(8).");
 }
 
 /* 1: go on, 0: all done. */
 static int parse_argv(int argc, char *argv[]) {
-        enum { ARG_VERSION = 0x100, ARG_SYSTEM, ARG_USER, ARG_VERIFY };
+        enum { ARG_VERSION = 0x100, ARG_SYSTEM, ARG_USER, ARG_VERIFY, ARG_REPAIR };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, ARG_VERSION },
                 { "system", no_argument, NULL, ARG_SYSTEM },
                 { "user", no_argument, NULL, ARG_USER },
                 { "verify", no_argument, NULL, ARG_VERIFY },
+                { "repair", no_argument, NULL, ARG_REPAIR },
                 {},
         };
 
@@ -52,6 +54,9 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_VERIFY:
                         arg_verify = true;
+                        break;
+                case ARG_REPAIR:
+                        arg_repair = true;
                         break;
                 default:
                         return -EINVAL;
@@ -75,6 +80,10 @@ static int run(int argc, char *argv[]) {
                 return r < 0 ? log_error_errno(r, "Failed to verify: %m") : r > 0 ? -EBADMSG : 0;
         }
         r = manager_new(arg_user, &m);
+        if (r >= 0 && arg_repair) {
+                r = manager_read_settings(m);
+                return r < 0 ? r : manager_repair_store(m);
+        }
         if (r >= 0)
                 r = manager_start(m);
         if (r < 0)

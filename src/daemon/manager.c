@@ -341,7 +341,7 @@ void manager_reload(Manager *m) {
         (void) sd_notify(false, "READY=1");
 }
 
-int manager_start(Manager *m) {
+int manager_read_settings(Manager *m) {
         int r;
 
         r = load_settings(m, "the defaults are in force");
@@ -349,7 +349,15 @@ int manager_start(Manager *m) {
                 return log_error_errno(r, "Failed to read the configuration: %m");
         m->storage = m->settings.storage;
         m->api->storage = storage_to_string(m->storage);
-        r = manager_read_clocks(m);
+        return 0;
+}
+
+int manager_start(Manager *m) {
+        int r;
+
+        r = manager_read_settings(m);
+        if (r >= 0)
+                r = manager_read_clocks(m);
         if (r >= 0)
                 r = manager_open_store(m);
         if (r < 0)

@@ -52,6 +52,8 @@ int manager_new(bool user, Manager **ret);
 Manager *manager_free(Manager *m);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Manager *, manager_free);
 
+/* Which store it is. */
+int manager_read_settings(Manager *m);
 /* Open the store, read the configuration, connect. */
 int manager_start(Manager *m);
 /* Read jobmill.conf and the queue files again (SIGHUP, Reload()). */
@@ -72,6 +74,7 @@ int manager_open_store(Manager *m);
 bool manager_store_is_unusable(int error); /* nothing but an administrator helps */
 const char *manager_store_advice(int error); /* to follow the store's error in a message; may be empty */
 void manager_raise_starts(Manager *m);
+int manager_repair_store(Manager *m); /* jobmilld --repair: instead of manager_start(). -ENOTEMPTY: something is left */
 
 /* The last look is through, or takes too long. */
 void manager_exit(Manager *m);
@@ -87,8 +90,9 @@ int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_err
 void manager_make_ballast(Manager *m);
 bool manager_give_ballast(Manager *m, int error);
 
-/* check.c: an Api's check */
+/* check.c: an Api's check; and Repair(), for those who wait for it */
 int manager_check(void *userdata, store_finding_t found, void *found_userdata);
+int manager_repair(Manager *m);
 
 /* clock.c. recall: with each new model. follow: at the beginning of each turn; -errno: of the store, nothing has moved. */
 void manager_recall_clock(Manager *m);

@@ -10,9 +10,11 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "daemon/queue-write.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define OPEN_RETRY (1 * USEC_PER_SEC)
 
@@ -28,7 +30,7 @@ void manager_raise_starts(Manager *m) {
 }
 
 static int folder_error(int error, const char *folder, char **ret_error) {
-        if (asprintf(ret_error, "Cannot create %s: %s", folder, strerror(-error)) < 0)
+        if (asprintf(ret_error, "%s: %s", folder, strerror(-error)) < 0)
                 *ret_error = NULL;
         return error;
 }
@@ -67,8 +69,8 @@ static int make_directories(Manager *m, char **ret_error) {
 const char *manager_store_advice(int error) {
         switch (error) {
         case -EUCLEAN:
-                return ". Put a backup in its place, or move it away, with what stands beside it"
-                       " (-wal), to begin with an empty one; then start jobmilld again.";
+                return ". If it is only rows that do not fit, jobmilld --repair mends them; else put a backup in its place, or move it away, with"
+                       " what stands beside it (-wal), to begin with an empty one. Then start jobmilld again.";
         case -EPROTONOSUPPORT:
                 return ". Install the newer jobmill again.";
         default:
@@ -149,4 +151,37 @@ int manager_open_store(Manager *m) {
         else
                 r = wait_for_store(m, r, error);
         return r;
+}
+
+/* ---- without a daemon ---- */
+
+static int print_finding(void *userdata, const StoreFinding *f) {
+        bool *left = userdata;
+
+        if (f->job > 0)
+                printf("job %" PRIu64 ": ", f->job);
+        printf("%s: %s [%s]\n", f->kind, string_is_clean(f->text) ? f->text : "its name cannot be told",
+               f->mended ? f->mend : "left as it is");
+        *left = *left || !f->mended;
+        return 0;
+}
+
+int manager_repair_store(Manager *m) {
+        _cleanup_free_ char *path = NULL, *error = NULL;
+        bool left = false;
+        int r;
+
+        r = store_path(m, &path, &error);
+        if (r >= 0 && access(path, F_OK) < 0)
+                r = folder_error(-errno, path, &error);
+        if (r >= 0)
+                r = store_open(path, &m->store, &error);
+        if (r < 0)
+                return log_error_errno(r, "Failed to open the store: %s", error ?: strerror(-r));
+        r = manager_read_clocks(m);
+        if (r >= 0)
+                r = store_repair(m->store, m->now.realtime, print_finding, &left);
+        if (r < 0)
+                return log_error_errno(r, "Failed to repair the store, nothing was changed: %s", store_error(m->store));
+        return left ? -ENOTEMPTY : 0;
 }

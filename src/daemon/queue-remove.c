@@ -85,7 +85,7 @@ static void removal_done(Removal *x) {
 }
 
 /* Also what is not in it: it is not ours, or already gone. */
-static void remove_below(int parent, const char *name) {
+void remove_below(int parent, const char *name) {
         _cleanup_close_ int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         struct dirent *de;
         DIR *dir;

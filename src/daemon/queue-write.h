@@ -29,6 +29,7 @@ int queue_file_remove(const QueuePlaces *p, const char *name, char **ret_error);
 /* At start, before the files are read: a crash in the middle of these leaves no half of a queue, and no file of ours. */
 void queue_files_recover(const QueuePlaces *p);
 
+void remove_below(int parent, const char *name); /* a file, or a folder with files in it */
 int mkdir_p(const char *path, mode_t mode); /* mode is for the last one */
 
 /* ---- between the files of this header: queue-check.c, queue-write.c, queue-remove.c ---- */

@@ -409,6 +409,9 @@ int manager_settle(Manager *m) {
         model_recorded(m->model);
 
         manager_expire_receipts(m);
+        r = manager_repair(m);
+        if (r < 0)
+                return r;
 
         if (!streq_ptr(m->api->systemd_version, m->units->version))
                 (void) free_and_strdup(&m->api->systemd_version, m->units->version);

@@ -59,7 +59,9 @@ static const char *const statement_table[_STMT_MAX] = {
                 "UPDATE job INDEXED BY job_state"
                 " SET not_before_usec = max(0, min(not_before_usec, 9223372036854775807 - max(?1, 0)) + ?1)"
                 " WHERE state IN ('waiting', 'held') AND delayed = 1 AND not_before_usec IS NOT NULL",
-        [STMT_JOB_MAX_ID] = "SELECT max(id) FROM job NOT INDEXED",
+        [STMT_JOB_MAX_ID] = /* whatever has an id, so that a row that belongs to nothing is in nobody's way */
+                "SELECT max(ifnull((SELECT max(id) FROM job NOT INDEXED), 0), ifnull((SELECT max(job) FROM job_spec), 0),"
+                " ifnull((SELECT max(job) FROM attempt), 0))",
         [STMT_JOB_ENVIRONMENT] = "SELECT environment FROM job WHERE id = ?1",
         [STMT_JOB_SET_ENVIRONMENT] = "UPDATE job SET environment = ?2 WHERE id = ?1",
 

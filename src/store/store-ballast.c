@@ -32,9 +32,21 @@ static bool ballast_empty(int fd) {
         return given;
 }
 
+static bool ballast_is_whole(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && st.st_size == STORE_BALLAST_SIZE &&
+               st.st_blocks * 512 >= STORE_BALLAST_SIZE;
+}
+
+bool store_ballast_is_kept(Store *s) {
+        _cleanup_close_ int fd = s->folder ? ballast_open(s, 0) : -EBADF;
+
+        return !s->folder || (fd >= 0 && ballast_is_whole(fd));
+}
+
 int store_ballast_make(Store *s) {
         _cleanup_close_ int fd = -EBADF;
-        struct stat st;
         int r;
 
         if (!s->folder)
@@ -42,8 +54,7 @@ int store_ballast_make(Store *s) {
         fd = ballast_open(s, O_CREAT);
         if (fd < 0)
                 return store_set_error(s, fd, "Cannot make the file ballast: %s", strerror(-fd));
-        if (fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && st.st_size == STORE_BALLAST_SIZE &&
-            st.st_blocks * 512 >= STORE_BALLAST_SIZE)
+        if (ballast_is_whole(fd))
                 return 0;
         CRASH_POINT("ballast-make");
         r = posix_fallocate(fd, 0, STORE_BALLAST_SIZE);

@@ -101,3 +101,9 @@ int store_starts_accept(Store *s) {
 
         return s->folder ? starts_raise(s, true, &restored) : 0;
 }
+
+bool store_starts_is_kept(Store *s) {
+        _cleanup_close_ int folder_fd = s->folder ? open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+        return !s->folder || folder_fd < 0 || starts_of_file(folder_fd) > 0;
+}

@@ -43,6 +43,7 @@ int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_
  * also when the number could not be written. Nothing is done for STORE_MEMORY. */
 int store_starts_raise(Store *s, bool *ret_restored);
 int store_starts_accept(Store *s);
+bool store_starts_is_kept(Store *s); /* the file says something */
 
 /* ---- backup ---- */
 
@@ -60,11 +61,23 @@ typedef struct StoreCheck {
         unsigned step;
         uint64_t after, rows;
         bool skipped; /* it is too large for some of it */
+        bool mend;    /* store_repair()'s */
+        uint64_t mendable;
 } StoreCheck;
-/* job: 0: none. A negative answer ends it all. */
-typedef int (*store_finding_t)(void *userdata, const char *kind, uint64_t job, const char *text);
+typedef struct StoreFinding {
+        const char *kind;
+        uint64_t job;     /* 0: of none */
+        const char *text;
+        const char *mend; /* what a repair does with it; NULL: nothing, it is left to people */
+        bool mended;      /* and that was done */
+} StoreFinding;
+/* A negative answer ends it all. */
+typedef int (*store_finding_t)(void *userdata, const StoreFinding *f);
 /* 1: there is more to look at */
 int store_check_step(Store *s, StoreCheck *k, store_finding_t found, void *userdata);
+/* All at once, also where that takes long: tells what there is, and mends what can be, in one transaction. 1: something was mended, so
+ * models that were loaded before do not hold any more; 0: nothing was touched. */
+int store_repair(Store *s, usec_t now, store_finding_t found, void *userdata);
 
 /* ---- ballast ---- */
 
@@ -74,6 +87,7 @@ int store_check_step(Store *s, StoreCheck *k, store_finding_t found, void *userd
 int store_ballast_make(Store *s);
 /* Whether there was one. */
 bool store_ballast_give(Store *s);
+bool store_ballast_is_kept(Store *s);
 
 /* ---- load ---- */
 

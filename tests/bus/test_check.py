@@ -233,18 +233,208 @@ def test_large_store_in_parts(mill):
     ("DELETE FROM backlog", ("counters", None)),
     ("UPDATE environment SET refs = refs + 1", ("environment", None)),
     ("DELETE FROM environment", ("environment", None)),
-    ("DELETE FROM environment_content", ("environment", None)),
+    ("DELETE FROM environment_content", ("environment-missing", None)),
     ("UPDATE receipt_count SET n = 5", ("receipts", None)),
+    ("DELETE FROM receipt_count", ("receipts", None)),
+    ("INSERT INTO environment VALUES (99, 1, 0)", ("environment", None)),
+    ("INSERT INTO environment_content VALUES (99, x'00')", ("environment", None)),
 ])
 def test_rows_that_do_not_fit(mill, statement, wanted):
     mill.start()
     assert mill.result(mill.submit("true")) == "success"
     mill.submit("true", hold=True, environment=["A=1"], request_id="r")
     edit(mill, statement)
-    assert wanted in kinds(mill)
+    found = kinds(mill)
+    assert wanted in found
     p = tool(mill, "check", check=False)
     assert p.returncode == 1 and wanted[0] in p.stdout and ("job %s: " % wanted[1] in p.stdout) == bool(wanted[1])
-    assert wanted[0] in {f["kind"] for f in json.loads(tool(mill, "check", "-j", check=False).stdout)}
+    rows = json.loads(tool(mill, "check", "-j", check=False).stdout)
+    assert wanted[0] in {f["kind"] for f in rows} and {f["repaired"] for f in rows} == {None}
+    mended = wanted[0] != "job-without-spec"
+    assert all(bool(f["repair"]) == mended for f in rows) and ("[--repair: " in p.stdout) == mended
+
+    rows = mill.call("Repair")
+    assert sorted((f["kind"], f.get("job")) for f in rows) == found and {f["repaired"] for f in rows} == {mended}
+    if not mended:  # it says what to do
+        mill.call("PurgeJobs", {"ids": [1]})
+    assert kinds(mill) == []
+    assert mill.call("Repair") == []
+    assert tool(mill, "check", "--repair") == "" and json.loads(tool(mill, "check", "--repair", "-j")) == []
+    works(mill, 2, "success" if wanted[0] != "environment-missing" else "exec")
+
+
+def works(mill, held, result="success"):
+    """All goes on: what was queued, what comes new, the sums, and a restart."""
+    mill.settled()
+    mill.call("ReleaseJob", held)
+    assert mill.result(held) == result
+    for _ in range(2):
+        assert mill.result(mill.submit("true", environment=["A=1"])) == "success"
+        mill.restart()
+        mill.settled()
+        assert kinds(mill) == []
+
+
+def test_specs_in_the_way(mill):
+    """Of a job that is to come: its id is passed over, with or without a repair."""
+    mill.start()
+    assert mill.submit("true") == 1
+    mill.result(1)
+    edit(mill, "INSERT INTO job_spec VALUES (2, '{}', NULL)", "UPDATE attempt SET job = 3")
+    assert mill.submit("true", hold=True) == 4
+    assert tool(mill, "check", "--repair", check=False).stdout.splitlines() == [
+        "job 2: spec-without-job: there is a spec, but no such job [it is dropped]",
+        "job 3: attempt-without-job: there are attempts, but no such job [they are dropped]"]
+    works(mill, 4)
+
+
+def test_index(mill):
+    """What an index does not have, nobody would ever start."""
+    mill.start()
+    id_ = mill.submit("true", hold=True)
+    other = mill.submit("true", hold=True)
+    change = "UPDATE sqlite_schema SET sql = replace(sql, \"= 'ready'\", \"= 'never'\") WHERE name = 'job_ready'"
+    back = change.replace("'ready'\", \"= 'never'", "'never'\", \"= 'ready'")
+    version = "PRAGMA schema_version = %d"
+    mill.stop()
+    for n, statements in enumerate((
+            ("PRAGMA writable_schema = ON", change, version % 1000),
+            ("UPDATE job SET state = 'ready' WHERE id = %d" % id_, "UPDATE queue SET held = 1, ready = 1"),
+            ("PRAGMA writable_schema = ON", back, version % 1001))):
+        db = sqlite3.connect(mill.folder / "state/jobmill.db")
+        for s in statements:
+            db.execute(s)
+        db.commit()
+        db.close()
+    mill.start()
+    mill.settled()
+    mill.bus.pump(0.5)
+    assert mill.state(id_) == "ready" and kinds(mill) == [("index", None)]
+    assert "index job_ready: " in tool(mill, "check", check=False).stdout
+    assert [f["repaired"] for f in mill.call("Repair")] == [True]
+    assert mill.result(id_) == "success" and kinds(mill) == []
+    works(mill, other)
+
+
+def test_repair_while_it_runs(mill):
+    """Nothing that runs is touched, and those who wait go on waiting."""
+    mill.start()
+    live = mill.submit("while [ ! -e %s/go ]; do sleep 0.02; done" % mill.out, environment=["A=1"])
+    mill.reach(live, "running")
+    edit(mill, "UPDATE queue SET done = 77, running = 3", "INSERT INTO job_spec VALUES (77, '{}', NULL)")
+    waiting = mill.bus.start("WaitJob", live, client.FOREVER)
+    assert {f["kind"] for f in mill.call("Repair")} == {"counters", "spec-without-job"}
+    assert mill.state(live) == "running" and kinds(mill) == []
+    assert mill.queue_properties("default")["Running"] == 1
+    mill.settled()
+    assert mill.result(mill.submit("true")) == "success"
+    (mill.out / "go").touch()
+    assert mill.bus.finish(waiting)[1] == "success"
+    assert len(mill.call("ListAttempts", live)) == 1
+
+
+def test_files(mill):
+    mill.start()
+    mill.settled()
+    live = mill.submit("sleep 60", environment=["A=1"])
+    mill.reach(live, "running")
+    state, queues = mill.folder / "state", mill.folder / "config/queues"
+    (mill.folder / "run/attempt/9-1").mkdir()
+    (mill.folder / "run/attempt/9-1/env").touch()
+    (mill.folder / "run/attempt/file").touch()
+    for path in (state / "backup.new", queues / ".jobmill-set.tmp", queues / ".old.queue.removed"):
+        path.touch()
+    (queues / ".old.queue.d.removed").mkdir()
+    (queues / ".old.queue.d.removed/x.conf").touch()
+    (state / "starts").write_text("?")
+    (state / "ballast").unlink()
+    (state / "mine.db").touch()
+    lines = tool(mill, "check", "--repair", check=False).stdout.splitlines()
+    assert sorted(l.split(":")[0] for l in lines) == (["ballast", "foreign-file"] + ["leftover-file"] * 4 + ["leftover-folder"] * 2
+                                                      + ["starts"])
+    assert [l for l in lines if "[left as it is]" in l] == ["foreign-file: %s: is not of jobmill [left as it is]" % (state / "mine.db")]
+    assert kinds(mill) == [("foreign-file", None)]
+    (state / "mine.db").unlink()
+    assert tool(mill, "check", "--repair") == ""
+    assert (state / "ballast").stat().st_size == 8 << 20 and starts(mill) == 2
+    assert mill.state(live) == "running"
+
+
+def test_what_is_left_to_people(mill, systemd):
+    systemd.do("start_stray", name="jobmill-job-700-1.service", argv=["/bin/sleep", "60"],
+               environment=["JOBMILL_ATTEMPT_ID=0123456789abcdef0123456789abcdef", "JOBMILL_SLOTS=0"])
+    path = mill.queue("old", Slots=1, AllowUsers="*")
+    mill.queue("parent-child", Slots=1, AllowUsers="*")
+    mill.start()
+    mill.settled()
+    for name in ("old", "parent"):
+        mill.call("PauseQueue", name)
+    path.unlink()
+    mill.call("Reload")
+    p = tool(mill, "check", "--repair", check=False)
+    assert p.returncode == 1 and sorted(l.split(": ")[0] for l in p.stdout.splitlines()) == ["job 700", "queue-without-file"]
+    assert p.stdout.count("[left as it is]") == 2 and "queue old: is paused" in p.stdout
+    assert mill.stats()["strays"] == 1 and mill.queue_properties("old")["Paused"]
+    mill.call("ResumeQueue", "old")
+    assert kinds(mill) == [("unit-without-job", 700)]
+
+
+# ---- jobmilld --repair ----
+
+def repair_offline(mill, status):
+    mill.log_path.write_text("")
+    mill.spawn("--repair")
+    assert mill.process.wait(20) == status, mill.log_tail()
+    return mill.log_tail().splitlines()
+
+
+@pytest.mark.parametrize("statement, wanted", [
+    ("DELETE FROM attempt WHERE job = 2", "job 2: job-without-attempt: it is live, and its attempt is not in the store [it is lost]"),
+    ("INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+     'queue: a queue has the impossible name "NOT A NAME" [it is dropped]'),
+    ("DELETE FROM queue WHERE name = 'gone'", "counters: queue gone: has jobs, and no counters [it is counted again]"),
+])
+def test_refused_to_open(mill, systemd, statement, wanted):
+    path = mill.queue("gone", Slots=1, AllowUsers="*")
+    mill.start()
+    held = mill.submit("true", hold=True, queue="gone")
+    live = mill.submit("while [ ! -e %s/go ]; do sleep 0.02; done" % mill.out)
+    mill.reach(live, "running")
+    mill.stop()
+    path.unlink()
+    db = sqlite3.connect(mill.folder / "state/jobmill.db")
+    db.execute(statement)
+    db.commit()
+    db.close()
+    mill.spawn()
+    assert mill.process.wait(20) == 65 and "jobmilld --repair" in mill.log_tail()
+    assert wanted in repair_offline(mill, 0)
+    assert repair_offline(mill, 0) == []
+    mill.queue("gone", Slots=1, AllowUsers="*")
+    mill.start()
+    if "DELETE FROM attempt" in statement:
+        until(lambda: mill.stats()["strays"] == 1, 10, "it runs on, and keeps its slot")
+        info = mill.info(live)
+        assert (info["state"], info["result"], info["reason"]) == ("done", "lost", "its attempt is not in the store")
+        assert info["dead"] and kinds(mill) == [("unit-without-job", live)]
+        (mill.out / "go").touch()
+        until(lambda: mill.stats()["strays"] == 0, 10)
+    else:
+        (mill.out / "go").touch()
+        assert mill.result(live) == "success"
+    works(mill, held)
+
+
+def test_repair_beside_a_daemon(running):
+    p = running.process
+    lines = repair_offline(running, 1)
+    assert "Another daemon has it" in lines[-1]
+    running.process = p
+    assert running.result(running.submit("true")) == "success"
+
+
+def test_repair_of_nothing(mill):
+    assert "No such file" in repair_offline(mill, 1)[-1] and not list((mill.folder / "state").iterdir())
 
 
 def test_leftovers(mill, systemd):
@@ -273,6 +463,10 @@ def test_restored_store_is_told(mill):
 
 @pytest.mark.root
 def test_who_may_check(running, remotes, polkit):
-    with pytest.raises(client.BusError) as e:
-        remotes("daemon").call("CheckIntegrity")
-    assert "AccessDenied" in e.value.name
+    for method in ("CheckIntegrity", "Repair"):
+        with pytest.raises(client.BusError) as e:
+            remotes("daemon").call(method)
+        assert "AccessDenied" in e.value.name
+    polkit.do("mode", mode="allow")
+    assert remotes("daemon").call("Repair") == []
+    assert {a["action"] for a in polkit.do("asked")} == {"org.jobmill1.manage-queues"}
