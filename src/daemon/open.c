@@ -120,7 +120,9 @@ static int wait_for_store(Manager *m, int error, const char *text) {
         return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);
 }
 
-static void store_opened(Manager *m) {
+static int store_opened(Manager *m) {
+        int r;
+
         if (m->api->store_missing)
                 log_notice("The store can be opened now.");
         m->api->store_missing = mfree(m->api->store_missing);
@@ -133,8 +135,11 @@ static void store_opened(Manager *m) {
         if (m->api->restored)
                 log_error("The store is older than its last use: an old copy was put back, or it was lost. Nothing is started, since jobs "
                           "could be run twice. Look at what is queued, then: jobmill check --accept");
+        /* Its next id is another one now. */
+        r = m->api->restored ? manager_load_model(m) : 0;
         CRASH_POINT("model-loaded");
         units_connect(m->units);
+        return r;
 }
 
 int manager_open_store(Manager *m) {
@@ -145,7 +150,7 @@ int manager_open_store(Manager *m) {
                 return 0;
         r = open_store(m, &error);
         if (r >= 0)
-                store_opened(m);
+                r = store_opened(m);
         else if (manager_store_is_unusable(r))
                 return log_error_errno(r, "Failed to open the store: %s%s", error ?: strerror(-r), manager_store_advice(r));
         else

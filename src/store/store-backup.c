@@ -4,7 +4,8 @@
  * into the copy as well, so it never starts over, and holds all that was committed when the last page was copied. It is made in a
  * file beside the store, which has no name any more when it is handed out: SQLite cannot write to a descriptor.
  *
- * The copy is marked: if it is ever put in the place of the store, nothing starts until that was accepted (store-starts.c). */
+ * The copy is marked, and is of no start: if it is ever put in the place of the store, nothing starts until that was accepted, and
+ * no log is taken for its own (store-starts.c). */
 
 #include "base/crash-point.h"
 #include "store/store-internal.h"
@@ -115,7 +116,7 @@ static int backup_end(StoreBackup *b, int *ret_fd) {
         CRASH_POINT("backup-copied");
         backup_close(b);
         r = backup_open(b, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA journal_mode = DELETE;"
-                           "INSERT OR REPLACE INTO meta (key, value) VALUES ('" STORE_META_RESTORED "', 'yes')");
+                           "INSERT OR REPLACE INTO meta (key, value) VALUES ('" STORE_META_RESTORED "', 'yes'), ('" STORE_META_STARTS "', '0')");
         if (r < 0)
                 return r;
         CRASH_POINT("backup-marked");

@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 /* One for each text in statement.c. The order means nothing. */
 typedef enum StatementId {
@@ -70,6 +71,12 @@ typedef struct EnvironmentCache {
         int64_t pending;
 } EnvironmentCache;
 
+typedef struct StoreFile {
+        struct stat st;
+        ino_t log;             /* of the file of the log; 0: there was none */
+        uint8_t header[100];
+} StoreFile;
+
 struct Store {
         sqlite3 *db;
         int lock_fd;
@@ -79,12 +86,17 @@ struct Store {
         sqlite3_stmt *statements[_STMT_MAX];
         int bind_error;        /* SQLite's code of the first stmt_bind_*() that failed, told by the next stmt_step() */
         uint64_t next_id;      /* as stored; 0: not yet */
+        bool counted;          /* starts are; then these are what the file says: */
+        uint64_t starts, id_bound;
+        StoreFile file;        /* as we left it; nobody else may write to it */
         int log_pages;         /* in the log, after the last commit */
         int log_pages_max;     /* then it is written back */
         EnvironmentCache environment;
         char error[256];
 };
 
+#define STORE_META_STARTS "starts"
+#define STORE_META_NEXT_ID "next_id"
 #define STORE_META_RESTORED "restored" /* in meta: an old copy was put back, and nobody has accepted that yet */
 #define STORE_ENVIRONMENT_DROPPED INT64_C(-1) /* job.environment of a job that had one */
 
@@ -128,6 +140,10 @@ int stmt_strdup(sqlite3_stmt *stmt, int i, char **ret);
 int store_begin(Store *s, bool relaxed);
 int store_commit(Store *s);
 void store_rollback(Store *s); /* keeps store_error() */
+/* All that is in the log into the file; then the log is used from its beginning. */
+int store_write_back(Store *s);
+/* "file:…" for SQLite; NULL: out of memory */
+char *store_uri(const char *path, const char *parameters);
 int store_meta_write(Store *s, const char *key, const char *value); /* within a transaction of the caller's */
 
 /* ---- store-job.c: a row is read and written in one place each ---- */
@@ -156,6 +172,20 @@ int store_read_spec(Store *s, const Job *j, JobSpec **ret);
 /* ---- store-backup.c ---- */
 
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */
+
+/* ---- store-file.c ---- */
+
+int store_file_note(Store *s);
+/* Before anything is written. -ESTALE: the file is another one, or was written to. */
+int store_file_check(Store *s);
+/* In place of sqlite3_close(). */
+void store_file_close(Store *s);
+
+/* ---- store-starts.c ---- */
+
+int store_starts_reserve(Store *s, uint64_t next_id);
+/* Before the store at path, which has a log, is opened. -EUCLEAN: the log is not of it. */
+int store_starts_check_log(Store *s, const char *path);
 
 /* ---- store-receipt.c ---- */
 

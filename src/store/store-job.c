@@ -477,7 +477,7 @@ static int store_load_next_id(Store *s, Model *m) {
         _cleanup_free_ char *text = NULL;
         int r;
 
-        r = store_get_meta(s, "next_id", &text);
+        r = store_get_meta(s, STORE_META_NEXT_ID, &text);
         if (r < 0 && r != -ENOENT)
                 return r;
         s->next_id = text ? strtoull(text, NULL, 10) : 0;

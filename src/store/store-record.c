@@ -247,7 +247,7 @@ static int record_next_id(Store *s, uint64_t next_id) {
         if (s->next_id == next_id)
                 return 0;
         (void) snprintf(text, sizeof(text), "%" PRIu64, next_id);
-        return store_meta_write(s, "next_id", text);
+        return store_meta_write(s, STORE_META_NEXT_ID, text);
 }
 
 static int record_changes(Store *s, const Model *m) {
@@ -295,7 +295,9 @@ int store_record(Store *s, Model *m) {
         relaxed = record_is_relaxed(s, m);
         if (relaxed < 0)
                 return relaxed;
-        r = store_begin(s, relaxed);
+        r = store_starts_reserve(s, m->next_id);
+        if (r >= 0)
+                r = store_begin(s, relaxed);
         if (r < 0)
                 return r;
         r = record_changes(s, m);

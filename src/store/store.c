@@ -43,19 +43,20 @@ static int store_lock(Store *s, const char *path) {
         return 0;
 }
 
-/* What was committed last stands in the log beside the file. SQLite would throw it away with a file that is empty. */
+/* What was committed last stands in the log beside the file. SQLite would throw it away with a file that is empty, and mix it
+ * into one that it is not of. */
 static int store_check_log(Store *s, const char *path) {
         _cleanup_free_ char *log = NULL;
         struct stat st;
 
-        if (stat(path, &st) >= 0 && st.st_size > 0)
-                return 0;
         if (asprintf(&log, "%s-wal", path) < 0) {
                 log = NULL;
                 return -ENOMEM;
         }
         if (stat(log, &st) < 0 || st.st_size == 0)
                 return 0;
+        if (stat(path, &st) >= 0 && st.st_size > 0)
+                return store_starts_check_log(s, path);
         return store_set_error(s, -EUCLEAN, "The file is missing or empty, but %s is not", log);
 }
 
@@ -103,6 +104,8 @@ static int store_open_connection(Store *s, const char *path) {
         if (r >= 0)
                 r = store_prepare_all(s);
         if (r >= 0)
+                r = store_file_note(s);
+        if (r >= 0)
                 (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
         return r;
 }
@@ -140,7 +143,7 @@ Store *store_close(Store *s) {
         store_finalize_all(s);
         store_environment_forget(s);
         CRASH_POINT("store-close-before");
-        (void) sqlite3_close(s->db);
+        store_file_close(s);
         CRASH_POINT("store-close-after");
         safe_close(s->lock_fd); /* last, so that a successor finds the file closed */
         free(s->folder);
@@ -174,7 +177,9 @@ int store_begin(Store *s, bool relaxed) {
         int r;
 
         store_rollback(s);
-        r = store_set_relaxed(s, relaxed);
+        r = store_file_check(s);
+        if (r >= 0)
+                r = store_set_relaxed(s, relaxed);
         if (r < 0)
                 return r;
         r = stmt_exec(s, store_stmt(s, STMT_BEGIN));
@@ -190,12 +195,24 @@ int store_commit(Store *s) {
         r = stmt_exec(s, store_stmt(s, STMT_COMMIT));
         CRASH_POINT("commit-after");
         /* Where that fails the log is as good, and the next commit tries again. */
-        if (r >= 0 && s->log_pages >= s->log_pages_max) {
-                CRASH_POINT("checkpoint-before");
-                (void) sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-                CRASH_POINT("checkpoint-after");
-        }
+        if (r >= 0 && s->log_pages >= s->log_pages_max)
+                (void) store_write_back(s);
         return r;
+}
+
+int store_write_back(Store *s) {
+        int pages, done, rc, r;
+
+        if (s->memory)
+                return 0;
+        CRASH_POINT("checkpoint-before");
+        rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
+        CRASH_POINT("checkpoint-after");
+        r = rc == SQLITE_OK ? 0 : store_sqlite_error(s, rc);
+        if (r >= 0 && done < pages)
+                r = store_set_error(s, -EBUSY, "The log is in use");
+        /* Also where only a part was written. */
+        return store_file_note(s) < 0 ? -EIO : r;
 }
 
 void store_rollback(Store *s) {
@@ -218,7 +235,9 @@ int store_meta_write(Store *s, const char *key, const char *value) {
 }
 
 int store_set_meta(Store *s, const char *key, const char *value) {
-        int r = store_set_relaxed(s, false);
+        int r = store_file_check(s);
+        if (r >= 0)
+                r = store_set_relaxed(s, false);
         if (r < 0)
                 return r;
         CRASH_POINT("meta-before");

@@ -5,7 +5,7 @@
  * WAL, locking_mode=EXCLUSIVE, an flock on the file beside it, statements prepared once at open. Synchronous: a commit is
  * durable when store_record() returns. No clock, no log. Functions return 0 or a negative errno: -ENOSPC (SQLITE_FULL),
  * -EIO, -EUCLEAN (corrupt), -EBUSY (another daemon has it), -EPROTONOSUPPORT (made by a newer version), -ENOMEM,
- * -ENOENT (no such row), -ENOTRECOVERABLE (a mistake of ours). store_error() tells more. */
+ * -ENOENT (no such row), -ESTALE (the file was replaced or written to), -ENOTRECOVERABLE (a mistake of ours). store_error() tells more. */
 
 #include "queue/model.h"
 

@@ -217,11 +217,21 @@ def test_slow_look_at_start_lets_nothing_start(mill, systemd):
     assert mill.state(first) == "running"
 
 
-def test_second_daemon_on_the_same_store_is_refused(running):
+def test_second_daemon_waits_for_the_store(running):
+    """Never two: it does nothing as long as the first one lives, and takes over when that is gone."""
+    live = running.submit(gate(running))
+    running.reach(live, "running")
     first = running.process
-    running.spawn()
-    assert running.process.wait(10) != 0
-    running.process = first
+    try:
+        running.spawn()
+        until(lambda: "Another daemon has it" in running.log_tail(), 10)
+        assert running.result(running.submit("true")) == "success" and running.process.poll() is None
+    finally:
+        first.kill()
+        first.wait()
+    until(running.answers, 20)
+    running.settled()
+    assert running.state(live) == "running" and len(running.call("ListAttempts", live)) == 1
     assert running.result(running.submit("true")) == "success"
 
 
