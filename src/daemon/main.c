@@ -89,7 +89,7 @@ static int run(int argc, char *argv[]) {
         if (r < 0)
                 return r;
         r = sd_event_loop(m->event);
-        return r < 0 ? log_error_errno(r, "Event loop failed: %m") : r;
+        return r < 0 && !manager_store_is_unusable(r) ? log_error_errno(r, "Event loop failed: %m") : r; /* that was told */
 }
 
 int main(int argc, char *argv[]) {

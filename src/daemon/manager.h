@@ -33,6 +33,7 @@ typedef struct Manager {
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
         usec_t open_next;            /* monotonic: not before this the store is tried again (no store) */
+        bool was_read_only;          /* the file system of the store, when it was tried */
         usec_t ballast_next;         /* monotonic: not before this the ballast is made again */
         bool files_swept;            /* what a killed daemon left of attempts is removed */
         bool slices_set;             /* the manager has the properties of the queues' slices, or is being told */

@@ -104,6 +104,34 @@ static int open_store(Manager *m, char **ret_error) {
         return r;
 }
 
+/* The sandbox that the service manager made for us shows a file system that was read-only by then as read-only for ever. Only
+ * a new one helps: so when it becomes writable, and was not before, we end, and are started again. 1: it is time. */
+static int view_is_stale(Manager *m) {
+        _cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+        bool read_only = false, super_read_only = false;
+        char line[4096], where[1024], how[512];
+        size_t longest = 0;
+
+        while (f && fgets(line, sizeof(line), f)) {
+                const char *super = strstr(line, " - "), *below;
+                size_t n;
+
+                if (!super || sscanf(line, "%*s %*s %*s %*s %1023s %511s", where, how) != 2)
+                        continue;
+                n = streq(where, "/") ? 0 : strlen(where);
+                below = m->state_path + n;
+                if (strncmp(m->state_path, where, n) != 0 || (*below && *below != '/') || n < longest)
+                        continue;
+                super = strrchr(super, ' ') + 1; /* its last field */
+                longest = n;
+                read_only = strncmp(how, "ro", 2) == 0;
+                super_read_only = strncmp(super, "ro", 2) == 0;
+        }
+        if (super_read_only)
+                m->was_read_only = true;
+        return m->was_read_only && read_only && !super_read_only;
+}
+
 /* It is told once, and again when it is another reason. */
 static int wait_for_store(Manager *m, int error, const char *text) {
         const char *why = text ?: strerror(-error);
@@ -115,6 +143,8 @@ static int wait_for_store(Manager *m, int error, const char *text) {
         r = free_and_strdup(&m->api->store_missing, why);
         if (r < 0)
                 return r;
+        if (m->storage == STORAGE_PERSISTENT && error == -EROFS && view_is_stale(m))
+                return log_error_errno(error, "The file system can be written to again, starting again to see it so.");
         m->open_next = usec_add(m->now.monotonic, OPEN_RETRY);
         (void) sd_event_source_set_time(m->storage_timer, m->open_next);
         return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);

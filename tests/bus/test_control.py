@@ -92,6 +92,7 @@ def test_kill_job(running):
     ready = running.out / "ready"
     id_ = running.submit("trap 'echo usr1 >> %s' USR1; touch %s; while :; do sleep 0.02; done" % (out, ready))
     until(ready.exists)
+    running.reach(id_, "running")
     running.call("KillJob", id_, 10)
     until(out.exists)
     assert running.state(id_) == "running"

@@ -52,12 +52,12 @@ def test_status_is_that_of_the_units():
 
 def test_garbage(used):
     used.file.write_bytes(b"This is no database. " * 1000)
-    refused(used, 65, "not a database", "Put a backup in its place")
+    refused(used, 65, "not a database", "put a backup in its place")
 
 
 def test_cut_off(used):
     used.file.write_bytes(used.file.read_bytes()[:3 * 4096])
-    refused(used, 65, "Put a backup in its place")
+    refused(used, 65, "put a backup in its place")
 
 
 def test_log_without_file(used):
@@ -79,7 +79,7 @@ def test_of_something_else(used):
 
 def test_rows_are_wrong(used):
     execute(used.file, "INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
-    refused(used, 65, "impossible name", "Put a backup in its place")
+    refused(used, 65, "impossible name", "put a backup in its place")
 
 
 def test_directory(used):
@@ -160,7 +160,7 @@ def test_damaged_while_it_waits(used):
         waits(used)
         used.file.write_bytes(b"This is no database. " * 1000)
     assert used.process.wait(20) == 65
-    assert "Put a backup in its place" in used.log_tail()
+    assert "put a backup in its place" in used.log_tail()
 
 
 def test_what_it_says_to_the_service_manager(used):
