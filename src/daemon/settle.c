@@ -353,12 +353,6 @@ int manager_settle(Manager *m) {
         r = manager_read_clocks(m);
         if (r < 0)
                 return log_error_errno(r, "Failed to read the clock: %m");
-        r = manager_follow_clock(m);
-        if (r < 0) {
-                r = storage_failed(m, r);
-                if (r < 0)
-                        return r;
-        }
         api_turn_begins(m->api);
         if (!m->store) {
                 r = manager_open_store(m);
@@ -366,6 +360,12 @@ int manager_settle(Manager *m) {
                         return r;
                 if (!m->store)
                         return tell_of_missing_store(m);
+        }
+        r = manager_follow_clock(m);
+        if (r < 0) {
+                r = storage_failed(m, r);
+                if (r < 0)
+                        return r;
         }
         if (!m->units->synced)
                 m->slices_set = m->files_swept = false;
