@@ -121,7 +121,7 @@ struct Api {
         bool ready;              /* the name is ours */
         bool reload_wanted;      /* Reload(): daemon/ does it */
         unsigned n_backups;      /* under way: at most one */
-        char *store_missing;     /* why there is no store, and so no model: every call is refused. NULL: there is one */
+        char *store_missing;     /* why there is no store, and so no model: every call is refused */
         int store_error;         /* the errno of that */
         bool storage_full;       /* there is room only for what becomes of running jobs: nothing new is taken */
         bool restored;           /* an old copy of the store was put back: nothing starts until AcceptStore() */
@@ -149,8 +149,7 @@ void api_connect(Api *a);
 void api_turn_begins(Api *a);
 /* Top of the turn: run calls again whose caller is known by now. */
 void api_run_waiting(Api *a);
-/* Is there a call that wants a turn although nothing happens? */
-bool api_wants_turn(const Api *a);
+bool api_wants_turn(const Api *a); /* is there a call that wants a turn although nothing happens? */
 void api_watch_congestion(Api *a); /* end of the turn */
 /* After the commit: signals, ends of waits, held answers, in this order. */
 void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues);
@@ -160,10 +159,6 @@ void api_reload_done(Api *a, const char *text);
  * (daemon/queue-write.h) and a text, before the next is taken. */
 const QueueEdit *api_next_edit(Api *a);
 void api_edit_done(Api *a, int error, const char *text);
-/* Repair(), authorized: the next that waits to be done at the end of a turn, NULL: none; where to tell what is found; and its answer. */
-Call *api_next_repair(Api *a);
-store_finding_t api_repair_found(Call *c, void **ret_userdata);
-void api_repair_done(Call *c, int error, const char *text);
 /* The commit failed: held callers get StorageFull or StorageError. */
 void api_storage_failed(Api *a, int error, const char *text);
 
@@ -193,16 +188,13 @@ int call_authorize(Call *c, const char *action, const char *const *details, sd_b
 int call_may(Call *c, const char *action, bool interactive, bool *ret);
 /* The caller's, or another, user: 1 and *ret; 0: not there yet, as above. */
 int call_user(Call *c, uint32_t uid, const User **ret);
-void call_wait_for_repair(Call *c);
-/* Run it again in the next turn; its handler returns 0. */
-void call_again(Call *c);
+void call_again(Call *c); /* run it again in the next turn; its handler returns 0. */
 /* Those in the middle of their pages end with an error. */
 void call_fail_pages(Api *a, const char *name, const char *text);
 /* Hold an answer for the commit (takes reply over). Without a reply: the empty one. */
 int call_hold(Call *c, sd_bus_message *reply);
 int call_hold_empty(Call *c);
-/* A call that was put aside is answered. */
-void call_done(Call *c);
+void call_done(Call *c); /* a call that was put aside is answered. */
 
 /* A job with the right to act on it: into the model. 1 and *ret; 0: authorization pending; negative with *error. */
 int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error);

@@ -24,3 +24,8 @@ Backup *backup_free(Backup *b);
 
 /* bus-check.c */
 Check *check_free(Check *k);
+void call_wait_for_repair(Call *c);
+/* Repair(), authorized: the next that waits to be done at the end of a turn, NULL: none; where to tell what is found; and its answer. */
+Call *api_next_repair(Api *a);
+store_finding_t api_repair_found(Call *c, void **ret_userdata);
+void api_repair_done(Call *c, int error, const char *text);

@@ -7,6 +7,7 @@
 
 #include "daemon/manager.h"
 
+#include "api/long-calls.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "daemon/queue-write.h"

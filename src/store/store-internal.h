@@ -140,8 +140,7 @@ int stmt_strdup(sqlite3_stmt *stmt, int i, char **ret);
 int store_begin(Store *s, bool relaxed);
 int store_commit(Store *s);
 void store_rollback(Store *s); /* keeps store_error() */
-/* All that is in the log into the file; then the log is used from its beginning. */
-int store_write_back(Store *s);
+int store_write_back(Store *s); /* all that is in the log into the file */
 /* "file:…" for SQLite; NULL: out of memory */
 char *store_uri(const char *path, const char *parameters);
 int store_meta_write(Store *s, const char *key, const char *value); /* within a transaction of the caller's */
@@ -178,13 +177,11 @@ void store_backup_forget(Store *s); /* what a daemon that was killed has left */
 int store_file_note(Store *s);
 /* Before anything is written. -ESTALE: the file is another one, or was written to. */
 int store_file_check(Store *s);
-/* In place of sqlite3_close(). */
-void store_file_close(Store *s);
+void store_file_close(Store *s); /* in place of sqlite3_close() */
 
 /* ---- store-starts.c ---- */
 
 int store_starts_reserve(Store *s, uint64_t next_id);
-/* Before the store at path, which has a log, is opened. -EUCLEAN: the log is not of it. */
 int store_starts_check_log(Store *s, const char *path);
 
 /* ---- store-receipt.c ---- */

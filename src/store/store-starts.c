@@ -188,6 +188,7 @@ static int starts_of_database(Store *s, const char *path, uint64_t *ret) {
         return 0; /* what is wrong with it is told when it is opened */
 }
 
+/* Before the store at path, which has a log, is opened. -EUCLEAN: the log is not of it. */
 int store_starts_check_log(Store *s, const char *path) {
         _cleanup_close_ int folder_fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         uint64_t in_database;

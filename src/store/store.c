@@ -77,6 +77,31 @@ static int on_commit(void *userdata, sqlite3 *db, const char *name, int n_pages)
         return SQLITE_OK;
 }
 
+/* SQLite knows of one errno for a full disk, and tells no other apart from an I/O error: that a quota is used up means the same to us. */
+static ssize_t (*system_pwrite)(int fd, const void *p, size_t n, off_t at);
+
+static ssize_t pwrite_or_full(int fd, const void *p, size_t n, off_t at) {
+        ssize_t k = system_pwrite(fd, p, n, at);
+
+        if (k < 0 && errno == EDQUOT)
+                errno = ENOSPC;
+        return k;
+}
+
+static void mind_quotas(void) {
+        static const char *const names[] = { "pwrite64", "pwrite" }; /* as it was built */
+        sqlite3_vfs *v = sqlite3_vfs_find("unix");
+
+        for (size_t i = 0; v && v->iVersion >= 3 && !system_pwrite && i < ELEMENTSOF(names); i++) {
+                sqlite3_syscall_ptr f = v->xGetSystemCall(v, names[i]);
+
+                if (!f)
+                        continue;
+                system_pwrite = (ssize_t(*)(int, const void *, size_t, off_t)) (void *) f;
+                (void) v->xSetSystemCall(v, names[i], (sqlite3_syscall_ptr) (void *) pwrite_or_full);
+        }
+}
+
 static int store_open_connection(Store *s, const char *path) {
         int r, rc;
 
@@ -116,6 +141,7 @@ int store_open(const char *path, Store **ret, char **ret_error) {
 
         if (!s)
                 return -ENOMEM;
+        mind_quotas();
         s->lock_fd = -EBADF;
         s->memory = streq(path, STORE_MEMORY);
         if (!s->memory) {
