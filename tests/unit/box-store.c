@@ -363,6 +363,14 @@ int manager_follow_clock(Manager *m) {
         m->next_due = 0;
         return 0;
 }
+/* There is always one, and nobody looks into it. */
+int manager_open_store(Manager *m) {
+        m->store = (Store *) &box;
+        return 0;
+}
+int manager_repair(Manager *m) {
+        return 0;
+}
 void manager_edit_queues(Manager *m) {
 }
 void manager_expire_receipts(Manager *m) {
