@@ -113,7 +113,7 @@ def test_power_cuts(fresh, seed):
     chance = random.Random(seed)
     folder = fresh()
     told = Told()
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", folder / "state", "64M"], check=True)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", folder / "state", "64M"], check=True, stdout=subprocess.DEVNULL)
     disk = Disk(folder / "state", folder / "nbd", seed)
     sectors, lost, boots = 0, 0, []
     (folder / "ran").touch()

@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import time
 
-MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
+MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")
 STATE = "/var/lib/jobmill"
 FINIT_MODULE = 313
 VIRTIO_BLOCK = ("0x1af4", ("0x1001", "0x1042"))
