@@ -468,7 +468,8 @@ void box_new_manager(void) {
         box.epoch++;
         for (unsigned i = 0; i < NJ * NA; i++) {
                 Unit *u = &box.units[i / NA][i % NA];
-                u->populated = u->populated && chance(20); /* for a moment */
+                /* for a moment, where the daemon may know of them */
+                u->populated = u->populated && box.naive.attempts[i / NA][i % NA].there && chance(20);
                 u->there = u->frozen = false;
         }
         if (!subject->bus)
