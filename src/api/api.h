@@ -105,7 +105,7 @@ struct Api {
         sd_bus *bus;
         sd_bus_slot *ping_slot;  /* does the bus still take what we send? congestion.c */
         unsigned n_for_room, n_polkit; /* calls that wait for it; that polkit is asked about */
-        bool polkit_freed, clients_wait; /* a place there came free; the bus has to be asked again who somebody is */
+        bool polkit_freed, clients_wait, stuck; /* a place there came free; ask the bus again who somebody is; it takes nothing */
         sd_event_source *reconnect_timer;
         usec_t reconnect_delay;
 

@@ -17,6 +17,7 @@ static void api_disconnect(Api *a) {
         call_drop_all(a);
         wait_drop(a, NULL);
         a->ping_slot = sd_bus_slot_unref(a->ping_slot);
+        a->stuck = false;
         a->bus = sd_bus_close_unref(a->bus);
 }
 
