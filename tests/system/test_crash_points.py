@@ -436,7 +436,8 @@ def rounds():
             for p in group:
                 # The pause is the longest of them, so there are few.
                 what = name if name != "mixed" else dice.choices(list(DISTURBANCES), [1, 3, 3, 3, 3, 3])[0]
-                points[p] = what, dice.randrange(1, 4) if FULL else 1
+                count = dice.randrange(1, 4)
+                points[p] = what, count if FULL and not needs(p) else 1
             yield pytest.param(points, id="%s-%s" % (name, id_))
 
 
