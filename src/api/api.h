@@ -104,6 +104,7 @@ struct Api {
 
         sd_bus *bus;
         sd_bus_slot *ping_slot;  /* does the bus still take what we send? congestion.c */
+        uint64_t ping_queued;    /* messages that were to be sent when it was asked */
         unsigned n_for_room, n_polkit; /* calls that wait for it; that polkit is asked about */
         bool polkit_freed, clients_wait, stuck; /* a place there came free; ask the bus again who somebody is; it takes nothing */
         sd_event_source *reconnect_timer;
@@ -163,7 +164,6 @@ void api_edit_done(Api *a, int error, const char *text);
 void api_storage_failed(Api *a, int error, const char *text);
 
 /* ---- between the files of api/ ---- */
-
 extern const sd_bus_vtable api_manager_vtable[];
 extern const sd_bus_vtable api_queue_vtable[];
 extern const sd_bus_vtable api_job_vtable[];

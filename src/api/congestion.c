@@ -4,8 +4,8 @@
  * it (one connection, that any user may have) it does not read from us any more, and then nobody has answers.
  *
  *   more is to be sent than the socket takes     calls wait, so that no more answers pile up
- *   and the bus does not answer either, for
- *   CONGESTION_MAX                               the connection is given up and made again: the old one's debts are gone with it.
+ *   and the bus does not answer either, nor
+ *   takes half of it, in CONGESTION_MAX          the connection is given up and made again: the old one's debts are gone with it.
  *                                                Calls under way fail, as in a restart of the bus; jobs and the connection to
  *                                                the manager have nothing to do with it
  *
@@ -32,7 +32,8 @@ static int on_pong(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Api *a = userdata;
 
         a->ping_slot = sd_bus_slot_unref(a->ping_slot);
-        if (!sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) || queued(a) == 0)
+        /* A burst of signals may take a busy bus longer; then it is asked again. */
+        if (!sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) || queued(a) <= a->ping_queued / 2)
                 return 0;
         a->stuck = true; /* sd-bus is at work on it just now */
         return 0;
@@ -53,6 +54,7 @@ void api_watch_congestion(Api *a) {
                                            "GetId");
         if (r >= 0)
                 r = sd_bus_call_async(a->bus, &a->ping_slot, m, on_pong, a, CONGESTION_MAX);
+        a->ping_queued = queued(a);
         if (r < 0)
                 log_debug_errno(r, "Failed to ask whether the bus listens, ignoring: %m");
 }

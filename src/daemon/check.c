@@ -187,9 +187,10 @@ static int check_queues(const Look *l) {
 
 /* What was being written, or taken away, when the daemon was killed. */
 static int check_queue_file(const Look *l, int fd, const char *folder, const char *name) {
-        _cleanup_free_ char *below = NULL;
+        _cleanup_free_ char *below = NULL, *hidden = NULL;
 
-        if (streq(name, QUEUE_TEMPORARY) || (name[0] == '.' && endswith(name, ".removed")))
+        hidden = queue_of_hidden(name);
+        if (hidden || streq(name, QUEUE_TEMPORARY))
                 return leftover(l, fd, folder, name, "leftover-file", "left over, nobody writes it");
         if (!endswith(name, ".queue.d"))
                 return 0;
@@ -234,7 +235,7 @@ int manager_check(void *userdata, store_finding_t found, void *found_userdata) {
 
 static int repair(Manager *m, Call *c) {
         Look l = { .manager = m, .mend = true };
-        int r;
+        int r, loaded = 0;
 
         l.found = api_repair_found(c, &l.userdata);
         r = check_all(&l); /* first, as long as the model knows all units */
@@ -244,12 +245,14 @@ static int repair(Manager *m, Call *c) {
                 log_error_errno(r, "Failed to repair the store, nothing was changed in it: %s", store_error(m->store));
         if (r > 0) {
                 log_notice("The store was repaired.");
-                if (manager_load_model(m) < 0)
-                        return log_error_errno(-EUCLEAN, "Failed to load the store again: %s", store_error(m->store));
-                units_resync(m->units, true);
+                loaded = manager_load_model(m);
+                if (loaded >= 0)
+                        units_resync(m->units, true);
+                else
+                        log_error_errno(loaded, "Failed to load the store again: %s", store_error(m->store));
         }
         api_repair_done(c, r, store_error(m->store));
-        return r == -EUCLEAN ? r : 0;
+        return r == -EUCLEAN ? r : loaded;
 }
 
 int manager_repair(Manager *m) {

@@ -71,10 +71,9 @@ int manager_follow_clock(Manager *m) {
         m->now.steady = m->now.realtime;
         if (step > -STEP_MIN && step < STEP_MIN)
                 return 0;
-        if (m->storage_failed) {
-                m->now.steady -= step;
+        m->now.steady -= step; /* until it is recorded, spans go by the clock that was */
+        if (m->storage_failed)
                 return 0;
-        }
         r = sd_id128_get_boot(&boot_id);
         if (r >= 0)
                 r = store_clock_set(m->store, boot_id, offset, now, step);
@@ -94,7 +93,10 @@ int manager_follow_clock(Manager *m) {
 static int arm(int fd) {
         const struct itimerspec never = { .it_value.tv_sec = (time_t) (INT64_MAX / USEC_PER_SEC) };
 
-        return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 ? -errno : 0;
+        /* ECANCELED: it is armed, and the clock was set once more meanwhile. */
+        if (timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 && errno != ECANCELED)
+                return -errno;
+        return 0;
 }
 
 /* Waking up is all: the turn comes by itself. */

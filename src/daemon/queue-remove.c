@@ -193,8 +193,7 @@ int queue_file_remove(const QueuePlaces *p, const char *name, char **ret_error) 
 
 /* ---- after a crash ---- */
 
-/* Of which queue a file is that was renamed; NULL: of none. */
-static char *queue_of_hidden(const char *file) {
+char *queue_of_hidden(const char *file) {
         const char *end = endswith(file, ".queue.removed") ?: endswith(file, ".queue.d.removed");
         _cleanup_free_ char *name = file[0] == '.' && end ? strndup(file + 1, end - file - 1) : NULL;
 

@@ -35,6 +35,7 @@ int mkdir_p(const char *path, mode_t mode); /* mode is for the last one */
 /* ---- between the files of this header: queue-check.c, queue-write.c, queue-remove.c ---- */
 
 #define QUEUE_TEMPORARY ".jobmill-set.tmp"
+char *queue_of_hidden(const char *file); /* of which queue a file is that was renamed to be removed; NULL: of none */
 #define QUEUE_SECTIONS 3
 extern const char *const queue_sections[QUEUE_SECTIONS];
 int queue_refuse_errno(char **ret_error, int r, const char *what, const char *path); /* what the disk said */

@@ -59,6 +59,10 @@ static const char *const statement_table[_STMT_MAX] = {
                 "UPDATE job INDEXED BY job_state"
                 " SET not_before_usec = max(0, min(not_before_usec, 9223372036854775807 - max(?1, 0)) + ?1)"
                 " WHERE state IN ('waiting', 'held') AND delayed = 1 AND not_before_usec IS NOT NULL",
+        [STMT_ATTEMPT_MOVE] = /* of starts that may have to be looked for in the journal */
+                "UPDATE attempt SET created_usec = max(0, min(created_usec, 9223372036854775807 - max(?1, 0)) + ?1)"
+                " WHERE (job, attempt) IN (SELECT id, attempt FROM job INDEXED BY job_state WHERE state IN ('starting', 'stopping'))"
+                " AND invocation_id IS NULL AND created_usec IS NOT NULL",
         [STMT_JOB_MAX_ID] = /* whatever has an id, so that a row that belongs to nothing is in nobody's way */
                 "SELECT max(ifnull((SELECT max(id) FROM job NOT INDEXED), 0), ifnull((SELECT max(job) FROM job_spec), 0),"
                 " ifnull((SELECT max(job) FROM attempt), 0))",

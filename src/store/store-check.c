@@ -5,7 +5,7 @@
  * repair.
  *
  * What is mended follows from rows that are there: sums are made again, what belongs to nothing is dropped. Nothing is invented: a job
- * that has lost its spec stays without. */
+ * that has lost its spec stays without. In a file that is itself damaged nothing is mended. */
 
 #include "store/store-internal.h"
 
@@ -139,7 +139,7 @@ static int check_part(Store *s, const struct Part *p, StoreCheck *k, store_findi
         (void) sqlite3_bind_int64(wrong, 1, k->after);
         (void) sqlite3_bind_int64(wrong, 2, last);
         while ((r = stmt_step(s, wrong)) > 0) {
-                StoreFinding f = { .kind = p->kind, .job = stmt_u64(wrong, 0), .text = p->text, .mend = p->mend, .mended = k->mend && p->mend };
+                StoreFinding f = { .kind = p->kind, .job = stmt_u64(wrong, 0), .text = p->text, .mend = p->mend, .mended = k->mend && p->mend && !k->damaged };
 
                 k->mendable += !!p->mend;
                 r = found(userdata, &f);
@@ -164,7 +164,7 @@ static int check_sum(Store *s, const struct Sum *sum, StoreCheck *k, store_findi
         r = check_prepare(s, sum->sql, &stmt);
         while (r >= 0 && (r = stmt_step(s, stmt)) > 0) {
                 const char *text = stmt_text(stmt, 0);
-                StoreFinding f = { .kind = sum->kind, .text = text, .mend = sum->mend, .mended = k->mend && sum->mend };
+                StoreFinding f = { .kind = sum->kind, .text = text, .mend = sum->mend, .mended = k->mend && sum->mend && !k->damaged };
 
                 if (!text || streq(text, "ok"))
                         continue;
@@ -217,6 +217,19 @@ static int mend_all(Store *s, usec_t now) {
         return r;
 }
 
+/* Rows that a damaged file does not show any more may still be saved from it: what they belong to must not be dropped. */
+static int check_file(Store *s, bool *ret_damaged) {
+        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
+        int r;
+
+        r = check_prepare(s, "PRAGMA quick_check(1)", &stmt);
+        if (r >= 0)
+                r = stmt_step(s, stmt);
+        if (r > 0)
+                *ret_damaged = !streq_ptr(stmt_text(stmt, 0), "ok");
+        return r;
+}
+
 int store_repair(Store *s, usec_t now, store_finding_t found, void *userdata) {
         StoreCheck k = { .mend = true };
         int r;
@@ -224,9 +237,11 @@ int store_repair(Store *s, usec_t now, store_finding_t found, void *userdata) {
         r = store_begin(s, /* relaxed = */ false);
         if (r < 0)
                 return r;
-        do
-                r = store_check_step(s, &k, found, userdata);
-        while (r > 0);
+        r = check_file(s, &k.damaged);
+        while (r >= 0 && (r = store_check_step(s, &k, found, userdata)) > 0)
+                ;
+        if (k.damaged)
+                k.mendable = 0;
         if (r >= 0 && k.mendable > 0) {
                 r = mend_all(s, now);
                 if (r >= 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What moves when the clock of the wall is set: times in the store that are the ends of spans, and the ages of receipts. They
- * move by as much as the clock, so that as much of the span is left as before.
+/* What moves when the clock of the wall is set: times in the store that are the ends of spans, and the ages of receipts and
+ * of starts. They move by as much as the clock, so that as much of the span is left as before.
  *
  * By how much is known from the offset of the clock from that of the boot, which is kept here with the boot that it was
  * of: so a clock that is set while the daemon is away is noticed too. Over a reboot nothing is known of the time between but what
@@ -53,6 +53,8 @@ int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, usec_t now, in
                 return r;
         if (step != 0) {
                 r = move_by(s, STMT_JOB_MOVE_DELAYS, step);
+                if (r >= 0)
+                        r = move_by(s, STMT_ATTEMPT_MOVE, step);
                 if (r >= 0)
                         r = move_by(s, STMT_RECEIPT_MOVE, step);
         }

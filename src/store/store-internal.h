@@ -32,6 +32,7 @@ typedef enum StatementId {
         STMT_JOB_DUE,
         STMT_JOB_NEXT_DUE,
         STMT_JOB_MOVE_DELAYS,
+        STMT_ATTEMPT_MOVE,
         STMT_JOB_MAX_ID,
         STMT_JOB_ENVIRONMENT,
         STMT_JOB_SET_ENVIRONMENT,
@@ -169,7 +170,6 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret);
 int store_read_spec(Store *s, const Job *j, JobSpec **ret);
 
 /* ---- store-backup.c ---- */
-
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */
 
 /* ---- store-file.c ---- */

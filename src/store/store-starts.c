@@ -126,14 +126,13 @@ static int starts_raise(Store *s, bool accept, bool *ret_restored) {
         starts_of_file(folder_fd, &starts);
         s->starts = starts.n;
         s->id_bound = starts.bound;
+        s->counted = s->counted || !accept; /* not before the file was read: what is written then begins with it */
         *ret_restored = !accept && (starts.n > in_store || store_get_meta(s, STORE_META_RESTORED, &flag) >= 0);
         starts.n = MAX(in_store, starts.n) + 1;
         return starts_write(s, folder_fd, &starts, *ret_restored);
 }
 
 int store_starts_raise(Store *s, bool *ret_restored) {
-        *ret_restored = false;
-        s->counted = s->folder;
         return s->folder ? starts_raise(s, false, ret_restored) : 0;
 }
 
@@ -165,7 +164,8 @@ int store_starts_reserve(Store *s, uint64_t next_id) {
 
 /* ---- a log of another store ---- */
 
-/* What the database says without its log. 0: nothing. */
+/* What the database says without its log. 0: nothing; UINT64_MAX: that cannot be told, as in the middle of a checkpoint that a full disk or
+ * a power cut ended: its first page may know of pages that are only in the log. */
 static int starts_of_database(Store *s, const char *path, uint64_t *ret) {
         _cleanup_free_ char *uri = store_uri(path, "immutable=1");
         sqlite3_stmt *stmt = NULL;
@@ -185,7 +185,9 @@ static int starts_of_database(Store *s, const char *path, uint64_t *ret) {
         rc &= 0xff;
         if (rc == SQLITE_IOERR || rc == SQLITE_NOMEM)
                 return store_sqlite_error(s, rc);
-        return 0; /* what is wrong with it is told when it is opened */
+        if (rc != SQLITE_ROW && rc != SQLITE_DONE && rc != SQLITE_ERROR /* no such table */)
+                *ret = UINT64_MAX; /* what is wrong with it is told when it is opened, with its log */
+        return 0;
 }
 
 /* Before the store at path, which has a log, is opened. -EUCLEAN: the log is not of it. */

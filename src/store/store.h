@@ -62,6 +62,7 @@ typedef struct StoreCheck {
         uint64_t after, rows;
         bool skipped; /* it is too large for some of it */
         bool mend;    /* store_repair()'s */
+        bool damaged; /* the file itself: nothing is mended */
         uint64_t mendable;
 } StoreCheck;
 typedef struct StoreFinding {

@@ -320,6 +320,24 @@ def test_index(mill):
     works(mill, other)
 
 
+def test_nothing_is_mended_in_a_damaged_file(mill):
+    """What seems to belong to nothing may belong to rows that can still be saved."""
+    mill.start()
+    mill.result(mill.submit("true"))
+    edit(mill, "INSERT INTO job_spec VALUES (77, '{}', NULL)")
+    mill.stop()
+    file = mill.folder / "state/jobmill.db"
+    with open(file, "r+b") as f:
+        f.seek(36)
+        f.write((99).to_bytes(4, "big"))  # the length of the list of free pages
+    mill.start()
+    mill.settled()
+    for _ in range(2):
+        found = mill.call("Repair")
+        assert {(f["kind"], f.get("mended", False)) for f in found} == {("spec-without-job", False), ("damaged", False)}
+    assert mill.result(mill.submit("true")) == "success"
+
+
 def test_repair_while_it_runs(mill):
     """Nothing that runs is touched, and those who wait go on waiting."""
     mill.start()

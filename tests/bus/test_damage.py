@@ -177,3 +177,34 @@ def test_what_it_says_to_the_service_manager(used):
     while "STATUS=0 running" not in text:
         text = s.recv(4096).decode()
     s.close()
+
+
+# -- a checkpoint that did not come to its end --
+
+
+def first_page_only(file):
+    """As where a power cut or a full disk ended a checkpoint: the first page is in the database, those that it knows of are not."""
+    wal = pathlib.Path(str(file) + "-wal").read_bytes()
+    size = int.from_bytes(wal[8:12], "big")
+    pages = []
+    for at in range(32, len(wal) - size - 23, 24 + size):
+        frame = wal[at:at + 24]
+        if frame[8:16] != wal[16:24]:
+            break
+        if int.from_bytes(frame[:4], "big") == 1:
+            pages.append(wal[at + 24:at + 24 + size])
+    with open(file, "r+b") as f:
+        f.write(pages[-1])
+    return int.from_bytes(pages[-1][28:32], "big") > file.stat().st_size // size
+
+
+def test_a_checkpoint_that_was_cut_off(mill):
+    """The log beside it has all, and is of it."""
+    mill.start()
+    ids = [i for _ in range(3) for i in mill.submit_many(["true"] * 400, hold=True)]
+    mill.kill()
+    assert first_page_only(mill.folder / "state/jobmill.db")
+    mill.start()
+    mill.settled()
+    assert {mill.state(i) for i in ids} == {"held"}
+    assert mill.call("CheckIntegrity") == []
