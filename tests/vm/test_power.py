@@ -122,6 +122,7 @@ def test_power_cuts(fresh, seed):
             # The first start of all makes the store; a cut while it boots comes between cuts under load.
             booting = n > 0 and n % 3 == 2
             begin, lines, why = time.monotonic(), chance.randrange(5, 120), "a time of work"
+            before = ran(folder)
             with Machine(folder, folder / "disk", disk.drive) as m:
                 if booting:
                     why = "%.1f s of the boot" % (after := chance.uniform(0.3, 1) * min(boots))
@@ -129,7 +130,6 @@ def test_power_cuts(fresh, seed):
                 else:
                     m.ready()
                     boots.append(time.monotonic() - begin)
-                    before = ran(folder)
                     if n > 0:
                         jobs, rest = parse(m.python("power.py", "dump"))
                         healthy(rest)
