@@ -140,6 +140,8 @@ def test_power_cuts(fresh, seed):
                         assert isinstance(text, str), "the workload ended: %s" % m.tail()
                         assert "Traceback" not in text, "\n".join([text, *m.rest()])
                         told.line(text)
+                    # At any moment: what is answered meanwhile is there or not, we do not hear of it.
+                    m.sleep(time.monotonic() + chance.uniform(0, 0.5))
             gone, kept = disk.cut(chance.choice([0, 0, 0.5, 0.9]))
             sectors += gone
             print("cut %d after %s: %d jobs answered so far, %d runs; of the disk's cache %d sectors lost, %d kept"
