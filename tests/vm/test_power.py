@@ -171,4 +171,4 @@ def test_power_cuts(fresh, seed):
     assert all(j["state"] == "done" for j in jobs.values())
     print("%d cuts, seed %d: %d jobs answered, all there; %d ran, each once; %d seen lost; %d sectors lost by the disk"
           % (CUTS, seed, len(told.ids), len(ran(folder)), lost, sectors))
-    assert sectors > 0, "the disk lost nothing: these were no power cuts"
+    assert disk.flushes > 0, "nothing was ever flushed: this was another disk"
