@@ -254,13 +254,13 @@ static void test_long_values(void **state) {
 
 /* A file that grew beyond all measure is not written. */
 static void test_large_file(void **state) {
-        _cleanup_free_ char *text = malloc(QUEUE_FILE_SIZE_MAX + 64);
+        _cleanup_free_ char *text = malloc(QUEUE_FILE_SIZE_MAX + 512);
         Tree *t = *state;
         size_t n = 0;
 
         n += sprintf(text, "[Queue]\n");
         while (n < QUEUE_FILE_SIZE_MAX)
-                n += sprintf(text + n, "AllowGroups=aaaaaaaa\n");
+                n += sprintf(text + n, "AllowGroups=%0200d\n", 0); /* few and long: lists are added to one by one */
         put(t, "etc/queues/q.queue", "[Queue]\nSlots=1\n");
         put(t, "etc/queues/q.queue.d/50-jobmill-set.conf", text);
         assert_int_equal(SET(t, "q", false, "Slots", "2"), -EINVAL);
