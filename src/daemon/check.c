@@ -160,7 +160,9 @@ static int check_strays(const Look *l) {
 
 /* ---- queues ---- */
 
-static bool has_configured_child(const Model *m, const Queue *q) {
+bool manager_queue_has_files(const Manager *manager, const Queue *q) {
+        const Model *m = manager->model;
+
         for (const Queue *c = m->queues; c; c = c->hh.next)
                 for (const Queue *p = c; (c->configured || c->broken) && p; p = p->parent)
                         if (p == q)
@@ -178,7 +180,7 @@ static int check_queues(const Look *l) {
 
                 for (JobState i = 0; i < _JOB_STATE_MAX; i++)
                         n += q->count[i];
-                if (n == 0 && (q->paused || q->draining) && !has_configured_child(m, q))
+                if (n == 0 && (q->paused || q->draining) && !manager_queue_has_files(l->manager, q))
                         r = tell(l, "queue-without-file", NULL, false, "queue %s: %s, and has neither a file nor jobs", q->name,
                                  q->paused ? "is paused" : "drains");
         }

@@ -93,6 +93,7 @@ bool manager_give_ballast(Manager *m, int error);
 
 /* check.c: an Api's check; and Repair(), for those who wait for it */
 int manager_check(void *userdata, store_finding_t found, void *found_userdata);
+bool manager_queue_has_files(const Manager *manager, const Queue *q); /* or one below it */
 int manager_repair(Manager *m);
 
 /* clock.c. recall: with each new model. follow: at the beginning of each turn; -errno: of the store, nothing has moved. */

@@ -85,7 +85,9 @@ static int remove_queue(Manager *m, const QueuePlaces *p, const QueueEdit *e, ch
                                     "Queue '%s', with those below it, has %" PRIu64 " %s not done; wait for, move or cancel %s",
                                     e->name, n, n == 1 ? "job that is" : "jobs that are", n == 1 ? "it" : "them");
         r = queue_file_remove(p, e->name, ret_error);
-        if (r < 0)
+        if (r == -ENOENT && (q->paused || q->draining) && !manager_queue_has_files(m, q))
+                *ret_error = mfree(*ret_error); /* a crash came behind the files: the rest is to be done */
+        else if (r < 0)
                 return r;
         r = load_again(m, e->name, ret_error);
         model_queue_pause(m->model, q, false);

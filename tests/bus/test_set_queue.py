@@ -424,3 +424,24 @@ def test_privileged_settings_need_another_right(town):
     town.daemon.call("SetQueue", "default", {"Slots": "2", "AllowUsers": "daemon", "Service.Nice": "-5"}, False)
     assert town.queue_properties("default")["Slots"] == 2
     assert town.daemon.call("Submit", "default", ["true"], {})
+
+
+@pytest.mark.parametrize("state", ["PauseQueue", "DrainQueue"])
+def test_remove_what_a_crash_has_left(mill, state):
+    """The files are gone and the pause is not: whoever has no answer asks again. Where another queue is below, it is one without a file."""
+    mill.queue("old", Slots=1)
+    mill.queue("top-below", Slots=1)
+    mill.start()
+    for name in "old", "top":
+        mill.call(state, name)
+    mill.kill()
+    (mill.folder / "config/queues/old.queue").unlink()
+    mill.start()
+    assert [f["kind"] for f in mill.call("CheckIntegrity")] == ["queue-without-file"]
+    mill.call("RemoveQueue", "old")
+    assert mill.call("CheckIntegrity") == []
+    for name in "old", "top":
+        with pytest.raises(client.BusError):
+            mill.call("RemoveQueue", name)
+    mill.restart()
+    assert mill.call("CheckIntegrity") == []
