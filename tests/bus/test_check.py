@@ -182,14 +182,18 @@ def kinds(mill):
     return sorted((f["kind"], f.get("job")) for f in mill.call("CheckIntegrity"))
 
 
-def edit(mill, *statements):
-    """Rows as a fault would leave them."""
-    mill.stop()
+def execute(mill, *statements):
     db = sqlite3.connect(mill.folder / "state/jobmill.db")
     for s in statements:
         db.execute(s)
     db.commit()
     db.close()
+
+
+def edit(mill, *statements):
+    """Rows as a fault would leave them."""
+    mill.stop()
+    execute(mill, *statements)
     mill.start()
     mill.settled()
 
@@ -301,15 +305,11 @@ def test_index(mill):
     back = change.replace("'ready'\", \"= 'never'", "'never'\", \"= 'ready'")
     version = "PRAGMA schema_version = %d"
     mill.stop()
-    for n, statements in enumerate((
+    for statements in (
             ("PRAGMA writable_schema = ON", change, version % 1000),
             ("UPDATE job SET state = 'ready' WHERE id = %d" % id_, "UPDATE queue SET held = 1, ready = 1"),
-            ("PRAGMA writable_schema = ON", back, version % 1001))):
-        db = sqlite3.connect(mill.folder / "state/jobmill.db")
-        for s in statements:
-            db.execute(s)
-        db.commit()
-        db.close()
+            ("PRAGMA writable_schema = ON", back, version % 1001)):
+        execute(mill, *statements)
     mill.start()
     mill.settled()
     mill.bus.pump(0.5)
@@ -334,7 +334,7 @@ def test_nothing_is_mended_in_a_damaged_file(mill):
     mill.settled()
     for _ in range(2):
         found = mill.call("Repair")
-        assert {(f["kind"], f.get("mended", False)) for f in found} == {("spec-without-job", False), ("damaged", False)}
+        assert {(f["kind"], f["repaired"]) for f in found} == {("spec-without-job", False), ("damaged", False)}
     assert mill.result(mill.submit("true")) == "success"
 
 
