@@ -13,11 +13,6 @@
 #define JOURNAL_PATIENCE (10 * USEC_PER_SEC)
 #define JOURNAL_WAIT (100 * USEC_PER_MSEC) /* journald has it long before */
 
-/* The later look has the greater number. */
-static uint64_t sampled_io(uint64_t told, uint64_t sampled) {
-        return sampled != UINT64_MAX && (told == UINT64_MAX || told < sampled) ? sampled : told;
-}
-
 static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
         /* What was sampled while it ran stands in for what PID 1 does not tell. */
         if (o->memory_peak == UINT64_MAX && a->outcome.memory_peak != UINT64_MAX) {
@@ -25,8 +20,9 @@ static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
                 o->memory_peak_sampled = true;
         }
         if (u->version_number < 256) {
-                o->io_read_bytes = sampled_io(o->io_read_bytes, a->outcome.io_read_bytes);
-                o->io_write_bytes = sampled_io(o->io_write_bytes, a->outcome.io_write_bytes);
+                /* The later look has the greater number. */
+                o->io_read_bytes = known_max(o->io_read_bytes, a->outcome.io_read_bytes);
+                o->io_write_bytes = known_max(o->io_write_bytes, a->outcome.io_write_bytes);
         }
         if (o->tasks_peak == UINT64_MAX)
                 o->tasks_peak = a->outcome.tasks_peak;

@@ -95,6 +95,15 @@ static void remove_directory(int parent, const char *name) {
         (void) unlinkat(parent, name, AT_REMOVEDIR);
 }
 
+Attempt *attempt_of_folder(const Model *m, const char *folder) {
+        char unit[300];
+        Attempt *a;
+
+        (void) snprintf(unit, sizeof(unit), "jobmill-job-%s.service", folder);
+        HASH_FIND_STR(m->attempts, unit, a);
+        return a;
+}
+
 void attempt_files_sweep(const char *run_path, const Model *m) {
         _cleanup_free_ char *path = NULL;
         DIR *d;
@@ -106,16 +115,8 @@ void attempt_files_sweep(const char *run_path, const Model *m) {
                 log_warning_errno(-errno, "Failed to look into %s, ignoring: %m", path);
                 return;
         }
-        for (struct dirent *e; (e = readdir(d));) {
-                char unit[64];
-                Attempt *a;
-
-                if (e->d_name[0] == '.' || strlen(e->d_name) >= 32)
-                        continue;
-                snprintf(unit, sizeof(unit), "jobmill-job-%s.service", e->d_name);
-                HASH_FIND_STR(m->attempts, unit, a);
-                if (!a)
+        for (struct dirent *e; (e = readdir(d));)
+                if (e->d_name[0] != '.' && strlen(e->d_name) < 32 && !attempt_of_folder(m, e->d_name))
                         remove_directory(dirfd(d), e->d_name);
-        }
         (void) closedir(d);
 }

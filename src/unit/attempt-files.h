@@ -11,5 +11,7 @@ int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s
 /* It runs: PID 1 has read the environment. */
 void attempt_files_started(const char *run_path, const Attempt *a);
 void attempt_files_remove(const char *run_path, const Attempt *a);
+/* "12-1" is of jobmill-job-12-1.service. NULL: nobody knows it. */
+Attempt *attempt_of_folder(const Model *m, const char *folder);
 /* What a daemon that was killed could not remove any more: of attempts that nobody knows. All units must be known by now. */
 void attempt_files_sweep(const char *run_path, const Model *m);

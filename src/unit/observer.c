@@ -328,10 +328,6 @@ void units_connect(Units *u) {
 
 /* ---- once a second while there are attempts ---- */
 
-static uint64_t known_max(uint64_t a, uint64_t b) {
-        return a == UINT64_MAX ? b : b == UINT64_MAX ? a : MAX(a, b);
-}
-
 static void tick_sample(Units *u, Attempt *a) {
         _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
         Outcome *o = &a->outcome;

@@ -187,6 +187,9 @@ int job_command_append(sd_bus_message *m, const Units *u, const Attempt *a);
 int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error);
 void units_now(const Units *u, Now *ret);
 void units_arm_tick(Units *u, usec_t after); /* or sooner */
+static inline uint64_t known_max(uint64_t a, uint64_t b) { /* UINT64_MAX: not known */
+        return a == UINT64_MAX ? b : b == UINT64_MAX ? a : MAX(a, b);
+}
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
