@@ -8,6 +8,9 @@
 
 #include <stdarg.h>
 
+/* A time, moved by ?1: never below 0 nor above what a number of SQLite's holds. */
+#define MOVED(column) "max(0, min(" column ", 9223372036854775807 - max(?1, 0)) + ?1)"
+
 static const char *const statement_table[_STMT_MAX] = {
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
@@ -54,13 +57,12 @@ static const char *const statement_table[_STMT_MAX] = {
                          " WHERE state = 'waiting' AND not_before_usec <= ?1 ORDER BY not_before_usec, id LIMIT ?2",
         [STMT_JOB_NEXT_DUE] = "SELECT min(not_before_usec) FROM job INDEXED BY job_due"
                               " WHERE state = 'waiting' AND not_before_usec > ?1",
-        /* Never below 0 nor above what a number of SQLite's holds. */
         [STMT_JOB_MOVE_DELAYS] =
                 "UPDATE job INDEXED BY job_state"
-                " SET not_before_usec = max(0, min(not_before_usec, 9223372036854775807 - max(?1, 0)) + ?1)"
+                " SET not_before_usec = " MOVED("not_before_usec")
                 " WHERE state IN ('waiting', 'held') AND delayed = 1 AND not_before_usec IS NOT NULL",
         [STMT_ATTEMPT_MOVE] = /* of starts that may have to be looked for in the journal */
-                "UPDATE attempt SET created_usec = max(0, min(created_usec, 9223372036854775807 - max(?1, 0)) + ?1)"
+                "UPDATE attempt SET created_usec = " MOVED("created_usec")
                 " WHERE (job, attempt) IN (SELECT id, attempt FROM job INDEXED BY job_state WHERE state IN ('starting', 'stopping'))"
                 " AND invocation_id IS NULL AND created_usec IS NOT NULL",
         [STMT_JOB_MAX_ID] = /* whatever has an id, so that a row that belongs to nothing is in nobody's way */
@@ -109,7 +111,7 @@ static const char *const statement_table[_STMT_MAX] = {
                                 " (SELECT first_id FROM receipt NOT INDEXED ORDER BY first_id LIMIT ?1)"
                                 " AND (created_usec < ?2 OR created_usec > ?3)",
         [STMT_RECEIPT_OLDEST] = "SELECT created_usec FROM receipt NOT INDEXED ORDER BY first_id LIMIT 1",
-        [STMT_RECEIPT_MOVE] = "UPDATE receipt SET created_usec = max(0, min(created_usec, 9223372036854775807 - max(?1, 0)) + ?1)",
+        [STMT_RECEIPT_MOVE] = "UPDATE receipt SET created_usec = " MOVED("created_usec"),
 };
 
 const char *store_statement_text(StatementId id) {
