@@ -16,7 +16,7 @@ if not pathlib.Path("/run/jobmill-boot/command").exists():
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from mill import OF_USER, Mill, run, systemctl  # noqa: E402
+from mill import OF_USER, Mill, add_journal, systemctl  # noqa: E402
 
 
 # A daemon with crash points is for the test that crosses them, and only for that.
@@ -69,10 +69,7 @@ def folder():
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
-    report = outcome.get_result()
-    if report.failed:
-        log = run("journalctl", "--unit=jobmilld.service", "--no-pager", "--output=short-precise", "--lines=40", check=False)
-        report.sections.append(("jobmilld's journal (end)", log.stdout))
+    add_journal(outcome.get_result())
 
 
 FIGURES = []

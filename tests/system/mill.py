@@ -123,6 +123,13 @@ def nothing_bad_in_the_journal():
     assert not [line for line in lines if BAD.search(line)]
 
 
+def add_journal(report):
+    """What the daemon said last, to the report of a test that failed."""
+    if report.failed:
+        log = run("journalctl", "--unit=jobmilld.service", "--no-pager", "--output=short-precise", "--lines=40", check=False)
+        report.sections.append(("jobmilld's journal (end)", log.stdout))
+
+
 def command(words):
     """A list, or a text for sh."""
     return ["/bin/sh", "-c", words] if isinstance(words, str) else [str(w) for w in words]

@@ -11,7 +11,7 @@ if not pathlib.Path("/jobmill/tests/vm/agent.py").exists():
 
 sys.path.insert(0, "/jobmill/tests/system")
 
-from mill import Mill, run  # noqa: E402
+from mill import Mill, add_journal  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,4 @@ def nothing_left(mill):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
-    report = outcome.get_result()
-    if report.failed:
-        log = run("journalctl", "--unit=jobmilld.service", "--no-pager", "--output=short-precise", "--lines=40", check=False)
-        report.sections.append(("jobmilld's journal (end)", log.stdout))
+    add_journal(outcome.get_result())
