@@ -52,8 +52,7 @@ int conf_error_set(ConfError *e, const char *file, unsigned line, const char *fo
         if (!e || e->message)
                 return -EBADMSG;
         va_start(ap, format);
-        if (vasprintf(&e->message, format, ap) < 0)
-                e->message = NULL;
+        e->message = vformat(format, ap);
         va_end(ap);
         e->line = line;
         r = free_and_strdup(&e->file, file) < 0 || !e->message ? -ENOMEM : -EBADMSG;

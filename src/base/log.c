@@ -101,15 +101,13 @@ static void dispatch(int level, const char *message, const char *const *fields) 
 int log_internal(int level, int error, const char *file, int line, const char *func, const char *format, ...) {
         _cleanup_strv_free_ char **fields = NULL;
         _cleanup_free_ char *message = NULL;
-        int saved_errno = errno, r;
+        int saved_errno = errno;
         va_list ap;
 
         errno = abs(error);
         va_start(ap, format);
-        r = vasprintf(&message, format, ap);
+        message = vformat(format, ap);
         va_end(ap);
-        if (r < 0)
-                message = NULL;
         for (const char *p = file; p; p = startswith(p, "../")) /* relative to the build folder */
                 file = p;
         /* Out of memory means fewer fields, never no line. */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -121,6 +122,13 @@ static inline const char *startswith(const char *s, const char *prefix) {
 static inline const char *endswith(const char *s, const char *suffix) {
         size_t l = strlen(s), k = strlen(suffix);
         return l >= k && streq(s + l - k, suffix) ? s + l - k : NULL;
+}
+
+/* A text of its own; NULL: out of memory. */
+static inline _printf_(1, 0) char *vformat(const char *format, va_list ap) {
+        char *text;
+
+        return vasprintf(&text, format, ap) < 0 ? NULL : text;
 }
 
 static inline int free_and_strdup(char **p, const char *s) {

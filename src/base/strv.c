@@ -56,12 +56,11 @@ int strv_extend(char ***l, const char *s) {
 int strv_extendf(char ***l, const char *format, ...) {
         va_list ap;
         char *s;
-        int r;
 
         va_start(ap, format);
-        r = vasprintf(&s, format, ap);
+        s = vformat(format, ap);
         va_end(ap);
-        return r < 0 ? -ENOMEM : strv_consume(l, s);
+        return strv_consume(l, s);
 }
 
 bool strv_contains(char *const *l, const char *s) {

@@ -230,8 +230,7 @@ int bus_error_tell(const sd_bus_error *e, int r, const char *what, ...) {
         va_list ap;
 
         va_start(ap, what);
-        if (vasprintf(&context, what, ap) < 0)
-                context = NULL;
+        context = vformat(what, ap);
         va_end(ap);
         return tell(e, r, context);
 }
@@ -250,8 +249,7 @@ int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char
 
         if (what) {
                 va_start(ap, what);
-                if (vasprintf(&context, what, ap) < 0)
-                        context = NULL;
+                context = vformat(what, ap);
                 va_end(ap);
         }
         return call_with_context(bus, call, ret, context);

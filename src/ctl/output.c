@@ -13,10 +13,8 @@
 #include <stdarg.h>
 
 static void print_plain(FILE *f, const char *format, va_list ap) {
-        _cleanup_free_ char *text = NULL, *plain = NULL;
+        _cleanup_free_ char *text = vformat(format, ap), *plain = NULL;
 
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
         plain = text ? text_plain(text) : NULL;
         fputs(plain ?: "Out of memory.", f);
 }

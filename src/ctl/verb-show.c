@@ -16,13 +16,10 @@ static void print_row(const char *label, const char *format, ...) _printf_(2, 3)
 static void print_row(const char *label, const char *format, ...) {
         _cleanup_free_ char *text = NULL, *safe = NULL;
         va_list ap;
-        int n;
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        text = vformat(format, ap);
         va_end(ap);
-        if (n < 0)
-                text = NULL;
         safe = text ? text_safe(text) : NULL;
         if (safe)
                 printf("%12s%c %s\n", label, *label ? ':' : ' ', safe);

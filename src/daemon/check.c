@@ -29,15 +29,12 @@ static int tell(const Look *l, const char *kind, const char *mend, bool mended, 
 static int tell(const Look *l, const char *kind, const char *mend, bool mended, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
-        int r;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        text = vformat(format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
+        if (!text)
                 return -ENOMEM;
-        }
         return l->found(l->userdata, &(StoreFinding) { .kind = kind, .text = text, .mend = mend, .mended = mended });
 }
 
@@ -114,19 +111,9 @@ static int check_state(const Look *l) {
 
 /* ---- of attempts ---- */
 
-/* "12-1" is of jobmill-job-12-1.service. */
-static bool attempt_is_known(const Model *m, const char *folder) {
-        char unit[300];
-        Attempt *a;
-
-        (void) snprintf(unit, sizeof(unit), "jobmill-job-%s.service", folder);
-        HASH_FIND_STR(m->attempts, unit, a);
-        return a;
-}
-
 static int check_attempt_folder(const Look *l, int fd, const char *folder, const char *name) {
         /* As long as not all units are known it may be of one that runs. */
-        if (name[0] == '.' || !l->manager->units->synced || attempt_is_known(l->manager->model, name))
+        if (name[0] == '.' || !l->manager->units->synced || attempt_of_folder(l->manager->model, name))
                 return 0;
         return leftover(l, fd, folder, name, "leftover-folder", "left over, no attempt that runs has it");
 }

@@ -27,15 +27,12 @@ static int complain(char **ret_error, const char *format, ...) _printf_(2, 3);
 static int complain(char **ret_error, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
-        int r;
 
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        text = vformat(format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
+        if (!text)
                 return -ENOMEM;
-        }
         log_error("%s", text);
         if (!*ret_error)
                 *ret_error = TAKE_PTR(text);

@@ -30,15 +30,12 @@ static void print(Verify *v, const char *format, ...) _printf_(2, 3);
 static void print(Verify *v, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
-        int n;
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        text = vformat(format, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
+        if (!text)
                 return;
-        }
         if (!string_is_clean(text))
                 for (char *p = text; *p; p++)
                         if ((unsigned char) *p < ' ' || (unsigned char) *p >= 127)

@@ -57,14 +57,13 @@ JobSpec *spec_free(JobSpec *s) {
 int spec_error(char **ret_error, int error, const char *format, ...) {
         char *text;
         va_list ap;
-        int r;
 
         if (!ret_error)
                 return -abs(error);
         va_start(ap, format);
-        r = vasprintf(&text, format, ap);
+        text = vformat(format, ap);
         va_end(ap);
-        if (r < 0)
+        if (!text)
                 return -ENOMEM;
         free(*ret_error);
         *ret_error = text;

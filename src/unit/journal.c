@@ -24,15 +24,12 @@ static int journal_add_match(sd_journal *j, const char *format, ...) _printf_(2,
 static int journal_add_match(sd_journal *j, const char *format, ...) {
         _cleanup_free_ char *s = NULL;
         va_list ap;
-        int r;
 
         va_start(ap, format);
-        r = vasprintf(&s, format, ap);
+        s = vformat(format, ap);
         va_end(ap);
-        if (r < 0) {
-                s = NULL;
+        if (!s)
                 return -ENOMEM;
-        }
         return sd_journal_add_match(j, s, 0);
 }
 

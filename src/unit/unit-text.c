@@ -50,15 +50,12 @@ static int add_linef(Text *t, const char *name, const char *format, ...) _printf
 static int add_linef(Text *t, const char *name, const char *format, ...) {
         _cleanup_free_ char *value = NULL;
         va_list ap;
-        int r;
 
         va_start(ap, format);
-        r = vasprintf(&value, format, ap);
+        value = vformat(format, ap);
         va_end(ap);
-        if (r < 0) {
-                value = NULL;
+        if (!value)
                 return -ENOMEM;
-        }
         return add_line(t, name, value);
 }
 
