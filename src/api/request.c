@@ -7,6 +7,7 @@
 
 #include "base/strv.h"
 #include "queue/environment.h"
+#include "queue/spec-change.h"
 
 #define UID_MIN 1000U /* login.defs(5); "*" of AllowUsers= means these */
 #define QUEUE_DEFAULT "default"
@@ -205,6 +206,8 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         }
         if (q->spec->timeout_usec == USEC_INFINITY)
                 q->spec->timeout_usec = q->queue->policy.timeout_usec;
+        if (q->queue->policy.defaults && spec_inherit(q->spec, q->queue->policy.defaults) < 0)
+                return -ENOMEM;
 
         const Queue *at = queue_draining_at(q->queue);
         if (at)

@@ -108,12 +108,42 @@ static int read_integer(sd_bus_message *m, JobSpec *s, const SpecField *f, char 
         }
 }
 
+static int read_edges(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+        _cleanup_free_ After *l = NULL;
+        const char *condition;
+        size_t n = 0;
+        uint64_t id;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(ts)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(ts)", &id, &condition)) > 0) {
+                if (n >= (size_t) f->max)
+                        return spec_error(ret_error, E2BIG, "'%s' has more than %" PRIi64 " entries", f->name, f->max);
+                if ((n & (n + 1)) == 0) {
+                        After *t = reallocarray(l, 2 * n + 1, sizeof(After));
+                        if (!t)
+                                return -ENOMEM;
+                        l = t;
+                }
+                l[n] = (After) { .id = id, .condition = after_condition_from_string(condition) };
+                if (l[n].condition < 0)
+                        return spec_error(ret_error, EINVAL,
+                                          "'%s': the condition of job %" PRIu64 " is none of success, failure, end", f->name, id);
+                n++;
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : spec_set_edges(s, f, TAKE_PTR(l), n, ret_error);
+}
+
 static int read_value(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
         const char *text;
+        double number;
         int r;
 
         switch (f->type) {
         case SPEC_STRING:
+        case SPEC_ENUM:
                 r = sd_bus_message_read_basic(m, 's', &text);
                 return r < 0 ? r : spec_set_string(s, f, text, ret_error);
         case SPEC_STRV:
@@ -121,6 +151,11 @@ static int read_value(sd_bus_message *m, JobSpec *s, const SpecField *f, char **
                 return read_strv(m, s, f, ret_error);
         case SPEC_BYTES:
                 return read_bytes(m, s, f, ret_error);
+        case SPEC_DOUBLE:
+                r = sd_bus_message_read_basic(m, 'd', &number);
+                return r < 0 ? r : spec_set_double(s, f, number, ret_error);
+        case SPEC_EDGES:
+                return read_edges(m, s, f, ret_error);
         default:
                 return read_integer(m, s, f, ret_error);
         }

@@ -27,7 +27,7 @@ int uid_from_user(const char *user, uint32_t *ret) {
 const char *const job_states[] = { "held", "waiting", "ready", "starting", "running", "stopping", "done", NULL };
 const char *const job_results[] = {
         "success",  "exit-code", "signal", "core-dump", "timeout", "watchdog",
-        "oom-kill", "exec",      "cancelled", "lost",   NULL,
+        "oom-kill", "verdict",   "unverified", "exec",   "cancelled", "dependency", "expired", "lost", NULL,
 };
 
 bool filter_is_empty(const Filter *f) {

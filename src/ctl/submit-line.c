@@ -124,9 +124,14 @@ static size_t field_size(const SpecField *f) {
                 return sizeof(bool);
         case SPEC_I32:
         case SPEC_U32:
+        case SPEC_ENUM:
                 return sizeof(uint32_t);
         case SPEC_USEC:
                 return sizeof(usec_t);
+        case SPEC_DOUBLE:
+                return sizeof(double);
+        case SPEC_EDGES:
+                return sizeof(After *) + sizeof(size_t);
         default:
                 return sizeof(char *);
         }

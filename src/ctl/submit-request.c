@@ -56,6 +56,19 @@ static int append_bytes(sd_bus_message *m, const char *key, const JobSpec *s) {
         return bus_close_value(m, r);
 }
 
+static int append_edges(sd_bus_message *m, const char *key, const JobSpec *s) {
+        int r;
+
+        r = bus_open_value(m, 'e', key, "a(ts)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(ts)");
+        for (size_t i = 0; r >= 0 && i < s->n_after; i++)
+                r = sd_bus_message_append(m, "(ts)", s->after[i].id, after_condition_to_string(s->after[i].condition));
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return bus_close_value(m, r);
+}
+
 static int append_field(sd_bus_message *m, const JobSpec *s, const SpecField *f) {
         switch (f->type) {
         case SPEC_STRING:
@@ -74,6 +87,12 @@ static int append_field(sd_bus_message *m, const JobSpec *s, const SpecField *f)
                 return bus_append_u32(m, f->name, spec_field_ptr(uint32_t, s, f));
         case SPEC_USEC:
                 return bus_append_u64(m, f->name, spec_field_ptr(usec_t, s, f));
+        case SPEC_ENUM:
+                return bus_append_string(m, f->name, f->words[spec_field_ptr(uint32_t, s, f)]);
+        case SPEC_DOUBLE:
+                return sd_bus_message_append(m, "{sv}", f->name, "d", spec_field_ptr(double, s, f));
+        case SPEC_EDGES:
+                return append_edges(m, f->name, s);
         }
         return -EINVAL;
 }

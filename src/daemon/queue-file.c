@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/time-util.h"
+#include "queue/spec-change.h"
 
 #define TIMEOUT_UNSET 0 /* no good value of any time-out */
 
@@ -131,6 +132,68 @@ static int parse_variable(const char *value, void *data) {
         return free_and_strdup(data, value);
 }
 
+/* ---- what jobs of the queue are if they do not say: a field of their spec ---- */
+
+static int parse_double(const char *value, double *ret) {
+        char *end;
+
+        if (strspn(value, "0123456789.") != strlen(value) || isempty(value))
+                return -EINVAL;
+        errno = 0;
+        *ret = strtod(value, &end);
+        return errno > 0 ? -errno : *end ? -EINVAL : 0;
+}
+
+static int set_default(JobSpec *s, const SpecField *f, const char *value) {
+        char **words = NULL;
+        uint64_t n;
+        double d;
+        int r;
+
+        switch (f->type) {
+        case SPEC_ENUM:
+                return spec_set_string(s, f, value, NULL);
+        case SPEC_BOOL:
+                r = parse_boolean(value);
+                return r < 0 ? r : spec_set_integer(s, f, r, NULL);
+        case SPEC_U32:
+                r = parse_u64(value, &n);
+                return r < 0 ? r : spec_set_integer(s, f, (int64_t) MIN(n, (uint64_t) INT64_MAX), NULL);
+        case SPEC_USEC:
+                r = parse_span(value, &n);
+                return r < 0 ? r : n >= INT64_MAX ? -ERANGE : spec_set_integer(s, f, (int64_t) n, NULL);
+        case SPEC_DOUBLE:
+                r = parse_double(value, &d);
+                return r < 0 ? r : spec_set_double(s, f, d, NULL);
+        case SPEC_STRV:
+                r = parse_words(value, &words);
+                if (r >= 0)
+                        return spec_set_strv(s, f, words, NULL);
+                strv_free(words);
+                return r;
+        default:
+                return -EINVAL;
+        }
+}
+
+/* Empty: not given. */
+static int assign_default(JobSpec **defaults, const SpecField *f, const char *value) {
+        JobSpec *s = *defaults;
+        int r;
+
+        if (!s) {
+                s = *defaults = spec_new();
+                if (!s)
+                        return -ENOMEM;
+        }
+        if (isempty(value)) {
+                _cleanup_(spec_freep) JobSpec *none = spec_new();
+                return none ? spec_change(s, none, spec_field_bit(f), NULL) : -ENOMEM;
+        }
+        r = set_default(s, f, value);
+        return r < 0 || !f->check ? r : f->check(f, s, NULL);
+}
+
 /* Privileged are those that decide whom the queue is for, let jobs go beyond what [Service] says, or reach into the environment of
  * everybody's jobs (SlotVariable=BASH_ENV would have their shells read a file named "0"). */
 static const struct {
@@ -138,6 +201,7 @@ static const struct {
         int (*parse)(const char *value, void *data);
         size_t offset;
         const char *allowed;
+        const char *field; /* of the spec, in place of parse */
         bool privileged; /* a manager of queues alone may not set it */
 } queue_keys[] = {
         { "Slots", parse_slots, offsetof(QueueFile, policy.slots), "1…65536, or a percentage of the CPUs" },
@@ -151,6 +215,16 @@ static const struct {
         { "StopTimeoutSec", parse_stop_timeout, offsetof(QueueFile, policy.stop_timeout_usec), "a time span of at least 1ms" },
         { "MaxQueued", parse_count, offsetof(QueueFile, policy.queued_max), "a number, or infinity" },
         { "MaxQueuedPerUser", parse_count, offsetof(QueueFile, policy.queued_per_user_max), "a number, or infinity" },
+        { "MaxAttempts", .field = "max_attempts", .allowed = "1…1000000" },
+        { "Backoff", .field = "backoff", .allowed = "fixed or exponential" },
+        { "BackoffBaseSec", .field = "backoff_base_usec", .allowed = "a time span, at most BackoffMaxSec=" },
+        { "BackoffMaxSec", .field = "backoff_max_usec", .allowed = "a time span, at least BackoffBaseSec=" },
+        { "BackoffJitter", .field = "backoff_jitter", .allowed = "0…1" },
+        { "RetryOn", .field = "retry_on", .allowed = "results that are failures" },
+        { "RequeueLost", .field = "requeue_lost", .allowed = "a boolean" },
+        { "MemoryGrowth", .field = "memory_growth", .allowed = "1…100" },
+        { "Verify", .field = "verify", .allowed = "exit or verdict" },
+        { "Stdout", .field = "stdout", .allowed = "journal or spool" },
         { "Override", parse_words, offsetof(QueueFile, policy.overridable), .privileged = true,
           .allowed = "names of unit properties" },
         { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },
@@ -188,7 +262,8 @@ bool queue_file_is_list(const char *section, const char *key) {
 static int assign_queue(QueueFile *q, const char *file, unsigned line, const char *key, const char *value, ConfError *error) {
         FOREACH_ELEMENT(k, queue_keys)
                 if (streq(k->key, key)) {
-                        int r = k->parse(value, (uint8_t *) q + k->offset);
+                        int r = k->field ? assign_default(&q->policy.defaults, spec_field_find(k->field), value)
+                                         : k->parse(value, (uint8_t *) q + k->offset);
                         if (r == -ENOMEM)
                                 return r;
                         return r < 0 ? conf_error_set(error, file, line, "[Queue] %s=: '%s' is not allowed (%s)", key, value,

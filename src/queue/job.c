@@ -25,14 +25,21 @@ static const char *const job_result_table[_JOB_RESULT_MAX] = {
         [JOB_TIMEOUT] = "timeout",
         [JOB_WATCHDOG] = "watchdog",
         [JOB_OOM_KILL] = "oom-kill",
+        [JOB_VERDICT] = "verdict",
+        [JOB_UNVERIFIED] = "unverified",
         [JOB_EXEC] = "exec",
         [JOB_CANCELLED] = "cancelled",
+        [JOB_DEPENDENCY] = "dependency",
+        [JOB_EXPIRED] = "expired",
         [JOB_LOST] = "lost",
 };
 DEFINE_STRING_TABLE_LOOKUP(job_result, JobResult);
 
 void outcome_done(Outcome *o) {
         o->reason = mfree(o->reason);
+        o->verdict = mfree(o->verdict);
+        o->io_stdout = mfree(o->io_stdout);
+        o->io_stderr = mfree(o->io_stderr);
 }
 
 Job *job_new(void) {
@@ -43,7 +50,8 @@ Job *job_new(void) {
         j->slots = 1;
         j->max_attempts = 1;
         j->submitted_usec = j->not_before_usec = j->ready_usec = j->started_usec = j->finished_usec = j->wait_usec =
-                        j->timeout_usec = j->stop_timeout_usec = USEC_INFINITY;
+                        j->timeout_usec = j->stop_timeout_usec = j->deadline_usec = j->keep_usec = j->expires_usec =
+                                        USEC_INFINITY;
         j->told_state = _JOB_STATE_INVALID;
         return j;
 }
@@ -56,19 +64,26 @@ Job *job_free(Job *j) {
         free(j->owner_name);
         free(j->name);
         free(j->reason);
+        free(j->unique_key);
         spec_free(j->spec);
         spec_free(j->edited);
         return mfree(j);
 }
 
 int job_to_spec(const Job *j, JobSpec *spec) {
-        if (free_and_strdup(&spec->name, j->name) < 0)
+        if (free_and_strdup(&spec->name, j->name) < 0 || free_and_strdup(&spec->unique_key, j->unique_key) < 0)
                 return -ENOMEM;
         spec->priority = j->priority;
         spec->slots = j->slots;
         spec->not_before_usec = j->not_before_usec;
         spec->timeout_usec = j->timeout_usec;
         spec->stop_timeout_usec = j->stop_timeout_usec;
+        spec->output = j->output;
+        spec->verify = j->verify;
+        spec->max_attempts = j->max_attempts;
+        spec->deadline_usec = j->deadline_usec;
+        spec->keep_usec = j->keep_usec;
+        spec->array_max_running = j->array_max_running;
         return 0;
 }
 
@@ -82,6 +97,7 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number) {
         a->number = number;
         a->started_monotonic = a->deadline = a->kill_deadline = a->freezer_usec = USEC_INFINITY;
         a->kill_signal = SIGTERM;
+        a->memory_max = UINT64_MAX;
         if (asprintf(&a->unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job_id, number) < 0) {
                 a->unit = NULL;
                 return NULL;

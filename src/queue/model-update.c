@@ -101,6 +101,16 @@ static void place_anew(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fiel
                 job_into_window(j);
 }
 
+/* What stands in the job itself, and needs no more than that it says so. */
+static void change_plain(Job *j, const JobSpec *spec) {
+        j->output = spec->output;
+        j->verify = spec->verify;
+        j->max_attempts = spec->max_attempts;
+        j->deadline_usec = spec->deadline_usec;
+        j->keep_usec = spec->keep_usec;
+        j->array_max_running = spec->array_max_running;
+}
+
 static void change_timeouts(Model *m, Job *j, const JobSpec *spec) {
         usec_t before = j->timeout_usec;
 
@@ -147,6 +157,7 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
         free(j->name);
         j->name = TAKE_PTR(name);
         change_timeouts(m, j, spec);
+        change_plain(j, spec);
         if (!live && j->state != JOB_DONE)
                 place_anew(m, j, to, spec, fields, now);
         keep_spec(j, spec, fields);

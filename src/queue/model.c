@@ -253,7 +253,7 @@ bool job_is_early(const Job *j, const Now *now) {
 }
 
 void job_let_go(Model *m, Job *j, const Now *now) {
-        if (job_is_early(j, now))
+        if (j->blockers > 0 || job_is_early(j, now))
                 job_set_state(m, j, JOB_WAITING);
         else
                 job_make_ready(m, j, now->realtime);
@@ -289,7 +289,7 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
                 return -ENOMEM;
         j->queue_name = strdup(q->name);
         if (!j->queue_name || free_and_strdup(&j->owner_name, owner_name) < 0 ||
-            free_and_strdup(&j->name, spec->name) < 0)
+            free_and_strdup(&j->name, spec->name) < 0 || free_and_strdup(&j->unique_key, spec->unique_key) < 0)
                 return -ENOMEM;
 
         j->is_new = true;
@@ -302,6 +302,13 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         job_set_due(j, spec, now);
         j->timeout_usec = spec->timeout_usec;
         j->stop_timeout_usec = spec->stop_timeout_usec;
+        j->output = spec->output;
+        j->verify = spec->verify;
+        j->max_attempts = MAX(spec->max_attempts, UINT32_C(1));
+        j->deadline_usec = spec->deadline_usec;
+        j->keep_usec = spec->keep_usec;
+        j->array_max_running = spec->array_max_running;
+        j->submission_key = (int64_t) now->realtime;
         j->spec = spec;
         j->state = JOB_HELD;
         model_job_add(m, j, q);
@@ -397,7 +404,7 @@ int model_purge(Model *m, Job *j) {
 }
 
 void model_due(Model *m, Job *j, const Now *now) {
-        if (j->state == JOB_WAITING && !job_is_early(j, now))
+        if (j->state == JOB_WAITING && j->blockers == 0 && !job_is_early(j, now))
                 job_let_go(m, j, now);
 }
 

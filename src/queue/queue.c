@@ -23,6 +23,7 @@ void queue_policy_init(QueuePolicy *p) {
 
 void queue_policy_done(QueuePolicy *p) {
         free(p->slot_variable);
+        spec_free(p->defaults);
         strv_free(p->allow_users);
         strv_free(p->allow_groups);
         strv_free(p->overridable);

@@ -26,6 +26,7 @@ typedef struct QueuePolicy {
         char **allow_groups;
         usec_t timeout_usec;      /* defaults of its jobs */
         usec_t stop_timeout_usec;
+        JobSpec *defaults;        /* the fields with SPEC_INHERIT; NULL: none is set */
         uint64_t queued_max;      /* MaxQueued=, MaxQueuedPerUser=; UINT64_MAX: no limit */
         uint64_t queued_per_user_max;
         char **overridable;       /* Override= */

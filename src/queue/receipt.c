@@ -90,9 +90,16 @@ static uint64_t mix_field(uint64_t h, const JobSpec *s, const SpecField *f) {
                 return mix(h, spec_field_ptr(bool, s, f));
         case SPEC_I32:
         case SPEC_U32:
+        case SPEC_ENUM:
                 return mix(h, spec_field_ptr(uint32_t, s, f));
         case SPEC_USEC:
                 return mix(h, spec_field_ptr(usec_t, s, f));
+        case SPEC_DOUBLE:
+                return mix_bytes(h, &spec_field_ptr(double, s, f), sizeof(double));
+        case SPEC_EDGES:
+                for (size_t i = 0; i < s->n_after; i++)
+                        h = mix(mix(h, s->after[i].id), s->after[i].condition);
+                return mix(h, s->n_after);
         }
         return h;
 }

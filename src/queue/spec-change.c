@@ -78,6 +78,21 @@ static int copy_payload(JobSpec *to, const JobSpec *from) {
         return 0;
 }
 
+static int copy_edges(JobSpec *to, const JobSpec *from) {
+        After *l = NULL;
+
+        if (from->n_after > 0) {
+                l = new0(After, from->n_after);
+                if (!l)
+                        return -ENOMEM;
+                memcpy(l, from->after, from->n_after * sizeof(After));
+        }
+        free(to->after);
+        to->after = l;
+        to->n_after = from->n_after;
+        return 0;
+}
+
 static int copy_field(JobSpec *to, const JobSpec *from, const SpecField *f) {
         switch (f->type) {
         case SPEC_STRING:
@@ -92,11 +107,17 @@ static int copy_field(JobSpec *to, const JobSpec *from, const SpecField *f) {
                 return 0;
         case SPEC_I32:
         case SPEC_U32:
+        case SPEC_ENUM:
                 spec_field_ptr(uint32_t, to, f) = spec_field_ptr(uint32_t, from, f);
                 return 0;
         case SPEC_USEC:
                 spec_field_ptr(usec_t, to, f) = spec_field_ptr(usec_t, from, f);
                 return 0;
+        case SPEC_DOUBLE:
+                spec_field_ptr(double, to, f) = spec_field_ptr(double, from, f);
+                return 0;
+        case SPEC_EDGES:
+                return copy_edges(to, from);
         }
         return 0;
 }
@@ -117,6 +138,17 @@ int spec_copy(const JobSpec *s, uint64_t fields, JobSpec **ret) {
                 }
         *ret = TAKE_PTR(copy);
         return 0;
+}
+
+int spec_inherit(JobSpec *s, const JobSpec *defaults) {
+        size_t n;
+        const SpecField *f = spec_field_table(&n);
+        int r = 0;
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                if ((f[i].flags & SPEC_INHERIT) && spec_field_is_default(s, f + i))
+                        r = copy_field(s, defaults, f + i);
+        return r;
 }
 
 /* ---- changes ---- */

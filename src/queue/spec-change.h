@@ -17,6 +17,9 @@ char *spec_fields_to_string(uint64_t fields);
 /* The same once more, the fields of this set only; the others have their defaults. */
 int spec_copy(const JobSpec *s, uint64_t fields, JobSpec **ret);
 
+/* What s does not say of the fields with SPEC_INHERIT is as in defaults. -ENOMEM. */
+int spec_inherit(JobSpec *s, const JobSpec *defaults);
+
 /* Change these fields of s to what they are in changes. A text that is empty is removed. Tags are changed one by one, and one
  * with an empty value is removed; so are properties, by name. All else is replaced. Does not validate. -ENOMEM: s is half
  * changed; -E2BIG, -EINVAL: too many properties or tags, or fields that exclude each other, with *ret_error. */

@@ -161,6 +161,35 @@ static void write_base64(Writer *w, const uint8_t *data, size_t size) {
         w->p = p;
 }
 
+/* As few digits as bring the same number back; with a point whatever the locale says. */
+static void write_double(Writer *w, double v) {
+        char *p = writer_reserve(w, 40);
+        int n;
+
+        if (!p)
+                return;
+        n = snprintf(p, 40, "%.15g", v);
+        if (strtod(p, NULL) != v)
+                n = snprintf(p, 40, "%.17g", v);
+        for (char *c = strchr(p, ','); c; c = strchr(c, ','))
+                *c = '.';
+        w->p += n;
+}
+
+static void write_edges(Writer *w, const JobSpec *s) {
+        WRITE_LITERAL(w, "[");
+        for (size_t i = 0; i < s->n_after; i++) {
+                const char *condition = after_condition_to_string(s->after[i].condition);
+
+                write_text(w, i > 0 ? ",[" : "[", i > 0 ? 2 : 1);
+                write_integer(w, (int64_t) s->after[i].id);
+                WRITE_LITERAL(w, ",");
+                write_string(w, condition, strlen(condition));
+                WRITE_LITERAL(w, "]");
+        }
+        WRITE_LITERAL(w, "]");
+}
+
 static void write_field(Writer *w, const JobSpec *s, const SpecField *f) {
         /* A payload that is not text has a key of its own. */
         bool base64 = f->type == SPEC_BYTES && !utf8_is_valid((const char *) s->payload, s->payload_size);
@@ -201,6 +230,18 @@ static void write_field(Writer *w, const JobSpec *s, const SpecField *f) {
                 break;
         case SPEC_USEC:
                 write_integer(w, spec_field_ptr(usec_t, s, f));
+                break;
+        case SPEC_ENUM: {
+                const char *v = f->words[spec_field_ptr(uint32_t, s, f)];
+
+                write_string(w, v, strlen(v));
+                break;
+        }
+        case SPEC_DOUBLE:
+                write_double(w, spec_field_ptr(double, s, f));
+                break;
+        case SPEC_EDGES:
+                write_edges(w, s);
                 break;
         }
 }
@@ -349,6 +390,52 @@ static int read_integer(JobSpec *s, const SpecField *f, json_object *v, char **r
         return spec_set_integer(s, f, i, ret_error);
 }
 
+static int read_double(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {
+        if (!json_object_is_type(v, json_type_double) && !json_object_is_type(v, json_type_int))
+                return wrong_type(f->name, "a number", ret_error);
+        return spec_set_double(s, f, json_object_get_double(v), ret_error);
+}
+
+static int read_edge(const SpecField *f, json_object *v, After *ret, char **ret_error) {
+        json_object *id, *condition;
+
+        if (!json_object_is_type(v, json_type_array) || json_object_array_length(v) != 2)
+                return wrong_type(f->name, "an array of [ID, \"success\", \"failure\" or \"end\"]", ret_error);
+        id = json_object_array_get_idx(v, 0);
+        condition = json_object_array_get_idx(v, 1);
+        if (!json_object_is_type(id, json_type_int) || json_object_get_int64(id) <= 0)
+                return spec_error(ret_error, EINVAL, "'%s': no id of a job", f->name);
+        *ret = (After) {
+                .id = json_object_get_int64(id),
+                .condition = json_object_is_type(condition, json_type_string)
+                                             ? after_condition_from_string(json_object_get_string(condition))
+                                             : _AFTER_CONDITION_INVALID,
+        };
+        if (ret->condition < 0)
+                return spec_error(ret_error, EINVAL, "'%s': the condition of job %" PRIu64 " is none of success, failure, end",
+                                  f->name, ret->id);
+        return 0;
+}
+
+static int read_edges(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {
+        _cleanup_free_ After *l = NULL;
+        size_t n;
+        int r;
+
+        if (!json_object_is_type(v, json_type_array))
+                return wrong_type(f->name, "an array", ret_error);
+        n = json_object_array_length(v);
+        l = new0(After, n);
+        if (!l)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                r = read_edge(f, json_object_array_get_idx(v, i), l + i, ret_error);
+                if (r < 0)
+                        return r;
+        }
+        return spec_set_edges(s, f, TAKE_PTR(l), n, ret_error);
+}
+
 static int read_field(JobSpec *s, const char *key, json_object *v, char **ret_error) {
         const SpecField *f;
 
@@ -359,6 +446,7 @@ static int read_field(JobSpec *s, const char *key, json_object *v, char **ret_er
                 return spec_error_unknown_key(ret_error, key);
         switch (f->type) {
         case SPEC_STRING:
+        case SPEC_ENUM:
                 return read_string(s, f, v, ret_error);
         case SPEC_STRV:
                 return read_strv(s, f, v, ret_error);
@@ -374,6 +462,10 @@ static int read_field(JobSpec *s, const char *key, json_object *v, char **ret_er
         case SPEC_U32:
         case SPEC_USEC:
                 return read_integer(s, f, v, ret_error);
+        case SPEC_DOUBLE:
+                return read_double(s, f, v, ret_error);
+        case SPEC_EDGES:
+                return read_edges(s, f, v, ret_error);
         }
         return -EINVAL;
 }

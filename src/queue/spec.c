@@ -13,7 +13,10 @@
 #include "queue/spec.h"
 
 #include "base/parse.h"
+#include "base/string-table.h"
 #include "base/strv.h"
+#include "base/time-util.h"
+#include "queue/outcome.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -26,7 +29,24 @@ static const JobSpec spec_default = {
         .delay_usec = USEC_INFINITY,
         .timeout_usec = USEC_INFINITY,
         .stop_timeout_usec = USEC_INFINITY,
+        .backoff_base_usec = USEC_INFINITY,
+        .backoff_max_usec = USEC_INFINITY,
+        .backoff_jitter = -1,
+        .deadline_usec = USEC_INFINITY,
+        .keep_usec = USEC_INFINITY,
 };
+
+static const char *const output_words[] = { "", "journal", "spool", NULL };
+static const char *const verify_words[] = { "", "exit", "verdict", NULL };
+static const char *const backoff_words[] = { "", "fixed", "exponential", NULL };
+static const char *const unique_policy_words[] = { "", "reject", "return", "replace", NULL };
+
+static const char *const after_condition_table[_AFTER_CONDITION_MAX] = {
+        [AFTER_SUCCESS] = "success",
+        [AFTER_FAILURE] = "failure",
+        [AFTER_END] = "end",
+};
+DEFINE_STRING_TABLE_LOOKUP(after_condition, AfterCondition);
 
 JobSpec *spec_new(void) {
         JobSpec *s = malloc(sizeof(JobSpec));
@@ -48,6 +68,10 @@ JobSpec *spec_free(JobSpec *s) {
         strv_free(s->properties);
         free(s->output_file);
         free(s->error_file);
+        strv_free(s->retry_on);
+        free(s->after);
+        free(s->unique_key);
+        free(s->unique_scope);
         free(s->request_id);
         return mfree(s);
 }
@@ -314,6 +338,66 @@ static int check_delay(const SpecField *f, const JobSpec *s, char **ret_error) {
         return spec_error(ret_error, EINVAL, "'%s' and 'not_before_usec' exclude each other", f->name);
 }
 
+/* Which results may lead to another attempt: the failures. */
+static int check_retry_on(const SpecField *f, const JobSpec *s, char **ret_error) {
+        char q[SPEC_QUOTE_MAX];
+
+        STRV_FOREACH(i, s->retry_on) {
+                JobResult r = job_result_from_string(*i);
+
+                if (r <= JOB_SUCCESS || r == JOB_CANCELLED || r == JOB_DEPENDENCY || r == JOB_EXPIRED)
+                        return spec_error(ret_error, EINVAL, "'%s': '%s' is no result that can be tried again", f->name,
+                                          spec_quote(q, *i, strlen(*i)));
+        }
+        return 0;
+}
+
+static int check_backoff(const SpecField *f, const JobSpec *s, char **ret_error) {
+        if (s->backoff_base_usec == USEC_INFINITY || s->backoff_max_usec == USEC_INFINITY ||
+            s->backoff_base_usec <= s->backoff_max_usec)
+                return 0;
+        return spec_error(ret_error, EINVAL, "'%s' is less than 'backoff_base_usec'", f->name);
+}
+
+/* Each job once, and no condition that contradicts another one. */
+static int check_after(const SpecField *f, const JobSpec *s, char **ret_error) {
+        for (size_t i = 0; i < s->n_after; i++) {
+                if (s->after[i].id == 0 || s->after[i].id > INT64_MAX)
+                        return spec_error(ret_error, EINVAL, "'%s': %" PRIu64 " is no id of a job", f->name, s->after[i].id);
+                if (i > 0 && s->after[i - 1].id == s->after[i].id)
+                        return spec_error(ret_error, EINVAL, "'%s': job %" PRIu64 " stands there twice", f->name, s->after[i].id);
+        }
+        return 0;
+}
+
+static int check_unique_key(const SpecField *f, const JobSpec *s, char **ret_error) {
+        if (!s->unique_key)
+                return s->unique_policy == UNIQUE_UNSET && !s->unique_scope ? 0 :
+                       spec_error(ret_error, EINVAL, "'%s' is missing, which '%s' is about", f->name,
+                                  s->unique_scope ? "unique_scope" : "unique_policy");
+        if (!*s->unique_key)
+                return spec_error(ret_error, EINVAL, "'%s' is empty", f->name);
+        if (strlen(s->unique_key) > SPEC_UNIQUE_KEY_MAX)
+                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, SPEC_UNIQUE_KEY_MAX);
+        return check_clean(f, s->unique_key, ret_error);
+}
+
+static int check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_error) {
+        usec_t span;
+
+        if (!s->unique_scope || streq(s->unique_scope, "queued") || streq(s->unique_scope, "live"))
+                return 0;
+        if (parse_span(s->unique_scope, &span) >= 0 && span > 0 && span != USEC_INFINITY)
+                return 0;
+        return spec_error(ret_error, EINVAL, "'%s' is neither 'queued' nor 'live' nor a span of time", f->name);
+}
+
+static int check_array_max_running(const SpecField *f, const JobSpec *s, char **ret_error) {
+        if (s->array_max_running == 0 || s->array > 0)
+                return 0;
+        return spec_error(ret_error, EINVAL, "'array' is missing, which '%s' is about", f->name);
+}
+
 static int check_request_id(const SpecField *f, const JobSpec *s, char **ret_error) {
         if (!s->request_id)
                 return 0;
@@ -329,6 +413,8 @@ static int check_request_id(const SpecField *f, const JobSpec *s, char **ret_err
 /* clang-format off */
 #define FIELD(f, t, ...) { .name = #f, .type = t, .offset = offsetof(JobSpec, f), __VA_ARGS__ }
 #define OF_OWNER (SPEC_EDIT_QUEUED | SPEC_OF_OWNER)
+#define OF_RETRY (SPEC_EDIT_QUEUED | SPEC_EDIT_LIVE | SPEC_INHERIT)
+#define SPEC_BACKOFF_MAX (INT64_C(366) * 24 * 60 * 60 * USEC_PER_SEC)
 
 static const SpecField fields[] = {
         FIELD(name, SPEC_STRING, .check = check_name, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
@@ -354,12 +440,34 @@ static const SpecField fields[] = {
         FIELD(properties, SPEC_STRV, .max = SPEC_PROPERTIES_MAX, .check = check_properties, .flags = OF_OWNER),
         FIELD(output_file, SPEC_STRING, .check = check_file, .flags = OF_OWNER),
         FIELD(error_file, SPEC_STRING, .check = check_file, .flags = OF_OWNER),
+        { .name = "stdout", .type = SPEC_ENUM, .offset = offsetof(JobSpec, output), .words = output_words,
+          .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_INHERIT },
+        FIELD(verify, SPEC_ENUM, .words = verify_words, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_INHERIT),
+        FIELD(max_attempts, SPEC_U32, .min = 1, .max = SPEC_ATTEMPTS_MAX,
+              .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_EDIT_LIVE | SPEC_INHERIT),
+        FIELD(backoff, SPEC_ENUM, .words = backoff_words, .flags = OF_RETRY),
+        FIELD(backoff_base_usec, SPEC_USEC, .max = SPEC_BACKOFF_MAX, .flags = OF_RETRY),
+        FIELD(backoff_max_usec, SPEC_USEC, .max = SPEC_BACKOFF_MAX, .check = check_backoff, .flags = OF_RETRY),
+        FIELD(backoff_jitter, SPEC_DOUBLE, .max = 1, .flags = OF_RETRY),
+        FIELD(retry_on, SPEC_STRV, .max = _JOB_RESULT_MAX, .check = check_retry_on, .flags = OF_RETRY),
+        FIELD(requeue_lost, SPEC_BOOL, .max = 1, .flags = OF_RETRY),
+        FIELD(memory_growth, SPEC_DOUBLE, .min = 1, .max = 100, .flags = OF_RETRY),
+        FIELD(deadline_usec, SPEC_USEC, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
+        FIELD(keep_usec, SPEC_USEC, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED | SPEC_EDIT_LIVE),
+        FIELD(after, SPEC_EDGES, .max = SPEC_AFTER_MAX, .check = check_after, .flags = SPEC_NOT_STORED),
+        FIELD(unique_key, SPEC_STRING, .check = check_unique_key, .flags = SPEC_NOT_STORED),
+        FIELD(unique_policy, SPEC_ENUM, .words = unique_policy_words, .flags = SPEC_NOT_STORED),
+        FIELD(unique_scope, SPEC_STRING, .check = check_unique_scope, .flags = SPEC_NOT_STORED),
+        FIELD(array, SPEC_U32, .min = 1, .max = SPEC_ARRAY_MAX, .flags = SPEC_NOT_STORED),
+        FIELD(array_max_running, SPEC_U32, .min = 1, .max = SPEC_ARRAY_MAX, .check = check_array_max_running,
+              .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(freezable, SPEC_BOOL, .max = 1, .flags = OF_OWNER),
         FIELD(request_id, SPEC_STRING, .check = check_request_id, .flags = SPEC_NOT_STORED),
 };
 /* clang-format on */
 
 /* SPEC_BYTES is a pointer with its size behind it. */
+_Static_assert(offsetof(JobSpec, n_after) == offsetof(JobSpec, after) + sizeof(After *), "after");
 _Static_assert(offsetof(JobSpec, payload_size) == offsetof(JobSpec, payload) + sizeof(uint8_t *), "payload");
 
 const SpecField *spec_field_table(size_t *ret_n) {
@@ -378,6 +486,7 @@ const char *spec_type_signature(SpecType t) {
         static const char *const table[] = {
                 [SPEC_STRING] = "s", [SPEC_STRV] = "as", [SPEC_BYTES] = "ay", [SPEC_BOOL] = "b",
                 [SPEC_I32] = "i",    [SPEC_U32] = "u",   [SPEC_USEC] = "t",   [SPEC_TAGS] = "a{ss}",
+                [SPEC_ENUM] = "s",   [SPEC_DOUBLE] = "d", [SPEC_EDGES] = "a(ts)",
         };
 
         return table[t];
@@ -396,18 +505,38 @@ bool spec_field_is_default(const JobSpec *s, const SpecField *f) {
                 return spec_field_ptr(bool, s, f) == spec_field_ptr(bool, &spec_default, f);
         case SPEC_I32:
         case SPEC_U32:
+        case SPEC_ENUM:
                 return spec_field_ptr(uint32_t, s, f) == spec_field_ptr(uint32_t, &spec_default, f);
         case SPEC_USEC:
                 return spec_field_ptr(usec_t, s, f) == spec_field_ptr(usec_t, &spec_default, f);
+        case SPEC_DOUBLE:
+                return spec_field_ptr(double, s, f) < f->min;
+        case SPEC_EDGES:
+                return s->n_after == 0;
         }
         return true;
 }
 
 /* ---- setters ---- */
 
+static int set_word(JobSpec *s, const SpecField *f, const char *value, char **ret_error) {
+        _cleanup_free_ char *all = NULL;
+        char q[SPEC_QUOTE_MAX];
+
+        for (uint32_t i = 0; f->words[i]; i++)
+                if (streq(f->words[i], value)) {
+                        spec_field_ptr(uint32_t, s, f) = i;
+                        return 0;
+                }
+        all = strv_join((char *const *) f->words + 1, ", ");
+        return spec_error(ret_error, EINVAL, "'%s': '%s' is none of %s", f->name, spec_quote(q, value, strlen(value)),
+                          strempty(all));
+}
+
 int spec_set_string(JobSpec *s, const SpecField *f, const char *value, char **ret_error) {
-        assert(f->type == SPEC_STRING);
-        return free_and_strdup(&spec_field_ptr(char *, s, f), value);
+        assert(f->type == SPEC_STRING || f->type == SPEC_ENUM);
+        return f->type == SPEC_ENUM ? set_word(s, f, value, ret_error)
+                                    : free_and_strdup(&spec_field_ptr(char *, s, f), value);
 }
 
 /* Of pairs with the same key the later stays. At most SPEC_TAGS_MAX pairs. */
@@ -484,6 +613,34 @@ int spec_set_integer(JobSpec *s, const SpecField *f, int64_t value, char **ret_e
                 assert(false);
                 return -EINVAL;
         }
+}
+
+int spec_set_double(JobSpec *s, const SpecField *f, double value, char **ret_error) {
+        if (!(value >= f->min && value <= f->max)) /* nor a NaN */
+                return spec_error(ret_error, ERANGE, "'%s' must be %" PRIi64 " to %" PRIi64 ", not %g", f->name, f->min, f->max,
+                                  value);
+        spec_field_ptr(double, s, f) = value;
+        return 0;
+}
+
+static int compare_after(const void *a, const void *b) {
+        uint64_t x = ((const After *) a)->id, y = ((const After *) b)->id;
+
+        return x < y ? -1 : x > y;
+}
+
+int spec_set_edges(JobSpec *s, const SpecField *f, After *consumed, size_t n, char **ret_error) {
+        _cleanup_free_ After *l = consumed;
+
+        assert(f->type == SPEC_EDGES);
+        if (n > (size_t) f->max)
+                return spec_error(ret_error, E2BIG, "'%s' has more than %" PRIi64 " entries", f->name, f->max);
+        if (n > 0)
+                qsort(l, n, sizeof(After), compare_after);
+        free(s->after);
+        s->after = TAKE_PTR(l);
+        s->n_after = n;
+        return 0;
 }
 
 int spec_validate(const JobSpec *s, char **ret_error) {

@@ -24,6 +24,53 @@
 #define SPEC_PRIORITY_MIN (-1000)
 #define SPEC_PRIORITY_MAX 1000
 #define SPEC_SLOTS_MAX 65536U
+#define SPEC_ATTEMPTS_MAX 1000000U
+#define SPEC_AFTER_MAX 10000U
+#define SPEC_UNIQUE_KEY_MAX 256U
+#define SPEC_ARRAY_MAX 1000000U
+
+/* In all of these 0 is "not given": the queue's, else the daemon's, else the first word counts. */
+typedef enum OutputMode {
+        OUTPUT_UNSET,
+        OUTPUT_JOURNAL,
+        OUTPUT_SPOOL, /* to files of the attempt, in which a verdict is looked for */
+} OutputMode;
+
+typedef enum VerifyMode {
+        VERIFY_UNSET,
+        VERIFY_EXIT,    /* exit status 0 is success, unless a verdict says false */
+        VERIFY_VERDICT, /* and a verdict must say true */
+} VerifyMode;
+
+typedef enum BackoffMode {
+        BACKOFF_UNSET,
+        BACKOFF_FIXED,
+        BACKOFF_EXPONENTIAL,
+} BackoffMode;
+
+typedef enum UniquePolicy {
+        UNIQUE_UNSET,
+        UNIQUE_REJECT,
+        UNIQUE_RETURN,
+        UNIQUE_REPLACE,
+} UniquePolicy;
+
+/* How another job must have ended. */
+typedef enum AfterCondition {
+        AFTER_SUCCESS,
+        AFTER_FAILURE,
+        AFTER_END,
+        _AFTER_CONDITION_MAX,
+        _AFTER_CONDITION_INVALID = -EINVAL,
+} AfterCondition;
+
+const char *after_condition_to_string(AfterCondition c);
+AfterCondition after_condition_from_string(const char *s);
+
+typedef struct After {
+        uint64_t id;
+        AfterCondition condition;
+} After;
 
 typedef struct JobSpec {
         char *name;
@@ -46,6 +93,25 @@ typedef struct JobSpec {
         char **properties;        /* NAME=VALUE */
         char *output_file;        /* standard output goes there; NULL: to the journal. Relative: to cwd. %j, %% */
         char *error_file;         /* the same for standard error */
+        OutputMode output;        /* "stdout" */
+        VerifyMode verify;
+        uint32_t max_attempts;    /* 0: not given */
+        BackoffMode backoff;
+        usec_t backoff_base_usec; /* USEC_INFINITY: not given, both of them */
+        usec_t backoff_max_usec;
+        double backoff_jitter;    /* 0…1, of the time to wait; < 0: not given */
+        char **retry_on;          /* results; NULL: not given */
+        bool requeue_lost;
+        double memory_growth;     /* ≥ 1; 0: not given */
+        usec_t deadline_usec;     /* realtime: started by then, or never; USEC_INFINITY: none */
+        usec_t keep_usec;         /* once done; USEC_INFINITY: as the queue says */
+        After *after;
+        size_t n_after;
+        char *unique_key;
+        UniquePolicy unique_policy;
+        char *unique_scope;       /* "queued", "live", or a span; NULL: not given */
+        uint32_t array;           /* so many of them; 0: no array */
+        uint32_t array_max_running; /* 0: no limit */
         bool freezable;           /* may be frozen although it has a time-out: its unit then has none of its own */
         char *request_id;         /* the client's name for this request (queue/receipt.h); not a part of the job */
 } JobSpec;
@@ -63,6 +129,9 @@ typedef enum SpecType {
         SPEC_U32,    /* u: uint32_t */
         SPEC_USEC,   /* t: usec_t */
         SPEC_TAGS,   /* a{ss}: char** pairs; JSON object of strings */
+        SPEC_ENUM,   /* s: one of f->words; 0, the empty text: not given */
+        SPEC_DOUBLE, /* d: double, f->min to f->max; what is not given lies below */
+        SPEC_EDGES,  /* a(ts): After* followed by size_t; JSON [[ID, "CONDITION"], …] */
 } SpecType;
 
 typedef enum SpecFieldFlags {
@@ -71,6 +140,7 @@ typedef enum SpecFieldFlags {
         SPEC_EDIT_QUEUED = 1 << 1, /* while the job has not started */
         SPEC_EDIT_LIVE = 1 << 2,
         SPEC_EDIT_ALWAYS = 1 << 3, /* also when it has ended */
+        SPEC_INHERIT = 1 << 5,     /* what is not given is taken from the queue, when the job is submitted */
         SPEC_OF_OWNER = 1 << 4,    /* decides what is done with the owner's rights: who only orders others' jobs must not touch it */
 } SpecFieldFlags;
 
@@ -81,18 +151,22 @@ typedef struct SpecField {
         int64_t min, max; /* numbers: the range; max 0: none. Lists: max entries (of TAGS: pairs), bytes: max size */
         int (*check)(const struct SpecField *f, const JobSpec *s, char **ret_error); /* may be NULL */
         SpecFieldFlags flags;
+        const char *const *words; /* of ENUM: "" and what there is, up to NULL */
 } SpecField;
 
 const SpecField *spec_field_find(const char *name); /* NULL: unknown key */
 const SpecField *spec_field_table(size_t *ret_n);
 const char *spec_type_signature(SpecType t);
 
-/* Set one field. Each takes the value over only on success, except strv/bytes which are always consumed. The same key
+/* Set one field; of STRING and ENUM by its text. Each takes the value over only on success, except strv/bytes/edges which are always consumed. The same key
  * twice: the later wins. -EINVAL, -ERANGE, -E2BIG, -ENOMEM; *ret_error names the key and what is allowed. */
 int spec_set_string(JobSpec *s, const SpecField *f, const char *value, char **ret_error);
 int spec_set_strv(JobSpec *s, const SpecField *f, char **consumed, char **ret_error); /* STRV and TAGS (flat pairs) */
 int spec_set_bytes(JobSpec *s, const SpecField *f, uint8_t *consumed, size_t size, char **ret_error);
 int spec_set_integer(JobSpec *s, const SpecField *f, int64_t value, char **ret_error); /* BOOL, I32, U32; USEC below 2^63 */
+
+int spec_set_double(JobSpec *s, const SpecField *f, double value, char **ret_error);
+int spec_set_edges(JobSpec *s, const SpecField *f, After *consumed, size_t n, char **ret_error);
 
 /* Everything that can be said without knowing queue and caller: argv there, words clean, sizes, environment names,
  * control characters. Called once after all fields are set. */

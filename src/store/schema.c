@@ -160,6 +160,38 @@ static const char *const migrations[] = {
 
         /* 5: not_before_usec is the end of a span: it moves when the clock is set (store-clock.c) */
         "ALTER TABLE job ADD COLUMN delayed INTEGER NOT NULL DEFAULT 0;",
+
+        /* 6: the scheduling policy. NULL: not given, of none. */
+        "ALTER TABLE job ADD COLUMN output TEXT;"
+        "ALTER TABLE job ADD COLUMN verify TEXT;"
+        "ALTER TABLE job ADD COLUMN deadline_usec INTEGER;"
+        "ALTER TABLE job ADD COLUMN keep_usec INTEGER;"
+        "ALTER TABLE job ADD COLUMN expires_usec INTEGER;"
+        "ALTER TABLE job ADD COLUMN submission_key INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE job ADD COLUMN fair INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE job ADD COLUMN poison INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE job ADD COLUMN blockers INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE job ADD COLUMN flow INTEGER;"
+        "ALTER TABLE job ADD COLUMN array INTEGER;"
+        "ALTER TABLE job ADD COLUMN array_index INTEGER;"
+        "ALTER TABLE job ADD COLUMN array_max_running INTEGER;"
+        "ALTER TABLE job ADD COLUMN unique_key TEXT;"
+        "UPDATE job SET submission_key = ifnull(submitted_usec, 0);"
+        "ALTER TABLE attempt ADD COLUMN verdict TEXT;"
+        "ALTER TABLE attempt ADD COLUMN success INTEGER;"
+        "ALTER TABLE attempt ADD COLUMN io_stdout TEXT;"
+        "ALTER TABLE attempt ADD COLUMN io_stderr TEXT;"
+        "ALTER TABLE attempt ADD COLUMN memory_max INTEGER;"
+        /* Who waits for whom: job for before to end as condition says; otherwise: what if it does not. */
+        "CREATE TABLE edge ("
+        "  job INTEGER NOT NULL,"
+        "  before INTEGER NOT NULL,"
+        "  condition TEXT NOT NULL,"
+        "  otherwise TEXT NOT NULL,"
+        "  met INTEGER NOT NULL,"
+        "  PRIMARY KEY (job, before)"
+        ") STRICT, WITHOUT ROWID;"
+        "CREATE INDEX edge_before ON edge (before);",
 };
 
 unsigned schema_version(void) {

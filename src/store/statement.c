@@ -40,13 +40,15 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_INSERT] =
                 "INSERT INTO job (" JOB_COLUMNS ", environment)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22, ?23, ?24, ?25, ?26)",
+                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)",
         [STMT_JOB_UPDATE] =
                 "UPDATE job SET queue = ?2, owner = ?3, owner_name = ?4, name = ?5, state = ?6, result = ?7, intent = ?8,"
                 " reason = ?9, priority = ?10, rank = ?11, slots = ?12, attempt = ?13, max_attempts = ?14, dead = ?15,"
                 " submitted_usec = ?16, not_before_usec = ?17, ready_usec = ?18, started_usec = ?19,"
                 " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23, privileged = ?24,"
-                " delayed = ?25 WHERE id = ?1",
+                " delayed = ?25, output = ?26, verify = ?27, deadline_usec = ?28, keep_usec = ?29, expires_usec = ?30,"
+                " submission_key = ?31, fair = ?32, poison = ?33, blockers = ?34, flow = ?35, array = ?36, array_index = ?37,"
+                " array_max_running = ?38, unique_key = ?39 WHERE id = ?1",
         [STMT_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
         [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
         [STMT_JOB_LIVE] = "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_state"
@@ -90,13 +92,14 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_INSERT] =
                 "INSERT INTO attempt (" ATTEMPT_COLUMNS ")"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22, ?23, ?24, ?25)",
+                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
         [STMT_ATTEMPT_UPDATE] =
                 "UPDATE attempt SET boot_id = ?3, userspace_usec = ?4, token = ?5, invocation_id = ?6, slots = ?7,"
                 " slot_numbers = ?8, created_usec = ?9, result = ?10, reason = ?11, exit_status = ?12, exit_signal = ?13,"
                 " started_usec = ?14, finished_usec = ?15, runtime_usec = ?16, cpu_usec = ?17, memory_peak = ?18,"
                 " memory_peak_sampled = ?19, io_read_bytes = ?20, io_write_bytes = ?21, tasks_peak = ?22,"
-                " freezer = ?23, freezer_usec = ?24, frozen_usec = ?25"
+                " freezer = ?23, freezer_usec = ?24, frozen_usec = ?25, verdict = ?26, success = ?27, io_stdout = ?28,"
+                " io_stderr = ?29, memory_max = ?30"
                 " WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",

@@ -13,6 +13,35 @@ static const char *result_to_column(JobResult r) {
         return r == JOB_RESULT_NONE ? NULL : job_result_to_string(r);
 }
 
+/* One of the words of the spec's field; NULL: not given. */
+static const char *word_to_column(const char *field, unsigned value) {
+        return value == 0 ? NULL : spec_field_find(field)->words[value];
+}
+
+static int row_to_word(sqlite3_stmt *stmt, int i, const char *field, unsigned *ret) {
+        const char *text = stmt_text(stmt, i);
+        const char *const *words = spec_field_find(field)->words;
+
+        *ret = 0;
+        if (!text)
+                return stmt_no_memory(stmt) ? -ENOMEM : 0;
+        for (unsigned k = 0; words[k]; k++)
+                if (streq(words[k], text)) {
+                        *ret = k;
+                        return 0;
+                }
+        return -EUCLEAN;
+}
+
+/* 0: of none. */
+static void bind_id(Store *s, sqlite3_stmt *stmt, int i, uint64_t id) {
+        stmt_bind_u64(s, stmt, i, id == 0 ? UINT64_MAX : id);
+}
+
+static uint64_t row_to_id(sqlite3_stmt *stmt, int i) {
+        return sqlite3_column_int64(stmt, i); /* NULL: 0 */
+}
+
 void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         int i = 1;
 
@@ -41,6 +70,20 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_u64(s, stmt, i++, j->stop_timeout_usec);
         stmt_bind_i64(s, stmt, i++, j->privileged);
         stmt_bind_i64(s, stmt, i++, j->delayed);
+        stmt_bind_text(s, stmt, i++, word_to_column("stdout", j->output));
+        stmt_bind_text(s, stmt, i++, word_to_column("verify", j->verify));
+        stmt_bind_u64(s, stmt, i++, j->deadline_usec);
+        stmt_bind_u64(s, stmt, i++, j->keep_usec);
+        stmt_bind_u64(s, stmt, i++, j->expires_usec);
+        stmt_bind_i64(s, stmt, i++, j->submission_key);
+        stmt_bind_i64(s, stmt, i++, j->fair);
+        stmt_bind_u64(s, stmt, i++, j->poison);
+        stmt_bind_u64(s, stmt, i++, j->blockers);
+        bind_id(s, stmt, i++, j->flow);
+        bind_id(s, stmt, i++, j->array);
+        stmt_bind_u64(s, stmt, i++, j->array == 0 ? UINT64_MAX : j->array_index);
+        bind_id(s, stmt, i++, j->array_max_running);
+        stmt_bind_text(s, stmt, i++, j->unique_key);
         assert(i == JOB_N_COLUMNS + 1);
 }
 
@@ -91,6 +134,24 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         j->stop_timeout_usec = stmt_u64(stmt, i++);
         j->privileged = sqlite3_column_int(stmt, i++);
         j->delayed = sqlite3_column_int(stmt, i++);
+        r = row_to_word(stmt, i++, "stdout", &j->output);
+        if (r >= 0)
+                r = row_to_word(stmt, i++, "verify", &j->verify);
+        if (r < 0)
+                return r == -ENOMEM ? r : store_set_error(s, r, "Job %" PRIu64 " has an unknown word for its output", j->id);
+        j->deadline_usec = stmt_u64(stmt, i++);
+        j->keep_usec = stmt_u64(stmt, i++);
+        j->expires_usec = stmt_u64(stmt, i++);
+        j->submission_key = sqlite3_column_int64(stmt, i++);
+        j->fair = sqlite3_column_int(stmt, i++);
+        j->poison = sqlite3_column_int64(stmt, i++);
+        j->blockers = sqlite3_column_int64(stmt, i++);
+        j->flow = row_to_id(stmt, i++);
+        j->array = row_to_id(stmt, i++);
+        j->array_index = row_to_id(stmt, i++);
+        j->array_max_running = row_to_id(stmt, i++);
+        if (stmt_strdup(stmt, i++, &j->unique_key) < 0)
+                return -ENOMEM;
         assert(i == JOB_N_COLUMNS);
         *ret = TAKE_PTR(j);
         return 0;
@@ -134,6 +195,11 @@ void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *
         stmt_bind_text(s, stmt, i++, a->freezer == FREEZER_THAWED ? NULL : freezer_to_string(a->freezer));
         stmt_bind_u64(s, stmt, i++, a->freezer_usec);
         stmt_bind_i64(s, stmt, i++, MIN(a->frozen_usec, (usec_t) INT64_MAX));
+        stmt_bind_text(s, stmt, i++, o->verdict);
+        stmt_bind_u64(s, stmt, i++, o->success < 0 ? UINT64_MAX : (uint64_t) o->success);
+        stmt_bind_text(s, stmt, i++, o->io_stdout);
+        stmt_bind_text(s, stmt, i++, o->io_stderr);
+        stmt_bind_u64(s, stmt, i++, a->memory_max);
 }
 
 static bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
@@ -178,6 +244,17 @@ static int row_to_outcome(sqlite3_stmt *stmt, int i, Outcome *o) {
         return 0;
 }
 
+static int row_to_verdict(sqlite3_stmt *stmt, int i, Outcome *o) {
+        int r;
+
+        r = stmt_strdup(stmt, i++, &o->verdict);
+        o->success = sqlite3_column_type(stmt, i) == SQLITE_NULL ? -1 : sqlite3_column_int(stmt, i);
+        i++;
+        if (r >= 0)
+                r = stmt_strdup(stmt, i++, &o->io_stdout);
+        return r < 0 ? r : stmt_strdup(stmt, i, &o->io_stderr);
+}
+
 int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         _cleanup_(attempt_freep) Attempt *a = attempt_new(stmt_u64(stmt, 0), stmt_u64(stmt, 1));
         int r = 0;
@@ -198,6 +275,9 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         a->freezer = freezer_from_string(strempty(stmt_text(stmt, 22)));
         a->freezer_usec = stmt_u64(stmt, 23);
         a->frozen_usec = stmt_u64(stmt, 24);
+        if (r >= 0)
+                r = row_to_verdict(stmt, 25, &a->outcome);
+        a->memory_max = stmt_u64(stmt, 29);
         if (r >= 0 && stmt_no_memory(stmt))
                 return -ENOMEM;
         if (r >= 0 && a->freezer < 0)

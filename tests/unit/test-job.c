@@ -12,7 +12,8 @@
 static void test_words(void **state) {
         static const char *const states[] = { "held", "waiting", "ready", "starting", "running", "stopping", "done" };
         static const char *const results[] = { "",         "success", "exit-code", "signal",    "core-dump", "timeout",
-                                               "watchdog", "oom-kill", "exec",      "cancelled", "lost" };
+                                               "watchdog", "oom-kill", "verdict",   "unverified", "exec",
+                                               "cancelled", "dependency", "expired", "lost" };
 
         assert_int_equal(ELEMENTSOF(states), _JOB_STATE_MAX);
         for (JobState i = 0; i < _JOB_STATE_MAX; i++) {
@@ -30,7 +31,7 @@ static void test_words(void **state) {
         assert_int_equal(job_state_from_string("Ready"), _JOB_STATE_INVALID);
         assert_int_equal(job_state_from_string(""), _JOB_STATE_INVALID);
         assert_int_equal(job_state_from_string(NULL), _JOB_STATE_INVALID);
-        assert_int_equal(job_result_from_string("verdict"), _JOB_RESULT_INVALID);
+        assert_int_equal(job_result_from_string("Verdict"), _JOB_RESULT_INVALID);
         assert_int_equal(job_result_from_string(NULL), _JOB_RESULT_INVALID);
 }
 

@@ -96,6 +96,15 @@ static void test_all_keys(void **state) {
         assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "output_file", "s", "out", "error_file", "s", "err",
                                           "freezable", "b", true, "request_id", "s", "r", "delay_usec", "t",
                                           UINT64_C(4)) >= 0);
+        assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "stdout", "s", "spool", "verify", "s", "verdict",
+                                          "max_attempts", "u", 4u, "backoff", "s", "fixed", "backoff_base_usec", "t", UINT64_C(5),
+                                          "backoff_max_usec", "t", UINT64_C(6), "backoff_jitter", "d", 0.25, "retry_on", "as", 1,
+                                          "signal") >= 0);
+        assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "requeue_lost", "b", true,
+                                          "memory_growth", "d", 1.5, "deadline_usec", "t", UINT64_C(7), "keep_usec", "t",
+                                          UINT64_C(8), "after", "a(ts)", 2, UINT64_C(9), "end", UINT64_C(3), "failure",
+                                          "unique_key", "s", "u", "unique_policy", "s", "replace", "unique_scope", "s", "live",
+                                          "array", "u", 10u, "array_max_running", "u", 2u) >= 0);
         assert_true(sd_bus_message_close_container(m) >= 0);
         assert_true(sd_bus_message_append(m, "s", "after") >= 0);
 
@@ -124,6 +133,15 @@ static void test_all_keys(void **state) {
         assert_string_equal(s->error_file, "err");
         assert_true(s->freezable);
         assert_string_equal(s->request_id, "r");
+        assert_int_equal(s->output, OUTPUT_SPOOL);
+        assert_int_equal(s->verify, VERIFY_VERDICT);
+        assert_int_equal(s->backoff, BACKOFF_FIXED);
+        assert_true(s->backoff_jitter == 0.25 && s->memory_growth == 1.5);
+        assert_string_equal(s->retry_on[0], "signal");
+        assert_int_equal(s->n_after, 2);
+        assert_true(s->after[0].id == 3 && s->after[0].condition == AFTER_FAILURE && s->after[1].id == 9); /* sorted */
+        assert_int_equal(s->unique_policy, UNIQUE_REPLACE);
+        assert_int_equal(s->array_max_running, 2);
         f = spec_field_table(&n);
         for (size_t i = 0; i < n; i++)
                 assert_false(spec_field_is_default(s, f + i));

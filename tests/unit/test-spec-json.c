@@ -50,6 +50,11 @@ static void test_round_trip(void **state) {
         same("{\"umask\":0}");
         same("{\"not_before_usec\":0,\"uid\":0}");
         same("{\"delay_usec\":1000}");
+        same("{\"stdout\":\"spool\",\"verify\":\"verdict\",\"max_attempts\":3,\"backoff\":\"exponential\","
+             "\"backoff_base_usec\":1000,\"backoff_max_usec\":5000,\"backoff_jitter\":0.1,\"retry_on\":[\"signal\"],"
+             "\"requeue_lost\":true,\"memory_growth\":1.5,\"deadline_usec\":7,\"keep_usec\":0,"
+             "\"after\":[[3,\"failure\"],[9,\"end\"]],\"unique_key\":\"k\",\"unique_policy\":\"return\","
+             "\"unique_scope\":\"10min\",\"array\":10,\"array_max_running\":2}");
 }
 
 static void test_defaults_are_left_out(void **state) {
@@ -142,6 +147,12 @@ static void test_refused(void **state) {
         REFUSED("{\"priority\":\"1\"}", -EINVAL, "'priority' must be an integer");
         REFUSED("{\"priority\":1.0}", -EINVAL, "'priority' must be an integer");
         REFUSED("{\"priority\":true}", -EINVAL, "'priority' must be an integer");
+        REFUSED("{\"verify\":\"maybe\"}", -EINVAL, "'verify': 'maybe' is none of exit, verdict");
+        REFUSED("{\"backoff_jitter\":1.5}", -ERANGE, "'backoff_jitter' must be 0 to 1, not 1.5");
+        REFUSED("{\"memory_growth\":\"2\"}", -EINVAL, "'memory_growth' must be a number");
+        REFUSED("{\"after\":[17]}", -EINVAL, "'after' must be");
+        REFUSED("{\"after\":[[0,\"end\"]]}", -EINVAL, "'after': no id");
+        REFUSED("{\"after\":[[17,\"never\"]]}", -EINVAL, "the condition of job 17 is none of");
         REFUSED("{\"priority\":4294967296}", -ERANGE, "'priority'");
         REFUSED("{\"not_before_usec\":9223372036854775808}", -ERANGE, "'not_before_usec'");
         REFUSED("{\"not_before_usec\":99999999999999999999999}", -ERANGE, "'not_before_usec'");

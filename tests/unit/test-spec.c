@@ -91,7 +91,7 @@ static void test_table(void **state) {
         size_t n;
 
         f = spec_field_table(&n);
-        assert_int_equal(n, 20);
+        assert_int_equal(n, 38);
         for (size_t i = 0; i < n; i++) {
                 assert_ptr_equal(spec_field_find(f[i].name), f + i);
                 assert_non_null(spec_type_signature(f[i].type));
@@ -305,6 +305,36 @@ static void test_files(void **state) {
         }
 }
 
+static void test_policy(void **state) {
+        _cleanup_(spec_freep) JobSpec *s = spec_true();
+        _cleanup_strv_free_ char **l = NULL;
+        After *twice = new0(After, 2);
+
+        set_entry("retry_on", "exit-code", 0, NULL);
+        set_entry("retry_on", "success", -EINVAL, "'success' is no result that can be tried again");
+        set_entry("retry_on", "cancelled", -EINVAL, "'cancelled'");
+        set_entry("retry_on", "bad", -EINVAL, "'bad'");
+        s->backoff_base_usec = 2;
+        s->backoff_max_usec = 1;
+        check_with(s, -EINVAL, "'backoff_max_usec' is less than");
+        s->backoff_max_usec = 2;
+        s->unique_scope = strdup("10min");
+        check_with(s, -EINVAL, "'unique_key' is missing");
+        s->unique_key = strdup("k");
+        check_with(s, 0, NULL);
+        assert_int_equal(free_and_strdup(&s->unique_scope, "never"), 0);
+        check_with(s, -EINVAL, "'unique_scope' is neither");
+        assert_int_equal(free_and_strdup(&s->unique_scope, "live"), 0);
+        s->array_max_running = 1;
+        check_with(s, -EINVAL, "'array' is missing");
+        s->array = 5;
+        check_with(s, 0, NULL);
+        assert_non_null(twice);
+        twice[0].id = twice[1].id = 7;
+        assert_int_equal(spec_set_edges(s, spec_field_find("after"), twice, 2, NULL), 0);
+        check_with(s, -EINVAL, "job 7 stands there twice");
+}
+
 static void test_request_id(void **state) {
         _cleanup_free_ char *fits = text_of('x', SPEC_REQUEST_ID_MAX), *too_long = text_of('x', SPEC_REQUEST_ID_MAX + 1);
 
@@ -339,7 +369,8 @@ int main(void) {
                 cmocka_unit_test(test_tags),     cmocka_unit_test(test_properties),
                 cmocka_unit_test(test_integers), cmocka_unit_test(test_uid),
                 cmocka_unit_test(test_payload),  cmocka_unit_test(test_quote),
-                cmocka_unit_test(test_cwd_end),  cmocka_unit_test(test_files),    cmocka_unit_test(test_request_id),
+                cmocka_unit_test(test_cwd_end),  cmocka_unit_test(test_files),    cmocka_unit_test(test_policy),
+                cmocka_unit_test(test_request_id),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* An attempt: one try of a job, and its lease, the unit. What is stored stands in the first part of the struct, what only lives in
+ * memory in the second. */
+
+#include "queue/freezer.h"
+#include "queue/outcome.h"
+#include <sys/queue.h>
+#include <systemd/sd-id128.h>
+#include <uthash.h>
+
+typedef struct Job Job;
+typedef struct Queue Queue;
+typedef struct Attempt Attempt;
+
+/* The life of one manager: same boot, same PID 1 (or user manager) process. Unchanged by daemon-reexec, new after a
+ * reboot or with a new user manager. */
+typedef struct Epoch {
+        sd_id128_t boot_id;
+        usec_t userspace_usec; /* UserspaceTimestampMonotonic of the manager */
+} Epoch;
+
+static inline bool epoch_equal(const Epoch *a, const Epoch *b) {
+        return sd_id128_equal(a->boot_id, b->boot_id) && a->userspace_usec == b->userspace_usec;
+}
+
+typedef enum AttemptPhase {
+        ATTEMPT_STARTING,  /* committed (or about to be); the unit is to be asked for */
+        ATTEMPT_RUNNING,   /* seen started */
+        ATTEMPT_ENDED,     /* the outcome is recorded (or about to be); unit to be released, slots still held */
+        ATTEMPT_STRAY,     /* a unit that no row knows; holds its slots, is listed, is never killed silently */
+        _ATTEMPT_PHASE_MAX,
+} AttemptPhase;
+
+/* One try and its lease: the unit. In memory from the decision to start until the unit is gone and its cgroup empty;
+ * that long it holds its slots. */
+struct Attempt {
+        /* The row */
+        uint64_t job_id;
+        uint32_t number;
+        Epoch epoch;
+        sd_id128_t token;
+        sd_id128_t invocation_id;   /* null: not seen started */
+        uint32_t slots;
+        uint32_t *slot_numbers;     /* slots of them */
+        usec_t created_usec;        /* realtime: committed */
+        Freezer freezer;
+        usec_t freezer_usec;        /* monotonic: up to then frozen_usec counts; USEC_INFINITY: thawed */
+        usec_t frozen_usec;         /* how long it stood still: its time-out does not count that */
+        Outcome outcome;
+        uint64_t memory_max;        /* MemoryMax= that this one was given by memory_growth; UINT64_MAX: its own */
+
+        /* In memory */
+        char *unit;                 /* jobmill-job-ID-N.service */
+        char *status, *trouble;     /* what it says of itself (sd_notify()), what is in the way of its start; NULL: nothing */
+        AttemptPhase phase;
+        Job *job;                   /* NULL: ended, or a stray */
+        Queue *queue;               /* that it takes slots of; NULL: of none */
+        Queue *slot_owner;          /* whose numbers these are */
+        usec_t started_monotonic;   /* USEC_INFINITY: not yet */
+        usec_t deadline;            /* monotonic: time-out; USEC_INFINITY: none */
+        usec_t kill_deadline;       /* monotonic: when SIGKILL follows; USEC_INFINITY: not stopping */
+        int kill_signal;            /* KillSignal= of the unit */
+        bool has_net;               /* the unit has a RuntimeMaxSec=, which does not stop while it is frozen */
+        uint64_t signals;           /* asked for by users, not sent yet: bit mask of 1 << (signal - 1) */
+        bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
+        bool asked;                 /* StartTransientUnit was sent by this process */
+        bool kill_due;              /* kill_deadline has passed */
+        bool changed;               /* on model->changed_attempts */
+        bool is_new;
+        bool outcome_changed;       /* commit: needs an fsync */
+        bool acting;                /* on model->act: something is to be asked of PID 1 */
+        struct UnitWatch *watch;    /* unit/'s own bookkeeping: calls in flight, what was signalled, samples */
+        TAILQ_ENTRY(Attempt) changed_entry;
+        TAILQ_ENTRY(Attempt) act_entry;
+        UT_hash_handle hh;          /* model->attempts, by unit name */
+};
+
+Attempt *attempt_free(Attempt *a);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Attempt *, attempt_free);
+Attempt *attempt_new(uint64_t job_id, uint32_t number);
+
+/* "jobmill-job-42-1.service" -> 42, 1; false for any other name. */
+bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number);
+/* "0,3". A queue without a cap gives out higher numbers than one job may ask for slots. */
+#define SLOT_NUMBERS_MAX (16U * 1024U * 1024U)
+char *attempt_slot_numbers_to_string(const Attempt *a);
+int attempt_slot_numbers_from_string(const char *s, uint32_t **ret, uint32_t *ret_n);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The prepared statements of the store, and the few ways in which they are used. */
+
+#include "base/macro.h"
+
+#include <sqlite3.h>
+
+typedef struct Store Store;
+
+/* One for each text in statement.c. The order means nothing. */
+typedef enum StatementId {
+        STMT_BEGIN,
+        STMT_COMMIT,
+        STMT_ROLLBACK,
+        STMT_META_GET,
+        STMT_META_SET,
+        STMT_META_DELETE,
+        STMT_QUEUE_UPSERT,
+        STMT_QUEUE_FLAGS,
+        STMT_BACKLOG_UPSERT,
+        STMT_BACKLOG_DELETE,
+        STMT_BACKLOG_ALL,
+        STMT_QUEUE_ALL,
+        STMT_JOB_INSERT,
+        STMT_JOB_UPDATE,
+        STMT_JOB_DELETE,
+        STMT_JOB_GET,
+        STMT_JOB_LIVE,
+        STMT_JOB_WINDOW,
+        STMT_JOB_DUE,
+        STMT_JOB_NEXT_DUE,
+        STMT_JOB_MOVE_DELAYS,
+        STMT_ATTEMPT_MOVE,
+        STMT_JOB_MAX_ID,
+        STMT_JOB_ENVIRONMENT,
+        STMT_JOB_SET_ENVIRONMENT,
+        STMT_SPEC_INSERT,
+        STMT_SPEC_UPDATE,
+        STMT_SPEC_SET_PAYLOAD,
+        STMT_SPEC_GET,
+        STMT_SPEC_PAYLOAD,
+        STMT_SPEC_DELETE,
+        STMT_ENVIRONMENT_FIND,
+        STMT_ENVIRONMENT_GET,
+        STMT_ENVIRONMENT_INSERT,
+        STMT_ENVIRONMENT_CONTENT_INSERT,
+        STMT_ENVIRONMENT_COUNT,
+        STMT_ENVIRONMENT_DELETE,
+        STMT_ENVIRONMENT_CONTENT_DELETE,
+        STMT_ATTEMPT_INSERT,
+        STMT_ATTEMPT_UPDATE,
+        STMT_ATTEMPT_GET,
+        STMT_ATTEMPT_ALL,
+        STMT_ATTEMPT_DELETE,
+        STMT_RECEIPT_INSERT,
+        STMT_RECEIPT_GET,
+        STMT_RECEIPT_COUNT,
+        STMT_RECEIPT_EXPIRE,
+        STMT_RECEIPT_OLDEST,
+        STMT_RECEIPT_MOVE,
+        _STMT_MAX,
+} StatementId;
+
+/* The errno for what the connection failed at last; notes its message for store_error(). Never 0. */
+int store_sqlite_error(Store *s, int code);
+int store_set_error(Store *s, int error, const char *format, ...) _printf_(3, 4); /* returns error */
+int store_exec(Store *s, const char *sql);
+/* Runs sql and gives the first column of its first row, NULL where there is none. */
+int store_query_text(Store *s, const char *sql, char **ret);
+
+int store_prepare_all(Store *s);
+void store_finalize_all(Store *s);
+const char *store_statement_text(StatementId id);
+
+/* A prepared statement, to be given back by stmt_reset() or on scope exit: reset, nothing bound. */
+sqlite3_stmt *store_stmt(Store *s, StatementId id);
+void stmt_resetp(sqlite3_stmt **stmt);
+#define _cleanup_stmt_ _cleanup_(stmt_resetp)
+
+/* Parameters count from 1. Texts and blobs must live until the statement is reset. An error is kept and told by
+ * stmt_step(). */
+void stmt_bind_i64(Store *s, sqlite3_stmt *stmt, int i, int64_t v);
+void stmt_bind_u64(Store *s, sqlite3_stmt *stmt, int i, uint64_t v); /* above INT64_MAX (so "unknown"): NULL */
+void stmt_bind_text(Store *s, sqlite3_stmt *stmt, int i, const char *v);           /* NULL: NULL */
+void stmt_bind_blob(Store *s, sqlite3_stmt *stmt, int i, const void *v, size_t n); /* v may be NULL if n is 0 */
+void stmt_bind_null(Store *s, sqlite3_stmt *stmt, int i);
+
+int stmt_step(Store *s, sqlite3_stmt *stmt); /* 1: a row; 0: no more; or an error */
+int stmt_exec(Store *s, sqlite3_stmt *stmt); /* to its end, and reset */
+
+/* Columns count from 0. */
+uint64_t stmt_u64(sqlite3_stmt *stmt, int i); /* NULL: UINT64_MAX */
+const char *stmt_text(sqlite3_stmt *stmt, int i); /* NULL: NULL; until the next step */
+bool stmt_no_memory(sqlite3_stmt *stmt); /* a column of this row could not be given */
+int stmt_strdup(sqlite3_stmt *stmt, int i, char **ret);
