@@ -57,7 +57,7 @@ def test_submit_to_no_queue(shared):
 # key, value (a D-Bus one where the type is wrong), what the message must hold
 BAD_SPECS = [
     ("nonsense", "x", "nonsense"),
-    ("callback_url", dbus.UInt32(3), "max_attempts"),
+    ("callback_url", dbus.UInt32(3), "callback_url"),
     ("name", dbus.UInt32(3), "name"),
     ("name", "x" * 129, "name"),
     ("name", "a\nb", "name"),
