@@ -169,6 +169,7 @@ static int append_public(sd_bus_message *m, const JobRow *row, char *const *fiel
         APPEND("frozen", "b", row_is_frozen(row), true);
         APPEND_USEC("submitted_usec", j->submitted_usec);
         APPEND_USEC("not_before_usec", j->not_before_usec);
+        APPEND_USEC("deadline_usec", j->deadline_usec);
         APPEND_USEC("started_usec", j->started_usec);
         APPEND_USEC("finished_usec", j->finished_usec);
         APPEND_USEC("wait_usec", j->wait_usec);

@@ -209,6 +209,10 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         if (q->queue->policy.defaults && spec_inherit(q->spec, q->queue->policy.defaults) < 0)
                 return -ENOMEM;
 
+        r = spec_check_deadline(q->spec, &c->api->now, &text);
+        if (r < 0)
+                return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text);
+
         const Queue *at = queue_draining_at(q->queue);
         if (at)
                 return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "Queue '%s' is being drained and takes no new jobs",

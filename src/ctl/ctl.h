@@ -62,7 +62,7 @@ typedef struct SubmitArgs {
         char **set, **properties, **tags;
         int32_t priority;
         uint32_t slots; /* UINT32_MAX: not given */
-        usec_t at, in, timeout, stop_timeout;
+        usec_t at, in, deadline, timeout, stop_timeout;
         uint32_t uid; /* UINT32_MAX: not given */
         bool hold, freezable, dry_run;
 } SubmitArgs;

@@ -22,7 +22,7 @@ JsonMode arg_json;
 Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
 #define SUBMIT_ARGS_DEFAULT                                                                                  \
         {                                                                                                    \
-                .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY,            \
+                .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY, .deadline = USEC_INFINITY,            \
                 .timeout = USEC_INFINITY, .stop_timeout = USEC_INFINITY,                                     \
         }
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
@@ -346,6 +346,7 @@ static const Option options[] = {
           "1…65536" },
         { "at", 0, "TIME", S, option_time, &arg_submit.at, "Not before this time", TIMES },
         { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed", SPANS },
+        { "deadline", 0, "TIME", S, option_time, &arg_submit.deadline, "Start it by this time, or never", TIMES },
         { "timeout", 0, "SPAN", S, option_timeout, &arg_submit.timeout, "End it when it runs longer",
           "1ms or longer: 90s, 2h 30min, infinity, …" },
         { "stop-timeout", 0, "SPAN", S, option_stop_timeout, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL",

@@ -71,6 +71,7 @@ static const struct {
         { "at", "a time", set_time, AT(not_before), SET_NOT_BEFORE, "Not before this time" },
         { "in", "a time span", set_span, AT(delay), SET_DELAY,
           "Not before this much time has passed" },
+        { "deadline", "a time", set_time, AT(deadline), SET_DEADLINE, "Start it by this time, or never" },
         { "timeout", "a time span", set_span, AT(timeout), SET_TIMEOUT, "End it when it runs longer" },
         { "stop-timeout", "a time span", set_span, AT(stop_timeout), SET_STOP_TIMEOUT, "From SIGTERM to SIGKILL" },
         { "directory", "DIRECTORY", set_text, AT(directory), 0, "Where it runs" },
@@ -143,6 +144,7 @@ static int append_numbers(sd_bus_message *m, const Settings *s) {
         } times[] = {
                 { SET_NOT_BEFORE, "not_before_usec", s->not_before },
                 { SET_DELAY, "delay_usec", s->delay },
+                { SET_DEADLINE, "deadline_usec", s->deadline },
                 { SET_TIMEOUT, "timeout_usec", s->timeout },
                 { SET_STOP_TIMEOUT, "stop_timeout_usec", s->stop_timeout },
         };

@@ -13,6 +13,7 @@ typedef enum SetBits {
         SET_TIMEOUT = 1 << 3,
         SET_STOP_TIMEOUT = 1 << 4,
         SET_DELAY = 1 << 5,
+        SET_DEADLINE = 1 << 6,
 } SetBits;
 
 typedef struct Settings {
@@ -20,7 +21,7 @@ typedef struct Settings {
         char *name, *queue, *directory, *output, *error;        /* NULL: not given */
         int32_t priority;
         uint32_t slots;
-        usec_t not_before, delay, timeout, stop_timeout;        /* USEC_INFINITY: none */
+        usec_t not_before, delay, deadline, timeout, stop_timeout;        /* USEC_INFINITY: none */
         char **tags, **properties, **command;
 } Settings;
 

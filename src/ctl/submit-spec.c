@@ -132,6 +132,7 @@ static void set_numbers(JobSpec *s) {
         s->freezable = a->freezable;
         s->not_before_usec = a->at;
         s->delay_usec = a->in;
+        s->deadline_usec = a->deadline;
         s->timeout_usec = a->timeout;
         s->stop_timeout_usec = a->stop_timeout;
 }

@@ -116,6 +116,8 @@ static void print_times(const JobInfo *j, usec_t now) {
         print_time("Submitted", j->submitted_usec, now, NULL, USEC_INFINITY);
         if (j->started_usec == USEC_INFINITY && j->not_before_usec != USEC_INFINITY && !job_info_is_done(j))
                 print_time("Not before", j->not_before_usec, now, NULL, USEC_INFINITY);
+        if (j->attempt == 0 && j->deadline_usec != USEC_INFINITY)
+                print_time("Start by", j->deadline_usec, now, NULL, USEC_INFINITY);
         print_time("Started", j->started_usec, now, "waited", j->wait_usec);
         print_time("Finished", j->finished_usec, now, "ran", j->runtime_usec);
         if (j->timeout_usec != USEC_INFINITY)

@@ -82,7 +82,7 @@ int manager_follow_clock(Manager *m) {
         m->now.realtime = m->now.steady = now; /* what the loop has read may be from before */
         model_clock_set(m->model, step);
         set_offset(m, offset);
-        m->next_due = m->next_expiry = 0;
+        m->next_due = m->next_start_deadline = m->next_expiry = 0;
         log_notice("The clock was set %s by %.1f s; what waits for a span of time waits for it all the same.",
                    step > 0 ? "forwards" : "back", (double) (step > 0 ? step : -step) / USEC_PER_SEC);
         return 0;

@@ -275,7 +275,7 @@ int manager_load_model(Manager *m) {
         api_set_model(m->api, model, m->store);
         model_free(m->model);
         m->model = TAKE_PTR(model);
-        m->next_due = m->next_expiry = 0;
+        m->next_due = m->next_start_deadline = m->next_expiry = 0;
         manager_recall_clock(m);
         return 0;
 }

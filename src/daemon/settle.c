@@ -48,26 +48,28 @@ static int load_job(Manager *m, uint64_t id, Job **ret) {
         return 0;
 }
 
-static void decide_due(Manager *m) {
+/* Jobs whose time has come, by one of the indexes of the store; *next: when the next one's does. */
+static void decide_times(Manager *m, int (*load)(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next),
+                         void (*act)(Model *m, Job *j, const Now *now), usec_t *next) {
         uint64_t ids[DUE_PER_ROUND];
         size_t n;
         int r;
 
-        if (m->storage_failed || m->now.realtime < m->next_due)
+        if (m->storage_failed || m->now.realtime < *next)
                 return;
-        r = store_load_due(m->store, m->now.realtime, ids, DUE_PER_ROUND, &n, &m->next_due);
+        r = load(m->store, m->now.realtime, ids, DUE_PER_ROUND, &n, next);
         if (r < 0) {
                 log_error_errno(r, "Failed to look for jobs that are due: %s", store_error(m->store));
-                m->next_due = m->now.realtime + STORAGE_RETRY;
+                *next = m->now.realtime + STORAGE_RETRY;
                 return;
         }
         for (size_t i = 0; i < n; i++) {
                 Job *j;
                 if (load_job(m, ids[i], &j) >= 0)
-                        model_due(m->model, j, &m->now);
+                        act(m->model, j, &m->now);
         }
         if (n == DUE_PER_ROUND)
-                m->next_due = 0;
+                *next = 0;
 }
 
 /* The uid must still lead to the name that it had when the job was submitted. 1: yes, 0: not known yet, -ESTALE: no. */
@@ -121,7 +123,8 @@ static void decide(Manager *m) {
         Queue *q;
 
         model_deadlines(m->model, &m->now);
-        decide_due(m);
+        decide_times(m, store_load_expired, model_expire, &m->next_start_deadline);
+        decide_times(m, store_load_due, model_due, &m->next_due);
         m->model->dispatch_blocked = m->stopping          ? "jobmilld is stopping" :
                                      m->storage_failed || m->api->storage_full ? "storage" :
                                      m->api->restored     ? "store restored" :
@@ -218,9 +221,12 @@ static int record(Manager *m, Told *ret) {
 
         if (!model_has_changes(m->model))
                 return 0;
-        TAILQ_FOREACH(j, &m->model->changed, changed_entry)
+        TAILQ_FOREACH(j, &m->model->changed, changed_entry) {
                 if (j->state == JOB_WAITING)
                         m->next_due = MIN(m->next_due, j->not_before_usec);
+                if (job_has_deadline(j))
+                        m->next_start_deadline = MIN(m->next_start_deadline, j->deadline_usec);
+        }
         if (!TAILQ_EMPTY(&m->model->receipts) && m->next_expiry == USEC_INFINITY)
                 m->next_expiry = 0;
         r = told_take(m->model, ret);
@@ -415,7 +421,7 @@ int manager_settle(Manager *m) {
 
         if (!streq_ptr(m->api->systemd_version, m->units->version))
                 (void) free_and_strdup(&m->api->systemd_version, m->units->version);
-        arm(m->due_timer, m->storage_failed ? USEC_INFINITY : m->next_due);
+        arm(m->due_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_due, m->next_start_deadline));
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);
         api_watch_congestion(m->api);

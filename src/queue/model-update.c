@@ -68,6 +68,17 @@ static int check_place(Model *m, const Job *j, const Queue *to, const JobSpec *s
         return 0;
 }
 
+static bool touches(uint64_t fields, const char *name) {
+        return fields & spec_field_bit(spec_field_find(name));
+}
+
+/* What is asked for may have come too late. */
+static int check_times(const JobSpec *spec, uint64_t fields, const Now *now, char **ret_error) {
+        if (!touches(fields, "deadline_usec") && !touches(fields, "not_before_usec") && !touches(fields, "delay_usec"))
+                return 0;
+        return spec_check_deadline(spec, now, ret_error);
+}
+
 static void move_to(Model *m, Job *j, Queue *to) {
         if (to == j->queue)
                 return;
@@ -82,17 +93,15 @@ static void move_to(Model *m, Job *j, Queue *to) {
 
 /* Not started: it leaves its place and is given the one that it has now. */
 static void place_anew(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now) {
-        uint64_t due = spec_field_bit(spec_field_find("not_before_usec")) | spec_field_bit(spec_field_find("delay_usec"));
-
         if (j->state == JOB_READY)
                 queue_window_remove(j->queue, j->id);
         move_to(m, j, to);
-        if (fields & spec_field_bit(spec_field_find("priority"))) {
+        if (touches(fields, "priority")) {
                 j->priority = spec->priority;
                 j->rank = -(int64_t) spec->priority;
         }
         j->slots = spec->slots;
-        if (fields & due)
+        if (touches(fields, "not_before_usec") || touches(fields, "delay_usec"))
                 job_set_due(j, spec, now);
 
         if (j->state == JOB_WAITING || (j->state == JOB_READY && job_is_early(j, now)))
@@ -145,6 +154,8 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
         r = model_may_update(j, fields, to != j->queue, ret_error);
         if (r >= 0)
                 r = live ? check_timeouts(j, spec, ret_error) : check_place(m, j, to, spec, ret_error);
+        if (r >= 0)
+                r = check_times(spec, fields, now, ret_error);
         if (r < 0)
                 return r;
         queue_name = strdup(to->name);

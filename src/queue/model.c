@@ -275,6 +275,7 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
                  char **ret_error) {
         _cleanup_(job_freep) Job *j = NULL;
         const Queue *at;
+        int r;
 
         at = queue_draining_at(q);
         if (at)
@@ -283,6 +284,9 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         if (at)
                 return spec_error(ret_error, -ERANGE, "slots: %" PRIu32 " asked for, but queue '%s' has only %" PRIu32,
                                     spec->slots, at->name, at->policy.slots);
+        r = spec_check_deadline(spec, now, ret_error);
+        if (r < 0)
+                return r;
 
         j = job_new();
         if (!j)
@@ -372,7 +376,7 @@ int model_retry(Model *m, Job *j, const Now *now) {
         j->result = JOB_RESULT_NONE;
         j->reason = mfree(j->reason);
         j->delayed = false;
-        j->not_before_usec = j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
+        j->deadline_usec = j->not_before_usec = j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
         j->spec_dropped = false;
         job_let_go(m, j, now);
         return 0;

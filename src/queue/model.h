@@ -107,6 +107,11 @@ int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error)
 int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error);
 /* A waiting job's time has come. */
 void model_due(Model *m, Job *j, const Now *now);
+/* Start deadlines (deadline.c). Is one to be kept? Can the one that is asked for be? -ERANGE, with *ret_error. */
+bool job_has_deadline(const Job *j);
+int spec_check_deadline(const JobSpec *s, const Now *now, char **ret_error);
+/* One that has passed: done. */
+void model_expire(Model *m, Job *j, const Now *now);
 /* The clock was set, by so much: the ends of spans move with it. What is not here moves in the store (store_clock_set()). */
 void model_clock_set(Model *m, int64_t step);
 

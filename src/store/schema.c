@@ -176,6 +176,7 @@ static const char *const migrations[] = {
         "ALTER TABLE job ADD COLUMN array_index INTEGER;"
         "ALTER TABLE job ADD COLUMN array_max_running INTEGER;"
         "ALTER TABLE job ADD COLUMN unique_key TEXT;"
+        "CREATE INDEX job_deadline ON job (deadline_usec) WHERE " JOB_WITH_DEADLINE ";"
         "UPDATE job SET submission_key = ifnull(submitted_usec, 0);"
         "ALTER TABLE attempt ADD COLUMN verdict TEXT;"
         "ALTER TABLE attempt ADD COLUMN success INTEGER;"

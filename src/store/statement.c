@@ -59,6 +59,10 @@ static const char *const statement_table[_STMT_MAX] = {
                          " WHERE state = 'waiting' AND not_before_usec <= ?1 ORDER BY not_before_usec, id LIMIT ?2",
         [STMT_JOB_NEXT_DUE] = "SELECT min(not_before_usec) FROM job INDEXED BY job_due"
                               " WHERE state = 'waiting' AND not_before_usec > ?1",
+        [STMT_JOB_EXPIRED] = "SELECT id FROM job INDEXED BY job_deadline WHERE " JOB_WITH_DEADLINE
+                             " AND deadline_usec <= ?1 ORDER BY deadline_usec, id LIMIT ?2",
+        [STMT_JOB_NEXT_DEADLINE] = "SELECT min(deadline_usec) FROM job INDEXED BY job_deadline WHERE " JOB_WITH_DEADLINE
+                                   " AND deadline_usec > ?1",
         [STMT_JOB_MOVE_DELAYS] =
                 "UPDATE job INDEXED BY job_state"
                 " SET not_before_usec = " MOVED("not_before_usec")

@@ -31,6 +31,8 @@ typedef enum StatementId {
         STMT_JOB_WINDOW,
         STMT_JOB_DUE,
         STMT_JOB_NEXT_DUE,
+        STMT_JOB_EXPIRED,
+        STMT_JOB_NEXT_DEADLINE,
         STMT_JOB_MOVE_DELAYS,
         STMT_ATTEMPT_MOVE,
         STMT_JOB_MAX_ID,

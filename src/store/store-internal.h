@@ -72,6 +72,9 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "memory_peak, memory_peak_sampled, io_read_bytes, io_write_bytes, tasks_peak, "                       \
         "freezer, freezer_usec, frozen_usec, verdict, success, io_stdout, io_stderr, memory_max"
 
+/* Those that have a start deadline to keep: in the words of their index. */
+#define JOB_WITH_DEADLINE "deadline_usec IS NOT NULL AND attempt = 0 AND state IN ('held', 'waiting', 'ready')"
+
 /* Binds the columns above to ?1 and up. */
 void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j);
 int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret);

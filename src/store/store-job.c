@@ -458,8 +458,9 @@ int store_load_window(Store *s, Queue *q, uint32_t max_slots) {
         return 0;
 }
 
-int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next) {
-        _cleanup_stmt_ sqlite3_stmt *due = store_stmt(s, STMT_JOB_DUE), *next = NULL;
+static int load_times(Store *s, StatementId of_due, StatementId of_next, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
+                      usec_t *ret_next) {
+        _cleanup_stmt_ sqlite3_stmt *due = store_stmt(s, of_due), *next = NULL;
         size_t k = 0;
         int r;
 
@@ -471,7 +472,7 @@ int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
         if (r < 0)
                 return r;
 
-        next = store_stmt(s, STMT_JOB_NEXT_DUE);
+        next = store_stmt(s, of_next);
         stmt_bind_u64(s, next, 1, now);
         r = stmt_step(s, next);
         if (r < 0)
@@ -479,6 +480,14 @@ int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
         *ret_next = r > 0 ? stmt_u64(next, 0) : USEC_INFINITY;
         *ret_n = k;
         return 0;
+}
+
+int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next) {
+        return load_times(s, STMT_JOB_DUE, STMT_JOB_NEXT_DUE, now, ids, n, ret_n, ret_next);
+}
+
+int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next) {
+        return load_times(s, STMT_JOB_EXPIRED, STMT_JOB_NEXT_DEADLINE, now, ids, n, ret_n, ret_next);
 }
 
 /* ---- at start ---- */

@@ -108,6 +108,9 @@ int store_load_window(Store *s, Queue *q, uint32_t max_slots);
  * due, USEC_INFINITY: none. */
 int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next);
 
+/* The same of start deadlines that have passed, of jobs that have not started. */
+int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next);
+
 /* The clock was set (store-clock.c): move what is to move by step, and remember in which boot it is how far from the clock of
  * the boot. *ret_last: what it showed when that was written, 0: not known. -ENOENT: nothing is remembered. */
 int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset, usec_t *ret_last);

@@ -29,7 +29,7 @@ METHODS = {
 # Types of what stands in a{sv}: spec keys and filters. (A value that is already a D-Bus one is sent as it is.)
 TYPES = {
     "name": "s", "argv": "as", "cwd": "s", "umask": "u", "environment": "as", "payload": "ay", "tags": "a{ss}",
-    "priority": "i", "slots": "u", "hold": "b", "not_before_usec": "t", "delay_usec": "t", "timeout_usec": "t", "stop_timeout_usec": "t",
+    "priority": "i", "slots": "u", "hold": "b", "not_before_usec": "t", "delay_usec": "t", "deadline_usec": "t", "timeout_usec": "t", "stop_timeout_usec": "t",
     "uid": "u", "properties": "as", "freezable": "b", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
     "since_usec": "t", "until_usec": "t", "order": "s", "fields": "as",
 }

@@ -32,6 +32,8 @@ static void do_submit(void) {
                 *(chance(50) ? &spec->not_before_usec : &spec->delay_usec) = (1 + any(20)) * SEC;
         if (spec->not_before_usec != USEC_INFINITY)
                 spec->not_before_usec += box.now.realtime;
+        if (chance(15))
+                spec->deadline_usec = box.now.realtime + any(25) * SEC;
         if (chance(50))
                 spec->timeout_usec = (1 + any(30)) * SEC;
         if (chance(50))
@@ -45,8 +47,8 @@ static void do_submit(void) {
 }
 
 static void do_update(Job *j, unsigned id) {
-        static const char *const fields[] = { "priority", "slots", "not_before_usec", "timeout_usec", "stop_timeout_usec" };
-        unsigned to = chance(40) ? any(NQ) : box.naive.jobs[id].queue, first = chance(50) ? 3 : 0;
+        static const char *const fields[] = { "priority", "slots", "not_before_usec", "deadline_usec", "timeout_usec", "stop_timeout_usec" };
+        unsigned to = chance(40) ? any(NQ) : box.naive.jobs[id].queue, first = chance(50) ? 4 : 0;
         JobSpec *spec = spec_new();
         uint64_t set = 0;
         char *error = NULL;
@@ -66,8 +68,10 @@ static void do_update(Job *j, unsigned id) {
                         spec->delay_usec = any(10) * SEC;
                 } else if (i == 2)
                         spec->not_before_usec = chance(40) ? USEC_INFINITY : box.now.realtime + any(10) * SEC;
+                else if (i == 3)
+                        spec->deadline_usec = chance(30) ? USEC_INFINITY : box.now.realtime + any(20) * SEC;
                 else
-                        *(i == 3 ? &spec->timeout_usec : &spec->stop_timeout_usec) = chance(10) ? USEC_INFINITY : (1 + any(20)) * SEC;
+                        *(i == 4 ? &spec->timeout_usec : &spec->stop_timeout_usec) = chance(10) ? USEC_INFINITY : (1 + any(20)) * SEC;
         }
         if (set == 0 && to == box.naive.jobs[id].queue) {
                 spec_free(spec);
@@ -75,7 +79,8 @@ static void do_update(Job *j, unsigned id) {
         }
         r = naive_update(&box.naive, id, to, spec, (set & ~(spec_field_bit(spec_field_find("timeout_usec")) |
                                                            spec_field_bit(spec_field_find("stop_timeout_usec")))) == 0,
-                         set & (spec_field_bit(spec_field_find("not_before_usec")) | spec_field_bit(spec_field_find("delay_usec"))), &box.now);
+                         set & (spec_field_bit(spec_field_find("not_before_usec")) | spec_field_bit(spec_field_find("delay_usec"))),
+                         set & spec_field_bit(spec_field_find("deadline_usec")), &box.now);
         expect(model_update(box.m.model, j, model_queue(box.m.model, queue_names[to]), spec, set, &box.now, &error), r, "update", id);
         free(error);
         if (r < 0)

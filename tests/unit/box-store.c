@@ -27,7 +27,8 @@ static void job_to_row(const Job *j, Row *r) {
                 .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
                 .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
-                .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec, .ready = j->ready_usec,
+                .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec,
+                .deadline = j->deadline_usec, .ready = j->ready_usec,
                 .started = j->started_usec, .finished = j->finished_usec, .wait = j->wait_usec,
                 .timeout = j->timeout_usec, .stop_timeout = j->stop_timeout_usec,
         };
@@ -54,6 +55,7 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->submitted_usec = r->submitted;
         j->not_before_usec = r->not_before;
         j->delayed = r->delayed;
+        j->deadline_usec = r->deadline;
         j->ready_usec = r->ready;
         j->started_usec = r->started;
         j->finished_usec = r->finished;
@@ -146,6 +148,19 @@ int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
                                 ids[(*ret_n)++] = id;
                         else if (box.rows[id].not_before > now)
                                 *ret_next = MIN(*ret_next, box.rows[id].not_before);
+                }
+        return 0;
+}
+
+int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next) {
+        *ret_n = 0;
+        *ret_next = USEC_INFINITY;
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && job_state_is_queued(box.rows[id].state) && box.rows[id].attempt == 0) {
+                        if (box.rows[id].deadline <= now && *ret_n < n)
+                                ids[(*ret_n)++] = id;
+                        else if (box.rows[id].deadline > now)
+                                *ret_next = MIN(*ret_next, box.rows[id].deadline);
                 }
         return 0;
 }
@@ -275,7 +290,7 @@ int manager_load_model(Manager *m) {
         m->api->model = model;
         model_free(m->model);
         m->model = model;
-        m->next_due = m->next_expiry = 0;
+        m->next_due = m->next_start_deadline = m->next_expiry = 0;
         box.user_signals = 0;
         return 0;
 }
@@ -360,7 +375,7 @@ int manager_follow_clock(Manager *m) {
         model_clock_set(m->model, box.step);
         box.step = 0;
         m->now.steady = box.now.steady = m->now.realtime;
-        m->next_due = 0;
+        m->next_due = m->next_start_deadline = 0;
         return 0;
 }
 /* There is always one, and nobody looks into it. */
@@ -396,6 +411,13 @@ void __wrap_model_due(Model *m, Job *j, const Now *now);
 void __wrap_model_due(Model *m, Job *j, const Now *now) {
         naive_due(&box.naive, j->id, now);
         __real_model_due(m, j, now);
+}
+
+void __real_model_expire(Model *m, Job *j, const Now *now);
+void __wrap_model_expire(Model *m, Job *j, const Now *now);
+void __wrap_model_expire(Model *m, Job *j, const Now *now) {
+        naive_expire(&box.naive, j->id, now);
+        __real_model_expire(m, j, now);
 }
 
 int __real_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);

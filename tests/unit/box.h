@@ -37,7 +37,7 @@ typedef struct Row {
         int64_t rank;
         unsigned queue;
         uint32_t slots, attempt, max_attempts;
-        usec_t submitted, not_before, ready, started, finished, wait, timeout, stop_timeout;
+        usec_t submitted, not_before, deadline, ready, started, finished, wait, timeout, stop_timeout;
 } Row;
 
 typedef struct AttemptRow {

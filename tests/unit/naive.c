@@ -90,6 +90,16 @@ static int check_place(const Naive *n, unsigned q, unsigned slots, bool is_new) 
         return 0;
 }
 
+static int check_deadline(const JobSpec *spec, const Now *now) {
+        usec_t due = spec->delay_usec != USEC_INFINITY ? now->steady + spec->delay_usec : spec->not_before_usec;
+
+        if (spec->deadline_usec == USEC_INFINITY)
+                return 0;
+        if (spec->deadline_usec <= now->realtime || (due != USEC_INFINITY && spec->deadline_usec <= due))
+                return COVER(submit_too_late), -ERANGE;
+        return 0;
+}
+
 int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
         int r = check_place(n, q, spec->slots, true);
         NaiveJob *j = n->jobs + n->next_id;
@@ -98,12 +108,14 @@ int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
                 COVER(submit_draining);
         if (r == -ERANGE)
                 COVER(submit_too_wide);
+        if (r >= 0)
+                r = check_deadline(spec, now);
         if (r < 0)
                 return r;
         COVER(submitted);
         *j = (NaiveJob) {
                 .there = true, .queue = q, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
-                .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
+                .deadline = spec->deadline_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
         };
         set_due(j, spec, now);
         if (!spec->hold)
@@ -169,7 +181,7 @@ int naive_retry(Naive *n, unsigned id, const Now *now) {
         COVER(retried);
         j->result = JOB_RESULT_NONE;
         j->dead = j->delayed = false;
-        j->not_before = USEC_INFINITY;
+        j->not_before = j->deadline = USEC_INFINITY;
         let_go(j, now);
         return 0;
 }
@@ -207,7 +219,7 @@ static int update_live(Naive *n, NaiveJob *j, const NaiveAttempt *a, const JobSp
         return 0;
 }
 
-int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, bool due, const Now *now) {
+int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, bool due, bool deadline, const Now *now) {
         NaiveJob *j = n->jobs + id;
         int r;
 
@@ -220,6 +232,9 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
                 if (r < 0)
                         return COVER(update_refused), r;
         }
+        r = due || deadline ? check_deadline(spec, now) : 0;
+        if (r < 0)
+                return r;
         if (to != j->queue)
                 COVER(moved);
         COVER(updated);
@@ -228,6 +243,7 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
         j->priority = spec->priority;
         if (due)
                 set_due(j, spec, now);
+        j->deadline = spec->deadline_usec;
         j->timeout = spec->timeout_usec;
         j->stop_timeout = spec->stop_timeout_usec;
         if (j->state != JOB_HELD)
@@ -337,6 +353,26 @@ void naive_due(Naive *n, unsigned id, const Now *now) {
                 return;
         COVER(came_due);
         become(n->jobs + id, JOB_READY);
+}
+
+/* By then it is to have been started, once. */
+bool naive_is_expired(const Naive *n, unsigned id, const Now *now) {
+        const NaiveJob *j = n->jobs + id;
+
+        if (!j->there || is_live(j) || j->state == JOB_DONE || j->deadline > now->realtime)
+                return false;
+        if (j->attempt > 0)
+                return COVER(deadline_kept), false;
+        return true;
+}
+
+void naive_expire(Naive *n, unsigned id, const Now *now) {
+        if (!naive_is_expired(n, id, now))
+                return;
+        COVER(expired);
+        if (n->jobs[id].state == JOB_HELD)
+                COVER(expired_held);
+        finish(n, id, JOB_EXPIRED);
 }
 
 /* ---- who starts ---- */

@@ -25,7 +25,7 @@ enum {
         X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
-        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(asked_why) X(withdrawn_shutdown)
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(asked_why) X(withdrawn_shutdown)
 
 enum {
 #define X(name) COVER_##name,
@@ -68,7 +68,7 @@ typedef struct NaiveJob {
         JobResult result, intent;
         int priority;
         unsigned queue, slots, attempt;
-        usec_t not_before, timeout, stop_timeout;
+        usec_t not_before, deadline, timeout, stop_timeout;
 } NaiveJob;
 
 typedef struct NaiveAttempt {
@@ -110,7 +110,7 @@ int naive_release(Naive *n, unsigned id, const Now *now);
 int naive_retry(Naive *n, unsigned id, const Now *now);
 int naive_purge(Naive *n, unsigned id);
 int naive_kill(const Naive *n, unsigned id);
-int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, bool due, const Now *now);
+int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, bool due, bool deadline, const Now *now);
 int naive_freeze(Naive *n, unsigned id, const Now *now);
 int naive_thaw(Naive *n, unsigned id, const Now *now);
 
@@ -119,6 +119,8 @@ void naive_clock_set(Naive *n, int64_t step);
 void naive_deadlines(Naive *n, const Now *now);
 bool naive_is_due(const Naive *n, unsigned id, const Now *now);
 void naive_due(Naive *n, unsigned id, const Now *now);
+bool naive_is_expired(const Naive *n, unsigned id, const Now *now);
+void naive_expire(Naive *n, unsigned id, const Now *now);
 
 /* Who starts next; 0: nobody. */
 unsigned naive_next(const Naive *n);

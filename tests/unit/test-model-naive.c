@@ -142,6 +142,8 @@ static void compare(void) {
                                    j->there ? job_state_to_string(j->state) : "none");
                 if (!box.m.storage_failed && naive_is_due(&box.naive, id, &box.now))
                         naive_fail("the time of job %u has come, and it waits", id);
+                if (!box.m.storage_failed && naive_is_expired(&box.naive, id, &box.now))
+                        naive_fail("the deadline of job %u has passed, and it waits", id);
                 for (i = 1; i < NA; i++)
                         there += box.naive.attempts[id][i].there;
         }
@@ -166,7 +168,7 @@ static void settle(void) {
                 if (manager_settle(&box.m) < 0)
                         naive_fail("the daemon gave up");
                 /* what its timers would do */
-        } while (!box.m.storage_failed && (box.m.next_due <= box.now.realtime || box.step != 0));
+        } while (!box.m.storage_failed && (box.m.next_due <= box.now.realtime || box.m.next_start_deadline <= box.now.realtime || box.step != 0));
         compare();
 }
 
