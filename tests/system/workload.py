@@ -147,6 +147,8 @@ class Workload:
         out.files = {self.folder / ("out.%d" % out.id): "output\n", self.folder / ("err.%d" % out.id): "error\n"}
         self.submit("of another user", '[ "$(id -un)" = alice ] && [ "$B" = b ]', "success", uid=self.alice, environment=["B=b"])
         self.submit("delayed", "true", "success", not_before_usec=soon)
+        with contextlib.suppress(BusError):  # it may have passed before it was heard
+            self.submit("expired", "true", "expired", runs=False, hold=True, deadline_usec=soon + 2_000_000)
         self.held = self.submit("held", "true", "success", hold=True)
         self.never = self.submit("cancelled while held", "true", "cancelled", runs=False, hold=True)
         self.waiting = self.submit("cancelled while waiting", "true", "cancelled", runs=False, not_before_usec=never,

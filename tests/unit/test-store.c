@@ -213,6 +213,34 @@ static void test_due(void **state) {
         assert_int_equal(next, USEC_INFINITY);
 }
 
+/* Of those that have not started only, wherever they wait. */
+static void test_start_deadlines(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        uint64_t ids[3], id[5];
+        usec_t next;
+        size_t n;
+
+        for (unsigned i = 0; i < ELEMENTSOF(id); i++) {
+                JobSpec *spec = make_spec("true");
+                spec->deadline_usec = now.realtime + 10 + i;
+                spec->hold = i == 1;
+                spec->not_before_usec = i == 2 ? now.realtime + 5 : USEC_INFINITY;
+                id[i] = submit(m, add_queue(m, "q"), spec);
+        }
+        record(s, m);
+        (void) start(s, m, id[3]);
+        record(s, m);
+        assert_int_equal(store_load_expired(s, now.realtime, ids, 3, &n, &next), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(next, now.realtime + 10);
+        assert_int_equal(store_load_expired(s, now.realtime + 13, ids, 3, &n, &next), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(next, now.realtime + 14);
+        for (unsigned i = 0; i < 3; i++)
+                assert_int_equal(ids[i], id[i]);
+}
+
 static usec_t due_of(Store *s, uint64_t id) {
         _cleanup_(job_freep) Job *j = NULL;
 
@@ -693,6 +721,7 @@ int main(void) {
                 cmocka_unit_test(test_spec_damaged),
                 cmocka_unit_test(test_window),
                 cmocka_unit_test(test_due),
+                cmocka_unit_test(test_start_deadlines),
                 cmocka_unit_test(test_clock),
                 cmocka_unit_test(test_purge),
                 cmocka_unit_test(test_full),
