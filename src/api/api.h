@@ -175,6 +175,7 @@ int api_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***r
 void api_forget_row(Api *a);
 
 /* call.c */
+int api_read_clocks(const Api *a, Now *ret);
 /* Has the caller's user too many calls that wait? Then the handler returns -EUSERS; root may wait as often as he likes. */
 bool call_too_many_pending(const Call *c);
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler);
@@ -192,8 +193,7 @@ void call_again(Call *c); /* run it again in the next turn; its handler returns 
 /* Those in the middle of their pages end with an error. */
 void call_fail_pages(Api *a, const char *name, const char *text);
 /* Hold an answer for the commit (takes reply over). Without a reply: the empty one. */
-int call_hold(Call *c, sd_bus_message *reply);
-int call_hold_empty(Call *c);
+int call_hold(Call *c, sd_bus_message *reply), call_hold_empty(Call *c);
 void call_done(Call *c); /* a call that was put aside is answered. */
 
 /* A job with the right to act on it: into the model. 1 and *ret; 0: authorization pending; negative with *error. */

@@ -71,18 +71,16 @@ static int property_get_flag(sd_bus *bus, const char *path, const char *interfac
 
 static int property_get_reason(sd_bus *bus, const char *path, const char *interface, const char *property,
                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Queue *q = userdata, *at = queue_paused_at(q);
         const Api *a = sd_bus_slot_get_userdata(sd_bus_get_current_slot(bus));
-        char buf[QUEUE_NAME_MAX + 64] = "";
+        _cleanup_free_ char *reason = NULL;
+        const Queue *q = userdata;
+        Now now = {};
 
-        if (a && a->restored)
-                snprintf(buf, sizeof(buf), "store restored");
-        else if (at)
-                snprintf(buf, sizeof(buf), "queue %s is paused", at->name);
-        else if (q->count[JOB_READY] > 0 && (at = queue_lacking_at(q, 1)))
-                snprintf(buf, sizeof(buf), "queue %s is full (%" PRIu32 " of %" PRIu32 " slots)", at->name, at->slots_used,
-                         at->policy.slots);
-        return sd_bus_message_append(reply, "s", buf);
+        if (a->restored)
+                return sd_bus_message_append(reply, "s", "store restored");
+        (void) api_read_clocks(a, &now);
+        reason = queue_reason(a->model, q, &now);
+        return reason ? sd_bus_message_append(reply, "s", reason) : -ENOMEM;
 }
 
 static int property_get_settings(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -133,6 +133,18 @@ static void call_put_aside(Call *c) {
 
 /* ---- running a call ---- */
 
+int api_read_clocks(const Api *a, Now *ret) {
+        int r;
+
+        r = sd_event_now(a->event, CLOCK_REALTIME, &ret->realtime);
+        if (r >= 0)
+                r = sd_event_now(a->event, CLOCK_MONOTONIC, &ret->monotonic);
+        if (r >= 0)
+                r = sd_event_now(a->event, CLOCK_BOOTTIME, &ret->steady);
+        ret->steady += a->clock_offset;
+        return r;
+}
+
 static int call_run_handler(Call *c, sd_bus_error *error) {
         Api *a = c->api;
         int r;
@@ -146,12 +158,7 @@ static int call_run_handler(Call *c, sd_bus_error *error) {
                 a->n_for_room++;
                 return 0;
         }
-        r = sd_event_now(a->event, CLOCK_REALTIME, &a->now.realtime);
-        if (r >= 0)
-                r = sd_event_now(a->event, CLOCK_MONOTONIC, &a->now.monotonic);
-        if (r >= 0)
-                r = sd_event_now(a->event, CLOCK_BOOTTIME, &a->now.steady);
-        a->now.steady += a->clock_offset;
+        r = api_read_clocks(a, &a->now);
         if (r >= 0)
                 r = sd_bus_message_rewind(c->message, true);
         CRASH_POINT("call-before");

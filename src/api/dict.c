@@ -126,7 +126,7 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
         if (j->state == JOB_RUNNING && row->attempt && row->attempt->freezer != FREEZER_THAWED)
                 reason = freezer_to_string(row->attempt->freezer);
         if (!reason && WANTED("reason")) {
-                why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name));
+                why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name), &a->now);
                 if (!why)
                         return -ENOMEM;
                 reason = isempty(why) ? NULL : why;

@@ -139,7 +139,7 @@ static int policies_changed(Model *m) {
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return admission_configure(m);
 }
 
 /* Nobody knows its cap any more, so nothing of it starts. As an ancestor it is uncapped. */

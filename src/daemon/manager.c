@@ -126,6 +126,8 @@ static int add_sources(Manager *m) {
         if (r >= 0)
                 r = sd_event_add_time(m->event, &m->deadline_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_timer, m);
         if (r >= 0)
+                r = sd_event_add_time(m->event, &m->pressure_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_timer, m);
+        if (r >= 0)
                 r = sd_event_add_time(m->event, &m->status_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_timer, m);
         if (r >= 0)
                 r = sd_event_add_time(m->event, &m->expiry_timer, CLOCK_REALTIME, USEC_INFINITY, 0, on_timer, m);
@@ -219,6 +221,7 @@ Manager *manager_free(Manager *m) {
         sd_event_source_disable_unref(m->clock_source);
         sd_event_source_disable_unref(m->due_timer);
         sd_event_source_disable_unref(m->deadline_timer);
+        sd_event_source_disable_unref(m->pressure_timer);
         sd_event_source_disable_unref(m->storage_timer);
         sd_event_source_disable_unref(m->status_timer);
         sd_event_source_disable_unref(m->expiry_timer);

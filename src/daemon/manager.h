@@ -32,6 +32,8 @@ typedef struct Manager {
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_start_deadline;  /* realtime: when the first job that has not started is too late; 0: to be asked of the store */
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
+        usec_t pressure_next;        /* monotonic: when it is to be read again; USEC_INFINITY: nobody waits for it */
+        bool pressure_failed[_PRESSURE_MAX]; /* it could not be read, and that was told */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
         usec_t open_next;            /* monotonic: not before this the store is tried again (no store) */
         bool was_read_only;          /* the file system of the store, when it was tried */
@@ -47,7 +49,7 @@ typedef struct Manager {
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */
         sd_event_source *clock_source;  /* the clock was set */
         sd_event_source *due_timer, *deadline_timer, *storage_timer, *status_timer, *again_source, *expiry_timer,
-                *stop_timer;
+                *stop_timer, *pressure_timer;
 } Manager;
 
 int manager_new(bool user, Manager **ret);
@@ -102,6 +104,9 @@ void manager_recall_clock(Manager *m);
 int manager_follow_clock(Manager *m);
 int manager_watch_clock(Manager *m);
 void manager_keep_clock(Manager *m); /* at the end: what it shows */
+
+/* pressure.c: read /proc/pressure, if somebody waits for it and it was not just now. */
+void manager_sample_pressure(Manager *m);
 
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);

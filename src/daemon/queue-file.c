@@ -132,6 +132,47 @@ static int parse_variable(const char *value, void *data) {
         return free_and_strdup(data, value);
 }
 
+static int parse_rate(const char *value, void *data) {
+        RateLimit none = {};
+
+        if (isempty(value)) {
+                memcpy(data, &none, sizeof(none));
+                return 0;
+        }
+        return rate_limit_parse(value, data);
+}
+
+static int parse_pressure(const char *value, void *data) {
+        uint32_t permyriad = PRESSURE_NO_LIMIT;
+        int r;
+
+        r = isempty(value) ? 0 : parse_permyriad(value, &permyriad);
+        if (r < 0)
+                return r;
+        if (permyriad == 0)
+                return -ERANGE;
+        *(uint32_t *) data = permyriad;
+        return 0;
+}
+
+/* One unit, not a template. */
+static int parse_unit(const char *value, void *data) {
+        static const char *const types[] = { ".service", ".socket", ".target", ".mount", ".automount", ".swap", ".path", ".timer",
+                                             ".device", ".slice", ".scope" };
+        const char *dot = strrchr(value, '.'), *at = strchr(value, '@');
+
+        if (isempty(value))
+                return free_and_strdup(data, NULL);
+        if (strlen(value) > 255 || !dot || dot == value || at == value || (at && at + 1 == dot))
+                return -EINVAL;
+        if (strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\@-") != strlen(value))
+                return -EINVAL;
+        FOREACH_ELEMENT(t, types)
+                if (streq(*t, dot))
+                        return free_and_strdup(data, value);
+        return -EINVAL;
+}
+
 /* ---- what jobs of the queue are if they do not say: a field of their spec ---- */
 
 static int parse_double(const char *value, double *ret) {
@@ -215,6 +256,12 @@ static const struct {
         { "StopTimeoutSec", parse_stop_timeout, offsetof(QueueFile, policy.stop_timeout_usec), "a time span of at least 1ms" },
         { "MaxQueued", parse_count, offsetof(QueueFile, policy.queued_max), "a number, or infinity" },
         { "MaxQueuedPerUser", parse_count, offsetof(QueueFile, policy.queued_per_user_max), "a number, or infinity" },
+        { "RateLimit", parse_rate, offsetof(QueueFile, policy.rate), "N/SPAN, N 1…10000, SPAN at least 1ms" },
+        { "CPUPressureMax", parse_pressure, offsetof(QueueFile, policy.pressure_max[PRESSURE_CPU]), "0.01%…100%" },
+        { "MemoryPressureMax", parse_pressure, offsetof(QueueFile, policy.pressure_max[PRESSURE_MEMORY]), "0.01%…100%" },
+        { "IOPressureMax", parse_pressure, offsetof(QueueFile, policy.pressure_max[PRESSURE_IO]), "0.01%…100%" },
+        { "GateUnit", parse_unit, offsetof(QueueFile, policy.gate_unit), .privileged = true,
+          .allowed = "the name of a unit, not of a template" },
         { "MaxAttempts", .field = "max_attempts", .allowed = "1…1000000" },
         { "Backoff", .field = "backoff", .allowed = "fixed or exponential" },
         { "BackoffBaseSec", .field = "backoff_base_usec", .allowed = "a time span, at most BackoffMaxSec=" },

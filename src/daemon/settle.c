@@ -129,6 +129,8 @@ static void decide(Manager *m) {
                                      m->storage_failed || m->api->storage_full ? "storage" :
                                      m->api->restored     ? "store restored" :
                                                             units_blocked(m->units);
+        manager_sample_pressure(m);
+        admission_decide(m->model, &m->now);
         schedule_begin(m->model);
         while (schedule_next(m->model, &c, &q))
                 decide_start(m, &c, q);
@@ -421,7 +423,9 @@ int manager_settle(Manager *m) {
 
         if (!streq_ptr(m->api->systemd_version, m->units->version))
                 (void) free_and_strdup(&m->api->systemd_version, m->units->version);
-        arm(m->due_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_due, m->next_start_deadline));
+        arm(m->due_timer, m->storage_failed ? USEC_INFINITY :
+                                              MIN(MIN(m->next_due, m->next_start_deadline), m->model->next_admission));
+        arm(m->pressure_timer, m->pressure_next);
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);
         api_watch_congestion(m->api);

@@ -104,6 +104,7 @@ int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
                 return r;
 
         job_set_state(m, j, JOB_STARTING);
+        admission_started(m, j->queue, now);
         j->max_attempts += a->number - j->attempt - 1;
         j->attempt = a->number;
         model_attempt_changed(m, a);

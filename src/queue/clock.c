@@ -21,4 +21,5 @@ void model_clock_set(Model *m, int64_t step) {
         HASH_ITER(hh, m->attempts, a, ta)
                 if (a->phase == ATTEMPT_STARTING)
                         a->created_usec = moved(a->created_usec, step);
+        admission_clock_set(m, step);
 }

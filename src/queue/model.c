@@ -21,6 +21,8 @@ Model *model_new(void) {
         TAILQ_INIT(&m->changed_queues);
         TAILQ_INIT(&m->act);
         TAILQ_INIT(&m->receipts);
+        TAILQ_INIT(&m->regulated);
+        m->next_admission = USEC_INFINITY;
         m->next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
@@ -49,6 +51,7 @@ Model *model_free(Model *m) {
                 HASH_DEL(m->queues, q);
                 queue_free(q);
         }
+        admission_done(m);
         receipts_free(&m->receipts);
         backlog_done(&m->backlog);
         free(m->purged);
@@ -121,7 +124,7 @@ void model_recorded(Model *m) {
         while ((q = TAILQ_FIRST(&m->changed_queues))) {
                 TAILQ_REMOVE(&m->changed_queues, q, changed_entry);
                 backlog_recorded(q);
-                q->changed = q->is_new = false;
+                q->changed = q->is_new = q->starts_changed = false;
         }
         receipts_free(&m->receipts);
         m->purged = mfree(m->purged);

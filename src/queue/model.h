@@ -34,6 +34,11 @@ struct Model {
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
         unsigned starting_max;   /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
         unsigned n_starting;
+        struct QueueList regulated; /* queues that their policy may shut (admission.c) */
+        Gate *gates;             /* uthash by unit: those of GateUnit= */
+        PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
+        usec_t pressure_at;      /* monotonic: when */
+        usec_t next_admission;   /* realtime: when a queue in which jobs wait is no longer shut, as far as that is known */
         Backlog backlog;         /* of all queues together */
         uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */
         usec_t timeout_default, stop_timeout_default; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT */
@@ -124,9 +129,11 @@ void model_clock_set(Model *m, int64_t step);
 void schedule_begin(Model *m);
 bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue);
 void schedule_skip(Queue *q);
-/* Why a job is not running yet, in words for people ("queue gpu is full (3 of 3 slots)"); "" for live and done ones. NULL:
- * out of memory. */
-char *schedule_reason(const Model *m, const Job *j, const Queue *q);
+/* reason.c: why a job is not running yet, in words for people ("cap of gpu: 3 of 3"); "" for live and done ones. NULL: out of
+ * memory. */
+char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *now);
+/* Why a queue starts nothing of what is ready in it; "": it does, or nothing is. */
+char *queue_reason(const Model *m, const Queue *q, const Now *now);
 
 /* STARTING: a new attempt with slots and token. -ENOMEM, -ERANGE: no slot number is left. */
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);

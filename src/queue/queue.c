@@ -19,6 +19,8 @@ void queue_policy_init(QueuePolicy *p) {
                 .queued_max = UINT64_MAX,
                 .queued_per_user_max = UINT64_MAX,
         };
+        for (Pressure i = 0; i < _PRESSURE_MAX; i++)
+                p->pressure_max[i] = PRESSURE_NO_LIMIT;
 }
 
 void queue_policy_done(QueuePolicy *p) {
@@ -27,6 +29,7 @@ void queue_policy_done(QueuePolicy *p) {
         strv_free(p->allow_users);
         strv_free(p->allow_groups);
         strv_free(p->overridable);
+        free(p->gate_unit);
         unit_property_list_done(&p->slice);
         unit_property_list_done(&p->service);
         strv_free(p->settings);
@@ -82,6 +85,8 @@ Queue *queue_free(Queue *q) {
         free(q->name);
         free(q->slice);
         free(q->slot_holders);
+        free(q->starts);
+        free(q->refusal);
         free(q->window);
         return mfree(q);
 }
@@ -124,6 +129,13 @@ const Queue *queue_broken_at(const Queue *q) {
 const Queue *queue_draining_at(const Queue *q) {
         for (; q; q = q->parent)
                 if (q->draining)
+                        return q;
+        return NULL;
+}
+
+const Queue *queue_blocked_at(const Queue *q) {
+        for (; q; q = q->parent)
+                if (q->blocked)
                         return q;
         return NULL;
 }

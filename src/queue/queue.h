@@ -6,6 +6,7 @@
  * uncapped. */
 
 #include "base/macro.h"
+#include "queue/admission.h"
 #include "queue/backlog.h"
 #include "queue/job.h"
 #include "queue/unit-property.h"
@@ -30,6 +31,10 @@ typedef struct QueuePolicy {
         uint64_t queued_max;      /* MaxQueued=, MaxQueuedPerUser=; UINT64_MAX: no limit */
         uint64_t queued_per_user_max;
         char **overridable;       /* Override= */
+        RateLimit rate;           /* RateLimit= */
+        uint32_t pressure_max[_PRESSURE_MAX]; /* CPUPressureMax= …, permyriad; PRESSURE_NO_LIMIT */
+        char *gate_unit;          /* GateUnit=, NULL: none */
+        bool backstop;            /* Backstop= */
         UnitPropertyList slice;   /* [Slice] */
         UnitPropertyList service; /* [Service] */
         char **settings;          /* the same for people: key ("Slots", "MemoryMax", "Service.Nice"), value, file, key, … */
@@ -64,10 +69,20 @@ struct Queue {
         uint64_t count[_JOB_STATE_MAX]; /* jobs of exactly this queue by state */
         uint64_t dead;
         Backlog backlog;          /* by owner, and with the queues below it */
+        RateWindow *starts;       /* RateLimit=: when the last ones started; NULL: there is none */
+        bool starts_changed;
         bool changed;
         bool is_new;
 
         /* In memory */
+        Shut shut;                /* its own policy says that nothing of it starts (admission.c) */
+        Gate *gate;               /* of GateUnit= */
+        usec_t rate_next;         /* realtime: when one more may start */
+        uint8_t pressure_shut;    /* bit for each Pressure */
+        char *refusal;            /* what the manager said to a start, not before refused_until one is asked for again; or NULL */
+        usec_t refused_until;     /* realtime */
+        bool regulated;           /* on model->regulated */
+        TAILQ_ENTRY(Queue) regulated_entry;
         bool told;                /* false: more than a counter changed, which QueueChanged tells */
         uint32_t slots_used;      /* by attempts of this queue and of all below it */
         uint32_t *slot_holders;   /* by how many attempts each number is held, see queue_slot_owner() */
@@ -99,6 +114,8 @@ const Queue *queue_paused_at(const Queue *q);
 const Queue *queue_broken_at(const Queue *q);
 const Queue *queue_draining_at(const Queue *q);
 const Queue *queue_lacking_at(const Queue *q, uint32_t slots);
+/* At which an earlier job waits for slots, so that later ones must too: since the last decision. */
+const Queue *queue_blocked_at(const Queue *q);
 /* The nearest level that could never give so many; NULL: fits. */
 const Queue *queue_too_small(const Queue *q, uint32_t slots);
 

@@ -3,7 +3,7 @@
 /* Who starts next: the whole scheduling policy. Pure.
  *
  * Ready jobs are ordered by (rank, id), over all queues together. A job that lacks slots at a level, its own queue or an ancestor,
- * blocks later ranks in that level's subtree, so that it cannot starve, and nobody else. A queue that is paused blocks only
+ * blocks later ranks in that level's subtree, so that it cannot starve, and nobody else. A queue that is paused or shut (admission.c) blocks only
  * itself and what lies below. A job that needs more than a cap could ever give (it was lowered) is passed over: it leaves
  * the window, into which the store then gives what fits. Jobs of a queue whose file is gone, and of the whole subtree of one whose
  * file is bad, wait, since nobody knows its cap. */
@@ -20,16 +20,9 @@ void schedule_begin(Model *m) {
         }
 }
 
-static bool queue_is_blocked(const Queue *q) {
-        for (; q; q = q->parent)
-                if (q->blocked)
-                        return true;
-        return false;
-}
-
 /* The next candidate of one queue that could be started now, or NULL. */
 static const Candidate *queue_next(Queue *q) {
-        if (q->exhausted || queue_is_blocked(q))
+        if (q->exhausted || queue_blocked_at(q) || queue_shut_at(q)) /* a start may have used up a rate */
                 return NULL;
 
         while (q->cursor < q->n_window && queue_too_small(q, q->window[q->cursor].slots)) {
@@ -59,7 +52,7 @@ bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
 
                 HASH_ITER(hh, m->queues, q, t) {
                         const Candidate *c = queue_next(q);
-                        wanted = wanted || (q->window_wanted && !queue_is_blocked(q));
+                        wanted = wanted || (q->window_wanted && !queue_blocked_at(q));
                         if (c && (!best || candidate_before(c, best))) {
                                 best = c;
                                 from = q;
@@ -81,42 +74,4 @@ bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
 
 void schedule_skip(Queue *q) {
         q->cursor++;
-}
-
-char *schedule_reason(const Model *m, const Job *j, const Queue *q) {
-        const Queue *at;
-        char *s;
-        int r;
-
-        if (j->state == JOB_HELD)
-                return strdup("held");
-        if (j->state == JOB_WAITING)
-                return strdup("waits for its time");
-        if (j->state != JOB_READY)
-                return strdup("");
-        if (m->dispatch_blocked)
-                return strdup(m->dispatch_blocked);
-        if (!q || (!q->configured && !q->broken))
-                return strdup("its queue has no file");
-
-        at = queue_broken_at(q);
-        if (at)
-                return asprintf(&s, "the file of queue %s is bad", at->name) < 0 ? NULL : s;
-        at = queue_paused_at(q);
-        if (at)
-                return asprintf(&s, "queue %s is paused", at->name) < 0 ? NULL : s;
-        at = queue_too_small(q, j->slots);
-        if (at)
-                return asprintf(&s, "needs %" PRIu32 " slots, cap of queue %s is %" PRIu32, j->slots, at->name,
-                                at->policy.slots) < 0 ? NULL : s;
-        at = queue_lacking_at(q, j->slots);
-        if (!at)
-                return strdup("its turn is next");
-        if (j->slots == 1)
-                r = asprintf(&s, "queue %s is full (%" PRIu32 " of %" PRIu32 " slots)", at->name, at->slots_used,
-                             at->policy.slots);
-        else
-                r = asprintf(&s, "needs %" PRIu32 " slots, queue %s has %" PRIu32 " of %" PRIu32 " in use", j->slots,
-                             at->name, at->slots_used, at->policy.slots);
-        return r < 0 ? NULL : s;
 }

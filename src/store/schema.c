@@ -192,7 +192,13 @@ static const char *const migrations[] = {
         "  met INTEGER NOT NULL,"
         "  PRIMARY KEY (job, before)"
         ") STRICT, WITHOUT ROWID;"
-        "CREATE INDEX edge_before ON edge (before);",
+        "CREATE INDEX edge_before ON edge (before);"
+        /* Of queues with a RateLimit=: when the last ones started; by how much the clock was set since that was written. */
+        "CREATE TABLE rate ("
+        "  queue TEXT PRIMARY KEY NOT NULL,"
+        "  starts TEXT NOT NULL,"
+        "  moved_usec INTEGER NOT NULL"
+        ") STRICT, WITHOUT ROWID;",
 };
 
 unsigned schema_version(void) {

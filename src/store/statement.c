@@ -37,6 +37,12 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_QUEUE_ALL] =
                 "SELECT name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead FROM queue",
 
+        [STMT_RATE_UPSERT] = "INSERT INTO rate (queue, starts, moved_usec) VALUES (?1, ?2, 0)"
+                             " ON CONFLICT (queue) DO UPDATE SET starts = excluded.starts, moved_usec = 0",
+        [STMT_RATE_DELETE] = "DELETE FROM rate WHERE queue = ?1",
+        [STMT_RATE_ALL] = "SELECT queue, starts, moved_usec FROM rate",
+        [STMT_RATE_MOVE] = "UPDATE rate SET moved_usec = moved_usec + ?1",
+
         [STMT_JOB_INSERT] =
                 "INSERT INTO job (" JOB_COLUMNS ", environment)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"

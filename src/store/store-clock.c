@@ -57,6 +57,8 @@ int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, usec_t now, in
                         r = move_by(s, STMT_ATTEMPT_MOVE, step);
                 if (r >= 0)
                         r = move_by(s, STMT_RECEIPT_MOVE, step);
+                if (r >= 0)
+                        r = move_by(s, STMT_RATE_MOVE, step);
         }
         if (r >= 0)
                 r = store_meta_write(s, META_CLOCK, text);

@@ -103,6 +103,8 @@ int store_starts_check_log(Store *s, const char *path);
 /* ---- store-receipt.c ---- */
 
 int store_record_receipt(Store *s, const Receipt *r);
+int store_record_rate(Store *s, const Queue *q);
+int store_load_rates(Store *s, Model *m);
 
 /* ---- store-environment.c ---- */
 

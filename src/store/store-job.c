@@ -590,6 +590,8 @@ int store_load(Store *s, Model *m) {
         r = store_load_queues(s, m);
         if (r >= 0)
                 r = store_load_backlog(s, m);
+        if (r >= 0)
+                r = store_load_rates(s, m);
         if (r < 0)
                 return r;
         r = store_load_next_id(s, m);

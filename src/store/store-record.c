@@ -215,6 +215,8 @@ static int record_queue(Store *s, const Queue *q) {
                 stmt_bind_u64(s, stmt, 4 + i, q->count[i]);
         stmt_bind_u64(s, stmt, 4 + _JOB_STATE_MAX, q->dead);
         r = stmt_exec(s, stmt);
+        if (r >= 0)
+                r = store_record_rate(s, q);
         return r < 0 ? r : record_backlog(s, q);
 }
 

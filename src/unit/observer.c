@@ -138,8 +138,10 @@ static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error
                 units_heed_shutdown(u, m);
                 return 0;
         }
-        if (!startswith(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/jobmill_2djob_2d"))
+        if (!startswith(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/jobmill_2djob_2d")) {
+                units_heed_gate(u, m);
                 return 0;
+        }
         if (sd_bus_path_decode(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX, &name) <= 0)
                 return 0;
         a = find_attempt(u, name);
@@ -222,6 +224,7 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
                 return 0;
         u->synced = u->reloading = false;
         units_abort_round(u);
+        units_forget_gates(u);
         forget_asked(u);
         if (!isempty(new_owner))
                 units_resync(u, true);
@@ -248,6 +251,7 @@ static void units_disconnect(Units *u) {
                                 a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
                         }
         units_abort_round(u);
+        units_forget_gates(u);
         u->synced = u->reloading = u->round_failed = u->subscribe_failed = false;
         u->slices_in_flight = 0;
         u->bus = sd_bus_close_unref(u->bus);
@@ -384,6 +388,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                         model_attempt_act(u->model, a);
                 w->look_again = w->retry = false;
         }
+        units_tick_gates(u);
         u->slices_again = u->slices_again || u->slices_failed;
         u->slices_failed = false;
         if (u->round_failed || u->subscribe_failed || (++u->ticks % u->look_interval == 0 && u->synced))
@@ -403,6 +408,7 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
                 return -ENOMEM;
         TAILQ_INIT(&u->looks);
         TAILQ_INIT(&u->unknown);
+        TAILQ_INIT(&u->gate_looks);
         u->event = sd_event_ref(event);
         u->user = user;
         u->in_flight_max = UNITS_IN_FLIGHT;

@@ -153,6 +153,7 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 return 0;
         }
         heed_missing(u);
+        units_want_gates(u);
         units_flush_looks(u);
         units_round_check(u);
         return 0;

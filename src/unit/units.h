@@ -11,12 +11,13 @@
  *   look.c      reading them (unit-read.c reads the message)
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
- *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit
- *   shutdown.c  whether the system goes down
+ *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down
+ *   gate.c      units that queues wait for
  *   slice.c     the properties of the queues' slices
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
 #include "queue/model.h"
+#include "unit/gate.h"
 #include "unit/unit-state.h"
 
 #include <stdarg.h>
@@ -91,8 +92,7 @@ typedef struct Units {
         bool contract_checked;    /* a job of ours was seen to be what we asked for (type, restart, …) */
         char *mismatch;           /* why not: "Restart= is changed by /etc/…"; dispatch waits */
 
-        unsigned in_flight, looks_in_flight;
-        unsigned freezing, thawing; /* … of FreezeUnit and ThawUnit */
+        unsigned in_flight, looks_in_flight, freezing, thawing; /* the last two of FreezeUnit and ThawUnit */
         unsigned in_flight_max;   /* UNITS_IN_FLIGHT, or what the daemon sets below that */
         struct UnitWatchList looks;
         struct UnknownUnitList unknown;
@@ -108,6 +108,7 @@ typedef struct Units {
         unsigned ticks, look_interval; /* UNITS_LOOK_INTERVAL, but for tests */
         char **slices_told;       /* slice, property, slice, …: what the manager was told */
         unsigned slices_in_flight;
+        struct GateLookList gate_looks; /* not answered */
         bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */
         bool subscribe_failed;    /* signals do not come: every tick looks */
 } Units;

@@ -157,6 +157,7 @@ class Systemd:
         self.subscribers = set()
         self.rules = []          # faults, see do_fault()
         self.swapped = []        # signals that wait for the next one
+        self.aliases = {}        # another name of a unit -> its own
         self.ends = {}           # unit -> (code, status) of its main process
         self.names_max = 0       # units that fit in; 0: any number
         self.no_fork = 0         # how many starts find that no process can be made
@@ -672,7 +673,7 @@ class Systemd:
 
     def row(self, u):
         job = u.job or (0, "/", "")
-        return (u.name, u.settings.get("Description", u.name), "loaded", u.state["ActiveState"], u.state["SubState"], "",
+        return (u.name, u.settings.get("Description", u.name), u.state["LoadState"], u.state["ActiveState"], u.state["SubState"], "",
                 u.path, job[0], job[2], job[1])
 
     def list_units(self, message):
@@ -684,6 +685,7 @@ class Systemd:
                 and (not states or u.state["ActiveState"] in states or u.state["SubState"] in states)]
 
     def list_units_by_names(self, message, names):
+        names = [self.aliases.get(str(n), str(n)) for n in names]
         return [self.row(self.units[n]) if n in self.units else
                 (n, n, "not-found", "inactive", "dead", "", PATH + "/unit/" + escape(str(n)), 0, "", "/") for n in names]
 
@@ -864,6 +866,17 @@ class Systemd:
         u = self.find(name)
         u.state.update(properties)
         self.emit_changed(u)
+
+    def do_unit(self, name, active, load="loaded", sub="", alias=""):
+        """A unit of the machine, that nobody asked us to start: from now on it is so. alias: another name of it."""
+        u = self.units.get(name)
+        if not u:
+            u = Unit(name, {})
+            self.add(u)
+        if alias:
+            self.aliases[alias] = name
+        u.state["LoadState"] = load
+        self.set_state(u, active, sub or active)
 
     def do_system_state(self, state):
         self.system_state = state

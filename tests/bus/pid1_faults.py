@@ -29,6 +29,7 @@ METHODS = {
     "SetUnitProperties": ("*", 2),
     "Subscribe": ("*", 1),
     "ListUnitsByPatterns": ("*", 2),
+    "ListUnitsByNames": ("*", 2),
     "GetAll": ("*/unit/jobmill_2djob*", 4),
     "GetAll of the manager": ("/org/freedesktop/systemd1", 2),
 }
@@ -255,7 +256,8 @@ def make_mill(folder, modules):
     systemd = conftest.Fake(bus.address, c, "fake_systemd.py", "org.jobmill.Fake.systemd")
     mill = conftest.Mill(folder / "mill", bus.address, c, systemd)
     mill.queue("default", Slots=5, AllowUsers="*", StopTimeoutSec="1s")
-    mill.queue("sliced", Slots=1, AllowUsers="*", StopTimeoutSec="1s")
+    mill.queue("sliced", Slots=1, AllowUsers="*", StopTimeoutSec="1s", GateUnit="gate.target")
+    systemd.do("unit", name="gate.target", active="active")
     with open(mill.folder / "config/queues/sliced.queue", "a") as f:
         f.write("[Slice]\nCPUWeight=50\n")
     return bus, c, systemd, mill

@@ -89,7 +89,7 @@ def test_reasons(stocked):
         row = next(l for l in tool(stocked, "list", "-o", "id,reason").splitlines() if l.split()[0] == str(id_))
         return " ".join(row.split()[1:])
 
-    assert reason(stocked.full) == "queue gpu is full (1 of 1 slots)"
+    assert reason(stocked.full) == "cap of gpu: 1 of 1"
     assert reason(stocked.night) == "queue night is paused"
     assert re.fullmatch(r"due in 1h 59min", reason(stocked.later))
     assert reason(stocked.held) == "", "STATE says it"

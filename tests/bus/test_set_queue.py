@@ -415,7 +415,7 @@ def test_privileged_settings_need_another_right(town):
     allow(town.polkit, "manage-queues")
     town.daemon.call("SetQueue", "default", {"Slots": "1", "MemoryMax": "1G", "TimeoutSec": "1h"}, False)
     before = tree(town)
-    for key, value in (("AllowUsers", "daemon"), ("AllowGroups", "daemon"), ("Override", "MemoryMax"), ("SlotVariable", "BASH_ENV"), ("MemoryLow", "1G"),
+    for key, value in (("AllowUsers", "daemon"), ("AllowGroups", "daemon"), ("Override", "MemoryMax"), ("SlotVariable", "BASH_ENV"), ("GateUnit", "x.service"), ("MemoryLow", "1G"),
                        ("Service.PrivateTmp", "yes"), ("Service.User", "root"), ("DevicePolicy", "auto")):
         text = refused(DENIED, town.daemon.call, "SetQueue", "default", {"Slots": "2", key: value}, False)
         assert key in text

@@ -28,7 +28,9 @@ NEST = "crash-nest"
 
 def write_queues(mill):
     for name, slots in CAPS.items():
-        mill.write_queue(name, "Slots=%d" % slots, *(["[Slice]", "CPUWeight=50"] if name == NEST else []), reload=False)
+        # A gate that is open, and a rate that is stored with each start.
+        more = ["[Slice]", "CPUWeight=50"] if name == NEST else ["GateUnit=basic.target", "RateLimit=500/1s"] if name == "crash" else []
+        mill.write_queue(name, "Slots=%d" % slots, *more, reload=False)
 
 
 # Transient: nothing was done, or it is not known what. All else is an answer.

@@ -447,3 +447,5 @@ void __wrap_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, con
         naive_withdrawn(&box.naive, a->job_id, a->number);
         __real_model_attempt_withdraw(m, a, reason, now);
 }
+void manager_sample_pressure(Manager *m) {
+}

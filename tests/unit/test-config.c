@@ -310,7 +310,7 @@ static void test_broken(void **state) {
         assert_ptr_equal(q, queue(t, "cpu"));
         start(t->m, model_job(t->m, c.id));
         assert_false(schedule_next(t->m, &c, &q));
-        reason = schedule_reason(t->m, j, j->queue);
+        reason = schedule_reason(t->m, j, j->queue, &now);
         assert_string_equal(reason, "the file of queue gpu is bad");
 
         put(t, "etc/queues/gpu.queue", "[Queue]\nSlots=2\n");

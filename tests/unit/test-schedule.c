@@ -49,7 +49,7 @@ static void expect_starts(Model *m, const char *ids) {
 }
 
 static void expect_reason(Model *m, const Job *j, const char *text) {
-        _cleanup_free_ char *s = schedule_reason(m, j, j->queue);
+        _cleanup_free_ char *s = schedule_reason(m, j, j->queue, &now);
 
         assert_string_equal(s, text);
 }
@@ -86,7 +86,7 @@ static void test_own_cap(void **state) {
         submit(m, b, 1, 0);
         /* The full queue blocks nobody else. */
         expect_starts(m, "1 2 4");
-        expect_reason(m, model_job(m, 3), "queue a is full (2 of 2 slots)");
+        expect_reason(m, model_job(m, 3), "cap of a: 2 of 2");
         expect_reason(m, one, "");
         end(m, one->live, JOB_SUCCESS);
         expect_starts(m, ""); /* its unit is still there */
@@ -95,6 +95,7 @@ static void test_own_cap(void **state) {
                 if (x->phase == ATTEMPT_ENDED)
                         model_attempt_gone(m, x);
         }
+        schedule_begin(m);
         expect_reason(m, model_job(m, 3), "its turn is next");
         expect_starts(m, "3");
 }
@@ -111,7 +112,7 @@ static void test_ancestor_cap(void **state) {
         submit(m, g, 1, 0);
         submit(m, other, 1, -5);
         expect_starts(m, "1 2 3 6");
-        expect_reason(m, model_job(m, 4), "queue g is full (3 of 3 slots)");
+        expect_reason(m, model_job(m, 4), "cap of g: 3 of 3");
         finish(m, model_job(m, 2));
         expect_starts(m, "4");
 }
@@ -130,7 +131,7 @@ static void test_no_starvation(void **state) {
         submit(m, other, 1, 0);
         submit(m, gb, 1, 1);
         expect_starts(m, "7 1 6");
-        expect_reason(m, model_job(m, 2), "needs 4 slots, queue g has 2 of 4 in use");
+        expect_reason(m, model_job(m, 2), "needs 4, cap of g: 2 of 4");
         finish(m, model_job(m, 7));
         expect_starts(m, "");
         finish(m, model_job(m, 1));
@@ -216,7 +217,7 @@ static void test_too_wide(void **state) {
         submit(m, g, 4, 5);
         submit(m, g, 1, 0);
         g->policy.slots = 2;
-        expect_reason(m, model_job(m, 1), "needs 4 slots, cap of queue g is 2");
+        expect_reason(m, model_job(m, 1), "needs 4, cap of g is 2");
         expect_starts(m, "2 4");
         assert_int_equal(gb->count[JOB_READY], 1);
         assert_int_equal(g->count[JOB_READY], 1);

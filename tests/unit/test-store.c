@@ -713,6 +713,41 @@ static void test_backlog(void **state) {
         assert_int_equal(empty->backlog.n, 0);
 }
 
+/* When the last ones of a queue started is written with their starts, and moves with the clock. */
+static void test_rates(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *again = NULL, *moved = NULL, *gone = NULL;
+        Queue *q = add_queue(m, "q");
+        uint64_t id = submit(m, add_queue(m, "q-r"), make_spec("true"));
+
+        q->policy.rate = (RateLimit) { 3, 10 * USEC_PER_SEC };
+        assert_int_equal(admission_configure(m), 0);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM rate"), 0);
+        (void) start(s, m, id);
+        record(s, m);
+        assert_false(q->starts_changed);
+        again = load(s);
+        q = model_queue(again, "q");
+        assert_true(q->starts && q->starts->n == 1 && q->starts->starts[0].at == now.steady);
+        assert_null(model_queue(again, "q-r")->starts);
+
+        assert_int_equal(store_clock_set(s, SD_ID128_NULL, 0, 0, 40), 0);
+        assert_int_equal(store_clock_set(s, SD_ID128_NULL, 0, 0, 2), 0);
+        moved = load(s);
+        assert_true(model_queue(moved, "q")->starts->starts[0].at == now.steady + 42);
+
+        /* No such limit any more. */
+        assert_int_equal(admission_configure(again), 0);
+        record(s, again);
+        assert_int_equal(number(s, "SELECT count(*) FROM rate"), 0);
+        assert_int_equal(store_exec(s, "INSERT INTO rate VALUES ('q', '5 7:2', 1), ('none', 'x', 0)"), 0);
+        gone = load(s);
+        assert_true(model_queue(gone, "q")->starts->n == 2 && !model_queue(gone, "none"));
+        assert_int_equal(store_exec(s, "UPDATE rate SET starts = '5;7' WHERE queue = 'q'"), 0);
+        assert_int_equal(store_load(s, m), -EUCLEAN);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_meta),
@@ -733,6 +768,7 @@ int main(void) {
                 cmocka_unit_test(test_update),
                 cmocka_unit_test(test_update_is_durable),
                 cmocka_unit_test(test_backlog),
+                cmocka_unit_test(test_rates),
                 cmocka_unit_test(test_every_statement_ran),
         };
 

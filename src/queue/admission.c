@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See admission.h. Only queues with such a policy are looked at in a turn, and those that the manager refused a unit of: the list
+ * model->regulated. */
+
+#include "queue/model.h"
+#include "queue/reason.h"
+
+#include <stdarg.h>
+
+#define PRESSURE_LOW(limit) ((limit) / 5 * 4 + (limit) % 5 * 4 / 5) /* four fifths: below that it opens again */
+#define REFUSED_FOR USEC_PER_SEC
+
+static const char *const pressure_names[_PRESSURE_MAX] = {
+        [PRESSURE_CPU] = "cpu",
+        [PRESSURE_MEMORY] = "memory",
+        [PRESSURE_IO] = "io",
+};
+
+const char *pressure_to_string(Pressure p) {
+        return pressure_names[p];
+}
+
+/* ---- what policies ask for ---- */
+
+static bool has_pressure_limit(const QueuePolicy *p) {
+        for (Pressure i = 0; i < _PRESSURE_MAX; i++)
+                if (p->pressure_max[i] != PRESSURE_NO_LIMIT)
+                        return true;
+        return false;
+}
+
+static void regulate(Model *m, Queue *q, bool yes) {
+        if (q->regulated == yes)
+                return;
+        if (yes)
+                TAILQ_INSERT_TAIL(&m->regulated, q, regulated_entry);
+        else
+                TAILQ_REMOVE(&m->regulated, q, regulated_entry);
+        q->regulated = yes;
+        q->shut = SHUT_NOT;
+}
+
+static Gate *gate_free(Gate *g) {
+        free(g->unit);
+        free(g->state);
+        free(g->path);
+        return mfree(g);
+}
+
+static int want_gate(Model *m, const char *unit, Gate **ret) {
+        Gate *g;
+
+        *ret = NULL;
+        if (!unit)
+                return 0;
+        HASH_FIND_STR(m->gates, unit, g);
+        if (!g) {
+                g = new0(Gate, 1);
+                if (!g || !(g->unit = strdup(unit))) {
+                        free(g);
+                        return -ENOMEM;
+                }
+                g->look = true;
+                HASH_ADD_KEYPTR(hh, m->gates, g->unit, strlen(g->unit), g);
+        }
+        g->wanted = true;
+        *ret = g;
+        return 0;
+}
+
+/* The window is kept as long as the policy is not known to have none. */
+static int configure_rate(Model *m, Queue *q) {
+        if (q->policy.rate.n > 0 && !q->starts) {
+                q->starts = new0(RateWindow, 1);
+                return q->starts ? 0 : -ENOMEM;
+        }
+        if (q->policy.rate.n == 0 && q->starts && !q->broken) {
+                q->starts = mfree(q->starts);
+                q->starts_changed = true;
+                model_queue_changed(m, q);
+        }
+        return 0;
+}
+
+static void judge_pressure(Queue *q, const PressureSample samples[_PRESSURE_MAX]) {
+        for (Pressure i = 0; i < _PRESSURE_MAX; i++) {
+                uint32_t limit = q->policy.pressure_max[i];
+                bool shut = q->pressure_shut & 1U << i;
+
+                shut = limit != PRESSURE_NO_LIMIT &&
+                       (samples[i].error < 0 || samples[i].permyriad > (shut ? PRESSURE_LOW(limit) : limit));
+                q->pressure_shut = (q->pressure_shut & ~(1U << i)) | (uint8_t) shut << i;
+        }
+}
+
+int admission_configure(Model *m) {
+        Queue *q, *tq;
+        Gate *g, *tg;
+        int r;
+
+        HASH_ITER(hh, m->gates, g, tg)
+                g->wanted = false;
+        HASH_ITER(hh, m->queues, q, tq) {
+                const QueuePolicy *p = &q->policy;
+
+                r = want_gate(m, p->gate_unit, &q->gate);
+                if (r >= 0)
+                        r = configure_rate(m, q);
+                if (r < 0)
+                        return r;
+                judge_pressure(q, m->pressure);
+                regulate(m, q, p->rate.n > 0 || q->gate || has_pressure_limit(p) || q->refusal);
+        }
+        HASH_ITER(hh, m->gates, g, tg)
+                if (!g->wanted) {
+                        HASH_DEL(m->gates, g);
+                        gate_free(g);
+                }
+        return 0;
+}
+
+void admission_done(Model *m) {
+        Gate *g, *t;
+
+        HASH_ITER(hh, m->gates, g, t) {
+                HASH_DEL(m->gates, g);
+                gate_free(g);
+        }
+}
+
+/* ---- decide ---- */
+
+static Shut judge(Queue *q, const Now *now) {
+        if (q->refusal && q->refused_until <= now->steady)
+                q->refusal = mfree(q->refusal);
+        q->rate_next = q->starts && q->policy.rate.n > 0 ? rate_next(q->starts, &q->policy.rate, now->steady) : 0;
+        return q->gate && !q->gate->open      ? SHUT_GATE
+               : q->pressure_shut             ? SHUT_PRESSURE
+               : q->rate_next > now->steady   ? SHUT_RATE
+               : q->refusal                   ? SHUT_BACKSTOP
+                                              : SHUT_NOT;
+}
+
+void admission_decide(Model *m, const Now *now) {
+        Queue *q;
+
+        m->next_admission = USEC_INFINITY;
+        TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
+                q->shut = judge(q, now);
+                /* Who waits is woken by a timer. */
+                if (q->backlog.n > 0 && (q->shut == SHUT_RATE || q->shut == SHUT_BACKSTOP))
+                        m->next_admission = MIN(m->next_admission, q->shut == SHUT_RATE ? q->rate_next : q->refused_until);
+        }
+}
+
+void admission_started(Model *m, Queue *q, const Now *now) {
+        for (; q; q = q->parent) {
+                if (!q->starts || q->policy.rate.n == 0)
+                        continue;
+                rate_started(q->starts, &q->policy.rate, now->steady);
+                q->starts_changed = true;
+                model_queue_changed(m, q);
+                q->shut = judge(q, now);
+                if (q->shut == SHUT_RATE && q->backlog.n > 0)
+                        m->next_admission = MIN(m->next_admission, q->rate_next);
+        }
+}
+
+const Queue *queue_shut_at(const Queue *q) {
+        for (; q; q = q->parent)
+                if (q->shut != SHUT_NOT)
+                        return q;
+        return NULL;
+}
+
+void admission_clock_set(Model *m, int64_t step) {
+        Queue *q;
+
+        TAILQ_FOREACH(q, &m->regulated, regulated_entry)
+                if (q->starts)
+                        rate_moved(q->starts, step);
+}
+
+void admission_refused(Model *m, Queue *q, const char *error, const Now *now) {
+        /* Without memory for the reason it is asked again at once. */
+        if (free_and_strdup(&q->refusal, error) < 0)
+                return;
+        q->refused_until = usec_add(now->steady, REFUSED_FOR);
+        regulate(m, q, true);
+        q->shut = judge(q, now);
+}
+
+/* ---- pressure ---- */
+
+bool admission_limits_pressure(const Model *m, Pressure p) {
+        const Queue *q;
+
+        TAILQ_FOREACH(q, &m->regulated, regulated_entry)
+                if (q->policy.pressure_max[p] != PRESSURE_NO_LIMIT)
+                        return true;
+        return false;
+}
+
+bool admission_wants_pressure(const Model *m) {
+        bool any = false;
+        Queue *q, *t;
+
+        TAILQ_FOREACH(q, &m->regulated, regulated_entry)
+                any = any || (has_pressure_limit(&q->policy) && q->backlog.n > 0);
+        if (!any)
+                return false;
+        /* Held jobs, and those whose time has not come, are queued too. */
+        HASH_ITER(hh, m->queues, q, t)
+                for (const Queue *p = q->count[JOB_READY] > 0 ? q : NULL; p; p = p->parent)
+                        if (has_pressure_limit(&p->policy))
+                                return true;
+        return false;
+}
+
+void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], const Now *now) {
+        bool stale = usec_add(m->pressure_at, PRESSURE_FRESH) < now->monotonic;
+        Queue *q;
+
+        memcpy(m->pressure, samples, sizeof(m->pressure));
+        m->pressure_at = now->monotonic;
+        TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
+                if (stale)
+                        q->pressure_shut = 0;
+                judge_pressure(q, samples);
+        }
+}
+
+/* ---- gates ---- */
+
+static int gate_say(Gate *g, const char *format, ...) _printf_(2, 3);
+static int gate_say(Gate *g, const char *format, ...) {
+        va_list ap;
+
+        free(g->state);
+        va_start(ap, format);
+        g->state = vformat(format, ap);
+        va_end(ap);
+        return g->state ? 0 : -ENOMEM;
+}
+
+void admission_gate_seen(Model *m, Gate *g, const char *load, const char *active) {
+        g->open = streq(active, "active") || streq(active, "reloading") || streq(active, "refreshing");
+        if (g->open || !load || streq(load, "loaded"))
+                (void) gate_say(g, "is %s", active);
+        else if (streq(load, "not-found"))
+                (void) gate_say(g, "does not exist");
+        else if (streq(load, "masked"))
+                (void) gate_say(g, "is masked");
+        else
+                (void) gate_say(g, "cannot be loaded (%s)", load);
+}
+
+void admission_gate_failed(Gate *g, const char *error) {
+        g->open = false;
+        (void) gate_say(g, "cannot be looked at: %s", error);
+}
+
+void admission_gates_forget(Model *m) {
+        Gate *g, *t;
+
+        HASH_ITER(hh, m->gates, g, t) {
+                g->open = g->looking = g->again = false;
+                g->look = true;
+                g->state = mfree(g->state);
+        }
+}
+
+/* ---- reasons ---- */
+
+static int print(char **ret, const char *format, ...) _printf_(2, 3);
+static int print(char **ret, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        *ret = vformat(format, ap);
+        va_end(ap);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int pressure_reason(const Model *m, const Queue *q, char **ret) {
+        Pressure i = 0;
+
+        while (!(q->pressure_shut & 1U << i))
+                i++;
+        if (m->pressure[i].error < 0)
+                return print(ret, "%s pressure, which %s limits, cannot be read: %s", pressure_names[i], q->name,
+                             strerror(-m->pressure[i].error));
+        return print(ret, "%s pressure of %.2f%%: %s starts at %.2f%%", pressure_names[i], m->pressure[i].permyriad / 100.0,
+                     q->name, PRESSURE_LOW(q->policy.pressure_max[i]) / 100.0);
+}
+
+int queue_shut_reason(const Model *m, const Queue *shut, const Queue *of, const Now *now, char **ret) {
+        char span[SPAN_TEXT_MAX];
+
+        switch (shut->shut) {
+        case SHUT_GATE:
+                return print(ret, "gate %s %s", shut->gate->unit, shut->gate->state ?: "is not known yet");
+        case SHUT_PRESSURE:
+                return pressure_reason(m, shut, ret);
+        case SHUT_RATE:
+                if (shut->rate_next <= now->steady)
+                        break;
+                reason_span(span, usec_sub(shut->rate_next, now->steady));
+                return shut == of ? print(ret, "rate: next in %s", span) : print(ret, "rate of %s: next in %s", shut->name, span);
+        case SHUT_BACKSTOP:
+                return print(ret, "systemd takes no more units of %s: %s", shut->name, shut->refusal);
+        default:
+                break;
+        }
+        return print(ret, "its turn is next");
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What shuts a queue, with all that lies below it, beside pause and cap: its rate, the pressure on the machine, a unit that must be
+ * active, or that the service manager takes no more units of it. Nobody else is held back by it, and nothing that runs is touched.
+ * Pure: units and pressure are told by unit/ and daemon/, "now" is a parameter. */
+
+#include "base/macro.h"
+#include "queue/rate.h"
+
+#include <uthash.h>
+
+typedef struct Model Model;
+typedef struct Now Now;
+typedef struct Queue Queue;
+
+/* Of "some avg10" in /proc/pressure: how much of the last ten seconds somebody had to wait for it. */
+typedef enum Pressure {
+        PRESSURE_CPU,
+        PRESSURE_MEMORY,
+        PRESSURE_IO,
+        _PRESSURE_MAX,
+} Pressure;
+
+#define PRESSURE_NO_LIMIT UINT32_MAX
+#define PRESSURE_FRESH (10 * USEC_PER_SEC) /* for so long it counts that a queue was shut before */
+
+const char *pressure_to_string(Pressure p); /* "cpu", as the file is called */
+
+typedef struct PressureSample {
+        uint32_t permyriad;
+        int error;                /* < 0: it could not be read, and why */
+} PressureSample;
+
+/* A unit of GateUnit=, of one queue or of several. */
+typedef struct Gate {
+        char *unit;
+        char *state;              /* for people: "is inactive", "does not exist"; NULL: not known yet */
+        bool open;
+        bool wanted;              /* by the policies; else it is freed */
+        bool look, looking, again; /* unit/: it is to be looked at, is being looked at, at the next tick */
+        char *path;               /* unit/: of the object; NULL: not known */
+        UT_hash_handle hh;        /* model->gates, by unit */
+} Gate;
+
+typedef enum Shut {
+        SHUT_NOT,
+        SHUT_GATE,
+        SHUT_PRESSURE,
+        SHUT_RATE,
+        SHUT_BACKSTOP,
+} Shut;
+
+/* Policies were read: who is regulated, and by which units. -ENOMEM */
+int admission_configure(Model *m);
+void admission_done(Model *m);
+
+/* Before who starts next is decided: who is shut. Sets model->next_admission. */
+void admission_decide(Model *m, const Now *now);
+/* One of q starts. */
+void admission_started(Model *m, Queue *q, const Now *now);
+/* The nearest of q and its ancestors that is shut; NULL: none. The hook of the scheduler; each level alone: q->shut. */
+const Queue *queue_shut_at(const Queue *q);
+/* Why nothing of queue "of" starts that lies in it, in words for people. -ENOMEM */
+int queue_shut_reason(const Model *m, const Queue *shut, const Queue *of, const Now *now, char **ret);
+
+/* Does a ready job of a queue with a limit wait, so that the pressure must be known? */
+bool admission_wants_pressure(const Model *m);
+bool admission_limits_pressure(const Model *m, Pressure p); /* does any queue? */
+void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], const Now *now);
+
+/* The unit of a gate was seen. load, active: the manager's words. */
+void admission_gate_seen(Model *m, Gate *g, const char *load, const char *active);
+/* It could not be: it stays shut, and says why. */
+void admission_gate_failed(Gate *g, const char *error);
+/* Another manager, or another connection: nothing is known any more. */
+void admission_gates_forget(Model *m);
+
+/* The clock of the wall was set. */
+void admission_clock_set(Model *m, int64_t step);
+/* The manager refused a unit in this queue's slice: nothing more of it for a moment. */
+void admission_refused(Model *m, Queue *q, const char *error, const Now *now);

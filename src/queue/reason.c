@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Why a job waits. It follows from the model alone, by the same questions in the same order as what starts next (schedule.c): so a
+ * reason is true as long as the two agree, and the tests hold that they do. */
+
+#include "queue/model.h"
+
+#include "queue/reason.h"
+
+void reason_span(char buf[SPAN_TEXT_MAX], usec_t t) {
+        static const struct { const char *name; uint64_t seconds; } units[] = {
+                { "d", 24 * 3600 }, { "h", 3600 }, { "min", 60 }, { "s", 1 },
+        };
+        uint64_t left = MAX(t / USEC_PER_SEC + (t % USEC_PER_SEC > 0), UINT64_C(1));
+        size_t i = 0;
+        int k;
+
+        while (left < units[i].seconds)
+                i++;
+        k = snprintf(buf, SPAN_TEXT_MAX, "%" PRIu64 " %s", left / units[i].seconds, units[i].name);
+        left %= units[i].seconds;
+        if (i + 1 < ELEMENTSOF(units) && left / units[i + 1].seconds > 0)
+                (void) snprintf(buf + k, SPAN_TEXT_MAX - k, " %" PRIu64 " %s", left / units[i + 1].seconds, units[i + 1].name);
+}
+
+static int say(char **ret, const char *format, ...) _printf_(2, 3);
+static int say(char **ret, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        *ret = vformat(format, ap);
+        va_end(ap);
+        return *ret ? 1 : -ENOMEM;
+}
+
+/* What holds for all jobs of a queue. 1 and *ret, 0: nothing, -ENOMEM. */
+static int shut_reason(const Model *m, const Queue *q, const Now *now, char **ret) {
+        const Queue *at;
+        int r;
+
+        if (m->dispatch_blocked)
+                return say(ret, "%s", m->dispatch_blocked);
+        if (!q || (!q->configured && !q->broken))
+                return say(ret, "its queue has no file");
+        at = queue_broken_at(q);
+        if (at)
+                return say(ret, "the file of queue %s is bad", at->name);
+        at = queue_paused_at(q);
+        if (at)
+                return say(ret, "queue %s is paused", at->name);
+        at = queue_shut_at(q);
+        if (!at)
+                return 0;
+        r = queue_shut_reason(m, at, q, now, ret);
+        return r < 0 ? r : 1;
+}
+
+/* … for one of so many slots. */
+static int room_reason(const Model *m, const Queue *q, uint32_t slots, char **ret) {
+        const Queue *at;
+
+        at = queue_too_small(q, slots);
+        if (at)
+                return at == q ? say(ret, "needs %" PRIu32 ", cap is %" PRIu32, slots, at->policy.slots) :
+                                 say(ret, "needs %" PRIu32 ", cap of %s is %" PRIu32, slots, at->name, at->policy.slots);
+        at = queue_lacking_at(q, slots);
+        if (at)
+                return slots == 1 ? say(ret, "cap of %s: %" PRIu32 " of %" PRIu32, at->name, at->slots_used, at->policy.slots) :
+                                    say(ret, "needs %" PRIu32 ", cap of %s: %" PRIu32 " of %" PRIu32, slots, at->name,
+                                        at->slots_used, at->policy.slots);
+        if (m->n_starting >= m->starting_max)
+                return say(ret, "%u others are being started", m->n_starting);
+        return 0;
+}
+
+char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *now) {
+        char *s = NULL;
+        int r;
+
+        if (j->state == JOB_HELD)
+                return strdup("held");
+        if (j->state == JOB_WAITING)
+                return strdup("waits for its time");
+        if (j->state != JOB_READY)
+                return strdup("");
+
+        r = shut_reason(m, q, now, &s);
+        if (r == 0)
+                r = room_reason(m, q, j->slots, &s);
+        if (r == 0) {
+                const Queue *at = queue_blocked_at(q);
+
+                /* It would fit in, but one before it must not starve. */
+                r = at ? say(&s, "an earlier job needs the room in %s: %" PRIu32 " of %" PRIu32, at->name, at->slots_used,
+                             at->policy.slots) : say(&s, "its turn is next");
+        }
+        return r < 0 ? NULL : s;
+}
+
+char *queue_reason(const Model *m, const Queue *q, const Now *now) {
+        bool has_file = q->configured || q->broken;
+        char *s = NULL;
+        int r = 0;
+
+        /* Of a queue in which nobody waits only what somebody did to it. */
+        if (has_file && (q->backlog.n > 0 || queue_broken_at(q) || queue_paused_at(q)))
+                r = shut_reason(m, q, now, &s);
+        if (r == 0 && q->backlog.n > 0)
+                r = room_reason(m, q, 1, &s);
+        return r < 0 ? NULL : r > 0 ? s : strdup("");
+}

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What shuts a queue: rate, pressure, a unit. Each waiting job says which, what runs is left alone, all of it can be changed live, and the
+daemon wakes up by itself when it opens."""
+
+import time
+
+import pytest
+
+import client
+from conftest import until
+
+FOREVER = "exec sleep 1000"
+
+
+def reason(mill, id_):
+    return mill.info(id_).get("reason", "")
+
+
+def waits(mill, id_, text):
+    until(lambda: mill.state(id_) == "ready" and reason(mill, id_).startswith(text), 10, lambda: "%s: %s" % (text, mill.info(id_)))
+
+
+def started(mill, ids):
+    """Those that were, and when they were recorded."""
+    return sorted(a["created_usec"] for i in ids for a in mill.call("ListAttempts", i))
+
+
+def set_queue(mill, name, **settings):
+    mill.call("SetQueue", name, settings, False)
+
+
+@pytest.fixture
+def pressure(mill):
+    """pressure(cpu=12.5): what the kernel says of it; None: nothing."""
+    folder = mill.folder / "pressure"
+    folder.mkdir()
+
+    def tell(**values):
+        for name, v in values.items():
+            path = folder / name
+            if v is None:
+                path.unlink(missing_ok=True)
+            else:
+                new = folder / "new"
+                new.write_text("some avg10=%.2f avg60=0.00 avg300=0.00 total=1\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=0\n" % v)
+                new.rename(path)
+
+    tell(cpu=0, memory=0, io=0)
+    tell.folder = folder
+    return tell
+
+
+def test_rate(mill):
+    """3 in 2 s, also over a restart: of any four the first and the last are 2 s apart."""
+    mill.queue("web", RateLimit="3/2s", AllowUsers="*")
+    mill.queue("web-sub", AllowUsers="*")
+    mill.start()
+    ids = mill.submit_many(["true"] * 5, "web") + mill.submit_many(["true"] * 3, "web-sub")
+    other = mill.submit("true")
+    until(lambda: len(started(mill, ids)) == 3, 5, "the first three")
+    last = ids[4]
+    assert reason(mill, last) in ("rate: next in 1 s", "rate: next in 2 s"), mill.info(last)
+    assert reason(mill, ids[7]) in ("rate of web: next in 1 s", "rate of web: next in 2 s")
+    assert mill.queue_properties("web")["Reason"].startswith("rate: next in ")
+    assert mill.result(other) == "success"
+    mill.restart()
+    assert set(mill.all_done(ids).values()) == {"success"}
+    times = started(mill, ids)
+    assert all(b - a >= 2000000 for a, b in zip(times, times[3:])), times
+
+
+def test_rate_changes_live(mill):
+    mill.queue("web", RateLimit="1/1d", AllowUsers="*")
+    mill.start()
+    ids = mill.submit_many(["true"] * 4, "web")
+    assert mill.result(ids[0]) == "success"
+    waits(mill, ids[3], "rate: next in 23 h 59 min")
+    set_queue(mill, "web", RateLimit="2/1d")
+    assert mill.result(ids[1]) == "success"
+    waits(mill, ids[3], "rate: next in ")
+    mill.restart()
+    waits(mill, ids[3], "rate: next in 23 h 59 min")
+    set_queue(mill, "web", RateLimit="")
+    assert set(mill.all_done(ids).values()) == {"success"}
+    assert not mill.call("CheckIntegrity")
+
+
+@pytest.mark.parametrize("key,value", [("RateLimit", "5"), ("RateLimit", "0/1s"), ("CPUPressureMax", "0%"), ("IOPressureMax", "101%"),
+                                       ("MemoryPressureMax", "20"), ("GateUnit", "ollama"), ("GateUnit", "x@.service"),
+                                       ("GateUnit", "a b.service"), ("GateUnit", "../x.service")])
+def test_bad_values_are_refused(mill, key, value):
+    mill.queue("web", AllowUsers="*")
+    mill.start()
+    with pytest.raises(client.BusError) as e:
+        set_queue(mill, "web", **{key: value})
+    assert e.value.short == "InvalidSetting" and key in e.value.message and value in e.value.message
+    assert key not in [k for k, _, _ in mill.queue_properties("web")["Settings"]]
+
+
+def test_pressure(mill, pressure):
+    mill.queue("big", CPUPressureMax="20%", AllowUsers="*")
+    mill.start(JOBMILL_PRESSURE_PATH=str(pressure.folder))
+    running = mill.submit(FOREVER, "big")
+    mill.reach(running, "running")
+    pressure(cpu=20.01, memory=90, io=90)
+    time.sleep(2.1)  # until then what was read for the first one counts
+    job = mill.submit("true", "big")
+    waits(mill, job, "cpu pressure of 20.01%: big starts at 16.00%")
+    assert mill.queue_properties("big")["Reason"] == "cpu pressure of 20.01%: big starts at 16.00%"
+    assert mill.result(mill.submit("true")) == "success"
+    pressure(cpu=16.01)
+    waits(mill, job, "cpu pressure of 16.01%")
+    pressure(cpu=16.0)
+    assert mill.result(job) == "success"
+    assert mill.state(running) == "running"
+
+
+def test_pressure_that_cannot_be_read(mill, pressure):
+    mill.queue("big", MemoryPressureMax="5%", AllowUsers="*")
+    pressure(memory=None)
+    mill.start(JOBMILL_PRESSURE_PATH=str(pressure.folder))
+    job = mill.submit("true", "big")
+    waits(mill, job, "memory pressure, which big limits, cannot be read: No such file or directory")
+    assert mill.log_tail().count("Failed to read the memory pressure, queues that it limits start nothing") == 1
+    (pressure.folder / "memory").write_text("nonsense\n")
+    waits(mill, job, "memory pressure, which big limits, cannot be read: Bad message")
+    set_queue(mill, "big", MemoryPressureMax="")
+    assert mill.result(job) == "success"
+
+
+def test_pressure_is_read_only_while_jobs_wait(mill, pressure):
+    """As it cannot be read, the log tells when that was tried."""
+    mill.queue("big", CPUPressureMax="20%", AllowUsers="*")
+    pressure(cpu=None)
+    mill.start(JOBMILL_PRESSURE_PATH=str(pressure.folder))
+    held = mill.submit("true", "big", hold=True)
+    assert mill.result(mill.submit("true")) == "success"
+    assert "pressure" not in mill.log_tail()
+    mill.call("ReleaseJob", held)
+    waits(mill, held, "cpu pressure, which big limits, cannot be read")
+
+
+def test_gate(mill, systemd):
+    mill.queue("llm", GateUnit="ollama.service", AllowUsers="*")
+    mill.queue("llm-sub", AllowUsers="*")
+    mill.start()
+    job, below = mill.submit(FOREVER, "llm"), mill.submit(FOREVER, "llm-sub")
+    waits(mill, job, "gate ollama.service does not exist")
+    waits(mill, below, "gate ollama.service does not exist")
+    assert mill.result(mill.submit("true")) == "success"
+    for state in ("inactive", "activating", "failed"):
+        systemd.do("unit", name="ollama.service", active=state)
+        mill.call("Reload")
+        waits(mill, job, "gate ollama.service is " + state)
+    assert mill.queue_properties("llm")["Reason"] == "gate ollama.service is failed"
+    looks = len(systemd.do("calls", method="ListUnitsByNames"))
+    systemd.do("unit", name="ollama.service", active="active")
+    mill.reach(job, "running")
+    mill.reach(below, "running")
+    systemd.do("unit", name="ollama.service", active="deactivating")
+    systemd.do("unit", name="ollama.service", active="inactive")
+    late = mill.submit("true", "llm")
+    waits(mill, late, "gate ollama.service is inactive")
+    assert mill.state(job) == "running" == mill.state(below), "what runs is not touched"
+    assert len(systemd.do("calls", method="ListUnitsByNames")) - looks <= 2, "signals tell, nobody asks again and again"
+    set_queue(mill, "llm", GateUnit="other.service")
+    waits(mill, late, "gate other.service does not exist")
+    set_queue(mill, "llm", GateUnit="")
+    assert mill.result(late) == "success"
+
+
+def test_gate_by_another_name(mill, systemd):
+    """What is told of the unit is told of its own name."""
+    systemd.do("unit", name="mariadb.service", active="inactive", alias="mysql.service")
+    mill.queue("db", GateUnit="mysql.service", AllowUsers="*")
+    mill.queue("db2", GateUnit="mariadb.service", AllowUsers="*")
+    mill.start()
+    jobs = mill.submit("true", "db"), mill.submit("true", "db2")
+    waits(mill, jobs[0], "gate mysql.service is inactive")
+    waits(mill, jobs[1], "gate mariadb.service is inactive")
+    systemd.do("unit", name="mariadb.service", active="active")
+    assert set(mill.all_done(jobs).values()) == {"success"}
+
+
+@pytest.mark.parametrize("how", ["reexec", "reboot", "reloading"])
+def test_gate_of_another_manager(mill, systemd, how):
+    systemd.do("unit", name="x.service", active="inactive")
+    mill.queue("q", GateUnit="x.service", AllowUsers="*")
+    mill.start()
+    job = mill.submit("true", "q")
+    waits(mill, job, "gate x.service is inactive")
+    systemd.do("signals", copies=0)
+    systemd.do("unit", name="x.service", active="active")
+    systemd.do("signals", copies=1)
+    assert mill.state(job) == "ready"
+    systemd.do(how)
+    if how == "reboot":
+        systemd.do("unit", name="x.service", active="active")
+    assert mill.result(job) == "success"
+
+
+def test_gate_that_cannot_be_looked_at(mill, systemd):
+    systemd.do("unit", name="x.service", active="active")
+    systemd.fault("ListUnitsByNames", "refuse", error="org.freedesktop.DBus.Error.AccessDenied", message="not today", count=2)
+    mill.queue("q", GateUnit="x.service", AllowUsers="*")
+    mill.start()
+    job = mill.submit("true", "q")
+    waits(mill, job, "gate x.service cannot be looked at: not today")
+    assert mill.result(job) == "success"
+
+
+def test_gate_whose_answer_is_late(mill, systemd):
+    """Meanwhile it is started: what was asked before says nothing."""
+    systemd.do("unit", name="x.service", active="inactive")
+    mill.queue("q", GateUnit="x.service", AllowUsers="*")
+    mill.start()
+    mill.settled()
+    waits(mill, mill.submit("true", "q"), "gate x.service is inactive")
+    systemd.fault("ListUnitsByNames", "delay", ms=500, execute="first", count=1)
+    mill.call("Reload")
+    set_queue(mill, "default", GateUnit="x.service")
+    systemd.do("reloading")
+    time.sleep(0.1)
+    systemd.do("unit", name="x.service", active="active")
+    job = mill.submit("true")
+    assert mill.result(job) == "success"
+    time.sleep(0.6)
+    assert mill.result(mill.submit("true")) == "success"
+
+
+def test_gates_are_looked_at_few_at_a_time(mill, systemd):
+    for i in range(40):
+        mill.queue("q%d" % i, GateUnit="x%d.service" % i, AllowUsers="*")
+        systemd.do("unit", name="x%d.service" % i, active="active")
+    systemd.fault("ListUnitsByNames", "delay", ms=30)
+    mill.start()
+    jobs = [mill.submit("true", "q%d" % i) for i in range(40)]
+    assert set(mill.all_done(jobs).values()) == {"success"}
+    assert systemd.do("counts")["max_open"]["ListUnitsByNames"] <= 8
