@@ -4,6 +4,7 @@
  * its answer for the commit. */
 
 #include "api/methods.h"
+#include "api/unique.h"
 
 #include <signal.h>
 
@@ -140,8 +141,16 @@ int control_retry(Call *c, Job *j, sd_bus_error *error) {
         at = queue_draining_at(j->queue);
         if (at)
                 return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "Queue '%s' is being drained and takes no jobs", at->name);
+        if (j->unique_key && !j->unique_held) {
+                r = unique_check_free(c, j->queue, j->owner, j->unique_key, j, error);
+                if (r < 0)
+                        return r;
+        }
         r = model_retry(c->api->model, j, &c->api->now);
-        return r < 0 ? refuse_state(error, j, r) : 1;
+        if (r < 0)
+                return refuse_state(error, j, r);
+        unique_take(c->api->model, j);
+        return 1;
 }
 
 static int handle_retry_job(Call *c, sd_bus_error *error) {

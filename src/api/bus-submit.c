@@ -10,14 +10,19 @@
 #include "api/methods.h"
 #include "api/request.h"
 #include "api/spec-bus.h"
+#include "api/unique.h"
 #include "base/crash-point.h"
 
-/* What a call is answered: ids of one call are consecutive. */
+/* What a call is answered. */
 typedef struct Answer {
-        uint64_t first_id;
+        uint64_t *ids; /* one for each request */
         uint64_t digest;
         bool recorded; /* it was answered before */
 } Answer;
+
+static void answer_done(Answer *a) {
+        a->ids = mfree(a->ids);
+}
 
 static int submit_request(Call *c, Request *q, Job **ret, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
@@ -58,7 +63,8 @@ static int find_receipt(Call *c, const Request *l, size_t n, Answer *ret, sd_bus
         if (found->digest != digest || found->n_jobs != n)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "request_id: '%s' was used for another request",
                                  spec_quote(quoted, id, strlen(id)));
-        ret->first_id = found->first_id;
+        for (size_t i = 0; i < n; i++)
+                ret->ids[i] = found->ids ? found->ids[i] : found->first_id + i;
         ret->recorded = found == stored;
         return 1;
 }
@@ -82,6 +88,27 @@ static int make_receipt(Call *c, const char *id, Receipt **ret, sd_bus_error *er
         return *ret ? 0 : -ENOMEM;
 }
 
+/* Takes receipt over. Where the ids are not those of new jobs one after the other it has a number of its own. */
+static int keep_receipt(Call *c, Receipt *receipt, const Answer *a, size_t n, uint64_t first_new) {
+        Model *m = c->api->model;
+
+        for (size_t i = 0; i < n && !receipt->ids; i++)
+                if (a->ids[i] != first_new + i) {
+                        receipt->ids = new0(uint64_t, n);
+                        if (!receipt->ids) {
+                                receipt_free(receipt);
+                                return -ENOMEM;
+                        }
+                        memcpy(receipt->ids, a->ids, n * sizeof(uint64_t));
+                }
+        receipt->digest = a->digest;
+        receipt->first_id = receipt->ids ? m->next_id++ : first_new;
+        receipt->n_jobs = n;
+        receipt->created_usec = c->api->now.realtime;
+        model_receipt_add(m, receipt);
+        return 0;
+}
+
 /* ---- methods ---- */
 
 static int spec_error_to_bus(int r, const char *text, sd_bus_error *error) {
@@ -101,13 +128,18 @@ static int name_index(int r, size_t i, sd_bus_error *error) {
         return api_error(error, inner.name, "job %zu: %s", i, inner.message);
 }
 
+/* One more than there are, or the place of another one that goes? */
+static bool wants_room(const Request *q) {
+        return q->answer == 0 && q->answer_of == 0 && q->replaces == 0 && q->replaces_of == 0;
+}
+
 /* A batch is mostly of one user for one queue: then it is enough to look whether there is room for the last one. */
 static bool is_room_for_all(Model *m, const Request *l, size_t n) {
         _cleanup_free_ char *text = NULL;
         int r;
 
-        for (size_t i = 1; i < n; i++)
-                if (l[i].queue != l[0].queue || l[i].owner != l[0].owner)
+        for (size_t i = 0; i < n; i++)
+                if (l[i].queue != l[0].queue || l[i].owner != l[0].owner || !wants_room(l + i))
                         return false;
         backlog_add(m, l[0].queue, l[0].owner, n - 1);
         r = backlog_check(m, l[0].queue, l[0].owner, &text);
@@ -126,6 +158,8 @@ static int check_room(Call *c, const Request *l, size_t n, bool batch, sd_bus_er
         for (i = 0; i < n; i++) {
                 _cleanup_free_ char *text = NULL;
 
+                if (!wants_room(l + i))
+                        continue;
                 r = backlog_check(m, l[i].queue, l[i].owner, &text);
                 if (r == -EXFULL)
                         r = api_error(error, JOBMILL_ERROR_QUEUE_FULL, "%s", text);
@@ -136,21 +170,17 @@ static int check_room(Call *c, const Request *l, size_t n, bool batch, sd_bus_er
                 backlog_add(m, l[i].queue, l[i].owner, 1);
         }
         while (i-- > 0)
-                backlog_add(m, l[i].queue, l[i].owner, -1);
+                if (wants_room(l + i))
+                        backlog_add(m, l[i].queue, l[i].owner, -1);
         return r;
 }
 
-/* The jobs of one call, all or none. 1 and *ret; 0: not there yet; or negative. */
-static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd_bus_error *error) {
-        _cleanup_(receipt_freep) Receipt *receipt = NULL;
+/* All that can be wrong with them. 1: nothing is; 0: not there yet. */
+static int check_all(Call *c, Request *l, size_t n, bool batch, sd_bus_error *error) {
+        size_t i;
         int r;
 
-        if (l[0].spec->request_id) {
-                r = find_receipt(c, l, n, ret, error);
-                if (r != 0)
-                        return r;
-        }
-        for (size_t i = 0; i < n; i++) {
+        for (i = 0; i < n; i++) {
                 r = request_check(c, l + i, error);
                 if (r <= 0)
                         return batch ? name_index(r, i, error) : r;
@@ -158,26 +188,58 @@ static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd
         if (c->api->storage_full)
                 return api_error(error, JOBMILL_ERROR_STORAGE_FULL,
                                  "The disk is full, what room there is is kept for jobs that run; nothing was submitted");
-        r = check_room(c, l, n, batch, error);
-        if (r >= 0)
-                r = make_receipt(c, l[0].spec->request_id, &receipt, error);
-        for (size_t i = 0; r >= 0 && i < n; i++) {
-                Job *j;
-
-                r = submit_request(c, l + i, &j, error);
-                if (r >= 0 && i == 0)
-                        ret->first_id = j->id;
-        }
+        r = unique_plan(c, l, n, &i, error);
         if (r < 0)
-                return r;
-        if (receipt) {
-                receipt->digest = ret->digest;
-                receipt->first_id = ret->first_id;
-                receipt->n_jobs = n;
-                receipt->created_usec = c->api->now.realtime;
-                model_receipt_add(c->api->model, TAKE_PTR(receipt));
+                return batch ? name_index(r, i, error) : r;
+        r = check_room(c, l, n, batch, error);
+        return r < 0 ? r : 1;
+}
+
+/* The job whose place this one takes goes first. */
+static int make_one(Call *c, Request *q, const Answer *a, uint64_t *ret, sd_bus_error *error) {
+        uint64_t replaced = q->replaces_of > 0 ? a->ids[q->replaces_of - 1] : q->replaces;
+        char reason[64];
+        Job *j;
+        int r;
+
+        *ret = q->answer_of > 0 ? a->ids[q->answer_of - 1] : q->answer;
+        if (*ret > 0)
+                return 0;
+        if (replaced > 0) {
+                (void) snprintf(reason, sizeof(reason), "replaced by job %" PRIu64, c->api->model->next_id);
+                j = model_job(c->api->model, replaced);
+                (void) model_cancel(c->api->model, j, reason, &c->api->now);
+                unique_give_up(c->api->model, j);
         }
-        return 1;
+        r = submit_request(c, q, &j, error);
+        if (r >= 0)
+                *ret = j->id;
+        return r;
+}
+
+/* The jobs of one call, all or none. 1 and *ret; 0: not there yet; or negative. */
+static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd_bus_error *error) {
+        _cleanup_(receipt_freep) Receipt *receipt = NULL;
+        uint64_t first_new = c->api->model->next_id;
+        int r;
+
+        ret->ids = new0(uint64_t, n);
+        if (!ret->ids)
+                return -ENOMEM;
+        if (l[0].spec->request_id) {
+                r = find_receipt(c, l, n, ret, error);
+                if (r != 0)
+                        return r;
+        }
+        r = check_all(c, l, n, batch, error);
+        if (r <= 0)
+                return r;
+        r = make_receipt(c, l[0].spec->request_id, &receipt, error);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = make_one(c, l + i, ret, ret->ids + i, error);
+        if (r >= 0 && receipt)
+                r = keep_receipt(c, TAKE_PTR(receipt), ret, n, first_new);
+        return r < 0 ? r : 1;
 }
 
 /* Takes reply over. What is recorded already needs no commit. */
@@ -215,8 +277,8 @@ static int read_one(Call *c, Request *q, sd_bus_error *error) {
 
 static int handle_submit(Call *c, sd_bus_error *error) {
         sd_bus_message *reply = NULL;
+        _cleanup_(answer_done) Answer a = {};
         Request q = {};
-        Answer a = {};
         char path[64];
         int r;
 
@@ -227,10 +289,10 @@ static int handle_submit(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
 
-        snprintf(path, sizeof(path), JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, a.first_id);
+        snprintf(path, sizeof(path), JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, a.ids[0]);
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "to", a.first_id, path);
+                r = sd_bus_message_append(reply, "to", a.ids[0], path);
         return send_answer(c, &a, r, reply);
 }
 DEFINE_METHOD(submit);
@@ -310,19 +372,9 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
         return 0;
 }
 
-static int append_ids(sd_bus_message *reply, uint64_t first_id, size_t n) {
-        void *p;
-        int r;
-
-        r = sd_bus_message_append_array_space(reply, 't', n * sizeof(uint64_t), &p);
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                ((uint64_t *) p)[i] = first_id + i;
-        return r;
-}
-
 static int handle_submit_many(Call *c, sd_bus_error *error) {
+        _cleanup_(answer_done) Answer a = {};
         sd_bus_message *reply = NULL;
-        Answer a = {};
         Request *l;
         size_t n;
         int r;
@@ -337,7 +389,7 @@ static int handle_submit_many(Call *c, sd_bus_error *error) {
 
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
-                r = append_ids(reply, a.first_id, n);
+                r = sd_bus_message_append_array(reply, 't', a.ids, n * sizeof(uint64_t));
         return send_answer(c, &a, r, reply);
 }
 DEFINE_METHOD(submit_many);

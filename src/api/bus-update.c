@@ -10,6 +10,7 @@
 #include "api/methods.h"
 #include "api/request.h"
 #include "api/spec-bus.h"
+#include "api/unique.h"
 #include "base/strv.h"
 #include "queue/environment.h"
 #include "queue/spec-change.h"
@@ -233,6 +234,11 @@ int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error) {
                 return r;
         if (privileged && !j->privileged && sandboxed) {
                 r = keep_no_new_privileges(up, spec);
+                if (r < 0)
+                        return r;
+        }
+        if (spec->unique_key && (up->fields & spec_field_bit(spec_field_find("unique_key")) || (to && j->unique_held))) {
+                r = unique_check_free(c, to ?: j->queue, j->owner, spec->unique_key, j, error);
                 if (r < 0)
                         return r;
         }

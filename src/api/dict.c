@@ -132,6 +132,9 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
                 reason = isempty(why) ? NULL : why;
         }
         APPEND("reason", "s", reason, reason);
+        APPEND("unique_key", "s", j->unique_key, j->unique_key);
+        APPEND("unique_scope", "s", j->unique_key, unique_scope_to_string(j->unique_scope));
+        APPEND_USEC("unique_until_usec", j->unique_until_usec);
         if (!s)
                 return 0;
         APPEND("cwd", "s", s->cwd, s->cwd);

@@ -11,6 +11,10 @@ typedef struct Request {
         uint32_t owner;
         char *owner_name;
         bool privileged;
+        /* Where its unique key is taken (unique.h): the job that answers it, or whose place it takes; "of": the same of an earlier one
+         * of the batch, its place from 1. 0: none. */
+        uint64_t answer, replaces;
+        size_t answer_of, replaces_of;
 } Request;
 
 void request_done(Request *q);

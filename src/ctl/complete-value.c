@@ -320,6 +320,7 @@ static const struct {
         { "SPAN", NULL, NULL },
         { "STATE", complete_states, NULL },
         { "TIME", NULL, NULL },
+        { "KEY", NULL, NULL },
         { "TOKEN", NULL, NULL },
         { "USER", complete_users, NULL },
         { "VARIABLE", complete_variables, NULL },

@@ -58,7 +58,8 @@ typedef struct Filter {
 } Filter;
 
 typedef struct SubmitArgs {
-        char *queue, *name, *directory, *payload, *env, *script, *file, *output, *error, *request_id;
+        char *queue, *name, *directory, *payload, *env, *script, *file, *output, *error, *request_id,
+                        *unique, *unique_policy, *unique_scope;
         char **set, **properties, **tags;
         int32_t priority;
         uint32_t slots; /* UINT32_MAX: not given */

@@ -67,7 +67,7 @@ static const DictField job_fields[] = {
         NEVER(flow),
         NEVER(array),
         NEVER(array_index),
-        NEVER(unique_key),
+        FIELD(unique_key, "s", J),
         FIELD(dead, "b", J),
         FIELD(frozen, "b", J),
         FIELD(frozen_usec, "t", A),

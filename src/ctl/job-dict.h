@@ -11,7 +11,7 @@ typedef struct JobInfo {
         uint64_t present;
         uint64_t id;
         char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id,
-                        *status, *output_file, *error_file;
+                        *status, *output_file, *error_file, *unique_key;
         uint32_t owner, attempt, max_attempts, slots;
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;

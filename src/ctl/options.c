@@ -183,6 +183,26 @@ static int option_request_id(const char *value, void *target) {
         return free_and_strdup(target, value);
 }
 
+static int option_unique(const char *value, void *target) {
+        if (!*value || strlen(value) > SPEC_UNIQUE_KEY_MAX || !string_is_clean(value))
+                return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
+static int option_unique_policy(const char *value, void *target) {
+        if (!streq(value, "reject") && !streq(value, "return") && !streq(value, "replace"))
+                return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
+static int option_unique_scope(const char *value, void *target) {
+        usec_t span;
+
+        if (!streq(value, "queued") && !streq(value, "live") && (parse_span(value, &span) < 0 || span == 0 || span == USEC_INFINITY))
+                return -EINVAL;
+        return free_and_strdup(target, value);
+}
+
 static int option_words(const char *value, void *target) {
         char **words = strv_split(value, ",");
         int r = words ? 0 : -ENOMEM;
@@ -372,6 +392,12 @@ static const Option options[] = {
           "A unit property, such as MemoryMax=2G" },
         { "tag", 0, "KEY=VALUE", S, option_new_tag, &arg_submit.tags, "A tag to find it by",
           "KEY=VALUE, KEY of 1 to 64 of A-Z a-z 0-9 _ . -, VALUE of at most 256 bytes" },
+        { "unique", 0, "KEY", S, option_unique, &arg_submit.unique, "Not while another of your jobs in the queue has this key",
+          "1 to 256 bytes of UTF-8 without control characters" },
+        { "unique-policy", 0, "reject|return|replace", S, option_unique_policy, &arg_submit.unique_policy,
+          "What if there is one: an error, its id, or its place (default: reject)" },
+        { "unique-scope", 0, "queued|live|SPAN", S, option_unique_scope, &arg_submit.unique_scope,
+          "How long it has the key: until it starts, until it is done, for a SPAN too (default: live)", "queued, live, or a span: 10min, …" },
         { "uid", 0, "USER", S, option_user, &arg_submit.uid, "Run it as another user, inheriting nothing" },
         { "hold", 0, NULL, S, option_true, &arg_submit.hold, "Start it only after `jobmill release`" },
         { "freezable", 0, NULL, S, option_true, &arg_submit.freezable,
@@ -589,7 +615,8 @@ void options_print_help(unsigned mask) {
 static bool is_string(const Option *o) {
         return o->parse == option_string || o->parse == option_queue || o->parse == option_name || o->parse == option_file ||
                o->parse == option_job_file || o->parse == option_environment || o->parse == option_request_id ||
-               o->parse == option_order || o->parse == option_log_format || o->parse == option_oldest;
+               o->parse == option_order || o->parse == option_unique || o->parse == option_unique_policy ||
+               o->parse == option_unique_scope || o->parse == option_log_format || o->parse == option_oldest;
 }
 
 static bool is_list(const Option *o) {

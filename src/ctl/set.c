@@ -18,6 +18,8 @@ void settings_done(Settings *s) {
         free(s->directory);
         free(s->output);
         free(s->error);
+        free(s->unique);
+        free(s->unique_scope);
         strv_free(s->tags);
         strv_free(s->properties);
         strv_free(s->command);
@@ -77,6 +79,8 @@ static const struct {
         { "directory", "DIRECTORY", set_text, AT(directory), 0, "Where it runs" },
         { "output", "FILE", set_text, AT(output), 0, "Where standard output goes" },
         { "error", "FILE", set_text, AT(error), 0, "Where standard error goes" },
+        { "unique", "KEY", set_text, AT(unique), 0, "Not while another of your jobs in the queue has this key" },
+        { "unique-scope", "queued, live or a time span", set_text, AT(unique_scope), 0, "How long it has its key" },
         { "tag", "KEY=VALUE", set_assignment, AT(tags), 0, "A tag to find it by" },
         { "property", "PROPERTY=VALUE", set_assignment, AT(properties), 0, "A unit property" },
 };
@@ -127,6 +131,7 @@ static int append_texts(sd_bus_message *m, const Settings *s) {
         } texts[] = {
                 { "name", s->name },         { "queue", s->queue },      { "cwd", s->directory },
                 { "output_file", s->output }, { "error_file", s->error },
+                { "unique_key", s->unique }, { "unique_scope", s->unique_scope },
         };
         int r = 0;
 

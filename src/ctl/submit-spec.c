@@ -117,7 +117,10 @@ static int set_strings(JobSpec *s) {
         const SubmitArgs *a = &arg_submit;
 
         if (free_and_strdup(&s->name, a->name) < 0 || free_and_strdup(&s->output_file, a->output) < 0 ||
-            free_and_strdup(&s->error_file, a->error) < 0)
+            free_and_strdup(&s->error_file, a->error) < 0 || free_and_strdup(&s->unique_key, a->unique) < 0 ||
+            free_and_strdup(&s->unique_scope, a->unique_scope) < 0)
+                return ctl_oom();
+        if (a->unique_policy && spec_set_string(s, spec_field_find("unique_policy"), a->unique_policy, NULL) < 0)
                 return ctl_oom();
         return 0;
 }

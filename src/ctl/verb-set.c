@@ -13,7 +13,7 @@ static Bulk bulk_for(const Settings *s) {
         static const char *const queued[] = { "held", "waiting", "ready" }, *const live[] = { "starting", "running" },
                                  *const others[] = { "stopping", "done" };
         bool also_live = !(s->given & ~(SET_TIMEOUT | SET_STOP_TIMEOUT)) && !s->name && !s->queue && !s->directory &&
-                         !s->output && !s->error && !s->properties && !s->command;
+                         !s->output && !s->error && !s->unique && !s->unique_scope && !s->properties && !s->command;
         Bulk b = *bulk_find("set");
         size_t n = 0;
 

@@ -106,6 +106,8 @@ static void print_what(const JobInfo *j) {
                 print_row("Output", "%s", j->output_file);
         if (j->error_file)
                 print_row("Errors", "%s", j->error_file);
+        if (j->unique_key)
+                print_row("Unique key", "%s", j->unique_key);
         STRV_FOREACH_PAIR (key, value, j->tags)
                 print_row("Tag", "%s=%s", *key, *value);
 }

@@ -17,6 +17,9 @@ void model_clock_set(Model *m, int64_t step) {
         HASH_ITER(hh, m->jobs, j, tj)
                 if (j->delayed && (j->state == JOB_WAITING || j->state == JOB_HELD))
                         j->not_before_usec = moved(j->not_before_usec, step);
+        HASH_ITER(hh, m->jobs, j, tj)
+                if (j->unique_held)
+                        j->unique_until_usec = moved(j->unique_until_usec, step);
         /* The journal is asked whether it reaches back to then. */
         HASH_ITER(hh, m->attempts, a, ta)
                 if (a->phase == ATTEMPT_STARTING)

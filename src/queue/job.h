@@ -20,6 +20,16 @@ typedef enum JobState {
         _JOB_STATE_INVALID = -EINVAL,
 } JobState;
 
+/* How long a job holds its unique key. */
+typedef enum UniqueScope {
+        UNIQUE_NONE,
+        UNIQUE_QUEUED, /* until it starts */
+        UNIQUE_LIVE,   /* until it is done */
+        UNIQUE_SPAN,   /* until it is done, and so much time has passed since it was submitted */
+        _UNIQUE_SCOPE_MAX,
+        _UNIQUE_SCOPE_INVALID = -EINVAL,
+} UniqueScope;
+
 const char *job_state_to_string(JobState s);
 JobState job_state_from_string(const char *s);
 
@@ -65,6 +75,9 @@ typedef struct Job {
         uint64_t flow, array;    /* id of its first job; 0: of none */
         uint32_t array_index, array_max_running;
         char *unique_key;
+        UniqueScope unique_scope;
+        usec_t unique_until_usec; /* scope span: realtime, moves when the clock is set */
+        bool unique_held;        /* nobody else may have the key now: unique.h */
 
         /* In memory */
         Queue *queue;            /* NULL only while being loaded */
@@ -79,6 +92,7 @@ typedef struct Job {
         bool listed;             /* on one of the two */
         bool spec_dropped;       /* commit: drop the environment */
         TAILQ_ENTRY(Job) changed_entry;
+        TAILQ_ENTRY(Job) unique_entry; /* unique_held */
         UT_hash_handle hh;       /* model->jobs, by id */
 } Job;
 

@@ -79,6 +79,17 @@ static int check_times(const JobSpec *spec, uint64_t fields, const Now *now, cha
         return spec_check_deadline(spec, now, ret_error);
 }
 
+static int check_unique(const Job *j, const JobSpec *spec, uint64_t fields, char **ret_error) {
+        UniqueScope scope;
+        usec_t span;
+
+        if (!touches(fields, "unique_scope"))
+                return 0;
+        if (!(touches(fields, "unique_key") ? spec->unique_key : j->unique_key))
+                return spec_error(ret_error, -ERANGE, "'unique_scope': job %" PRIu64 " has no 'unique_key'", j->id);
+        return unique_scope_parse(spec->unique_scope, &scope, &span) < 0 ? spec_error(ret_error, -ERANGE, "'unique_scope' is none") : 0;
+}
+
 static void move_to(Model *m, Job *j, Queue *to) {
         if (to == j->queue)
                 return;
@@ -145,7 +156,7 @@ static void keep_spec(Job *j, JobSpec *spec, uint64_t fields) {
 }
 
 int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error) {
-        _cleanup_free_ char *queue_name = NULL, *name = NULL;
+        _cleanup_free_ char *queue_name = NULL, *name = NULL, *key = NULL;
         bool live = job_state_is_live(j->state);
         int r;
 
@@ -156,10 +167,12 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
                 r = live ? check_timeouts(j, spec, ret_error) : check_place(m, j, to, spec, ret_error);
         if (r >= 0)
                 r = check_times(spec, fields, now, ret_error);
+        if (r >= 0)
+                r = check_unique(j, spec, fields, ret_error);
         if (r < 0)
                 return r;
         queue_name = strdup(to->name);
-        if (!queue_name || free_and_strdup(&name, spec->name) < 0)
+        if (!queue_name || free_and_strdup(&name, spec->name) < 0 || free_and_strdup(&key, spec->unique_key) < 0)
                 return -ENOMEM;
 
         /* From here on nothing fails. */
@@ -171,6 +184,7 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
         change_plain(j, spec);
         if (!live && j->state != JOB_DONE)
                 place_anew(m, j, to, spec, fields, now);
+        unique_change(m, j, &key, spec, fields);
         keep_spec(j, spec, fields);
         j->was_edited = true;
         model_job_changed(m, j);

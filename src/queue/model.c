@@ -23,6 +23,7 @@ Model *model_new(void) {
         TAILQ_INIT(&m->receipts);
         TAILQ_INIT(&m->regulated);
         m->next_admission = USEC_INFINITY;
+        unique_init(&m->unique);
         m->next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
@@ -94,6 +95,7 @@ void model_queue_changed(Model *m, Queue *q) {
 static void model_drop_job(Model *m, Job *j) {
         if (j->listed)
                 TAILQ_REMOVE(j->changed ? &m->changed : &m->idle, j, changed_entry);
+        unique_job_dropped(m, j);
         HASH_DEL(m->jobs, j);
         job_free(j);
 }
@@ -204,6 +206,7 @@ void model_job_add(Model *m, Job *j, Queue *q) {
         j->queue = q;
         j->told_state = j->is_new ? _JOB_STATE_INVALID : j->state;
         HASH_ADD(hh, m->jobs, id, sizeof(j->id), j);
+        unique_job_added(m, j);
         if (!job_state_is_live(j->state)) {
                 TAILQ_INSERT_TAIL(&m->idle, j, changed_entry);
                 j->listed = true;
@@ -217,6 +220,7 @@ void job_set_state(Model *m, Job *j, JobState state) {
         j->queue->count[state]++;
         if (job_state_is_queued(j->state) != job_state_is_queued(state))
                 backlog_add(m, j->queue, j->owner, job_state_is_queued(state) ? 1 : -1);
+        unique_state_changes(m, j, state);
         j->state = state;
         model_job_changed(m, j);
         model_queue_changed(m, j->queue);
@@ -299,6 +303,16 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
             free_and_strdup(&j->name, spec->name) < 0 || free_and_strdup(&j->unique_key, spec->unique_key) < 0)
                 return -ENOMEM;
 
+        if (j->unique_key) {
+                usec_t span;
+
+                r = unique_scope_parse(spec->unique_scope, &j->unique_scope, &span);
+                if (r < 0)
+                        return spec_error(ret_error, -ERANGE, "'unique_scope' is none");
+                if (span != USEC_INFINITY)
+                        j->unique_until_usec = MIN(usec_add(now->steady, span), (usec_t) INT64_MAX);
+        }
+
         j->is_new = true;
         j->id = m->next_id++;
         j->owner = owner;
@@ -323,6 +337,7 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         backlog_add(m, q, owner, 1);
         model_job_changed(m, j);
         model_queue_changed(m, q);
+        unique_take(m, j);
         if (!spec->hold)
                 job_let_go(m, j, now);
         *ret = TAKE_PTR(j);

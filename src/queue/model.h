@@ -11,6 +11,7 @@
 #include "queue/job.h"
 #include "queue/queue.h"
 #include "queue/receipt.h"
+#include "queue/unique.h"
 
 TAILQ_HEAD(JobList, Job);
 TAILQ_HEAD(AttemptList, Attempt);
@@ -40,6 +41,7 @@ struct Model {
         usec_t pressure_at;      /* monotonic: when */
         usec_t next_admission;   /* realtime: when a queue in which jobs wait is no longer shut, as far as that is known */
         Backlog backlog;         /* of all queues together */
+        UniqueKeys unique;
         uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */
         usec_t timeout_default, stop_timeout_default; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT */
 };
@@ -55,11 +57,11 @@ static inline bool job_state_is_queued(JobState s) {
 }
 
 /* The two clocks, read once per turn by daemon/. */
-typedef struct Now {
+struct Now {
         usec_t realtime;
         usec_t monotonic;
         usec_t steady; /* realtime, as if the clock had not been set since the last turn: spans end by it */
-} Now;
+};
 
 Model *model_new(void);
 Model *model_free(Model *m);

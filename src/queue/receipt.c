@@ -20,6 +20,7 @@ Receipt *receipt_free(Receipt *r) {
         if (!r)
                 return NULL;
         free(r->request_id);
+        free(r->ids);
         return mfree(r);
 }
 

@@ -176,6 +176,11 @@ static const char *const migrations[] = {
         "ALTER TABLE job ADD COLUMN array_index INTEGER;"
         "ALTER TABLE job ADD COLUMN array_max_running INTEGER;"
         "ALTER TABLE job ADD COLUMN unique_key TEXT;"
+        "ALTER TABLE job ADD COLUMN unique_scope TEXT;"
+        "ALTER TABLE job ADD COLUMN unique_until_usec INTEGER;"
+        "ALTER TABLE job ADD COLUMN unique_held INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE receipt ADD COLUMN ids TEXT;" /* of the jobs, where they do not follow one another */
+        "CREATE INDEX job_unique ON job (unique_key, owner, queue) WHERE unique_held = 1;"
         "CREATE INDEX job_deadline ON job (deadline_usec) WHERE " JOB_WITH_DEADLINE ";"
         "UPDATE job SET submission_key = ifnull(submitted_usec, 0);"
         "ALTER TABLE attempt ADD COLUMN verdict TEXT;"

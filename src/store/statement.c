@@ -46,7 +46,7 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_INSERT] =
                 "INSERT INTO job (" JOB_COLUMNS ", environment)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)",
+                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43)",
         [STMT_JOB_UPDATE] =
                 "UPDATE job SET queue = ?2, owner = ?3, owner_name = ?4, name = ?5, state = ?6, result = ?7, intent = ?8,"
                 " reason = ?9, priority = ?10, rank = ?11, slots = ?12, attempt = ?13, max_attempts = ?14, dead = ?15,"
@@ -54,7 +54,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23, privileged = ?24,"
                 " delayed = ?25, output = ?26, verify = ?27, deadline_usec = ?28, keep_usec = ?29, expires_usec = ?30,"
                 " submission_key = ?31, fair = ?32, poison = ?33, blockers = ?34, flow = ?35, array = ?36, array_index = ?37,"
-                " array_max_running = ?38, unique_key = ?39 WHERE id = ?1",
+                " array_max_running = ?38, unique_key = ?39, unique_scope = ?40, unique_until_usec = ?41, unique_held = ?42 WHERE id = ?1",
         [STMT_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
         [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
         [STMT_JOB_LIVE] = "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_state"
@@ -73,6 +73,10 @@ static const char *const statement_table[_STMT_MAX] = {
                 "UPDATE job INDEXED BY job_state"
                 " SET not_before_usec = " MOVED("not_before_usec")
                 " WHERE state IN ('waiting', 'held') AND delayed = 1 AND not_before_usec IS NOT NULL",
+        [STMT_JOB_UNIQUE] = "SELECT id FROM job INDEXED BY job_unique"
+                            " WHERE unique_held = 1 AND unique_key = ?1 AND owner = ?2 AND queue = ?3",
+        [STMT_JOB_MOVE_UNIQUE] = "UPDATE job INDEXED BY job_unique SET unique_until_usec = " MOVED("unique_until_usec")
+                                 " WHERE unique_held = 1 AND unique_until_usec IS NOT NULL",
         [STMT_ATTEMPT_MOVE] = /* of starts that may have to be looked for in the journal */
                 "UPDATE attempt SET created_usec = " MOVED("created_usec")
                 " WHERE (job, attempt) IN (SELECT id, attempt FROM job INDEXED BY job_state WHERE state IN ('starting', 'stopping'))"
@@ -115,9 +119,9 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",
         [STMT_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE job = ?1",
 
-        [STMT_RECEIPT_INSERT] = "INSERT INTO receipt (first_id, n_jobs, caller, request_id, digest, created_usec)"
-                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        [STMT_RECEIPT_GET] = "SELECT first_id, n_jobs, digest, created_usec FROM receipt INDEXED BY receipt_request"
+        [STMT_RECEIPT_INSERT] = "INSERT INTO receipt (first_id, n_jobs, caller, request_id, digest, created_usec, ids)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        [STMT_RECEIPT_GET] = "SELECT first_id, n_jobs, digest, created_usec, ids FROM receipt INDEXED BY receipt_request"
                              " WHERE caller = ?1 AND request_id = ?2",
         [STMT_RECEIPT_COUNT] = "SELECT n FROM receipt_count WHERE caller = ?1",
         [STMT_RECEIPT_EXPIRE] = "DELETE FROM receipt WHERE first_id IN"

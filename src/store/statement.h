@@ -38,6 +38,8 @@ typedef enum StatementId {
         STMT_JOB_EXPIRED,
         STMT_JOB_NEXT_DEADLINE,
         STMT_JOB_MOVE_DELAYS,
+        STMT_JOB_UNIQUE,
+        STMT_JOB_MOVE_UNIQUE,
         STMT_ATTEMPT_MOVE,
         STMT_JOB_MAX_ID,
         STMT_JOB_ENVIRONMENT,

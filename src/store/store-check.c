@@ -56,7 +56,8 @@ static const struct Sum {
         /* Before what is counted by them. */
         { INDEX_DIFFERS("job_ready", "state = 'ready'") " UNION ALL " INDEX_DIFFERS("job_due", "state = 'waiting'")
           " UNION ALL " INDEX_DIFFERS("job_dead", "dead = 1") " UNION ALL " INDEX_DIFFERS("job_finished", "state = 'done'")
-          " UNION ALL " INDEX_DIFFERS("job_state", "state > ''"),
+          " UNION ALL " INDEX_DIFFERS("job_state", "state > ''") " UNION ALL " INDEX_DIFFERS("job_deadline", JOB_WITH_DEADLINE)
+          " UNION ALL " INDEX_DIFFERS("job_unique", "unique_held = 1"),
           "index", "it is made again", { "REINDEX job" } },
         { "SELECT 'a queue has the impossible name \"' || name || '\"' FROM queue WHERE " IMPOSSIBLE_QUEUE
           " AND name NOT IN (SELECT queue FROM job)",

@@ -56,6 +56,8 @@ int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, usec_t now, in
                 if (r >= 0)
                         r = move_by(s, STMT_ATTEMPT_MOVE, step);
                 if (r >= 0)
+                        r = move_by(s, STMT_JOB_MOVE_UNIQUE, step);
+                if (r >= 0)
                         r = move_by(s, STMT_RECEIPT_MOVE, step);
                 if (r >= 0)
                         r = move_by(s, STMT_RATE_MOVE, step);

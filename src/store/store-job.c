@@ -84,6 +84,9 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_u64(s, stmt, i++, j->array == 0 ? UINT64_MAX : j->array_index);
         bind_id(s, stmt, i++, j->array_max_running);
         stmt_bind_text(s, stmt, i++, j->unique_key);
+        stmt_bind_text(s, stmt, i++, j->unique_scope == UNIQUE_NONE ? NULL : unique_scope_to_string(j->unique_scope));
+        stmt_bind_u64(s, stmt, i++, j->unique_until_usec);
+        stmt_bind_i64(s, stmt, i++, j->unique_held);
         assert(i == JOB_N_COLUMNS + 1);
 }
 
@@ -94,6 +97,19 @@ static int row_to_result(sqlite3_stmt *stmt, int i, JobResult *ret) {
                 return -ENOMEM;
         *ret = text ? job_result_from_string(text) : JOB_RESULT_NONE;
         return *ret < 0 ? -EUCLEAN : 0;
+}
+
+static int row_to_unique(Store *s, sqlite3_stmt *stmt, int i, Job *j) {
+        if (stmt_strdup(stmt, i, &j->unique_key) < 0)
+                return -ENOMEM;
+        j->unique_scope = unique_scope_from_string(strempty(stmt_text(stmt, i + 1)));
+        j->unique_until_usec = stmt_u64(stmt, i + 2);
+        j->unique_held = sqlite3_column_int(stmt, i + 3);
+        if (stmt_no_memory(stmt))
+                return -ENOMEM;
+        if (j->unique_scope < 0 || (j->unique_held && !j->unique_key))
+                return store_set_error(s, -EUCLEAN, "Job %" PRIu64 " has an unknown scope of its unique key", j->id);
+        return 0;
 }
 
 int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
@@ -150,8 +166,10 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         j->array = row_to_id(stmt, i++);
         j->array_index = row_to_id(stmt, i++);
         j->array_max_running = row_to_id(stmt, i++);
-        if (stmt_strdup(stmt, i++, &j->unique_key) < 0)
-                return -ENOMEM;
+        r = row_to_unique(s, stmt, i, j);
+        if (r < 0)
+                return r;
+        i += 4;
         assert(i == JOB_N_COLUMNS);
         *ret = TAKE_PTR(j);
         return 0;
@@ -488,6 +506,20 @@ int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
 
 int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next) {
         return load_times(s, STMT_JOB_EXPIRED, STMT_JOB_NEXT_DEADLINE, now, ids, n, ret_n, ret_next);
+}
+
+int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_UNIQUE);
+        int r;
+
+        stmt_bind_text(s, stmt, 1, key);
+        stmt_bind_u64(s, stmt, 2, owner);
+        stmt_bind_text(s, stmt, 3, queue);
+        r = stmt_step(s, stmt);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        *ret = stmt_u64(stmt, 0);
+        return 0;
 }
 
 /* ---- at start ---- */

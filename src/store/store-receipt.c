@@ -6,8 +6,41 @@
 #include "base/crash-point.h"
 #include "store/store-internal.h"
 
+/* "17 19 20"; NULL: out of memory. */
+static char *ids_to_text(const Receipt *r) {
+        char *text = malloc(r->n_jobs * 21 + 1), *p = text;
+
+        if (!text)
+                return NULL;
+        *p = 0;
+        for (uint32_t i = 0; i < r->n_jobs; i++)
+                p += sprintf(p, "%s%" PRIu64, i > 0 ? " " : "", r->ids[i]);
+        return text;
+}
+
+static int ids_from_text(Store *s, const char *text, Receipt *r) {
+        char *end = (char *) text;
+
+        r->ids = new0(uint64_t, r->n_jobs);
+        if (!r->ids)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < r->n_jobs; i++) {
+                r->ids[i] = strtoull(end, &end, 10);
+                if (r->ids[i] == 0)
+                        return store_set_error(s, -EUCLEAN, "What request %s was answered cannot be understood", r->request_id);
+        }
+        return 0;
+}
+
 int store_record_receipt(Store *s, const Receipt *r) {
         sqlite3_stmt *stmt = store_stmt(s, STMT_RECEIPT_INSERT);
+        _cleanup_free_ char *ids = NULL;
+
+        if (r->ids) {
+                ids = ids_to_text(r);
+                if (!ids)
+                        return -ENOMEM;
+        }
 
         stmt_bind_u64(s, stmt, 1, r->first_id);
         stmt_bind_u64(s, stmt, 2, r->n_jobs);
@@ -15,12 +48,14 @@ int store_record_receipt(Store *s, const Receipt *r) {
         stmt_bind_text(s, stmt, 4, r->request_id);
         stmt_bind_i64(s, stmt, 5, (int64_t) r->digest);
         stmt_bind_u64(s, stmt, 6, r->created_usec);
+        stmt_bind_text(s, stmt, 7, ids);
         return stmt_exec(s, stmt);
 }
 
 int store_load_receipt(Store *s, uint32_t caller, const char *request_id, Receipt **ret) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_RECEIPT_GET);
-        Receipt *receipt;
+        _cleanup_(receipt_freep) Receipt *receipt = NULL;
+        const char *text;
         int r;
 
         stmt_bind_u64(s, stmt, 1, caller);
@@ -31,11 +66,18 @@ int store_load_receipt(Store *s, uint32_t caller, const char *request_id, Receip
         receipt = receipt_new(caller, request_id);
         if (!receipt)
                 return -ENOMEM;
-        receipt->first_id = stmt_u64(stmt, 0);
         receipt->n_jobs = stmt_u64(stmt, 1);
+        text = stmt_text(stmt, 4);
+        if (!text && stmt_no_memory(stmt))
+                r = -ENOMEM;
+        else if (text)
+                r = ids_from_text(s, text, receipt);
+        if (r < 0)
+                return r;
+        receipt->first_id = stmt_u64(stmt, 0);
         receipt->digest = (uint64_t) sqlite3_column_int64(stmt, 2);
         receipt->created_usec = stmt_u64(stmt, 3);
-        *ret = receipt;
+        *ret = TAKE_PTR(receipt);
         return 0;
 }
 

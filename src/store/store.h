@@ -101,6 +101,8 @@ int store_load_spec(Store *s, uint64_t id, JobSpec **ret);      /* with payload 
                                                                  * -ENODATA: the environment was dropped */
 int store_check_spec(Store *s, uint64_t id);                    /* only what it would say */
 int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
+/* The job that holds a unique key, as it is stored. -ENOENT */
+int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret);
 /* Fill the window of q: its ready jobs of lowest rank with at most max_slots slots. Sets window_more if there are more such
  * jobs; wider ones do not count (or a window that holds none would be wanted again at once, for ever). */
 int store_load_window(Store *s, Queue *q, uint32_t max_slots);

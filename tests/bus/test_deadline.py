@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Start deadlines: what has not been started by then is expired, wherever it waits and whatever happens to daemon and clock."""
 
+import json
 import time
 
 import pytest
 
 import client
-from test_clock import HOUR, clock, restart  # noqa: F401
+from test_clock import HOUR, clock  # noqa: F401
+from tool import tool
 
 
 def us(seconds):
@@ -109,3 +111,15 @@ def test_many_at_once(running):
     for id_ in (ids[0], ids[-1]):
         expired(running, id_)
     assert running.call("CountJobs", {"result": "expired"}) == n
+
+
+def test_by_the_tool(running):
+    running.call("PauseQueue", "default")
+    id_ = int(tool(running, "submit", "--deadline", "+1h", "true"))
+    assert 3500 < running.info(id_)["deadline_usec"] / 1e6 - time.time() < 3700
+    assert json.loads(tool(running, "show", "--json=short", id_))[0]["deadline_usec"] == running.info(id_)["deadline_usec"]
+    assert "Start by" in tool(running, "show", id_)
+    tool(running, "set", id_, "deadline=")
+    assert "deadline_usec" not in running.info(id_)
+    tool(running, "set", "--yes", "--queue=default", "deadline=+300ms")
+    expired(running, id_)

@@ -151,6 +151,9 @@ class Workload:
         self.submit("delayed", "true", "success", not_before_usec=soon)
         with contextlib.suppress(BusError):  # it may have passed before it was heard
             self.submit("expired", "true", "expired", runs=False, hold=True, deadline_usec=soon + 2_000_000)
+        key = {"unique_key": "of the workload", "unique_policy": "replace", "hold": True}
+        self.replaced = self.submit("replaced", "true", "cancelled", runs=False, **key)
+        self.unique = self.submit("unique", "true", "success", **key)
         self.held = self.submit("held", "true", "success", hold=True)
         self.never = self.submit("cancelled while held", "true", "cancelled", runs=False, hold=True)
         self.waiting = self.submit("cancelled while waiting", "true", "cancelled", runs=False, not_before_usec=never,
@@ -225,6 +228,7 @@ class Workload:
         self.late("MoveJob", self.held.id, "crash-other")
         self.late("UpdateJob", self.shorter.id, {"timeout_usec": 300_000})
         self.late("ReleaseJob", self.held.id)
+        self.late("ReleaseJob", self.unique.id)
         self.insist("HoldJobs", {"name": "delayed"})
         self.insist("ReleaseJobs", {"name": "delayed"})
 

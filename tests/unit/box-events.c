@@ -4,6 +4,7 @@
 
 #include "box-events.h"
 
+#include "api/unique.h"
 #include "queue/spec-change.h"
 
 static void expect(int r, int wanted, const char *what, unsigned id) {
@@ -13,6 +14,39 @@ static void expect(int r, int wanted, const char *what, unsigned id) {
 }
 
 /* ---- requests ---- */
+
+/* Who has it, by the small model, which the daemon's answer must be. */
+static unsigned find_holder(unsigned q, const char *key, Job **ret) {
+        unsigned id = naive_holder(&box.naive, q, (unsigned) (key[0] - '0'), &box.now);
+
+        if (unique_find(box.m.model, NULL, &box.now, model_queue(box.m.model, queue_names[q]), 1000, key, ret) < 0)
+                naive_fail("no holder can be found");
+        if ((*ret ? (*ret)->id : 0) != id)
+                naive_fail("job %u has the key %s, it should be %u", *ret ? (unsigned) (*ret)->id : 0, key, id);
+        return id;
+}
+
+/* As api/bus-submit.c does. true: nothing is to be made. */
+static bool meets_holder(unsigned q, const JobSpec *spec) {
+        unsigned id;
+        Job *j;
+
+        if (!spec->unique_key)
+                return false;
+        id = find_holder(q, spec->unique_key, &j);
+        if (id == 0)
+                return false;
+        say("    key %s is that of %u\n", spec->unique_key, id);
+        if (spec->unique_policy != UNIQUE_REPLACE)
+                return spec->unique_policy == UNIQUE_RETURN ? COVER(key_returned), true : COVER(key_taken), true;
+        if (!job_state_is_queued(box.naive.jobs[id].state))
+                return COVER(key_live), true;
+        COVER(key_replaced);
+        expect(model_cancel(box.m.model, j, "replaced", &box.now), naive_cancel(&box.naive, id), "replace", id);
+        box.naive.jobs[id].holds = false;
+        unique_give_up(box.m.model, j);
+        return false;
+}
 
 static void do_submit(void) {
         unsigned q = any(NQ), id = box.naive.next_id;
@@ -38,6 +72,15 @@ static void do_submit(void) {
                 spec->timeout_usec = (1 + any(30)) * SEC;
         if (chance(50))
                 spec->stop_timeout_usec = (1 + any(10)) * SEC;
+        if (chance(25)) {
+                spec->unique_key = strdup(chance(60) ? "1" : "2");
+                spec->unique_scope = chance(30) ? NULL : strdup(chance(50) ? "queued" : "20s");
+                spec->unique_policy = UNIQUE_REJECT + any(3);
+                if (meets_holder(q, spec)) {
+                        spec_free(spec);
+                        return;
+                }
+        }
         r = naive_submit(&box.naive, q, spec, &box.now);
         say("    to %s, %u slots, priority %i\n", queue_names[q], spec->slots, spec->priority);
         expect(model_submit(box.m.model, model_queue(box.m.model, queue_names[q]), spec, 1000, "alice", &box.now, &j, &error), r, "submit", id);
@@ -76,6 +119,15 @@ static void do_update(Job *j, unsigned id) {
         if (set == 0 && to == box.naive.jobs[id].queue) {
                 spec_free(spec);
                 return;
+        }
+        if (to != box.naive.jobs[id].queue && j->unique_held) {
+                Job *holder;
+
+                if (find_holder(to, j->unique_key, &holder) != 0) {
+                        COVER(key_move_refused);
+                        spec_free(spec);
+                        return;
+                }
         }
         r = naive_update(&box.naive, id, to, spec, (set & ~(spec_field_bit(spec_field_find("timeout_usec")) |
                                                            spec_field_bit(spec_field_find("stop_timeout_usec")))) == 0,
@@ -117,8 +169,23 @@ static void do_request(unsigned kind) {
         case EVENT_retry:
                 if (n->jobs[id].state == JOB_DONE && n->jobs[id].attempt >= 4)
                         break;
+                /* as control_retry() */
+                if (n->jobs[id].state == JOB_DONE && n->jobs[id].key > 0 && !n->jobs[id].holds) {
+                        Job *holder;
+
+                        if (find_holder(n->jobs[id].queue, j->unique_key, &holder) != 0) {
+                                COVER(key_retry_refused);
+                                break;
+                        }
+                }
                 r = naive_retry(n, id, &box.now);
                 expect(model_retry(m, j, &box.now), r, "retry", id);
+                if (r >= 0) {
+                        if (n->jobs[id].key > 0)
+                                COVER(key_retaken);
+                        n->jobs[id].holds = n->jobs[id].key > 0;
+                        unique_take(m, j);
+                }
                 break;
         case EVENT_purge:
                 r = naive_purge(n, id);
@@ -447,7 +514,7 @@ void wind_up(void (*turn)(bool deliver)) {
         box.drop_in = false;
         do_event(EVENT_accept);
         box.naive.store_full = box.api.storage_full = false;
-        for (unsigned i = 0; i < 12 && !all_over(); i++) {
+        for (unsigned i = 0; i < 24 && !all_over(); i++) {
                 say("  kind world %u\n", i);
                 box_reconnect();
                 do_event(EVENT_storage_timer);

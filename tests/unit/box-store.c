@@ -28,7 +28,8 @@ static void job_to_row(const Job *j, Row *r) {
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
                 .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
                 .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec,
-                .deadline = j->deadline_usec, .ready = j->ready_usec,
+                .key = j->unique_key ? (unsigned) (j->unique_key[0] - '0') : 0, .held = j->unique_held, .scope = j->unique_scope,
+                .until = j->unique_until_usec, .deadline = j->deadline_usec, .ready = j->ready_usec,
                 .started = j->started_usec, .finished = j->finished_usec, .wait = j->wait_usec,
                 .timeout = j->timeout_usec, .stop_timeout = j->stop_timeout_usec,
         };
@@ -42,6 +43,7 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
                 return -ENOENT;
         j = job_new();
         j->id = id;
+        j->owner = 1000;
         j->queue_name = strdup(queue_names[r->queue]);
         j->state = r->state;
         j->result = r->result;
@@ -56,6 +58,11 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->not_before_usec = r->not_before;
         j->delayed = r->delayed;
         j->deadline_usec = r->deadline;
+        if (r->key > 0)
+                j->unique_key = strdup((char[]) { (char) ('0' + r->key), 0 });
+        j->unique_held = r->held;
+        j->unique_scope = r->scope;
+        j->unique_until_usec = r->until;
         j->ready_usec = r->ready;
         j->started_usec = r->started;
         j->finished_usec = r->finished;
@@ -165,6 +172,16 @@ int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *re
         return 0;
 }
 
+int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret) {
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && box.rows[id].held && box.rows[id].key == (unsigned) (key[0] - '0') &&
+                    streq(queue_names[box.rows[id].queue], queue)) {
+                        *ret = id;
+                        return 0;
+                }
+        return -ENOENT;
+}
+
 const char *store_error(const Store *s) {
         return "by lot";
 }
@@ -178,7 +195,7 @@ static void compare_job(const Job *j) {
 
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
             n->attempt != j->attempt || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
-            n->not_before != j->not_before_usec || n->delayed != j->delayed || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+            n->not_before != j->not_before_usec || n->delayed != j->delayed || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
                            j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),
@@ -370,6 +387,9 @@ int manager_follow_clock(Manager *m) {
         for (Row *r = box.rows; r < box.rows + NJ; r++)
                 if (r->there && r->delayed && (r->state == JOB_WAITING || r->state == JOB_HELD))
                         r->not_before += box.step;
+        for (Row *r = box.rows; r < box.rows + NJ; r++)
+                if (r->there && r->held && r->until != USEC_INFINITY)
+                        r->until += box.step;
         naive_clock_set(&box.stored, box.step);
         naive_clock_set(&box.naive, box.step);
         model_clock_set(m->model, box.step);

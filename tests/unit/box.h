@@ -37,7 +37,10 @@ typedef struct Row {
         int64_t rank;
         unsigned queue;
         uint32_t slots, attempt, max_attempts;
-        usec_t submitted, not_before, deadline, ready, started, finished, wait, timeout, stop_timeout;
+        unsigned key;
+        bool held;
+        UniqueScope scope;
+        usec_t until, submitted, not_before, deadline, ready, started, finished, wait, timeout, stop_timeout;
 } Row;
 
 typedef struct AttemptRow {

@@ -27,6 +27,10 @@ static const JobResult result_of[_END_MAX] = {
 static void become(NaiveJob *j, JobState state) {
         if (j->state == state)
                 return;
+        if (j->holds && state == JOB_STARTING && j->scope == UNIQUE_QUEUED)
+                COVER(key_given_up_at_start), j->holds = false;
+        if (j->holds && state == JOB_DONE && (j->scope != UNIQUE_SPAN || j->attempt == 0))
+                j->holds = false;
         if (!legal[j->state][state])
                 naive_fail("the small model itself goes from %s to %s", job_state_to_string(j->state), job_state_to_string(state));
         transitions[j->state][state]++;
@@ -70,7 +74,29 @@ static void set_due(NaiveJob *j, const JobSpec *spec, const Now *now) {
         j->not_before = j->delayed ? now->steady + spec->delay_usec : spec->not_before_usec;
 }
 
+/* docs/states.md, Unique keys. A span that is over counts from when somebody asks. */
+unsigned naive_holder(Naive *n, unsigned q, unsigned key, const Now *now) {
+        for (unsigned id = 1; id < NJ; id++) {
+                NaiveJob *j = n->jobs + id;
+
+                if (!j->there || !j->holds || j->key != key || j->queue != q)
+                        continue;
+                if (j->state == JOB_DONE && j->until <= now->steady) {
+                        COVER(key_span_over);
+                        j->holds = false;
+                        continue;
+                }
+                if (j->state == JOB_DONE)
+                        COVER(key_of_span);
+                return id;
+        }
+        return 0;
+}
+
 void naive_clock_set(Naive *n, int64_t step) {
+        for (unsigned id = 1; id < NJ; id++)
+                if (n->jobs[id].there && n->jobs[id].holds && n->jobs[id].until != USEC_INFINITY)
+                        n->jobs[id].until += step;
         for (unsigned id = 1; id < NJ; id++)
                 if (n->jobs[id].there && n->jobs[id].delayed && (n->jobs[id].state == JOB_WAITING || n->jobs[id].state == JOB_HELD)) {
                         COVER(span_moved);
@@ -118,6 +144,12 @@ int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
                 .deadline = spec->deadline_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
         };
         set_due(j, spec, now);
+        if (spec->unique_key) {
+                j->key = (unsigned) (spec->unique_key[0] - '0');
+                j->holds = true;
+                j->scope = !spec->unique_scope ? UNIQUE_LIVE : streq(spec->unique_scope, "queued") ? UNIQUE_QUEUED : UNIQUE_SPAN;
+                j->until = j->scope == UNIQUE_SPAN ? now->steady + 20 * USEC_PER_SEC : USEC_INFINITY;
+        }
         if (!spec->hold)
                 let_go(j, now);
         n->next_id++;

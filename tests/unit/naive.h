@@ -25,7 +25,8 @@ enum {
         X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
-        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(asked_why) X(withdrawn_shutdown)
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
+        X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown)
 
 enum {
 #define X(name) COVER_##name,
@@ -69,6 +70,10 @@ typedef struct NaiveJob {
         int priority;
         unsigned queue, slots, attempt;
         usec_t not_before, deadline, timeout, stop_timeout;
+        unsigned key;                  /* 0: none */
+        bool holds;                    /* … its key */
+        UniqueScope scope;
+        usec_t until;
 } NaiveJob;
 
 typedef struct NaiveAttempt {
@@ -104,6 +109,8 @@ void naive_fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn)
 
 /* Requests: 0 or what they are refused with. */
 int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now);
+/* Who has this key in that queue; 0: nobody. */
+unsigned naive_holder(Naive *n, unsigned q, unsigned key, const Now *now);
 int naive_cancel(Naive *n, unsigned id);
 int naive_hold(Naive *n, unsigned id);
 int naive_release(Naive *n, unsigned id, const Now *now);

@@ -128,7 +128,7 @@ static void test_sets(void **state) {
 
         assert_string_equal(text, "argv, tags");
         assert_true(spec_fields_of_job() == bits("name priority slots not_before_usec delay_usec timeout_usec stop_timeout_usec stdout verify "
-                                                 "max_attempts deadline_usec keep_usec array_max_running"));
+                                                 "max_attempts deadline_usec keep_usec unique_key unique_scope array_max_running"));
         assert_true(spec_fields_with(SPEC_EDIT_LIVE) == bits("tags timeout_usec stop_timeout_usec max_attempts backoff backoff_base_usec "
                                                              "backoff_max_usec backoff_jitter retry_on requeue_lost memory_growth "
                                                              "keep_usec"));

@@ -548,6 +548,51 @@ static void test_receipts(void **state) {
         assert_int_equal(number(s, "SELECT sum(n) FROM receipt_count"), 1);
 }
 
+/* Whose a key is; and an answer that is not one id after the other. */
+static void test_unique(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        _cleanup_(receipt_freep) Receipt *r = NULL;
+        Receipt *made = make_receipt(7, "one", 5);
+        JobSpec *spec = make_spec("true");
+        _cleanup_(job_freep) Job *j = NULL;
+        sd_id128_t boot = SD_ID128_NULL;
+        uint64_t id, found;
+
+        assert_int_equal(store_find_unique(s, "q", 1000, "k", &found), -ENOENT);
+        spec->unique_key = strdup("k");
+        spec->unique_scope = strdup("1s");
+        id = submit(m, add_queue(m, "q"), spec);
+        made->n_jobs = 2;
+        made->ids = new0(uint64_t, 2);
+        made->ids[0] = 12;
+        made->ids[1] = 3;
+        model_receipt_add(m, made);
+        record(s, m);
+        assert_int_equal(store_find_unique(s, "q", 1000, "k", &found), 0);
+        assert_int_equal(found, id);
+        assert_int_equal(store_find_unique(s, "q", 1001, "k", &found), -ENOENT);
+        assert_int_equal(store_find_unique(s, "r", 1000, "k", &found), -ENOENT);
+        assert_int_equal(store_find_unique(s, "q", 1000, "l", &found), -ENOENT);
+        assert_int_equal(store_clock_set(s, boot, 0, 5, 77), 0);
+        assert_int_equal(store_load_job(s, id, &j), 0);
+        assert_true(j->unique_held && j->unique_scope == UNIQUE_SPAN);
+        assert_string_equal(j->unique_key, "k");
+        assert_int_equal(j->unique_until_usec, now.steady + USEC_PER_SEC + 77);
+
+        assert_int_equal(model_cancel(m, fetch(s, m, id), NULL, &now), 0);
+        record(s, m);
+        assert_int_equal(store_find_unique(s, "q", 1000, "k", &found), -ENOENT);
+
+        assert_int_equal(store_load_receipt(s, 1000, "one", &r), 0);
+        assert_int_equal(r->n_jobs, 2);
+        assert_int_equal(r->ids[0], 12);
+        assert_int_equal(r->ids[1], 3);
+        assert_int_equal(store_exec(s, "UPDATE receipt SET ids = '12'"), 0);
+        r = receipt_free(r);
+        assert_int_equal(store_load_receipt(s, 1000, "one", &r), -EUCLEAN);
+}
+
 static void test_receipts_expire(void **state) {
         _cleanup_store_ Store *s = open_memory();
         _cleanup_model_ Model *m = model_new();
@@ -764,6 +809,7 @@ int main(void) {
                 cmocka_unit_test(test_crash),
                 cmocka_unit_test(test_relaxed),
                 cmocka_unit_test(test_receipts),
+                cmocka_unit_test(test_unique),
                 cmocka_unit_test(test_receipts_expire),
                 cmocka_unit_test(test_update),
                 cmocka_unit_test(test_update_is_durable),

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Whose a unique key is, and what a request does that meets one which is taken: it is refused, or answered with the job that is there, or
+ * takes the place of that job if it has not started. Jobs in memory are the truth, and the store knows those that are not. Of one batch
+ * the first with a key is as if it were queued already when the next one comes. */
+
+#include "api/unique.h"
+
+#include "base/time-util.h"
+
+int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t owner, const char *key, Job **ret) {
+        _cleanup_(job_freep) Job *loaded = NULL;
+        Queue *of;
+        uint64_t id;
+        Job *j;
+        int r;
+
+        *ret = NULL;
+        j = unique_holder(m, q, owner, key);
+        if (!j) {
+                r = store_find_unique(s, q->name, owner, key, &id);
+                if (r < 0)
+                        return r == -ENOENT ? 0 : r;
+                if (model_job(m, id) || model_is_purged(m, id)) /* it has given it up in this turn */
+                        return 0;
+                r = store_load_job(s, id, &loaded);
+                if (r >= 0)
+                        r = model_queue_add(m, loaded->queue_name, &of);
+                if (r < 0)
+                        return r;
+                j = TAKE_PTR(loaded);
+                model_job_add(m, j, of);
+        }
+        if (unique_is_over(j, now))
+                unique_give_up(m, j);
+        else
+                *ret = j;
+        return 0;
+}
+
+static int not_unique(const Job *j, const char *key, const Now *now, sd_bus_error *error) {
+        char quoted[SPEC_QUOTE_MAX];
+
+        spec_quote(quoted, key, strlen(key));
+        if (j->state == JOB_DONE)
+                return api_error(error, JOBMILL_ERROR_NOT_UNIQUE,
+                                 "unique_key: '%s' is that of job %" PRIu64 ", which is done and keeps it for another %" PRIu64 " s", quoted,
+                                 j->id, usec_sub(j->unique_until_usec, now->steady) / USEC_PER_SEC + 1);
+        return api_error(error, JOBMILL_ERROR_NOT_UNIQUE, "unique_key: '%s' is that of job %" PRIu64 ", which is %s", quoted, j->id,
+                         job_state_to_string(j->state));
+}
+
+int unique_check_free(Call *c, const Queue *q, uint32_t owner, const char *key, const Job *j, sd_bus_error *error) {
+        Job *holder;
+        int r;
+
+        r = unique_find(c->api->model, c->api->store, &c->api->now, q, owner, key, &holder);
+        if (r < 0)
+                return r == -ENOMEM ? r : api_error_store(c->api, error, r);
+        return holder && holder != j ? not_unique(holder, key, &c->api->now, error) : 1;
+}
+
+/* ---- batches ---- */
+
+/* Which of the batch holds a key: places of requests, from 1, by a hash of the key. */
+typedef struct Batch {
+        const Request *requests;
+        size_t *table, size;
+} Batch;
+
+static size_t *batch_find(const Batch *b, const Request *q) {
+        uint64_t h = q->owner;
+
+        for (const char *p = q->spec->unique_key; *p; p++)
+                h = (h ^ (uint8_t) *p) * UINT64_C(0x100000001b3);
+        for (size_t i = (h ^ h >> 32) & (b->size - 1);; i = (i + 1) & (b->size - 1)) {
+                const Request *o = b->requests + b->table[i] - 1;
+
+                if (b->table[i] == 0 ||
+                    (o->owner == q->owner && o->queue == q->queue && streq(o->spec->unique_key, q->spec->unique_key)))
+                        return b->table + i;
+        }
+}
+
+/* One whose key is held: by a job, or by an earlier one of the batch. */
+static int plan_taken(Call *c, Request *q, const Job *j, size_t earlier, sd_bus_error *error) {
+        char quoted[SPEC_QUOTE_MAX];
+
+        switch (q->spec->unique_policy) {
+        case UNIQUE_RETURN:
+                if (j)
+                        q->answer = j->id;
+                q->answer_of = earlier;
+                return 0;
+        case UNIQUE_REPLACE:
+                if (j && !job_state_is_queued(j->state))
+                        break;
+                if (j)
+                        q->replaces = j->id;
+                q->replaces_of = earlier;
+                return 0;
+        default:
+                break;
+        }
+        if (j)
+                return not_unique(j, q->spec->unique_key, &c->api->now, error);
+        return api_error(error, JOBMILL_ERROR_NOT_UNIQUE, "unique_key: '%s' is that of job %zu of the same request",
+                         spec_quote(quoted, q->spec->unique_key, strlen(q->spec->unique_key)), earlier - 1);
+}
+
+static int plan_one(Call *c, Batch *b, size_t i, sd_bus_error *error) {
+        Request *q = (Request *) b->requests + i;
+        size_t *place = batch_find(b, q);
+        Job *j = NULL;
+        int r;
+
+        if (*place == 0) {
+                r = unique_find(c->api->model, c->api->store, &c->api->now, q->queue, q->owner, q->spec->unique_key, &j);
+                if (r < 0)
+                        return r == -ENOMEM ? r : api_error_store(c->api, error, r);
+        }
+        r = j || *place > 0 ? plan_taken(c, q, j, *place, error) : 0;
+        if (r >= 0 && q->answer == 0 && q->answer_of == 0)
+                *place = i + 1;
+        return r;
+}
+
+int unique_plan(Call *c, Request *l, size_t n, size_t *ret_i, sd_bus_error *error) {
+        _cleanup_free_ size_t *table = NULL;
+        Batch b = { .requests = l, .size = 4 };
+        bool any = false;
+        int r = 0;
+
+        for (size_t i = 0; i < n; i++)
+                any = any || l[i].spec->unique_key;
+        if (!any)
+                return 0;
+        while (b.size < 2 * n)
+                b.size *= 2;
+        b.table = table = new0(size_t, b.size);
+        if (!table)
+                return -ENOMEM;
+        for (size_t i = 0; i < n && r >= 0; i++)
+                if (l[i].spec->unique_key) {
+                        *ret_i = i;
+                        r = plan_one(c, &b, i, error);
+                }
+        return r;
+}

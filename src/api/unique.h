@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Unique keys as requests meet them. */
+
+#include "api/request.h"
+
+/* Who holds the key now, in memory or in the store: into the model. NULL: it is free. */
+int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t owner, const char *key, Job **ret);
+/* It must be free, or j's own (NULL: nobody's). 1; or NotUnique. */
+int unique_check_free(Call *c, const Queue *q, uint32_t owner, const char *key, const Job *j, sd_bus_error *error);
+
+/* What becomes of each of a batch that has a key: it is made, or answered by another one, or takes one's place (Request). *ret_i: the
+ * one that is refused. Nothing is changed yet. */
+int unique_plan(Call *c, Request *l, size_t n, size_t *ret_i, sd_bus_error *error);

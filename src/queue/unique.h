@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Unique keys: at most one job of an owner in a queue holds a key at a time, and who holds it says for how long (its scope). In memory
+ * are the keys of the jobs that are in memory; api/unique.c asks the store for the others. */
+
+#include "queue/job.h"
+
+typedef struct Model Model;
+typedef struct Now Now;
+
+TAILQ_HEAD(HolderList, Job);
+
+/* A hash table of jobs that hold their keys, by owner and key. */
+typedef struct UniqueKeys {
+        struct HolderList buckets[1024];
+} UniqueKeys;
+
+void unique_init(UniqueKeys *u);
+
+const char *unique_scope_to_string(UniqueScope s);
+UniqueScope unique_scope_from_string(const char *s);
+/* NULL: the default, live. -EINVAL. *ret_span: of scope span only. */
+int unique_scope_parse(const char *text, UniqueScope *ret, usec_t *ret_span);
+
+/* Who holds it, among the jobs in memory; NULL: none of them. */
+Job *unique_holder(const Model *m, const Queue *q, uint32_t owner, const char *key);
+/* It is done, and its span is over. */
+bool unique_is_over(const Job *j, const Now *now);
+
+/* Its key is its own from now on, unless somebody in memory holds it: then it has none. */
+void unique_take(Model *m, Job *j);
+void unique_give_up(Model *m, Job *j);
+/* A key, a scope, or both; of a job that is queued. The key was duplicated by the caller. */
+void unique_change(Model *m, Job *j, char **key, const JobSpec *spec, uint64_t fields);
+
+/* ---- between the files of queue/ ---- */
+
+/* It comes into memory and goes out of it. */
+void unique_job_added(Model *m, Job *j);
+void unique_job_dropped(Model *m, Job *j);
+/* What its new state means for its key. */
+void unique_state_changes(Model *m, Job *j, JobState state);

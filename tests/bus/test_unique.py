@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Unique keys: one holder at a time, for as long as its scope says; reject, return, replace; batches, repeated requests, moves, retries."""
+
+import json
+
+import pytest
+
+import client
+from conftest import until
+from test_clock import HOUR, clock  # noqa: F401
+from tool import tool
+
+K = {"unique_key": "k"}
+RETURN = {"unique_key": "k", "unique_policy": "return"}
+REPLACE = {"unique_key": "k", "unique_policy": "replace"}
+
+
+
+
+def submit_refused(mill, words=(), command="true", **spec):
+    with pytest.raises(client.BusError) as e:
+        mill.submit(command, **spec)
+    assert e.value.short == "NotUnique", e.value
+    for word in words:
+        assert str(word) in e.value.message, e.value
+
+
+def states(mill, *ids):
+    return [mill.info(i)["state"] for i in ids]
+
+
+@pytest.fixture
+def paused(running):
+    running.call("PauseQueue", "default")
+    return running
+
+
+def test_reject_names_the_job(paused):
+    first = paused.submit("true", **K)
+    submit_refused(paused, ("'k'", "job %d" % first, "ready"), **K)
+    other = paused.submit("true", unique_key="l")
+    assert paused.submit("true") == other + 1  # nothing was made, no id was used
+    assert paused.info(first)["unique_key"] == "k" and paused.info(first)["unique_scope"] == "live"
+    assert "unique_key" not in paused.info(other + 1)
+    paused.call("CancelJob", first)
+    assert paused.submit("true", **K)
+
+
+def test_live_until_it_is_done(running):
+    first = running.submit("sleep 0.5", **K)
+    until(lambda: states(running, first) == ["running"])
+    submit_refused(running, ("job %d" % first, "running"), **K)
+    submit_refused(running, **REPLACE)  # it runs: it is not touched
+    assert running.submit("true", **RETURN) == first
+    assert running.result(first) == "success"
+    assert running.result(running.submit("true", **K)) == "success"
+
+
+def test_queued_until_it_starts(running):
+    first = running.submit("sleep 0.6", unique_scope="queued", **K)
+    until(lambda: states(running, first) == ["running"])
+    running.call("PauseQueue", "default")
+    second = running.submit("true", unique_scope="queued", **K)
+    submit_refused(running, ("job %d" % second, ), unique_scope="queued", **K)
+    running.call("ResumeQueue", "default")
+    assert running.result(first) == running.result(second) == "success"
+
+
+def test_span(running):
+    first = running.submit("true", unique_scope="1s", **K)
+    assert running.result(first) == "success"
+    submit_refused(running, ("job %d" % first, "done", "keeps it"), **K)
+    submit_refused(running, **REPLACE)
+    assert running.submit("true", **RETURN) == first
+    assert running.info(first)["unique_until_usec"] > running.info(first)["submitted_usec"]
+    running.kill()
+    running.start()
+    submit_refused(running, ("job %d" % first, ), **K)
+    second = until(lambda: running.submit("true", unique_scope="1h", **{**K, "unique_policy": "return"}) != first and
+                   running.call("ListJobs", {}, "", 1)[0][0]["id"], interval=0.1)
+    assert running.result(second) == "success"
+    submit_refused(running, ("job %d" % second, ), **K)
+    assert running.call("PurgeJobs", {"ids": [second]}) == 1
+    never = running.submit("true", hold=True, unique_scope="1h", **K)
+    running.call("CancelJob", never)
+    assert running.result(running.submit("true", **K)) == "success"
+
+
+def test_a_span_follows_the_clock(mill, clock):  # noqa: F811
+    first = mill.submit("true", unique_scope="1h", **K)
+    assert mill.result(first) == "success"
+    clock.step(2 * HOUR)
+    submit_refused(mill, ("job %d" % first, ), **K)
+    mill.kill()
+    clock.ahead -= 5 * HOUR
+    mill.start(**clock.environment())
+    clock.set(clock.ahead)
+    submit_refused(mill, ("job %d" % first, ), **K)
+    clock.sleep(2 * HOUR)
+    assert mill.result(mill.submit("true", **K)) == "success"
+
+
+def test_replace(paused):
+    first = paused.submit("true", hold=True, **K)
+    second = paused.submit("true", **REPLACE)
+    info = paused.info(first)
+    assert (info["state"], info["result"], info["reason"]) == ("done", "cancelled", "replaced by job %d" % second)
+    assert states(paused, second) == ["ready"]
+    submit_refused(paused, ("job %d" % second, ), **K)
+
+
+def test_replace_needs_no_more_room(mill):
+    mill.queue("small", Slots=1, AllowUsers="*", MaxQueued=1)
+    mill.start()
+    mill.settled()
+    mill.call("PauseQueue", "small")
+    first = mill.submit("true", queue="small", **K)
+    with pytest.raises(client.BusError) as e:
+        mill.submit("true", queue="small")
+    assert e.value.short == "QueueFull"
+    second = mill.submit("true", queue="small", **REPLACE)
+    assert mill.submit("true", queue="small", **RETURN) == second
+    assert states(mill, first, second) == ["done", "ready"]
+
+
+def test_of_each_queue_and_owner(mill):
+    mill.queue("other", Slots=1, AllowUsers="*")
+    mill.start()
+    mill.settled()
+    for queue in "default", "other":
+        mill.call("PauseQueue", queue)
+    first = mill.submit("true", **K)
+    second = mill.submit("true", queue="other", **K)
+    with pytest.raises(client.BusError) as e:
+        mill.call("MoveJob", second, "default")
+    assert e.value.short == "NotUnique" and "job %d" % first in e.value.message
+    assert mill.info(second)["queue"] == "other"
+    mill.call("CancelJob", first)
+    mill.call("MoveJob", second, "default")
+    submit_refused(mill, ("job %d" % second, ), **K)
+    assert mill.submit("true", queue="other", **K)
+
+
+def test_changed(paused):
+    first, second = paused.submit("true", **K), paused.submit("true")
+    with pytest.raises(client.BusError) as e:
+        paused.call("UpdateJob", second, K)
+    assert e.value.short == "NotUnique" and "job %d" % first in e.value.message
+    paused.call("UpdateJob", first, K)  # its own
+    paused.call("UpdateJob", first, {"unique_key": ""})
+    assert "unique_key" not in paused.info(first)
+    paused.call("UpdateJob", second, {"unique_key": "k", "unique_scope": "2h"})
+    assert paused.info(second)["unique_scope"] == "span"
+    submit_refused(paused, ("job %d" % second, ), **K)
+    with pytest.raises(client.BusError) as e:
+        paused.call("UpdateJob", first, {"unique_scope": "live"})
+    assert e.value.short == "InvalidSpec"
+    with pytest.raises(client.BusError) as e:
+        paused.call("UpdateJobs", {"ids": [first, second, paused.submit("true")]}, {"unique_key": "m"})
+    assert e.value.short == "NotUnique" and "1 job changed" in e.value.message
+
+
+def test_retry_takes_it_again(running):
+    first = running.submit("exit 1", **K)
+    assert running.result(first) == "exit-code"
+    running.call("PauseQueue", "default")
+    second = running.submit("true", **K)
+    for call in (lambda: running.call("RetryJob", first, {}), lambda: running.call("RetryJobs", {"ids": [first]}, {})):
+        with pytest.raises(client.BusError) as e:
+            call()
+        assert e.value.short == "NotUnique" and "job %d" % second in e.value.message
+    running.call("CancelJob", second)
+    running.call("RetryJob", first, {})
+    submit_refused(running, ("job %d" % first, "ready"), **K)
+
+
+def test_in_one_batch(paused):
+    def entry(**spec):
+        return client.entry("default", ["true"], **spec)
+
+    with pytest.raises(client.BusError) as e:
+        paused.call("SubmitMany", [entry(), entry(**K), entry(unique_key="l"), entry(**K)])
+    assert e.value.short == "NotUnique" and "job 3:" in e.value.message and "job 1 of the same request" in e.value.message
+    assert paused.call("ListJobs", {}, "", 10)[0] == []
+    there = paused.submit("true", unique_key="l")
+    ids = paused.call("SubmitMany", [entry(request_id="r"), entry(**K), entry(unique_key="l", unique_policy="return"), entry(**RETURN),
+                                     entry(**REPLACE), entry(**RETURN), entry()])
+    assert ids == [there + 1, there + 2, there, there + 2, there + 3, there + 3, there + 4]
+    assert states(paused, *ids) == ["ready", "done", "ready", "done", "ready", "ready", "ready"]
+    # … and the same answer again, also after a crash
+    again = [entry(request_id="r"), entry(**K), entry(unique_key="l", unique_policy="return"), entry(**RETURN), entry(**REPLACE),
+             entry(**RETURN), entry()]
+    assert paused.call("SubmitMany", again) == ids
+    paused.kill()
+    paused.start()
+    assert paused.call("SubmitMany", again) == ids
+    assert paused.call("CountJobs", {"owner": paused.info(there)["owner"]}) == 5
+
+
+def test_many_in_one_batch(paused):
+    entries = [client.entry("default", ["true"], unique_key="key %d" % i) for i in range(3000)]
+    paused.call("SubmitMany", entries)
+    with pytest.raises(client.BusError) as e:
+        paused.call("SubmitMany", entries[2999:])
+    assert e.value.short == "NotUnique"
+    assert paused.call("CancelJobs", {"queue": "default"}) == 3000
+    paused.call("SubmitMany", entries)
+
+
+def test_a_returned_one_and_its_request(running):
+    first = running.submit("sleep 0.3", **K)
+    assert running.submit("true", request_id="a", **RETURN) == running.submit("true", request_id="b", **RETURN) == first
+    assert running.result(first) == "success"
+    assert running.submit("true", request_id="a", **RETURN) == first  # though the key is free now
+    running.kill()
+    running.start()
+    assert running.submit("true", request_id="b", **RETURN) == first
+    second = running.submit("true", request_id="c", **RETURN)
+    assert second > first and running.result(second) == "success"
+
+
+@pytest.mark.parametrize("spec, word", [
+    ({"unique_scope": "live"}, "unique_scope"),
+    ({"unique_policy": "return"}, "unique_policy"),
+    ({"unique_key": "k", "unique_policy": "maybe"}, "maybe"),
+    ({"unique_key": "k", "unique_scope": "soon"}, "unique_scope"),
+    ({"unique_key": "x" * 257}, "unique_key"),
+    ({"unique_key": "a\nb"}, "unique_key"),
+    ({"unique_key": ""}, "unique_key"),
+])
+def test_nonsense(running, spec, word):
+    with pytest.raises(client.BusError) as e:
+        running.submit("true", **spec)
+    assert e.value.short == "InvalidSpec" and word in e.value.message
+
+
+def test_across_a_crash(paused):
+    first = paused.submit("true", **K)
+    paused.kill()
+    paused.start()
+    submit_refused(paused, ("job %d" % first, ), **K)
+    paused.call("CancelJob", first)
+    second = paused.submit("true", **K)
+    paused.kill()
+    paused.start()
+    assert states(paused, first, second) == ["done", "ready"]
+    submit_refused(paused, ("job %d" % second, ), **K)
+
+
+def test_by_the_tool(paused):
+    first = int(tool(paused, "submit", "--unique=k", "true"))
+    p = tool(paused, "submit", "--unique=k", "true", check=False)
+    assert p.returncode == 1 and p.stdout == "" and "'k' is that of job %d" % first in p.stderr
+    assert int(tool(paused, "submit", "--unique=k", "--unique-policy=return", "true")) == first
+    second = int(tool(paused, "submit", "--unique=k", "--unique-policy=replace", "--unique-scope=10min", "true"))
+    assert states(paused, first, second) == ["done", "ready"]
+    shown = json.loads(tool(paused, "show", "--json=short", second))[0]
+    assert shown["unique_key"] == "k" and paused.info(second)["unique_scope"] == "span"
+    tool(paused, "set", second, "unique=l", "unique-scope=queued")
+    assert paused.info(second)["unique_key"] == "l" and paused.info(second)["unique_scope"] == "queued"
+    tool(paused, "set", second, "unique=")
+    assert "unique_key" not in paused.info(second)
+    for bad in "--unique=", "--unique-policy=maybe", "--unique-scope=soon":
+        p = tool(paused, "submit", bad, "true", check=False)
+        assert p.returncode == 1 and bad.split("=")[0] in p.stderr
