@@ -70,15 +70,20 @@ static int handle_get_job_info(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(get_job_info);
 
+/* The bus ends the connection of whoever sends more than 128 MiB at once, and a page is made in one turn. */
+#define LIST_SIZE_MAX (4U * 1024U * 1024U)
+
 typedef struct AttemptsReply {
         sd_bus_message *message;
         bool is_private;
+        size_t size; /* of what they said and wrote, which the later ones leave out */
 } AttemptsReply;
 
 static int append_attempt(void *userdata, const Attempt *a) {
         AttemptsReply *l = userdata;
 
-        return dict_append_attempt(l->message, a, l->is_private);
+        l->size += dict_verdict_size(a);
+        return dict_append_attempt(l->message, a, l->is_private, l->size <= LIST_SIZE_MAX);
 }
 
 static int handle_list_attempts(Call *c, sd_bus_error *error) {
@@ -119,9 +124,6 @@ typedef struct ListReply {
         size_t size; /* of what has no small limit */
 } ListReply;
 
-/* The bus ends the connection of whoever sends more than 128 MiB at once, and a page is made in one turn. */
-#define LIST_SIZE_MAX (4U * 1024U * 1024U)
-
 static size_t spec_size(const JobSpec *s) {
         char **const lists[] = { s->argv, s->tags, s->properties };
         size_t size = 0;
@@ -140,7 +142,7 @@ static int append_row(void *userdata, JobRow *row) {
         r = dict_append_job(l->message, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
         if (r < 0)
                 return r;
-        l->size += row->spec ? spec_size(row->spec) : 0;
+        l->size += (row->spec ? spec_size(row->spec) : 0) + (row->attempt ? dict_verdict_size(row->attempt) : 0);
         return l->size > LIST_SIZE_MAX;
 }
 

@@ -14,6 +14,7 @@
 #include "base/strv.h"
 #include "queue/environment.h"
 #include "queue/spec-change.h"
+#include "queue/verdict.h"
 
 void update_done(Update *up) {
         up->spec = spec_free(up->spec);
@@ -155,7 +156,8 @@ static int keep_no_new_privileges(const Update *up, JobSpec *spec) {
 
 static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to, JobSpec **ret, bool *ret_sandboxed,
                         sd_bus_error *error) {
-        bool light = !(up->fields & ~spec_fields_of_job()) && !to;
+        uint64_t output = spec_field_bit(spec_field_find("stdout")), verify = spec_field_bit(spec_field_find("verify"));
+        bool light = !(up->fields & (~spec_fields_of_job() | output | verify)) && !to;
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_free_ char *text = NULL;
         int r;
@@ -171,7 +173,12 @@ static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to
                 r = spec_validate(spec, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
-        /* As when it is submitted without. */
+        /* As when it is submitted so. */
+        if (up->fields & (output | verify | spec_field_bit(spec_field_find("output_file"))))
+                r = verdict_resolve(spec, up->fields & output ? up->spec->output : OUTPUT_UNSET, (to ?: j->queue)->policy.defaults,
+                                    &c->api->model->defaults, &text);
+        if (r < 0)
+                return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
         if ((up->fields & spec_field_bit(spec_field_find("timeout_usec"))) && spec->timeout_usec == USEC_INFINITY)
                 spec->timeout_usec = (to ?: j->queue)->policy.timeout_usec;
         *ret = TAKE_PTR(spec);

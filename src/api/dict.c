@@ -73,6 +73,26 @@ static int append_usage(sd_bus_message *m, const Outcome *o, char *const *fields
         return 0;
 }
 
+/* What it said of itself, and the ends of what it wrote. */
+static int append_verdict(sd_bus_message *m, const Outcome *o, char *const *fields) {
+        int r;
+
+        APPEND("verdict", "s", o->verdict, o->verdict);
+        APPEND("success", "b", o->success >= 0, (int) o->success);
+        if (!(o->io_stdout || o->io_stderr) || !WANTED("io"))
+                return 0;
+        r = bus_open_value(m, 'e', "io", "a{ss}");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "a{ss}", 2, "stdout", strempty(o->io_stdout), "stderr", strempty(o->io_stderr));
+        return bus_close_value(m, r);
+}
+
+size_t dict_verdict_size(const Attempt *a) {
+        const Outcome *o = &a->outcome;
+
+        return strlen(strempty(o->verdict)) + strlen(strempty(o->io_stdout)) + strlen(strempty(o->io_stderr));
+}
+
 static int append_lease(sd_bus_message *m, const Attempt *a, char *const *fields) {
         char id[SD_ID128_STRING_MAX];
         int r;
@@ -84,7 +104,7 @@ static int append_lease(sd_bus_message *m, const Attempt *a, char *const *fields
         return 0;
 }
 
-int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private) {
+int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private, bool with_verdict) {
         char *const *fields = NULL;
         int r;
 
@@ -102,6 +122,8 @@ int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private) {
         APPEND_USEC("finished_usec", a->outcome.finished_usec);
         APPEND("frozen_usec", "t", a->frozen_usec > 0, a->frozen_usec);
         r = append_usage(m, &a->outcome, NULL);
+        if (r >= 0 && is_private && with_verdict)
+                r = append_verdict(m, &a->outcome, NULL);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -119,8 +141,14 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
 
         live = job_state_is_live(j->state) ? model_job(a->model, j->id) : NULL;
         APPEND("name", "s", j->name, j->name);
-        if (live && live->live && WANTED("status"))
-                APPEND("status", "s", live->live->status, live->live->status);
+        if (live && live->live && live->live->status) {
+                double progress;
+
+                APPEND("status", "s", true, live->live->status);
+                APPEND("progress", "d", attempt_progress(live->live->status, &progress), progress);
+        }
+        APPEND("stdout", "s", j->output != OUTPUT_UNSET, spec_field_find("stdout")->words[j->output]);
+        APPEND("verify", "s", j->verify != VERIFY_UNSET, spec_field_find("verify")->words[j->verify]);
         if (j->state == JOB_STARTING && live && live->live)
                 reason = live->live->trouble;
         if (j->state == JOB_RUNNING && row->attempt && row->attempt->freezer != FREEZER_THAWED)
@@ -193,6 +221,8 @@ int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_
                 r = append_lease(m, row->attempt, fields);
                 if (r >= 0)
                         r = append_usage(m, &row->attempt->outcome, fields);
+                if (r >= 0 && is_private)
+                        r = append_verdict(m, &row->attempt->outcome, fields);
         }
         return r < 0 ? r : sd_bus_message_close_container(m);
 }

@@ -4,5 +4,7 @@
 #include "api/api.h"
 
 int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
-int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private);
+/* with_verdict: also what it said and wrote, which may be so long: dict_verdict_size(). */
+int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private, bool with_verdict);
+size_t dict_verdict_size(const Attempt *at);
 int dict_append(sd_bus_message *m, const char *key, const char *type, ...);

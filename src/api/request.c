@@ -8,6 +8,7 @@
 #include "base/strv.h"
 #include "queue/environment.h"
 #include "queue/spec-change.h"
+#include "queue/verdict.h"
 
 #define UID_MIN 1000U /* login.defs(5); "*" of AllowUsers= means these */
 #define QUEUE_DEFAULT "default"
@@ -206,8 +207,12 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         }
         if (q->spec->timeout_usec == USEC_INFINITY)
                 q->spec->timeout_usec = q->queue->policy.timeout_usec;
+        OutputMode said = q->spec->output;
         if (q->queue->policy.defaults && spec_inherit(q->spec, q->queue->policy.defaults) < 0)
                 return -ENOMEM;
+        r = verdict_resolve(q->spec, said, NULL, &c->api->model->defaults, &text);
+        if (r < 0)
+                return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text);
 
         r = spec_check_deadline(q->spec, &c->api->now, &text);
         if (r < 0)

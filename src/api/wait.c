@@ -36,7 +36,7 @@ static int wait_answer(Api *a, sd_bus_message *call, uint64_t id, uint32_t uid, 
         if (r < 0)
                 return r;
         if (row.attempt)
-                r = dict_append_attempt(reply, row.attempt, a->user || uid == 0 || uid == row.job->owner);
+                r = dict_append_attempt(reply, row.attempt, a->user || uid == 0 || uid == row.job->owner, true);
         else
                 r = sd_bus_message_append(reply, "a{sv}", 0);
         if (r < 0)

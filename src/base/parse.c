@@ -274,6 +274,12 @@ static bool utf8_check(const char *s, size_t n, bool clean) {
         return true;
 }
 
+size_t utf8_character_length(const char *s, size_t n) {
+        uint32_t c;
+
+        return utf8_character((const unsigned char *) s, n, &c);
+}
+
 bool utf8_is_valid(const char *s, size_t n) {
         return utf8_check(s, n, false);
 }

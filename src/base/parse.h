@@ -23,6 +23,8 @@ int parse_cpu_set(const char *s, uint8_t **ret, size_t *ret_size); /* "0-3,7 9" 
 int signal_from_string(const char *s);              /* TERM, SIGTERM, 15, RTMIN+3 -> number; -EINVAL */
 const char *signal_to_string(int sig);              /* "TERM"; "RTMIN+3"; NULL for no signal. Static storage. */
 
+/* Bytes of the character at s, of which n are there; 0: it is not UTF-8. */
+size_t utf8_character_length(const char *s, size_t n) _pure_;
 /* Valid UTF-8 (no surrogates, no over-long forms)? */
 bool utf8_is_valid(const char *s, size_t n) _pure_;
 /* Valid UTF-8 without control characters (C0, DEL, C1)? For all that becomes a unit property or a line of a table. */

@@ -124,9 +124,10 @@ static void complete_properties(Completion *c) {
 /* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
 static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = {
-                "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "CPUPressureMax",
-                "Fair", "GateUnit", "IOPressureMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth", "MemoryPressureMax",
-                "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify",
+                "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "CPUPressureMax",
+                "GateUnit", "IOPressureMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth", "MemoryPressureMax",
+                "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
+                "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify",
         };
         const char *service = startswith(c->word, "Service.");
         size_t n;

@@ -60,6 +60,7 @@ typedef struct Filter {
 typedef struct SubmitArgs {
         char *queue, *name, *directory, *payload, *env, *script, *file, *output, *error, *request_id,
                         *unique, *unique_policy, *unique_scope;
+        const char *verify, *to; /* words of the spec's "verify" and "stdout"; NULL: not given */
         char **set, **properties, **tags;
         int32_t priority;
         uint32_t slots; /* UINT32_MAX: not given */

@@ -96,6 +96,9 @@ static int read_value(sd_bus_message *m, const DictField *f, void *p) {
         case 'u':
                 r = sd_bus_message_read_basic(m, 'u', p);
                 return r < 0 ? r : *(uint32_t *) p != UINT32_MAX;
+        case 'd':
+                r = sd_bus_message_read_basic(m, 'd', p);
+                return r < 0 ? r : 1;
         case 't':
                 r = sd_bus_message_read_basic(m, 't', p);
                 return r < 0 ? r : *(uint64_t *) p != UINT64_MAX;
@@ -194,7 +197,10 @@ static struct json_object *value_to_json(const DictField *f, const void *p) {
         }
         switch (f->signature[0]) {
         case 's':
-                return json_object_new_string(*(char *const *) p);
+                o = f->flags & DICT_IS_JSON ? json_tokener_parse(*(char *const *) p) : NULL;
+                return o ?: json_object_new_string(*(char *const *) p);
+        case 'd':
+                return json_object_new_double(*(const double *) p);
         case 'b':
                 return json_object_new_boolean(*(const bool *) p);
         case 'i':

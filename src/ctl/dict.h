@@ -20,12 +20,13 @@ typedef enum DictFlags {
         DICT_NEGATIVE_IS_NULL = 1 << 2,
         DICT_IN_JOB = 1 << 3,
         DICT_IN_ATTEMPT = 1 << 4,
+        DICT_IS_JSON = 1 << 5, /* a text that is JSON itself */
 } DictFlags;
 
 typedef struct DictField {
         const char *key;       /* as in JSON; of object properties SlotsUsed matches slots_used */
-        const char *signature; /* s as b i u t au a{ss}; NULL: never sent, always null */
-        size_t offset; /* char*, char** (also of a{ss}: flat pairs), bool, int32_t, uint32_t, uint64_t,
+        const char *signature; /* s as b i u t d au a{ss}; NULL: never sent, always null */
+        size_t offset; /* char*, char** (also of a{ss}: flat pairs), bool, int32_t, uint32_t, uint64_t, double,
                           U32List */
         unsigned flags;
 } DictField;

@@ -11,15 +11,16 @@ typedef struct JobInfo {
         uint64_t present;
         uint64_t id;
         char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id,
-                        *status, *output_file, *error_file, *unique_key;
+                        *status, *output_file, *error_file, *output, *verify, *verdict, *unique_key;
         uint32_t owner, attempt, max_attempts, slots;
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
-        char **argv, **properties, **tags; /* tags: key, value, … */
+        char **argv, **properties, **tags, **io; /* tags, io: key, value, … */
+        double progress;
         uint64_t submitted_usec, not_before_usec, deadline_usec, created_usec, started_usec, finished_usec;
         uint64_t wait_usec, runtime_usec, timeout_usec, stop_timeout_usec, cpu_usec;
         uint64_t memory_peak, io_read_bytes, io_write_bytes, tasks_peak, frozen_usec;
-        bool memory_peak_sampled, dead, frozen;
+        bool memory_peak_sampled, dead, frozen, success;
 } JobInfo;
 
 /* Numbers that did not come are UINT64_MAX, an exit status -1. A struct that is read into again is emptied

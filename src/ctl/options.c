@@ -259,6 +259,26 @@ static int option_from_one(const char *value, void *target) {
         return r >= 0 && *(uint32_t *) target == 0 ? -ERANGE : r;
 }
 
+/* The word as the spec's table has it. */
+static int option_word(const char *key, const char *value, void *target) {
+        const char *const *words = spec_field_find(key)->words;
+
+        for (size_t i = 1; words[i]; i++)
+                if (streq(words[i], value)) {
+                        *(const char **) target = words[i];
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static int option_verify(const char *value, void *target) {
+        return option_word("verify", value, target);
+}
+
+static int option_stdout(const char *value, void *target) {
+        return option_word("stdout", value, target);
+}
+
 static int option_log_format(const char *value, void *target) {
         return log_format_from_string(value) < 0 ? -EINVAL : free_and_strdup(target, value);
 }
@@ -386,6 +406,10 @@ static const Option options[] = {
           "Write its standard output to this file; %j is its id", JOB_FILE },
         { "error", 'e', "FILE", S, option_job_file, &arg_submit.error,
           "Write its standard error to this file; %j is its id", JOB_FILE },
+        { "verify", 0, "exit|verdict", S, option_verify, &arg_submit.verify,
+          "When it is a success: exit status 0, or also a verdict that says so" },
+        { "stdout", 0, "journal|spool", S, option_stdout, &arg_submit.to,
+          "Where its output goes; in a spool a verdict is looked for" },
         { "file", 0, "FILE|-", S, option_file, &arg_submit.file,
           "Many jobs, a JSON object a line; the options hold where a line says nothing", "the path of a file, or -" },
         { "property", 'p', "PROPERTY=VALUE", S, option_property, &arg_submit.properties,

@@ -20,6 +20,8 @@ void settings_done(Settings *s) {
         free(s->error);
         free(s->unique);
         free(s->unique_scope);
+        free(s->verify);
+        free(s->to);
         strv_free(s->tags);
         strv_free(s->properties);
         strv_free(s->command);
@@ -81,6 +83,8 @@ static const struct {
         { "error", "FILE", set_text, AT(error), 0, "Where standard error goes" },
         { "unique", "KEY", set_text, AT(unique), 0, "Not while another of your jobs in the queue has this key" },
         { "unique-scope", "queued, live or a time span", set_text, AT(unique_scope), 0, "How long it has its key" },
+        { "verify", "exit or verdict", set_text, AT(verify), 0, "When it is a success" },
+        { "stdout", "journal or spool", set_text, AT(to), 0, "Where its output goes" },
         { "tag", "KEY=VALUE", set_assignment, AT(tags), 0, "A tag to find it by" },
         { "property", "PROPERTY=VALUE", set_assignment, AT(properties), 0, "A unit property" },
 };
@@ -132,6 +136,7 @@ static int append_texts(sd_bus_message *m, const Settings *s) {
                 { "name", s->name },         { "queue", s->queue },      { "cwd", s->directory },
                 { "output_file", s->output }, { "error_file", s->error },
                 { "unique_key", s->unique }, { "unique_scope", s->unique_scope },
+                { "verify", s->verify },     { "stdout", s->to },
         };
         int r = 0;
 

@@ -18,7 +18,7 @@ typedef enum SetBits {
 
 typedef struct Settings {
         unsigned given;                                         /* of the numbers */
-        char *name, *queue, *directory, *output, *error, *unique, *unique_scope; /* NULL: not given */
+        char *name, *queue, *directory, *output, *error, *verify, *to, *unique, *unique_scope; /* NULL: not given */
         int32_t priority;
         uint32_t slots;
         usec_t not_before, delay, deadline, timeout, stop_timeout;        /* USEC_INFINITY: none */

@@ -122,6 +122,10 @@ static int set_strings(JobSpec *s) {
                 return ctl_oom();
         if (a->unique_policy && spec_set_string(s, spec_field_find("unique_policy"), a->unique_policy, NULL) < 0)
                 return ctl_oom();
+        if (a->verify)
+                (void) spec_set_string(s, spec_field_find("verify"), a->verify, NULL);
+        if (a->to)
+                (void) spec_set_string(s, spec_field_find("stdout"), a->to, NULL);
         return 0;
 }
 

@@ -11,6 +11,8 @@
 #include "ctl/terminal.h"
 #include "ctl/text.h"
 
+#define VERDICT_SHOWN 1000 /* bytes; JSON has all of it */
+
 /* " Submitted: …": only what is known, and safe for a terminal. */
 static void print_row(const char *label, const char *format, ...) _printf_(2, 3);
 static void print_row(const char *label, const char *format, ...) {
@@ -79,6 +81,8 @@ static void print_state(const JobInfo *j) {
                 print_row("Reason", "%s", j->reason);
         if (j->status)
                 print_row("Status", "%s", j->status);
+        if (j->verdict)
+                print_row("Verdict", "%.*s%s", VERDICT_SHOWN, j->verdict, strlen(j->verdict) > VERDICT_SHOWN ? " …" : "");
 }
 
 static void print_what(const JobInfo *j) {
@@ -108,6 +112,8 @@ static void print_what(const JobInfo *j) {
                 print_row("Errors", "%s", j->error_file);
         if (j->unique_key)
                 print_row("Unique key", "%s", j->unique_key);
+        if (streq_ptr(j->verify, "verdict"))
+                print_row("Verified by", "its verdict");
         STRV_FOREACH_PAIR (key, value, j->tags)
                 print_row("Tag", "%s=%s", *key, *value);
 }

@@ -244,10 +244,13 @@ static void apply_settings(Manager *m, Model *model) {
 
         model->timeout_default = s->timeout_usec;
         model->stop_timeout_default = s->stop_timeout_usec;
+        model->defaults.output = s->output;
+        model->defaults.verify = s->verify;
         model->queued_max = s->queued_max;
         model->queued_per_user_max = s->queued_per_user_max;
         m->api->limits = s->api;
         m->units->in_flight_max = s->in_flight_max;
+        m->units->io_tail_max = s->io_tail_max;
 }
 
 static void keep_error(Manager *m, char **error) {

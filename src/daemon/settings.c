@@ -31,6 +31,25 @@ static int parse_storage(const char *value, uint64_t *ret) {
         return -EINVAL;
 }
 
+static int parse_word(const char *field, const char *value, uint64_t *ret) {
+        const char *const *words = spec_field_find(field)->words;
+
+        for (size_t i = 1; words[i]; i++)
+                if (streq(words[i], value)) {
+                        *ret = i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static int parse_output(const char *value, uint64_t *ret) {
+        return parse_word("stdout", value, ret);
+}
+
+static int parse_verify(const char *value, uint64_t *ret) {
+        return parse_word("verify", value, ret);
+}
+
 static int parse_number(const char *value, uint64_t *ret) {
         if (streq(value, "infinity")) {
                 *ret = UINT64_MAX;
@@ -60,6 +79,9 @@ static const struct Setting {
           "a time span of at least 1ms, or infinity" },
         { "DefaultStopTimeoutSec", parse_span, offsetof(Settings, stop_timeout_usec), STOP_TIMEOUT_DEFAULT, USEC_PER_MSEC,
           INFINITE - 1, "a time span of at least 1ms" },
+        { "DefaultStdout", parse_output, offsetof(Settings, output), OUTPUT_JOURNAL, OUTPUT_JOURNAL, OUTPUT_SPOOL, "journal or spool" },
+        { "DefaultVerify", parse_verify, offsetof(Settings, verify), VERIFY_EXIT, VERIFY_EXIT, VERIFY_VERDICT, "exit or verdict" },
+        { "IoTailMax", parse_bytes, offsetof(Settings, io_tail_max), 4 * KIB, 0, 64 * KIB, "0…64K" },
         { "MaxQueued", parse_number, offsetof(Settings, queued_max), 10000000, 0, INFINITE, "a number, or infinity" },
         { "MaxQueuedPerUser", parse_number, offsetof(Settings, queued_per_user_max), 1000000, 0, INFINITE,
           "a number, or infinity" },

@@ -30,13 +30,6 @@ static bool has_pressure_limit(const QueuePolicy *p) {
         return false;
 }
 
-static void set_shut(Queue *q, Shut shut) {
-        if (q->shut == shut)
-                return;
-        q->shut = shut;
-        queue_touch(q);
-}
-
 static void regulate(Model *m, Queue *q, bool yes) {
         if (q->regulated == yes)
                 return;
@@ -45,7 +38,7 @@ static void regulate(Model *m, Queue *q, bool yes) {
         else
                 TAILQ_REMOVE(&m->regulated, q, regulated_entry);
         q->regulated = yes;
-        set_shut(q, SHUT_NOT);
+        q->shut = SHUT_NOT;
 }
 
 static Gate *gate_free(Gate *g) {
@@ -154,7 +147,7 @@ void admission_decide(Model *m, const Now *now) {
 
         m->next_admission = USEC_INFINITY;
         TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
-                set_shut(q, judge(q, now));
+                q->shut = judge(q, now);
                 /* Who waits is woken by a timer. */
                 if (q->backlog.n > 0 && (q->shut == SHUT_RATE || q->shut == SHUT_BACKSTOP))
                         m->next_admission = MIN(m->next_admission, q->shut == SHUT_RATE ? q->rate_next : q->refused_until);
@@ -168,7 +161,7 @@ void admission_started(Model *m, Queue *q, const Now *now) {
                 rate_started(q->starts, &q->policy.rate, now->steady);
                 q->starts_changed = true;
                 model_queue_changed(m, q);
-                set_shut(q, judge(q, now));
+                q->shut = judge(q, now);
                 if (q->shut == SHUT_RATE && q->backlog.n > 0)
                         m->next_admission = MIN(m->next_admission, q->rate_next);
         }
@@ -195,7 +188,7 @@ void admission_refused(Model *m, Queue *q, const char *error, const Now *now) {
                 return;
         q->refused_until = usec_add(now->steady, REFUSED_FOR);
         regulate(m, q, true);
-        set_shut(q, judge(q, now));
+        q->shut = judge(q, now);
 }
 
 /* ---- pressure ---- */

@@ -11,6 +11,7 @@
  * An attempt without a job is either ENDED or a STRAY (a unit that no row knows). */
 
 #include "queue/model-internal.h"
+#include "queue/verdict.h"
 
 static void attempt_set_deadline(Model *m, Attempt *a, usec_t *deadline, usec_t value) {
         *deadline = value;
@@ -59,8 +60,6 @@ uint32_t model_count_strays(const Model *m) {
 int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         int r;
 
-        if (j)
-                a->owner = j->owner;
         r = queue_take_slots(q, a);
         if (r < 0)
                 return r;
@@ -163,6 +162,14 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
         model_attempt_act(m, a);
 }
 
+void model_attempt_overflow(Model *m, Attempt *a, const Now *now) {
+        if (!a->job || a->job->state != JOB_RUNNING)
+                return;
+        attempt_stop(m, a, JOB_SIGNAL, "spool", now);
+        a->kill_deadline = USEC_INFINITY;
+        a->kill_due = true;
+}
+
 /* The attempt is over for the model: its outcome is to be recorded, its unit to be let go. */
 static Job *attempt_end(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
         usec_t stop = attempt_stop_timeout(a);
@@ -212,6 +219,7 @@ void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now)
                 outcome->result = j->intent;
                 (void) free_and_strdup(&outcome->reason, j->reason);
         }
+        verdict_judge(outcome, j->verify);
         (void) attempt_end(m, a, outcome, now);
         job_finish(m, j, a->outcome.result, a->outcome.reason, now);
         if (a->outcome.finished_usec != USEC_INFINITY)

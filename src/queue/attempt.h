@@ -55,7 +55,6 @@ struct Attempt {
         char *unit;                 /* jobmill-job-ID-N.service */
         char *status, *trouble;     /* what it says of itself (sd_notify()), what is in the way of its start; NULL: nothing */
         AttemptPhase phase;
-        uint32_t owner;             /* of its job; UINT32_MAX: not known */
         Job *job;                   /* NULL: ended, or a stray */
         Queue *queue;               /* that it takes slots of; NULL: of none */
         Queue *slot_owner;          /* whose numbers these are */
@@ -84,6 +83,8 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number);
 
 /* "jobmill-job-42-1.service" -> 42, 1; false for any other name. */
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number);
+/* "42.5% of the files": 42.5. false: its status text begins otherwise. */
+bool attempt_progress(const char *status, double *ret);
 /* "0,3". A queue without a cap gives out higher numbers than one job may ask for slots. */
 #define SLOT_NUMBERS_MAX (16U * 1024U * 1024U)
 char *attempt_slot_numbers_to_string(const Attempt *a);

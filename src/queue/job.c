@@ -98,7 +98,6 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number) {
         a->started_monotonic = a->deadline = a->kill_deadline = a->freezer_usec = USEC_INFINITY;
         a->kill_signal = SIGTERM;
         a->memory_max = UINT64_MAX;
-        a->owner = UINT32_MAX;
         if (asprintf(&a->unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job_id, number) < 0) {
                 a->unit = NULL;
                 return NULL;
@@ -116,6 +115,15 @@ Attempt *attempt_free(Attempt *a) {
         free(a->trouble);
         outcome_done(&a->outcome);
         return mfree(a);
+}
+
+bool attempt_progress(const char *status, double *ret) {
+        uint64_t whole, millionths;
+
+        if (parse_decimal(&status, 6, &whole, &millionths) < 0 || *status != '%' || whole > 100 || (whole == 100 && millionths > 0))
+                return false;
+        *ret = (double) whole + (double) millionths / 1e6;
+        return true;
 }
 
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number) {

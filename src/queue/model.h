@@ -18,7 +18,6 @@ TAILQ_HEAD(AttemptList, Attempt);
 TAILQ_HEAD(QueueList, Queue);
 
 struct Model {
-        Schedule schedule;
         Queue *queues;           /* uthash by name */
         Job *jobs;               /* uthash by id: live or changed ones only */
         Attempt *attempts;       /* uthash by unit name: everything that holds slots */
@@ -31,9 +30,6 @@ struct Model {
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
         uint64_t next_id;        /* never reused: above the highest id in the store and in unit names */
-        bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
-        uint64_t reranked;       /* up to this id they have the new one */
-        int64_t last_key;        /* of the newest job: submission keys never run backwards */
         Epoch epoch;             /* of the manager that we talk to */
         usec_t next_deadline;    /* monotonic; a lower bound of all deadlines of attempts */
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
@@ -48,6 +44,7 @@ struct Model {
         UniqueKeys unique;
         uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */
         usec_t timeout_default, stop_timeout_default; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT */
+        JobSpec defaults;        /* of jobs whose queue does not say: output and verify */
 };
 
 #ifndef STARTING_MAX
@@ -128,24 +125,18 @@ void model_clock_set(Model *m, int64_t step);
 
 /* ---- decide (pure) ---- */
 
-/* Which ready job may start next. schedule_begin() forgets what was skipped in the last turn; schedule_next() gives candidates
- * one after the other, the best first, until nothing more may start: false. The caller loads the job and
+/* Which ready job may start next. schedule_begin() clears the marks of the last turn; schedule_next() gives candidates
+ * one after the other, best rank first over all queues, until nothing more may start: false. The caller loads the job and
  * calls model_start() (which takes the slots and takes it out of the window), or schedule_skip() where this one cannot
- * start now for a reason of its own. Sets schedule.wanted where a window ran dry that must be read before anything starts. */
-void schedule_init(Schedule *s);
+ * start now for a reason of its own. Sets window_wanted where a window ran dry. */
 void schedule_begin(Model *m);
 bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue);
-void schedule_skip(Queue *q, uint32_t owner);
+void schedule_skip(Queue *q);
 /* reason.c: why a job is not running yet, in words for people ("cap of gpu: 3 of 3"); "" for live and done ones. NULL: out of
  * memory. */
 char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *now);
 /* Why a queue starts nothing of what is ready in it; "": it does, or nothing is. */
 char *queue_reason(const Model *m, const Queue *q, const Now *now);
-
-/* rerank.c. begin: finds what has changed. read_again: after a piece of it. */
-void model_rerank_begin(Model *m);
-void model_rerank_read_again(Model *m);
-void model_rerank_done(Model *m);
 
 /* STARTING: a new attempt with slots and token. -ENOMEM, -ERANGE: no slot number is left. */
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
@@ -168,6 +159,8 @@ void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const
 void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now);
 /* The manager cannot: what was wanted is given up, and the job says why. */
 void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);
+/* What it writes to its spool is more than can be kept: it is killed at once, without SIGTERM. */
+void model_attempt_overflow(Model *m, Attempt *a, const Now *now);
 /* It turned out that its unit's name is somebody else's: nothing was started, the job is ready again and will have the next
  * number. The row says so. */
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);

@@ -44,7 +44,7 @@ typedef struct Outcome {
         uint64_t io_write_bytes;
         uint64_t tasks_peak;
         char *verdict;         /* the JSON object at the end of its output; NULL: none */
-        int8_t success;        /* what the verdict says of it: 0, 1; -1: nothing, or it did not end by itself */
+        int8_t success;        /* 0, 1, as it ended and by what it said; -1: it did not end by itself */
         char *io_stdout;       /* the ends of its streams, UTF-8; NULL: not captured */
         char *io_stderr;
 } Outcome;

@@ -8,10 +8,28 @@
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "base/strv.h"
+#include "unit/cgroup.h"
 #include "unit/journal.h"
+#include "unit/spool.h"
 
 #define JOURNAL_PATIENCE (10 * USEC_PER_SEC)
 #define JOURNAL_WAIT (100 * USEC_PER_MSEC) /* journald has it long before */
+
+/* What it said and wrote; kept in the spool until the outcome is recorded. */
+static void capture(Units *u, const Attempt *a, Outcome *o) {
+        int r;
+
+        if (!attempt_has_spool(a))
+                return;
+        CRASH_POINT("spool-captured");
+        r = spool_capture(u->run_path, a, u->io_tail_max, o);
+        if (r >= 0)
+                return;
+        if (r != -ENOENT || o->result == JOB_SUCCESS)
+                log_warning_errno(r, "Failed to read the spool of %s: %m", a->unit);
+        if (o->result == JOB_SUCCESS && a->job->verify == VERIFY_VERDICT)
+                (void) free_and_strdup(&o->reason, "its spool cannot be read");
+}
 
 static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
         /* What was sampled while it ran stands in for what PID 1 does not tell. */
@@ -30,6 +48,7 @@ static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
                 o->started_usec = a->outcome.started_usec;
         if (o->finished_usec == USEC_INFINITY)
                 o->finished_usec = now->realtime;
+        capture(u, a, o);
         model_attempt_ended(u->model, a, o, now);
         outcome_done(o);
 }

@@ -17,3 +17,6 @@ int cgroup_set_frozen(const char *path, bool frozen);
 bool cgroup_read_io(const char *path, uint64_t *ret_read, uint64_t *ret_written);
 /* memory.peak (kernel ≥ 5.19), pids.peak; UINT64_MAX: not to be had */
 uint64_t cgroup_read_u64(const char *path, const char *attribute);
+static inline uint64_t known_max(uint64_t a, uint64_t b) { /* UINT64_MAX: not known */
+        return a == UINT64_MAX ? b : b == UINT64_MAX ? a : MAX(a, b);
+}

@@ -8,6 +8,7 @@
 #include "base/bus-util.h"
 #include "base/strv.h"
 #include "unit/property.h"
+#include "unit/spool.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -62,6 +63,12 @@ static int append_payload(sd_bus_message *m, const JobSpec *s) {
         if (lseek(fd, 0, SEEK_SET) < 0)
                 return -errno;
         return sd_bus_message_append(m, "(sv)", "StandardInputFileDescriptor", "h", fd);
+}
+
+static int append_spool(sd_bus_message *m, const int *spool) {
+        /* With the first alone systemd would send standard error there too. */
+        return sd_bus_message_append(m, "(sv)(sv)", "StandardOutputFileDescriptor", "h", spool[SPOOL_STDOUT],
+                                     "StandardErrorFileDescriptor", "h", spool[SPOOL_STDERR]);
 }
 
 static int append_journal_fields(sd_bus_message *m, const Attempt *a) {
@@ -169,7 +176,7 @@ static int append_properties(sd_bus_message *m, const Units *u, Attempt *a, char
         return property_append_list(m, &merged);
 }
 
-int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error) {
+int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, const int *spool, char **ret_error) {
         const JobSpec *s = a->job->spec;
         int r;
 
@@ -182,6 +189,8 @@ int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *e
                 r = append_environment(m, a, env_file);
         if (r >= 0)
                 r = append_payload(m, s);
+        if (r >= 0 && spool)
+                r = append_spool(m, spool);
         if (r >= 0 && s->cwd)
                 r = sd_bus_message_append(m, "(sv)", "WorkingDirectory", "s", s->cwd);
         if (r >= 0 && s->umask != UINT32_MAX)

@@ -18,6 +18,7 @@
 #include "unit/attempt-files.h"
 #include "unit/cgroup.h"
 #include "unit/property.h"
+#include "unit/spool.h"
 
 #include <signal.h>
 
@@ -85,15 +86,25 @@ static void fail_start(Units *u, Attempt *a, const char *reason) {
 }
 
 /* It waits, and says for what. */
-static void refuse_start(Attempt *a, const char *message) {
+static void refuse_start(Attempt *a, const char *who, const char *message) {
         char *trouble = NULL;
 
-        if (asprintf(&trouble, "systemd did not start it, asking again: %s", strempty(message)) < 0)
+        if (asprintf(&trouble, "%s, asking again: %s", who, strempty(message)) < 0)
                 trouble = NULL;
         if (!streq_ptr(trouble, a->trouble))
-                log_warning("The manager did not start %s, asking again: %s", a->unit, strempty(message));
+                log_warning("%s: %s, asking again: %s", a->unit, who, strempty(message));
         free(a->trouble);
         a->trouble = trouble;
+}
+
+static int units_open_spool(Units *u, Attempt *a, int spool[static _SPOOL_STREAM_MAX]) {
+        int r;
+
+        r = spool_open(u->run_path, a, u->user ? UINT32_MAX : a->job->owner, spool);
+        if (r >= 0)
+                return units_watch_spools(u);
+        refuse_start(a, "Its spool cannot be opened", strerror(-r));
+        return r;
 }
 
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -122,7 +133,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                         model_attempt_act(u->model, a);
                         return 0;
                 }
-                refuse_start(a, e->message);
+                refuse_start(a, "systemd did not start it", e->message);
                 w->retry = true;
                 if (error_is_of_shutdown(e))
                         units_resync(u, false);
@@ -134,6 +145,8 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
 static int start(Units *u, Attempt *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *error = NULL, *env_file = NULL;
+        _cleanup_close_ int out = -EBADF, err = -EBADF;
+        int spool[_SPOOL_STREAM_MAX];
         UnitWatch *w = a->watch;
         int r;
 
@@ -144,6 +157,15 @@ static int start(Units *u, Attempt *a) {
                 return 0;
         }
 
+        if (attempt_has_spool(a)) {
+                r = units_open_spool(u, a, spool);
+                if (r < 0) {
+                        w->retry = true;
+                        return 0;
+                }
+                out = spool[SPOOL_STDOUT];
+                err = spool[SPOOL_STDERR];
+        }
         r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartTransientUnit");
         if (r < 0)
                 return r;
@@ -151,7 +173,7 @@ static int start(Units *u, Attempt *a) {
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sv)");
         if (r >= 0)
-                r = job_unit_append(m, u, a, env_file, &error);
+                r = job_unit_append(m, u, a, env_file, attempt_has_spool(a) ? spool : NULL, &error);
         if (error) {
                 fail_start(u, a, error);
                 return 0;
@@ -290,6 +312,7 @@ static int release(Units *u, Attempt *a) {
                         return 0; /* looked at again each second */
                 CRASH_POINT("release-done");
                 attempt_files_remove(u->run_path, a);
+                spool_remove(u->run_path, a);
                 CRASH_POINT("files-removed");
                 units_forget(a);
                 model_attempt_gone(u->model, a);

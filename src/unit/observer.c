@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "unit/cgroup.h"
+#include "unit/spool.h"
 
 #define RECONNECT_MIN (100 * USEC_PER_MSEC)
 #define RECONNECT_MAX (5 * USEC_PER_SEC)
@@ -389,6 +390,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                 w->look_again = w->retry = false;
         }
         units_tick_gates(u);
+        units_trim_spools(u);
         u->slices_again = u->slices_again || u->slices_failed;
         u->slices_failed = false;
         if (u->round_failed || u->subscribe_failed || (++u->ticks % u->look_interval == 0 && u->synced))
@@ -412,6 +414,7 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
         u->event = sd_event_ref(event);
         u->user = user;
         u->in_flight_max = UNITS_IN_FLIGHT;
+        u->spool_fd = -EBADF;
         u->look_interval = UNITS_LOOK_INTERVAL;
         u->exec_path = exec_path;
         u->run_path = strdup(run_path);
@@ -425,6 +428,9 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(u->tick_timer, SD_EVENT_OFF);
+        r = units_watch_spools(u);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(u);
         return 0;
 }
@@ -437,6 +443,8 @@ Units *units_free(Units *u) {
         units_disconnect(u);
         sd_event_source_disable_unref(u->reconnect_timer);
         sd_event_source_disable_unref(u->tick_timer);
+        sd_event_source_disable_unref(u->spool_source);
+        safe_close(u->spool_fd);
         sd_event_unref(u->event);
         free(u->run_path);
         free(u->version);

@@ -5,6 +5,7 @@
 #include "unit/units.h"
 
 #include "base/strv.h"
+#include "unit/spool.h"
 
 int units_preview(const Units *u, sd_bus *bus, Attempt *a, char **ret, char **ret_error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -20,6 +21,8 @@ int units_preview(const Units *u, sd_bus *bus, Attempt *a, char **ret, char **re
         if (payload)
                 n += snprintf(comment + n, sizeof(comment) - n, "# Standard input is the payload of %zu bytes, not /dev/null.\n",
                               s->payload_size);
+        if (attempt_has_spool(a))
+                n += snprintf(comment + n, sizeof(comment) - n, "# Standard output and standard error are files of its spool.\n");
         if (s->environment && s->environment[0]) {
                 snprintf(comment + n, sizeof(comment) - n, "# The environment of %zu variables is in the EnvironmentFile= while it starts.\n",
                          strv_length(s->environment));
@@ -34,7 +37,7 @@ int units_preview(const Units *u, sd_bus *bus, Attempt *a, char **ret, char **re
         /* A message to nobody carries no file. */
         s->has_payload = false;
         if (r >= 0)
-                r = job_unit_append(m, u, a, env_file, ret_error);
+                r = job_unit_append(m, u, a, env_file, NULL, ret_error);
         s->has_payload = payload;
         if (r >= 0)
                 r = sd_bus_message_close_container(m);

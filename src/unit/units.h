@@ -13,7 +13,7 @@
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down
  *   gate.c      units that queues wait for
- *   slice.c     the properties of the queues' slices
+ *   slice.c     the properties of the queues' slices; spool-watch.c: spools (spool.h) are kept small
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
 #include "queue/model.h"
@@ -111,6 +111,9 @@ typedef struct Units {
         struct GateLookList gate_looks; /* not answered */
         bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */
         bool subscribe_failed;    /* signals do not come: every tick looks */
+        sd_event_source *spool_source; /* something is written to a spool; NULL: ticks look */
+        int spool_fd;
+        size_t io_tail_max;       /* of each stream is recorded */
 } Units;
 
 int units_new(sd_event *event, bool user, const char *run_path, const char *exec_path, Units **ret);
@@ -180,17 +183,14 @@ void units_reloaded(Units *u);
  * so, the rest is not read. Reading properties is most of what a job costs us. */
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);
 void units_round_check(Units *u);
-/* The array of properties that m stands at as a unit's file, behind the comment. */
+/* The properties that m stands at as a unit's file, behind the comment. */
 int unit_text_format(sd_bus_message *m, const char *comment, char **ret);
 /* The command, of those. */
 int job_command_append(sd_bus_message *m, const Units *u, const Attempt *a);
-/* Everything between the properties' brackets. *ret_error is set (and the return negative) where they are refused. */
-int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error);
+/* Everything between the brackets. spool: its descriptors, or NULL. *ret_error is set (and the return negative) where it is refused. */
+int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, const int *spool, char **ret_error);
 void units_now(const Units *u, Now *ret);
 void units_arm_tick(Units *u, usec_t after); /* or sooner */
-static inline uint64_t known_max(uint64_t a, uint64_t b) { /* UINT64_MAX: not known */
-        return a == UINT64_MAX ? b : b == UINT64_MAX ? a : MAX(a, b);
-}
 
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"

@@ -61,6 +61,8 @@ def full(mill):
     mill.result(mill.rich)
     mill.call("RetryJob", mill.rich, {})
     mill.result(mill.rich)
+    mill.result(mill.submit("echo; echo '{\"success\": false}'", verify="verdict", unique_key="one",
+                            deadline_usec=int((time.time() + 3600) * 1e6)))
     mill.killed = mill.submit("kill -9 $$")
     mill.result(mill.killed)
     mill.live = mill.submit("sleep 60", queue="gpu")
@@ -76,7 +78,7 @@ def full(mill):
 def test_document(full):
     jobs = json.loads(tool(full, "list", "-j"))
     # What only a real systemd measures, STATUS=, which these jobs do not send, and what only freezing makes.
-    measured = {"cpu_usec", "memory_peak", "memory_peak_sampled", "io_read_bytes", "io_write_bytes", "tasks_peak", "status",
+    measured = {"cpu_usec", "memory_peak", "memory_peak_sampled", "io_read_bytes", "io_write_bytes", "tasks_peak", "status", "progress",
                 "frozen", "frozen_usec"}
     assert check("Job", jobs) - measured == set(), "keys that no job had"
     shown = json.loads(tool(full, "show", "-j", *[j["id"] for j in jobs]))

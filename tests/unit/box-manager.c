@@ -7,6 +7,7 @@
 
 #include "base/strv.h"
 #include "unit/attempt-files.h"
+#include "unit/spool.h"
 #include "unit/cgroup.h"
 #include "unit/journal.h"
 
@@ -89,6 +90,22 @@ void attempt_files_started(const char *run_path, const Attempt *a) {
 }
 void attempt_files_remove(const char *run_path, const Attempt *a) {
 }
+int spool_open(const char *run_path, const Attempt *a, uint32_t owner, int ret[static _SPOOL_STREAM_MAX]) {
+        ret[SPOOL_STDOUT] = ret[SPOOL_STDERR] = -EBADF;
+        return 0;
+}
+int spool_capture(const char *run_path, const Attempt *a, size_t tail_max, Outcome *o) {
+        return 0;
+}
+void spool_remove(const char *run_path, const Attempt *a) {
+}
+void spool_sweep(const char *run_path, const Model *m) {
+}
+void units_trim_spools(Units *u) {
+}
+int units_watch_spools(Units *u) {
+        return 0;
+}
 void attempt_files_sweep(const char *run_path, const Model *m) {
 }
 
@@ -143,7 +160,7 @@ int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *s) {
         fill_state(m->source, s);
         return 0;
 }
-int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, char **ret_error) {
+int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, const int *spool, char **ret_error) {
         a->has_net = a->job->timeout_usec != USEC_INFINITY && !a->job->spec->freezable;
         box.naive.attempts[a->job_id][a->number].net = a->has_net;
         m->call.token = a->token;

@@ -32,10 +32,9 @@ typedef struct Row {
         bool there;
         JobState state;
         JobResult result, intent;
-        bool dead, freezable, delayed, fair;
+        bool dead, freezable, delayed;
         int32_t priority;
-        int64_t rank, age;
-        uint32_t owner;
+        int64_t rank;
         unsigned queue;
         uint32_t slots, attempt, max_attempts;
         unsigned key;
@@ -62,7 +61,7 @@ typedef struct Box {
         Naive naive, stored;
         Row rows[NJ];
         AttemptRow attempts[NJ][NA];
-        struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; bool fair, reranking; usec_t ageing; } queues[NQ];
+        struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; } queues[NQ];
         uint64_t next_id;
         unsigned fail_commits;    /* so many from now on */
         uint64_t told, commits;

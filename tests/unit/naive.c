@@ -75,11 +75,11 @@ static void set_due(NaiveJob *j, const JobSpec *spec, const Now *now) {
 }
 
 /* docs/states.md, Unique keys. A span that is over counts from when somebody asks. */
-unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now) {
+unsigned naive_holder(Naive *n, unsigned q, unsigned key, const Now *now) {
         for (unsigned id = 1; id < NJ; id++) {
                 NaiveJob *j = n->jobs + id;
 
-                if (!j->there || !j->holds || j->key != key || j->owner != owner || j->queue != q)
+                if (!j->there || !j->holds || j->key != key || j->queue != q)
                         continue;
                 if (j->state == JOB_DONE && j->until <= now->steady) {
                         COVER(key_span_over);
@@ -126,7 +126,7 @@ static int check_deadline(const JobSpec *spec, const Now *now) {
         return 0;
 }
 
-int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now) {
+int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
         int r = check_place(n, q, spec->slots, true);
         NaiveJob *j = n->jobs + n->next_id;
 
@@ -139,13 +139,8 @@ int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, cons
         if (r < 0)
                 return r;
         COVER(submitted);
-        /* Never backwards. */
-        if ((int64_t) now->realtime > n->last_key)
-                n->last_key = (int64_t) now->realtime;
-        else
-                COVER(age_kept);
         *j = (NaiveJob) {
-                .there = true, .queue = q, .owner = owner, .age = n->last_key, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
+                .there = true, .queue = q, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
                 .deadline = spec->deadline_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
         };
         set_due(j, spec, now);
@@ -424,81 +419,32 @@ unsigned naive_slots_used(const Naive *n, unsigned q) {
         return used;
 }
 
-/* … by one owner. */
-static unsigned used_by(const Naive *n, int q, unsigned owner) {
-        unsigned used = 0;
-
-        for (unsigned id = 1; id < NJ; id++)
-                for (unsigned i = 1; i < NA; i++)
-                        for (int p = (int) n->attempts[id][i].queue; n->attempts[id][i].there && p >= 0; p = above[p])
-                                used += p == q && n->attempts[id][i].owner == owner ? n->attempts[id][i].slots : 0;
-        return used;
-}
-
-/* Only its own queue's file and the caps above it can be in its way for ever. */
-static bool is_passed_over(const Naive *n, const NaiveJob *j) {
+/* May it start: 1 yes; 0 no, whoever else does; -1 it waits for slots of *ret_level. */
+static int may_start(const Naive *n, const NaiveJob *j, const bool *closed, int *ret_level) {
         if (!n->files[j->queue].there)
-                return COVER(no_file), true;
-        for (int p = (int) j->queue; p >= 0; p = above[p])
+                return COVER(no_file), 0;
+        for (int p = (int) j->queue; p >= 0; p = above[p]) {
+                if (n->files[p].bad)
+                        return COVER(bad_file), 0;
+                if (n->is_paused[p])
+                        return COVER(paused), 0;
                 if (j->slots > n->files[p].slots)
-                        return COVER(too_wide), true;
-        return false;
+                        return COVER(too_wide), 0;
+                if (closed[p])
+                        return 0;
+        }
+        for (int p = (int) j->queue; p >= 0; p = above[p])
+                if (n->files[p].slots != UINT32_MAX && naive_slots_used(n, p) + j->slots > n->files[p].slots) {
+                        *ret_level = p;
+                        return -1;
+                }
+        return 1;
 }
 
-/* By the order of queue q (-1: the root). */
-static bool comes_before(const Naive *n, int q, unsigned a, unsigned b) {
-        const NaiveJob *x = n->jobs + a, *y = n->jobs + b;
-        bool fair = q >= 0 && n->files[q].fair, aged = q >= 0 && !fair && n->files[q].ageing > 0;
-        int64_t ageing = aged ? (int64_t) n->files[q].ageing : 0;
-
-        if (aged && x->age - x->priority * ageing != y->age - y->priority * ageing) {
-                if (x->age - x->priority * ageing < y->age - y->priority * ageing && x->priority < y->priority)
-                        COVER(order_aged);
-                return x->age - x->priority * ageing < y->age - y->priority * ageing;
-        }
-        if (!aged && x->priority != y->priority)
-                return x->priority > y->priority;
-        if (fair && used_by(n, q, x->owner) != used_by(n, q, y->owner)) {
-                if (a > b && used_by(n, q, x->owner) < used_by(n, q, y->owner))
-                        COVER(order_fair);
-                return used_by(n, q, x->owner) < used_by(n, q, y->owner);
-        }
-        return a < b;
-}
-
-/* The best of its own and of what those below it offer. If that lacks slots here then nothing here or below may start. */
-static unsigned offer(const Naive *n, int q, bool *crossed) {
-        unsigned best = 0, c;
-
-        if (q >= 0 && n->files[q].bad)
-                return COVER(bad_file), 0;
-        if (q >= 0 && n->is_paused[q])
-                return COVER(paused), 0;
-        for (unsigned id = 1; id < NJ; id++)
-                if (n->jobs[id].there && n->jobs[id].state == JOB_READY && (int) n->jobs[id].queue == q &&
-                    !is_passed_over(n, n->jobs + id) && (best == 0 || comes_before(n, q, id, best)))
-                        best = id;
-        for (int p = 0; p < NQ; p++) {
-                c = above[p] == q ? offer(n, p, crossed) : 0;
-                if (c != 0 && best != 0 && q >= 0)
-                        COVER(siblings);
-                if (c != 0 && (best == 0 || comes_before(n, q, c, best)))
-                        best = c;
-        }
-        if (q < 0 || best == 0 || n->files[q].slots == UINT32_MAX ||
-            naive_slots_used(n, q) + n->jobs[best].slots <= n->files[q].slots)
-                return best;
-        if (q == (int) n->jobs[best].queue)
-                COVER(full_own);
-        else
-                COVER(full_above);
-        *crossed = true;
-        return 0;
-}
-
+/* By priority, then id, over all queues. One that lacks slots at a level closes what lies below that level to all later ones. */
 unsigned naive_next(const Naive *n) {
-        unsigned starting = 0, best;
-        bool crossed = false;
+        bool closed[NQ] = {}, looked_at[NJ] = {}, crossed = false;
+        unsigned starting = 0;
 
         if (n->shutting_down || n->mismatch || n->store_restored || n->store_full)
                 return COVER(blocked), 0;
@@ -506,10 +452,31 @@ unsigned naive_next(const Naive *n) {
                 starting += n->jobs[id].there && is_live(n->jobs + id) && !n->attempts[id][n->jobs[id].attempt].running;
         if (starting >= (n->checked ? STARTING_MAX : 1))
                 return 0;
-        best = offer(n, -1, &crossed);
-        if (best != 0 && crossed)
-                COVER(order_crossed);
-        return best;
+        for (;;) {
+                unsigned best = 0;
+                int level, r;
+
+                for (unsigned id = 1; id < NJ; id++)
+                        if (n->jobs[id].there && n->jobs[id].state == JOB_READY && !looked_at[id] &&
+                            (best == 0 || n->jobs[id].priority > n->jobs[best].priority))
+                                best = id;
+                if (best == 0)
+                        return 0;
+                looked_at[best] = true;
+                r = may_start(n, n->jobs + best, closed, &level);
+                if (r > 0) {
+                        if (crossed)
+                                COVER(order_crossed);
+                        return best;
+                }
+                if (r == 0)
+                        continue;
+                if (level == (int) n->jobs[best].queue)
+                        COVER(full_own);
+                else
+                        COVER(full_above);
+                closed[level] = crossed = true;
+        }
 }
 
 void naive_start(Naive *n, unsigned id) {
@@ -525,7 +492,7 @@ void naive_start(Naive *n, unsigned id) {
                 naive_fail("attempt %u of job %u is used twice", j->attempt, id);
         become(j, JOB_STARTING);
         *a = (NaiveAttempt) {
-                .row = true, .there = true, .live = true, .mine = true, .queue = j->queue, .owner = j->owner, .slots = j->slots, .epoch = n->epoch,
+                .row = true, .there = true, .live = true, .mine = true, .queue = j->queue, .slots = j->slots, .epoch = n->epoch,
                 .net = j->timeout != USEC_INFINITY, .started = USEC_INFINITY, .since = USEC_INFINITY,
         };
 }
@@ -773,7 +740,6 @@ void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u) {
         a->live = false;
         a->stray = !done;
         a->queue = u->queue;
-        a->owner = UINT32_MAX;
         if (!done)
                 a->slots = u->slots;
         if (done)
@@ -803,11 +769,6 @@ void naive_forget(Naive *n, const Naive *stored) {
         memcpy(n->is_paused, stored->is_paused, sizeof(n->is_paused));
         memcpy(n->is_draining, stored->is_draining, sizeof(n->is_draining));
         n->next_id = stored->next_id;
-        /* Of the newest job that there is. */
-        n->last_key = INT64_MIN;
-        for (unsigned id = 1; id < NJ; id++)
-                if (n->jobs[id].there)
-                        n->last_key = n->jobs[id].age;
         for (unsigned id = 1; id < NJ; id++)
                 for (unsigned i = 1; i < NA; i++) {
                         NaiveAttempt *a = &n->attempts[id][i];

@@ -25,7 +25,7 @@ enum {
         X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
-        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown)
 
 enum {
@@ -68,8 +68,7 @@ typedef struct NaiveJob {
         JobState state;
         JobResult result, intent;
         int priority;
-        int64_t age;                   /* its submission key */
-        unsigned queue, owner, slots, attempt;
+        unsigned queue, slots, attempt;
         usec_t not_before, deadline, timeout, stop_timeout;
         unsigned key;                  /* 0: none */
         bool holds;                    /* … its key */
@@ -84,7 +83,7 @@ typedef struct NaiveAttempt {
         bool stray;
         bool mine, asked, in_flight;
         bool running, net, stop_seen;
-        unsigned queue, owner, slots, epoch, invocation;
+        unsigned queue, slots, epoch, invocation;
         usec_t started, frozen, since; /* monotonic */
         unsigned asked_why;  /* the question to the manager, whether the system stops, whose answer is waited for; 0: none */
         usec_t marked;       /* monotonic: when our line was written to the journal; 0: it was not */
@@ -96,11 +95,10 @@ typedef struct Naive {
         NaiveAttempt attempts[NJ][NA];
         bool is_paused[NQ], is_draining[NQ];
         unsigned next_id;
-        int64_t last_key; /* of the newest job */
         /* Not stored, but known */
         unsigned epoch;
         bool shutting_down, checked, mismatch, store_restored, store_full;
-        struct { bool there, bad, fair; unsigned slots; usec_t ageing; } files[NQ];
+        struct { bool there, bad; unsigned slots; } files[NQ];
         unsigned manager_asked, manager_answered; /* questions to the manager how it is */
         enum { JOURNAL_IS_TRUE, JOURNAL_IS_SHORT, JOURNAL_IS_LATE } journal;
 } Naive;
@@ -110,9 +108,9 @@ extern const int above[NQ]; /* the queue that it lies in; -1 */
 void naive_fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn));
 
 /* Requests: 0 or what they are refused with. */
-int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now);
+int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now);
 /* Who has this key in that queue; 0: nobody. */
-unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now);
+unsigned naive_holder(Naive *n, unsigned q, unsigned key, const Now *now);
 int naive_cancel(Naive *n, unsigned id);
 int naive_hold(Naive *n, unsigned id);
 int naive_release(Naive *n, unsigned id, const Now *now);

@@ -6,22 +6,20 @@
 
 /* As the store does: what is ready and fits. Was there a window to be filled? */
 static bool refill(Model *m) {
-        Group *g = m->schedule.wanted;
-        Queue *q = g ? g->level->queue : NULL;
+        bool any = false;
 
-        if (!g)
-                return false;
-        window_clear(g);
-        g->window_more = false;
-        for (const Job *j = m->jobs; j; j = j->hh.next)
-                if (j->queue == q && j->state == JOB_READY && !queue_too_small(q, j->slots) &&
-                    (!q->level.fair || j->owner == g->owner)) {
-                        Candidate c = candidate(j);
-
-                        assert_int_equal(window_insert(g, &c, queue_window_max(q)), 0);
-                }
-        queue_window_changed(g);
-        return true;
+        for (Queue *q = m->queues; q; q = q->hh.next) {
+                if (!q->window_wanted)
+                        continue;
+                queue_window_clear(q);
+                q->window_more = false;
+                for (const Job *j = m->jobs; j; j = j->hh.next)
+                        if (j->queue == q && j->state == JOB_READY && !queue_too_small(q, j->slots))
+                                assert_int_equal(queue_window_insert(q, &(Candidate) { j->rank, j->id, j->slots, j->owner }),
+                                                 0);
+                any = true;
+        }
+        return any;
 }
 
 /* Start what may start, as daemon/settle.c does; "3 1 2": the ids in their order. */
@@ -219,7 +217,6 @@ static void test_too_wide(void **state) {
         submit(m, g, 4, 5);
         submit(m, g, 1, 0);
         g->policy.slots = 2;
-        m->schedule.stale = true;
         expect_reason(m, model_job(m, 1), "needs 4, cap of g is 2");
         expect_starts(m, "2 4");
         assert_int_equal(gb->count[JOB_READY], 1);
@@ -236,23 +233,22 @@ static void test_window_of_too_wide(void **state) {
         for (unsigned i = 0; i < QUEUE_WINDOW; i++)
                 submit(m, gb, 4, 0);
         submit(m, gb, 1, 0);
-        assert_true(gb->level.all.window_more);
+        assert_true(gb->window_more);
         g->policy.slots = 2;
-        m->schedule.stale = true;
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_true(m->schedule.wanted == &gb->level.all);
+        assert_true(gb->window_wanted);
 
         /* What the store then gives. */
         queue_window_clear(gb);
-        gb->level.all.window_more = false; /* as store_load_window() leaves it */
+        gb->window_more = false;
         assert_int_equal(queue_window_insert(gb, &(Candidate) { .id = QUEUE_WINDOW + 1, .slots = 1 }), 0);
         schedule_begin(m);
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, QUEUE_WINDOW + 1);
         start(m, model_job(m, c.id));
         assert_false(schedule_next(m, &c, &q));
-        assert_false(m->schedule.wanted == &gb->level.all); /* or the store would be asked for ever */
+        assert_false(gb->window_wanted); /* or the store would be asked for ever */
 }
 
 static void test_window_dry(void **state) {
@@ -265,19 +261,19 @@ static void test_window_dry(void **state) {
         queue_window_clear(a);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_true(m->schedule.wanted == &a->level.all);
+        assert_true(a->window_wanted);
 
         /* Nobody is ready, or nobody may start: the store is left alone. */
         model_queue_pause(m, a, true);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_false(m->schedule.wanted == &a->level.all);
+        assert_false(a->window_wanted);
         model_queue_pause(m, a, false);
         model_hold(m, model_job(m, 1), &now);
         model_hold(m, model_job(m, 2), &now);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_false(m->schedule.wanted == &a->level.all);
+        assert_false(a->window_wanted);
 }
 
 /* What lies on disk may be better than what is in memory: nobody starts before it was looked at. */
@@ -292,7 +288,7 @@ static void test_dry_goes_first(void **state) {
         queue_window_clear(ga);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_true(m->schedule.wanted == &ga->level.all);
+        assert_true(ga->window_wanted);
         expect_starts(m, "1");
 }
 
@@ -336,15 +332,15 @@ static void test_skip(void **state) {
         schedule_begin(m);
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, 1);
-        schedule_skip(q, c.owner);
+        schedule_skip(q);
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, 2);
         start(m, model_job(m, 2));
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, 3);
-        schedule_skip(q, c.owner);
+        schedule_skip(q);
         assert_false(schedule_next(m, &c, &q));
-        assert_false(m->schedule.wanted == &a->level.all);
+        assert_false(a->window_wanted);
         expect_starts(m, "1 3"); /* the next turn looks again */
 }
 

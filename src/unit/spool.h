@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a job with stdout=spool writes: two files in RUN/spool/, a tmpfs of jobmill's own (units/run-jobmill-spool.mount; of a user's
+ * instance a folder of his $XDG_RUNTIME_DIR), "ID-N.stdout" and "ID-N.stderr". The unit has their descriptors, so they need
+ * neither the daemon nor a path. */
+
+#include "queue/model.h"
+
+typedef enum SpoolStream {
+        SPOOL_STDOUT,
+        SPOOL_STDERR,
+        _SPOOL_STREAM_MAX,
+} SpoolStream;
+
+/* The folder: made where it is missing. */
+int spool_prepare(const char *run_path);
+/* Descriptors for the unit; the files are owner's (UINT32_MAX: our own). What is in them already stays. */
+int spool_open(const char *run_path, const Attempt *a, uint32_t owner, int ret[static _SPOOL_STREAM_MAX]);
+/* One of them, to be read. */
+int spool_open_stream(const char *run_path, uint64_t job, uint32_t attempt, SpoolStream stream);
+/* Into o: the verdict, and the ends of both streams, tail_max bytes of each. -ENOENT: there is no spool. */
+int spool_capture(const char *run_path, const Attempt *a, size_t tail_max, Outcome *o);
+/* Gives back all but the last max bytes of each stream. *ret_held: what both take even so. */
+int spool_trim(const char *run_path, const Attempt *a, uint64_t max, uint64_t *ret_held);
+static inline bool attempt_has_spool(const Attempt *a) {
+        return a->job && a->job->output == OUTPUT_SPOOL;
+}
+/* spool-watch.c: whatever is written is kept small from now on. */
+struct Units;
+void units_trim_spools(struct Units *u);
+int units_watch_spools(struct Units *u);
+
+void spool_remove(const char *run_path, const Attempt *a);
+/* What a daemon that was killed could not remove any more. All units must be known by now. */
+void spool_sweep(const char *run_path, const Model *m);
