@@ -180,6 +180,7 @@ static int storage_failed(Manager *m, int error) {
         if (r < 0)
                 return log_error_errno(r, "Failed to load the store %s: %s%s", store_file(m->store), store_error(m->store),
                                        manager_store_advice(r));
+        m->model->dispatch_blocked = "storage"; /* whoever asks before the next turn */
         CRASH_POINT("model-dropped");
         (void) sd_event_source_set_time_relative(m->storage_timer, STORAGE_RETRY);
         return sd_event_source_set_enabled(m->storage_timer, SD_EVENT_ONESHOT);

@@ -49,16 +49,14 @@ usec_t rate_next(RateWindow *w, const RateLimit *l, usec_t now) {
         uint64_t count = 0;
         size_t i;
 
-        while (w->n > 0 && usec_add(w->starts[0].at, l->span) <= now)
-                drop_first(w);
         for (i = 0; i < w->n; i++) {
                 w->starts[i].at = MIN(w->starts[i].at, latest);
                 count += w->starts[i].n;
         }
         /* So many as are too many must have left the window. N may have been lowered since. */
-        for (i = 0; i < w->n && count >= l->n; i++)
+        for (i = 0; i < w->n && (count >= l->n || usec_add(w->starts[i].at, l->span) <= now); i++)
                 count -= w->starts[i].n;
-        return i == 0 ? now : usec_add(w->starts[i - 1].at, l->span);
+        return i == 0 ? now : MAX(now, usec_add(w->starts[i - 1].at, l->span));
 }
 
 void rate_started(RateWindow *w, const RateLimit *l, usec_t now) {
@@ -69,8 +67,11 @@ void rate_started(RateWindow *w, const RateLimit *l, usec_t now) {
                 w->starts[w->n - 1].n++;
                 return;
         }
-        if (w->n == RATE_ENTRIES) { /* N was greater, or the span shorter: the oldest count as of a later time */
-                w->starts[1].n += w->starts[0].n;
+        /* What lies too far back is kept as long as there is room: the span may be made longer. Where there is none although they
+         * count (N was greater, or the span shorter), the oldest count as of a later time. */
+        if (w->n == RATE_ENTRIES) {
+                if (usec_add(w->starts[0].at, l->span) > now)
+                        w->starts[1].n += w->starts[0].n;
                 drop_first(w);
         }
         w->starts[w->n].at = at;

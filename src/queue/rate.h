@@ -32,8 +32,7 @@ typedef struct RateWindow {
 /* "10/1min". -EINVAL, -ERANGE: N 1…RATE_MAX, SPAN from 1ms to 366 days. */
 int rate_limit_parse(const char *s, RateLimit *ret);
 
-/* When one more may start: now, or later. Forgets what lies too far back; what lies in the future (the clock is not what it was)
- * counts as of now. */
+/* When one more may start: now, or later. What lies in the future (the clock is not what it was) counts as of now. */
 usec_t rate_next(RateWindow *w, const RateLimit *l, usec_t now);
 void rate_started(RateWindow *w, const RateLimit *l, usec_t now);
 void rate_moved(RateWindow *w, int64_t step);

@@ -34,7 +34,7 @@ int store_load_rates(Store *s, Model *m) {
 
                 if (stmt_no_memory(stmt))
                         return -ENOMEM;
-                if (!q || (q->configured && q->policy.rate.n == 0))
+                if (!q || (q->policy.rate.n == 0 && !q->broken))
                         continue;
                 if (rate_from_string(text, sqlite3_column_int64(stmt, 2), &w) < 0)
                         return store_set_error(s, -EUCLEAN, "The starts of queue %s cannot be understood", name);

@@ -185,6 +185,16 @@ int sd_bus_message_read(sd_bus_message *m, const char *types, ...) {
                 *va_arg(ap, const char **) = "org.freedesktop.systemd1";
                 *va_arg(ap, const char **) = ":1.1";
                 *va_arg(ap, const char **) = ":1.2";
+        } else if (m->of_gate) { /* its row */
+                const char **load;
+
+                (void) va_arg(ap, void *), (void) va_arg(ap, void *);
+                load = va_arg(ap, const char **);
+                active = va_arg(ap, const char **);
+                (void) va_arg(ap, void *), (void) va_arg(ap, void *);
+                *va_arg(ap, const char **) = GATE_PATH;
+                *load = "loaded";
+                *active = box.gate_active ? "active" : "inactive";
         } else { /* a row of the list of units */
                 while (m->cursor < NJ * NA && !box.units[m->cursor / NA][m->cursor % NA].there)
                         m->cursor++;
@@ -246,7 +256,7 @@ static void check_call(const FakeCall *c) {
 
 static const struct { const char *member; int what; } members[] = {
         { "GetAll", CALL_LOOK }, { "ListUnitsByPatterns", CALL_LIST }, { "StartTransientUnit", CALL_START },
-        { "KillUnit", CALL_KILL }, { "StopUnit", CALL_STOP }, { "ResetFailedUnit", CALL_RESET },
+        { "ListUnitsByNames", CALL_GATE }, { "KillUnit", CALL_KILL }, { "StopUnit", CALL_STOP }, { "ResetFailedUnit", CALL_RESET },
         { "FreezeUnit", CALL_FREEZE }, { "ThawUnit", CALL_THAW },
 };
 
@@ -318,6 +328,7 @@ void answer(const FakeCall *c, const char *error) {
 
         m->source = &box.units[c->id][c->number];
         m->error = error ? &e : NULL;
+        m->of_gate = c->what == CALL_GATE;
         if (!c->slot) /* nobody waits any more */
                 return;
         if (c->what == CALL_STOP)
@@ -358,11 +369,21 @@ bool box_deliver(void) {
         return any_call;
 }
 
+/* For this answer; or it is one to a model that is no more. */
+bool gate_waits(const FakeCall *c) {
+        const Gate *g = NULL;
+
+        HASH_FIND_STR(box.m.model->gates, "gate.service", g);
+        return c->slot && g && g->looking;
+}
+
 static void fail_call(unsigned i, const char *error) {
         FakeCall c = take_call(i);
 
         if (c.what == CALL_START && c.slot)
                 naive_start_answered(&box.naive, c.id, c.number, START_SILENT);
+        if (c.what == CALL_GATE && gate_waits(&c))
+                box.naive.gate_open = false;
         answer(&c, error);
 }
 
@@ -436,6 +457,7 @@ void box_disconnect(void) {
         box_drop_calls();
         for (unsigned i = 0; i < NJ * NA; i++)
                 box.naive.attempts[i / NA][i % NA].in_flight = false;
+        box.naive.gate_open = false;
         (void) on_disconnected(NULL, subject, NULL);
 }
 
@@ -476,6 +498,7 @@ void box_new_manager(void) {
                 return;
         while (box.n_calls > 0)
                 fail_call(0, SD_BUS_ERROR_NO_REPLY);
+        box.naive.gate_open = false;
         (void) on_signal[ON_OWNER](message(), subject, NULL);
 }
 
@@ -488,6 +511,27 @@ void box_shutdown(bool stopping) {
         m->path = SYSTEMD_UNIT_PREFIX "/shutdown_2etarget";
         m->subject_is_shutdown = true;
         box.naive.shutting_down = stopping;
+        (void) on_signal[ON_CHANGED](m, subject, NULL);
+        m->path = NULL;
+}
+
+/* The unit that queues wait for. Its signal says so where its path is known. */
+void box_gate(bool active) {
+        static const Unit on = { .is = ACTIVE }, off = { .is = OVER, .end = END_STATUS };
+        Gate *g = NULL;
+        sd_bus_message *m;
+
+        if (active == box.gate_active)
+                return;
+        box.gate_active = active;
+        if (box.deaf || !subject->bus)
+                return;
+        HASH_FIND_STR(box.m.model->gates, "gate.service", g);
+        m = message();
+        m->path = GATE_PATH;
+        m->source = active ? &on : &off;
+        if (g && g->path)
+                box.naive.gate_open = active;
         (void) on_signal[ON_CHANGED](m, subject, NULL);
         m->path = NULL;
 }

@@ -5,6 +5,7 @@
 
 #include "box.h"
 
+#define GATE_PATH SYSTEMD_UNIT_PREFIX "/gate_2eservice"
 #define UNIT_PREFIX SYSTEMD_UNIT_PREFIX "/jobmill_2djob_2d"
 
 struct sd_bus_message {
@@ -14,6 +15,7 @@ struct sd_bus_message {
         const sd_bus_error *error;
         const Unit *source;
         bool subject_is_shutdown;
+        bool of_gate;
         unsigned cursor, fields;
 };
 
@@ -28,6 +30,7 @@ Unit *find_unit(const char *name, unsigned *ret_id, unsigned *ret_number);
 /* Takes it out. */
 FakeCall take_call(unsigned i);
 void keep_silent_call(const FakeCall *c);
+bool gate_waits(const FakeCall *c);
 /* error NULL: it was done. Nothing where nobody waits. */
 void answer(const FakeCall *c, const char *error);
 void signal_removed(unsigned id, unsigned number);

@@ -222,18 +222,26 @@ static void do_queue(unsigned kind) {
                 box.naive.is_draining[i] = on;
                 model_queue_drain(box.m.model, q, on);
         } else {
-                if (kind == EVENT_caps)
+                if (kind == EVENT_shut && box.naive.files[i].there) {
+                        box.naive.files[i].gate = chance(25);
+                        box.naive.files[i].pressure_max = chance(25) ? 10 : 0;
+                        box.naive.files[i].rate_n = chance(50) ? 1 + any(3) : 0;
+                        box.naive.files[i].rate_span = (1 + any(8)) * SEC / 2;
+                } else if (kind == EVENT_shut || kind == EVENT_caps)
                         box.naive.files[i].slots = chance(15) ? UINT32_MAX : 1 + any(4);
                 else {
                         box.naive.files[i].there = chance(60);
                         box.naive.files[i].bad = !box.naive.files[i].there && chance(50);
-                        if (!box.naive.files[i].there)
+                        if (!box.naive.files[i].there) {
                                 box.naive.files[i].slots = UINT32_MAX;
+                                box.naive.files[i].rate_n = box.naive.files[i].pressure_max = 0;
+                                box.naive.files[i].gate = false;
+                        }
                 }
-                /* as daemon/config.c does */
-                q->policy.slots = box.naive.files[i].slots;
-                q->configured = box.naive.files[i].there;
-                q->broken = box.naive.files[i].bad;
+                box_apply_file(q, i);
+                naive_policies(&box.naive);
+                if (admission_configure(box.m.model) < 0)
+                        naive_fail("no memory");
                 for (Queue *p = box.m.model->queues; p; p = p->hh.next)
                         queue_window_clear(p);
         }
@@ -412,7 +420,7 @@ void do_event(unsigned kind) {
         case EVENT_cancel ... EVENT_thaw:
                 do_request(kind);
                 break;
-        case EVENT_pause ... EVENT_file:
+        case EVENT_pause ... EVENT_shut:
                 do_queue(kind);
                 break;
         case EVENT_time ... EVENT_clock_step:
@@ -474,6 +482,12 @@ void do_event(unsigned kind) {
                         COVER(accepted);
                 box.naive.store_restored = box.api.restored = false;
                 break;
+        case EVENT_gate:
+                box_gate(chance(60));
+                break;
+        case EVENT_pressure:
+                box.pressure = chance(50) ? any(9) : 9 + any(6);
+                break;
         case EVENT_drop_in:
                 box.drop_in = chance(50);
                 break;
@@ -500,7 +514,7 @@ static bool all_over(void) {
                         if (box.naive.attempts[id][i].there)
                                 return false;
         }
-        return !box.m.storage_failed && box.m.units->synced && naive_next(&box.naive) == 0;
+        return !box.m.storage_failed && box.m.units->synced && naive_next(&box.naive, &box.now) == 0;
 }
 
 /* Everybody does what he is asked: then each job that may start starts, and each that has started ends. */

@@ -245,6 +245,8 @@ int store_record(Store *s, Model *m) {
                 box.queues[i].draining = q->draining;
                 memcpy(box.queues[i].count, q->count, sizeof(q->count));
                 box.queues[i].dead = q->dead;
+                if (q->starts_changed)
+                        box.queues[i].starts = q->starts ? *q->starts : (RateWindow) {};
         }
         for (size_t i = 0; i < m->n_purged; i++) {
                 box.rows[m->purged[i]] = (Row) {};
@@ -272,6 +274,16 @@ static void load_live(Model *m, unsigned id) {
         (void) model_attempt_add(m, a, j, q);
 }
 
+void box_apply_file(Queue *q, unsigned i) {
+        q->policy.slots = box.naive.files[i].slots;
+        q->policy.rate = (RateLimit) { box.naive.files[i].rate_n, box.naive.files[i].rate_span };
+        q->policy.pressure_max[PRESSURE_CPU] = box.naive.files[i].pressure_max > 0 ? box.naive.files[i].pressure_max * 100 :
+                                                                                    PRESSURE_NO_LIMIT;
+        (void) free_and_strdup(&q->policy.gate_unit, box.naive.files[i].gate ? "gate.service" : NULL);
+        q->configured = box.naive.files[i].there;
+        q->broken = box.naive.files[i].bad;
+}
+
 int manager_load_model(Manager *m) {
         Model *model = model_new();
         Queue *q;
@@ -279,9 +291,7 @@ int manager_load_model(Manager *m) {
         for (unsigned i = 0; i < NQ; i++) {
                 if (model_queue_add(model, queue_names[i], &q) < 0)
                         return -ENOMEM;
-                q->policy.slots = box.naive.files[i].slots;
-                q->configured = box.naive.files[i].there;
-                q->broken = box.naive.files[i].bad;
+                box_apply_file(q, i);
                 if (!box.queues[i].there)
                         continue;
                 q->paused = box.queues[i].paused;
@@ -290,6 +300,14 @@ int manager_load_model(Manager *m) {
                 q->dead = box.queues[i].dead;
                 q->is_new = false;
         }
+        if (admission_configure(model) < 0)
+                return -ENOMEM;
+        for (q = model->queues; q; q = q->hh.next)
+                if (q->starts || q->broken) {
+                        if (!q->starts)
+                                q->starts = new0(RateWindow, 1);
+                        *q->starts = box.queues[queue_index(q->name)].starts;
+                }
         model->next_id = MAX(box.next_id, UINT64_C(1));
         for (unsigned id = 1; id < NJ; id++)
                 if (box.rows[id].there && job_state_is_queued(box.rows[id].state)) {
@@ -390,6 +408,8 @@ int manager_follow_clock(Manager *m) {
         for (Row *r = box.rows; r < box.rows + NJ; r++)
                 if (r->there && r->held && r->until != USEC_INFINITY)
                         r->until += box.step;
+        for (unsigned i = 0; i < NQ; i++)
+                rate_moved(&box.queues[i].starts, box.step);
         naive_clock_set(&box.stored, box.step);
         naive_clock_set(&box.naive, box.step);
         model_clock_set(m->model, box.step);
@@ -443,13 +463,13 @@ void __wrap_model_expire(Model *m, Job *j, const Now *now) {
 int __real_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
-        unsigned next = naive_next(&box.naive);
+        unsigned next = naive_next(&box.naive, now);
 
         if (box.m.storage_failed || !box.m.units->synced)
                 naive_fail("job %u starts though nothing may", (unsigned) j->id);
         if (j->id != next)
                 naive_fail("job %u starts, it is the turn of %u", (unsigned) j->id, next);
-        naive_start(&box.naive, next);
+        naive_start(&box.naive, next, now);
         say("    starts: %u-%u\n", next, box.naive.jobs[next].attempt);
         return __real_model_start(m, j, token, now);
 }
@@ -467,5 +487,14 @@ void __wrap_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, con
         naive_withdrawn(&box.naive, a->job_id, a->number);
         __real_model_attempt_withdraw(m, a, reason, now);
 }
+/* Each time, where daemon/pressure.c does so every two seconds. */
 void manager_sample_pressure(Manager *m) {
+        PressureSample samples[_PRESSURE_MAX] = { { box.pressure * 100, 0 } };
+
+        if (admission_wants_pressure(m->model) != naive_wants_pressure(&box.naive))
+                naive_fail("the pressure is read though nobody waits for it, or not read");
+        if (!naive_wants_pressure(&box.naive))
+                return;
+        naive_pressure(&box.naive, box.pressure, &m->now);
+        admission_pressure(m->model, samples, &m->now);
 }

@@ -12,7 +12,7 @@
 
 /* A call to the manager on its way: seen in the order in which they were sent. */
 typedef struct FakeCall {
-        enum { CALL_NONE, CALL_MANAGER, CALL_LIST, CALL_LOOK, CALL_START, CALL_KILL, CALL_STOP, CALL_RESET, CALL_FREEZE, CALL_THAW } what;
+        enum { CALL_NONE, CALL_MANAGER, CALL_LIST, CALL_LOOK, CALL_GATE, CALL_START, CALL_KILL, CALL_STOP, CALL_RESET, CALL_FREEZE, CALL_THAW } what;
         bool silent;              /* the manager has it and will not answer */
         unsigned id, number;
         int sig;
@@ -61,7 +61,7 @@ typedef struct Box {
         Naive naive, stored;
         Row rows[NJ];
         AttemptRow attempts[NJ][NA];
-        struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; } queues[NQ];
+        struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; RateWindow starts; } queues[NQ];
         uint64_t next_id;
         unsigned fail_commits;    /* so many from now on */
         uint64_t told, commits;
@@ -74,6 +74,8 @@ typedef struct Box {
         bool kind;                /* the manager does what it is asked */
         bool deaf;                /* signals are lost */
         bool system_stops, drop_in;
+        bool gate_active;         /* the unit that some queues wait for */
+        unsigned pressure;        /* on the CPU, percent */
         uint64_t user_signals;    /* bit for each job that one was asked for */
         bool tick_armed, reconnect_armed, disconnected;
         uint64_t dice;
@@ -104,6 +106,7 @@ void box_disconnect(void);
 void box_reloading(void);
 void box_new_manager(void);
 void box_shutdown(bool stopping);
+void box_gate(bool active);
 void unit_runs(Unit *u);
 void unit_ends(Unit *u, End end);
 void unit_is_stopped(Unit *u);
@@ -114,4 +117,5 @@ void unit_empties(Unit *u);
 /* box-store.c */
 void box_fetch(unsigned id, Job **ret);
 void box_load(void);
+void box_apply_file(Queue *q, unsigned i); /* as daemon/config.c does */
 unsigned queue_index(const char *name);

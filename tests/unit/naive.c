@@ -102,6 +102,9 @@ void naive_clock_set(Naive *n, int64_t step) {
                         COVER(span_moved);
                         n->jobs[id].not_before += step;
                 }
+        for (unsigned p = 0; p < NQ; p++)
+                for (unsigned i = 0; i < n->n_starts[p]; i++)
+                        n->starts[p][i] += step;
 }
 
 /* ---- requests ---- */
@@ -419,8 +422,29 @@ unsigned naive_slots_used(const Naive *n, unsigned q) {
         return used;
 }
 
+static bool is_rated(const Naive *n, int p, const Now *now) {
+        unsigned k = 0;
+
+        for (unsigned i = 0; i < n->n_starts[p]; i++)
+                k += n->starts[p][i] + n->files[p].rate_span > now->steady;
+        if (n->files[p].rate_n > 0 && k < n->files[p].rate_n && k < n->n_starts[p])
+                COVER(rate_passed);
+        return n->files[p].rate_n > 0 && k >= n->files[p].rate_n;
+}
+
+/* How the reason begins for which a queue alone starts nothing; NULL: there is none. */
+static const char *why_shut(const Naive *n, int p, const Now *now) {
+        if (n->files[p].gate && !n->gate_open)
+                return COVER(gated), "gate gate.service ";
+        if (n->pressed[p])
+                return COVER(pressed), "cpu pressure of ";
+        if (is_rated(n, p, now))
+                return COVER(rated), "rate";
+        return NULL;
+}
+
 /* May it start: 1 yes; 0 no, whoever else does; -1 it waits for slots of *ret_level. */
-static int may_start(const Naive *n, const NaiveJob *j, const bool *closed, int *ret_level) {
+static int may_start(const Naive *n, const NaiveJob *j, const bool *closed, const Now *now, int *ret_level) {
         if (!n->files[j->queue].there)
                 return COVER(no_file), 0;
         for (int p = (int) j->queue; p >= 0; p = above[p]) {
@@ -428,6 +452,8 @@ static int may_start(const Naive *n, const NaiveJob *j, const bool *closed, int 
                         return COVER(bad_file), 0;
                 if (n->is_paused[p])
                         return COVER(paused), 0;
+                if (why_shut(n, p, now))
+                        return 0;
                 if (j->slots > n->files[p].slots)
                         return COVER(too_wide), 0;
                 if (closed[p])
@@ -441,16 +467,21 @@ static int may_start(const Naive *n, const NaiveJob *j, const bool *closed, int 
         return 1;
 }
 
-/* By priority, then id, over all queues. One that lacks slots at a level closes what lies below that level to all later ones. */
-unsigned naive_next(const Naive *n) {
-        bool closed[NQ] = {}, looked_at[NJ] = {}, crossed = false;
+static bool too_many_start(const Naive *n) {
         unsigned starting = 0;
+
+        for (unsigned id = 1; id < NJ; id++)
+                starting += n->jobs[id].there && is_live(n->jobs + id) && !n->attempts[id][n->jobs[id].attempt].running;
+        return starting >= (n->checked ? STARTING_MAX : 1);
+}
+
+/* By priority, then id, over all queues. One that lacks slots at a level closes what lies below that level to all later ones. */
+unsigned naive_next(const Naive *n, const Now *now) {
+        bool closed[NQ] = {}, looked_at[NJ] = {}, crossed = false;
 
         if (n->shutting_down || n->mismatch || n->store_restored || n->store_full)
                 return COVER(blocked), 0;
-        for (unsigned id = 1; id < NJ; id++)
-                starting += n->jobs[id].there && is_live(n->jobs + id) && !n->attempts[id][n->jobs[id].attempt].running;
-        if (starting >= (n->checked ? STARTING_MAX : 1))
+        if (too_many_start(n))
                 return 0;
         for (;;) {
                 unsigned best = 0;
@@ -463,7 +494,7 @@ unsigned naive_next(const Naive *n) {
                 if (best == 0)
                         return 0;
                 looked_at[best] = true;
-                r = may_start(n, n->jobs + best, closed, &level);
+                r = may_start(n, n->jobs + best, closed, now, &level);
                 if (r > 0) {
                         if (crossed)
                                 COVER(order_crossed);
@@ -479,10 +510,101 @@ unsigned naive_next(const Naive *n) {
         }
 }
 
-void naive_start(Naive *n, unsigned id) {
+/* Nothing at all starts: whatever the daemon says of that. Else in the order of docs/states.md. */
+const char *naive_why(const Naive *n, unsigned id, const Now *now) {
+        const NaiveJob *j = n->jobs + id;
+        bool wide = false, lacking = false;
+
+        if (!n->files[j->queue].there && !n->files[j->queue].bad)
+                return "its queue has no file";
+        for (int p = (int) j->queue; p >= 0; p = above[p])
+                if (n->files[p].bad)
+                        return "the file of queue ";
+        for (int p = (int) j->queue; p >= 0; p = above[p])
+                if (n->is_paused[p])
+                        return "queue ";
+        for (int p = (int) j->queue; p >= 0; p = above[p])
+                if (why_shut(n, p, now))
+                        return why_shut(n, p, now);
+        for (int p = (int) j->queue; p >= 0; p = above[p]) {
+                wide = wide || j->slots > n->files[p].slots;
+                lacking = lacking || (n->files[p].slots != UINT32_MAX && naive_slots_used(n, p) + j->slots > n->files[p].slots);
+        }
+        if (wide || (lacking && j->slots > 1))
+                return "needs ";
+        if (lacking)
+                return "cap of ";
+        if (too_many_start(n))
+                return "";
+        /* One before it that waits for room in a queue which both lie in. */
+        for (unsigned other = 1; other < NJ; other++) {
+                const NaiveJob *o = n->jobs + other;
+                static const bool none[NQ] = {};
+                int level;
+
+                if (!o->there || o->state != JOB_READY || o->priority < j->priority || (o->priority == j->priority && other > id) ||
+                    may_start(n, o, none, now, &level) >= 0)
+                        continue;
+                for (int p = (int) j->queue; p >= 0; p = above[p])
+                        if (p == level)
+                                return COVER(behind), "an earlier job needs the room in ";
+        }
+        return NULL;
+}
+
+void naive_policies(Naive *n) {
+        bool any_gate = false;
+
+        for (unsigned p = 0; p < NQ; p++) {
+                any_gate = any_gate || n->files[p].gate;
+                if (n->files[p].rate_n == 0 && !n->files[p].bad)
+                        n->n_starts[p] = 0;
+                n->pressed[p] = n->files[p].pressure_max > 0 &&
+                                n->pressure > (n->pressed[p] ? n->files[p].pressure_max * 8 / 10 : n->files[p].pressure_max);
+        }
+        n->gate_open = n->gate_open && any_gate;
+}
+
+bool naive_wants_pressure(const Naive *n) {
+        for (unsigned id = 1; id < NJ; id++)
+                for (int p = (int) n->jobs[id].queue; n->jobs[id].there && n->jobs[id].state == JOB_READY && p >= 0; p = above[p])
+                        if (n->files[p].pressure_max > 0)
+                                return true;
+        return false;
+}
+
+void naive_pressure(Naive *n, unsigned percent, const Now *now) {
+        for (unsigned p = 0; p < NQ; p++) {
+                bool before = n->pressed[p];
+
+                if (n->pressure_at + 10 * USEC_PER_SEC < now->monotonic)
+                        n->pressed[p] = false;
+                n->pressed[p] = n->files[p].pressure_max > 0 &&
+                                percent > (n->pressed[p] ? n->files[p].pressure_max * 8 / 10 : n->files[p].pressure_max);
+                if (before && !n->pressed[p])
+                        COVER(eased);
+        }
+        n->pressure = percent;
+        n->pressure_at = now->monotonic;
+}
+
+static void count_start(Naive *n, unsigned q, const Now *now) {
+        for (int p = (int) q; p >= 0; p = above[p]) {
+                if (n->files[p].rate_n == 0)
+                        continue;
+                if (n->n_starts[p] == NS) {
+                        memmove(n->starts[p], n->starts[p] + 1, (NS - 1) * sizeof(usec_t));
+                        n->n_starts[p]--;
+                }
+                n->starts[p][n->n_starts[p]++] = now->steady;
+        }
+}
+
+void naive_start(Naive *n, unsigned id, const Now *now) {
         NaiveJob *j = n->jobs + id;
         NaiveAttempt *a;
 
+        count_start(n, j->queue, now);
         a = &n->attempts[id][++j->attempt];
         while (a->there && a->stray) { /* its number is not given to anybody else */
                 COVER(number_passed_over);
@@ -768,6 +890,14 @@ void naive_forget(Naive *n, const Naive *stored) {
         memcpy(n->attempts, stored->attempts, sizeof(n->attempts));
         memcpy(n->is_paused, stored->is_paused, sizeof(n->is_paused));
         memcpy(n->is_draining, stored->is_draining, sizeof(n->is_draining));
+        memcpy(n->starts, stored->starts, sizeof(n->starts));
+        memcpy(n->n_starts, stored->n_starts, sizeof(n->n_starts));
+        n->gate_open = false;
+        memset(n->pressed, 0, sizeof(n->pressed));
+        n->pressure = n->pressure_at = 0;
+        for (unsigned p = 0; p < NQ; p++)
+                if (n->files[p].rate_n == 0 && !n->files[p].bad)
+                        n->n_starts[p] = 0;
         n->next_id = stored->next_id;
         for (unsigned id = 1; id < NJ; id++)
                 for (unsigned i = 1; i < NA; i++) {

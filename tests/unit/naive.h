@@ -11,6 +11,7 @@ enum {
         NQ = 5, /* queues */
         NJ = 9, /* jobs are 1 … 8 */
         NA = 7, /* their attempts 1 … 6 */
+        NS = 64,
 };
 
 /* What can be seen to have happened, each a row of docs/states.md; the test fails where one never did. */
@@ -24,6 +25,7 @@ enum {
         X(vanished_lost) X(restarted) X(other_epoch_lost) X(other_epoch_intent) X(absent_in_flight) X(absent_behind)    \
         X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
+        X(gated) X(gate_unknown) X(pressed) X(eased) X(rated) X(rate_passed) X(behind)                                  \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown)
@@ -98,7 +100,13 @@ typedef struct Naive {
         /* Not stored, but known */
         unsigned epoch;
         bool shutting_down, checked, mismatch, store_restored, store_full;
-        struct { bool there, bad; unsigned slots; } files[NQ];
+        struct { bool there, bad; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span; } files[NQ];
+        bool gate_open;      /* seen to be active */
+        bool pressed[NQ];
+        unsigned pressure;
+        usec_t pressure_at;
+        usec_t starts[NQ][NS]; /* when the last ones started, of queues with a rate; the newest last */
+        unsigned n_starts[NQ];
         unsigned manager_asked, manager_answered; /* questions to the manager how it is */
         enum { JOURNAL_IS_TRUE, JOURNAL_IS_SHORT, JOURNAL_IS_LATE } journal;
 } Naive;
@@ -130,8 +138,15 @@ bool naive_is_expired(const Naive *n, unsigned id, const Now *now);
 void naive_expire(Naive *n, unsigned id, const Now *now);
 
 /* Who starts next; 0: nobody. */
-unsigned naive_next(const Naive *n);
-void naive_start(Naive *n, unsigned id);
+unsigned naive_next(const Naive *n, const Now *now);
+void naive_start(Naive *n, unsigned id, const Now *now);
+/* How the reason of a ready job begins that waits; NULL: it does so for none. */
+const char *naive_why(const Naive *n, unsigned id, const Now *now);
+
+/* What shuts queues */
+void naive_policies(Naive *n); /* files were read */
+bool naive_wants_pressure(const Naive *n);
+void naive_pressure(Naive *n, unsigned percent, const Now *now);
 
 /* What the manager lets be known. u NULL: there is no such unit. */
 void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Unit *history, const Now *now);

@@ -126,6 +126,23 @@ static void compare_attempt(const Attempt *a) {
                            a->frozen_usec, freezer_to_string(n->freezer), n->frozen);
 }
 
+/* Every ready job waits for what it says, and for nothing else. */
+static void compare_reasons(Model *m) {
+        for (unsigned id = 1; id < NJ; id++) {
+                const NaiveJob *n = box.naive.jobs + id;
+                const Job j = { .state = JOB_READY, .slots = n->slots };
+                _cleanup_free_ char *reason = NULL;
+                const char *why;
+
+                if (!n->there || n->state != JOB_READY || m->dispatch_blocked)
+                        continue;
+                why = naive_why(&box.naive, id, &box.now);
+                reason = schedule_reason(m, &j, model_queue(m, queue_names[n->queue]), &box.now);
+                if (!why || !startswith(reason, why))
+                        naive_fail("job %u waits because of \"%s\", it should be \"%s\"", id, reason, why ?: "nothing");
+        }
+}
+
 static void compare(void) {
         const Model *m = box.m.model;
         unsigned there = 0, i = 0;
@@ -158,8 +175,9 @@ static void compare(void) {
         if (m->next_id != box.naive.next_id)
                 naive_fail("the next id is %u, it should be %u", (unsigned) m->next_id, box.naive.next_id);
         /* Nobody is left who might start. */
-        if (!box.m.storage_failed && box.m.units->bus && box.m.units->synced && naive_next(&box.naive) != 0)
-                naive_fail("job %u might start, and does not", naive_next(&box.naive));
+        if (!box.m.storage_failed && box.m.units->bus && box.m.units->synced && naive_next(&box.naive, &box.now) != 0)
+                naive_fail("job %u might start, and does not", naive_next(&box.naive, &box.now));
+        compare_reasons(box.m.model);
 }
 
 static void settle(void) {

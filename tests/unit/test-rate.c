@@ -116,7 +116,7 @@ static void test_future(void **state) {
         assert_true(rate_next(&w, &l, 510 * SEC) == 510 * SEC);
         rate_started(&w, &l, 510 * SEC);
         rate_moved(&w, -100 * (int64_t) SEC);
-        assert_true(w.starts[0].at == 410 * SEC);
+        assert_true(w.starts[w.n - 1].at == 410 * SEC);
         rate_moved(&w, -(int64_t) (9000 * SEC));
         assert_true(w.starts[0].at == 0);
 }
