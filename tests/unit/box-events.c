@@ -528,6 +528,13 @@ void wind_up(void (*turn)(bool deliver)) {
         box.drop_in = false;
         do_event(EVENT_accept);
         box.naive.store_full = box.api.storage_full = false;
+        for (unsigned i = 0; i < NQ; i++) {
+                box.naive.files[i].gate = false;
+                box.naive.files[i].rate_n = box.naive.files[i].pressure_max = 0;
+                box_apply_file(model_queue(box.m.model, queue_names[i]), i);
+        }
+        naive_policies(&box.naive);
+        (void) admission_configure(box.m.model);
         for (unsigned i = 0; i < 24 && !all_over(); i++) {
                 say("  kind world %u\n", i);
                 box_reconnect();
