@@ -211,7 +211,7 @@ static int act_release(Call *c, Job *j, const Update *up, sd_bus_error *error) {
 }
 
 static int act_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
-        return control_retry(c, j, error);
+        return control_retry(c, j, up, error);
 }
 
 static int act_purge(Call *c, Job *j, const Update *up, sd_bus_error *error) {
@@ -226,48 +226,52 @@ static int act_update(Call *c, Job *j, const Update *up, sd_bus_error *error) {
         return update_apply(c, up, j, error);
 }
 
-static int run_simple(Call *c, const Bulk *b, bool options, sd_bus_error *error) {
+static int run_simple(Call *c, const Bulk *b, sd_bus_error *error) {
         _cleanup_(list_options_done) ListOptions o = {};
         int r;
 
         r = filter_read(c->message, false, &o, error);
-        if (r >= 0 && options)
-                r = control_read_no_options(c, error);
         return r < 0 ? r : bulk_run(c, b, &o.filter, NULL, error);
 }
 
 static int handle_cancel_jobs(Call *c, sd_bus_error *error) {
         static const Bulk b = { "cancelled", STATES_ALL & ~(STATE(STOPPING) | STATE(DONE)), false, act_cancel };
 
-        return run_simple(c, &b, false, error);
+        return run_simple(c, &b, error);
 }
 DEFINE_METHOD(cancel_jobs);
 
 static int handle_hold_jobs(Call *c, sd_bus_error *error) {
         static const Bulk b = { "held", STATE(WAITING) | STATE(READY), false, act_hold };
 
-        return run_simple(c, &b, false, error);
+        return run_simple(c, &b, error);
 }
 DEFINE_METHOD(hold_jobs);
 
 static int handle_release_jobs(Call *c, sd_bus_error *error) {
         static const Bulk b = { "released", STATE(HELD), false, act_release };
 
-        return run_simple(c, &b, false, error);
+        return run_simple(c, &b, error);
 }
 DEFINE_METHOD(release_jobs);
 
 static int handle_retry_jobs(Call *c, sd_bus_error *error) {
         static const Bulk b = { "retried", STATE(DONE), true, act_retry };
+        _cleanup_(list_options_done) ListOptions o = {};
+        _cleanup_(update_done) Update up = {};
+        int r;
 
-        return run_simple(c, &b, true, error);
+        r = filter_read(c->message, false, &o, error);
+        if (r >= 0)
+                r = control_read_retry(c, &up, error);
+        return r < 0 ? r : bulk_run(c, &b, &o.filter, &up, error);
 }
 DEFINE_METHOD(retry_jobs);
 
 static int handle_purge_jobs(Call *c, sd_bus_error *error) {
         static const Bulk b = { "purged", STATE(DONE), false, act_purge };
 
-        return run_simple(c, &b, false, error);
+        return run_simple(c, &b, error);
 }
 DEFINE_METHOD(purge_jobs);
 

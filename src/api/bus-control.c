@@ -4,7 +4,10 @@
  * its answer for the commit. */
 
 #include "api/methods.h"
+#include "api/spec-bus.h"
 #include "api/unique.h"
+#include "base/strv.h"
+#include "queue/spec-change.h"
 
 #include <signal.h>
 
@@ -112,20 +115,32 @@ static int handle_thaw_job(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(thaw_job);
 
-int control_read_no_options(Call *c, sd_bus_error *error) {
-        const char *key;
+int control_read_retry(Call *c, Update *ret, sd_bus_error *error) {
+        uint64_t known = spec_field_bit(spec_field_find("max_attempts")) | spec_field_bit(spec_field_find("delay_usec"));
+        _cleanup_(update_done) Update up = { .spec = spec_new() };
+        _cleanup_free_ char *text = NULL;
         int r;
 
-        r = sd_bus_message_enter_container(c->message, 'a', "{sv}");
-        if (r >= 0)
-                r = sd_bus_message_enter_container(c->message, 'e', "sv");
-        if (r <= 0)
+        if (!up.spec)
+                return -ENOMEM;
+        r = spec_read_bus_changes(c->message, up.spec, &up.fields, &up.queue, &text);
+        if (r == -ENOMEM)
                 return r;
-        r = sd_bus_message_read_basic(c->message, 's', &key);
-        return r < 0 ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "unknown key '%s'", key);
+        if (r < 0)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text ?: "the request cannot be read");
+        if (up.queue || (up.fields & ~known)) {
+                _cleanup_free_ char *which = spec_fields_to_string(up.fields & ~known & -(up.fields & ~known));
+
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "'%s' is no option of a retry, only max_attempts and delay_usec are",
+                                 up.queue ? "queue" : strempty(which));
+        }
+        *ret = up;
+        up = (Update) {};
+        return 1;
 }
 
-int control_retry(Call *c, Job *j, sd_bus_error *error) {
+int control_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
+        usec_t delay = up->spec->delay_usec != USEC_INFINITY ? up->spec->delay_usec : 0;
         const Queue *at;
         int r;
 
@@ -146,7 +161,7 @@ int control_retry(Call *c, Job *j, sd_bus_error *error) {
                 if (r < 0)
                         return r;
         }
-        r = model_retry(c->api->model, j, &c->api->now);
+        r = model_retry(c->api->model, j, MAX(up->spec->max_attempts, UINT32_C(1)), delay, &c->api->now);
         if (r < 0)
                 return refuse_state(error, j, r);
         unique_take(c->api->model, j);
@@ -154,17 +169,18 @@ int control_retry(Call *c, Job *j, sd_bus_error *error) {
 }
 
 static int handle_retry_job(Call *c, sd_bus_error *error) {
+        _cleanup_(update_done) Update up = {};
         uint64_t id;
         Job *j;
         int r;
 
         r = read_id(c, &id);
         if (r >= 0)
-                r = control_read_no_options(c, error);
+                r = control_read_retry(c, &up, error);
         if (r >= 0)
                 r = call_own_job(c, id, &j, error);
         if (r > 0)
-                r = control_retry(c, j, error);
+                r = control_retry(c, j, &up, error);
         return r <= 0 ? r : call_hold_empty(c);
 }
 DEFINE_METHOD(retry_job);

@@ -121,6 +121,7 @@ int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private, bo
         APPEND_USEC("started_usec", a->outcome.started_usec);
         APPEND_USEC("finished_usec", a->outcome.finished_usec);
         APPEND("frozen_usec", "t", a->frozen_usec > 0, a->frozen_usec);
+        APPEND_USEC("memory_max", a->outcome.memory_max);
         r = append_usage(m, &a->outcome, NULL);
         if (r >= 0 && is_private && with_verdict)
                 r = append_verdict(m, &a->outcome, NULL);

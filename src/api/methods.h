@@ -50,9 +50,6 @@ DECLARE_METHOD(set_queue); /* bus-set-queue.c */
 DECLARE_METHOD(remove_queue);
 
 /* What one job and many have in common. 1; 0: not there yet, as call_authorize(); negative with *error. */
-int control_read_no_options(Call *c, sd_bus_error *error);
-int control_retry(Call *c, Job *j, sd_bus_error *error);
-
 /* Update of jobs, as UpdateJob is given them. */
 typedef struct Update {
         JobSpec *spec;
@@ -60,6 +57,10 @@ typedef struct Update {
         char *queue;     /* where to; NULL: it stays */
 } Update;
 void update_done(Update *up);
+/* The options of RetryJob, as fields of up->spec. What one job and many have in common: 1; 0: not there yet, as
+ * call_authorize(); negative with *error. */
+int control_read_retry(Call *c, Update *ret, sd_bus_error *error);
+int control_retry(Call *c, Job *j, const Update *up, sd_bus_error *error);
 int update_read(Call *c, Update *ret, sd_bus_error *error);
 /* To a job that the caller may act on. */
 int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error);

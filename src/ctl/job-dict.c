@@ -62,6 +62,7 @@ static const DictField job_fields[] = {
         FIELD(cpu_usec, "t", J | A),
         FIELD(memory_peak, "t", J | A),
         FIELD(memory_peak_sampled, "b", J | A),
+        FIELD(memory_max, "t", A),
         FIELD(io_read_bytes, "t", J | A),
         FIELD(io_write_bytes, "t", J | A),
         FIELD(tasks_peak, "t", J | A),
@@ -95,6 +96,7 @@ int job_info_read(sd_bus_message *m, JobInfo *j) {
                 .io_read_bytes = UINT64_MAX,
                 .io_write_bytes = UINT64_MAX,
                 .tasks_peak = UINT64_MAX,
+                .memory_max = UINT64_MAX,
                 .frozen_usec = UINT64_MAX,
         };
         return dict_read(m, job_fields, ELEMENTSOF(job_fields), j);

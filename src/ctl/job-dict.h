@@ -19,7 +19,7 @@ typedef struct JobInfo {
         double progress;
         uint64_t submitted_usec, not_before_usec, deadline_usec, created_usec, started_usec, finished_usec;
         uint64_t wait_usec, runtime_usec, timeout_usec, stop_timeout_usec, cpu_usec;
-        uint64_t memory_peak, io_read_bytes, io_write_bytes, tasks_peak, frozen_usec;
+        uint64_t memory_peak, memory_max, io_read_bytes, io_write_bytes, tasks_peak, frozen_usec;
         bool memory_peak_sampled, dead, frozen, success;
 } JobInfo;
 

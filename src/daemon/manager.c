@@ -247,6 +247,7 @@ static void apply_settings(Manager *m, Model *model) {
         model->defaults.output = s->output;
         model->defaults.verify = s->verify;
         model->queued_max = s->queued_max;
+        model->poison_max = s->poison_max;
         model->queued_per_user_max = s->queued_per_user_max;
         m->api->limits = s->api;
         m->units->in_flight_max = s->in_flight_max;

@@ -85,6 +85,7 @@ static const struct Setting {
         { "MaxQueued", parse_number, offsetof(Settings, queued_max), 10000000, 0, INFINITE, "a number, or infinity" },
         { "MaxQueuedPerUser", parse_number, offsetof(Settings, queued_per_user_max), 1000000, 0, INFINITE,
           "a number, or infinity" },
+        { "PoisonAttempts", parse_number, offsetof(Settings, poison_max), 5, 1, INFINITE, "a number from 1, or infinity" },
         { "SubmitManyMax", parse_number, offsetof(Settings, api.submit_many_max), JOBMILL_SUBMIT_MANY_MAX, JOBMILL_SUBMIT_MANY_LEAST, 100000,
           "1000…100000" },
         { "ListPageMax", parse_number, offsetof(Settings, api.list_page_max), JOBMILL_LIST_MAX, 10, 10000, "10…10000" },

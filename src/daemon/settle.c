@@ -2,7 +2,7 @@
 
 /* The turn. Requests and events only edit the model; here the world is made to agree with it, always in this order:
  *
- *   decide   which jobs are due, which may start, whose time is over (pure, but for loading the jobs that were picked)
+ *   decide   which jobs are tried again, are due, may start, whose time is over (pure, but for loading the jobs that were picked)
  *   record   all that changed, in one transaction: durable before anybody sees it
  *   act      start, kill and release units, asynchronously
  *   tell     signals, ends of waits, and the answers that were held
@@ -46,6 +46,43 @@ static int load_job(Manager *m, uint64_t id, Job **ret) {
                 return r == -ENOENT ? r : log_error_errno(r, "Failed to load job %" PRIu64 ": %s", id, store_error(m->store));
         model_job_add(m->model, j, q);
         *ret = TAKE_PTR(j);
+        return 0;
+}
+
+/* NULL in *ret: it cannot be read, now and ever. */
+static int spec_to_judge(Manager *m, const Job *j, JobSpec **loaded, const JobSpec **ret) {
+        int r;
+
+        *ret = j->edited ?: j->spec;
+        if (*ret)
+                return 0;
+        r = store_read_spec(m->store, j, loaded);
+        if (r == -EUCLEAN || r == -ENOENT) {
+                log_error_errno(r, "Job %" PRIu64 " is not tried again: its spec cannot be read: %s", j->id, store_error(m->store));
+                return 0;
+        }
+        *ret = *loaded;
+        return r;
+}
+
+/* Attempts that ended in this turn: is there another one, and when? */
+static int decide_retries(Manager *m) {
+        Job *j;
+        int r;
+
+        if (m->model->n_unjudged == 0)
+                return 0;
+        TAILQ_FOREACH(j, &m->model->changed, changed_entry) {
+                _cleanup_(spec_freep) JobSpec *loaded = NULL;
+                const JobSpec *spec;
+
+                if (!j->ended)
+                        continue;
+                r = spec_to_judge(m, j, &loaded, &spec);
+                if (r < 0)
+                        return r;
+                model_judge(m->model, j, spec, &m->now);
+        }
         return 0;
 }
 
@@ -119,10 +156,14 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         }
 }
 
-static void decide(Manager *m) {
+static int decide(Manager *m) {
         Candidate c;
         Queue *q;
+        int r;
 
+        r = decide_retries(m);
+        if (r < 0)
+                return r;
         model_deadlines(m->model, &m->now);
         decide_times(m, store_load_expired, model_expire, &m->next_start_deadline);
         decide_times(m, store_load_due, model_due, &m->next_due);
@@ -135,6 +176,7 @@ static void decide(Manager *m) {
         schedule_begin(m->model);
         while (schedule_next(m->model, &c, &q))
                 decide_start(m, &c, q);
+        return 0;
 }
 
 /* Windows that ran dry are filled from the store; only when the store has everything that memory has. */
@@ -397,9 +439,10 @@ int manager_settle(Manager *m) {
         for (bool more = true; more;) {
                 Told t = {};
 
-                decide(m);
+                r = decide(m);
                 CRASH_POINT("record-before");
-                r = record(m, &t);
+                if (r >= 0)
+                        r = record(m, &t);
                 CRASH_POINT("record-after");
                 if (r < 0) {
                         told_done(&t);

@@ -14,6 +14,9 @@ static int describe(const Change *c, char ***ret) {
 
         if (c->name)
                 snprintf(name, sizeof(name), " (%s)", c->name);
+        if (c->retried_after != JOB_RESULT_NONE)
+                return strv_extendf(ret, "MESSAGE=Job %" PRIu64 "%s: attempt %" PRIu32 " of %" PRIu32 " ended (%s), it is tried again.",
+                                    c->id, name, c->attempt, c->max_attempts, job_result_to_string(c->retried_after));
         if (c->state == JOB_RUNNING)
                 return strv_extendf(ret, "MESSAGE=Job %" PRIu64 "%s started as %s.", c->id, name, c->unit);
         if (c->result == JOB_LOST)
@@ -31,7 +34,8 @@ static int add_fields(const Change *c, bool user, char ***l) {
         if (r >= 0)
                 r = strv_extendf(l, "JOBMILL_QUEUE=%s", c->queue->name);
         if (r >= 0)
-                r = strv_extendf(l, "JOBMILL_RESULT=%s", job_result_to_string(c->result));
+                r = strv_extendf(l, "JOBMILL_RESULT=%s",
+                                 job_result_to_string(c->retried_after != JOB_RESULT_NONE ? c->retried_after : c->result));
         if (r >= 0 && c->unit[0])
                 r = strv_extendf(l, user ? "USER_UNIT=%s" : "UNIT=%s", c->unit);
         if (r >= 0 && !sd_id128_is_null(c->invocation_id))
@@ -45,9 +49,10 @@ void event_log(const Change *c, bool user) {
         const char *id;
         int r;
 
-        if (!c->state_changed || (c->state != JOB_RUNNING && c->state != JOB_DONE))
+        if (!c->state_changed || (c->state != JOB_RUNNING && c->state != JOB_DONE && c->retried_after == JOB_RESULT_NONE))
                 return;
-        id = c->state == JOB_RUNNING ? "MESSAGE_ID=" MESSAGE_JOB_STARTED :
+        id = c->retried_after != JOB_RESULT_NONE ? "MESSAGE_ID=" MESSAGE_JOB_TRIED_AGAIN :
+             c->state == JOB_RUNNING ? "MESSAGE_ID=" MESSAGE_JOB_STARTED :
              c->result == JOB_LOST   ? "MESSAGE_ID=" MESSAGE_JOB_LOST :
                                        "MESSAGE_ID=" MESSAGE_JOB_FINISHED;
         r = strv_extend(&l, id);

@@ -9,5 +9,6 @@
 #define MESSAGE_JOB_STARTED "6f1f2c0e5b5c4b0fa3a4a2b7b9f0c101"
 #define MESSAGE_JOB_FINISHED "6f1f2c0e5b5c4b0fa3a4a2b7b9f0c102"
 #define MESSAGE_JOB_LOST "6f1f2c0e5b5c4b0fa3a4a2b7b9f0c103"
+#define MESSAGE_JOB_TRIED_AGAIN "6f1f2c0e5b5c4b0fa3a4a2b7b9f0c104"
 
 void event_log(const Change *c, bool user);

@@ -6,11 +6,14 @@
  *   model_attempt_started()  job running,   attempt RUNNING
  *   attempt_stop()           job stopping:  a cancel or a time-out, with the result it will have (intent)
  *   model_attempt_ended()    job done,      attempt ENDED: the outcome is to be committed, then the unit is released
+ *                            job waiting,   the same, where another attempt may follow:
+ *   model_judge()            job done, or waiting or ready for the next attempt
  *   model_attempt_gone()     -              the unit is gone, its cgroup empty: the slots are free
  *
  * An attempt without a job is either ENDED or a STRAY (a unit that no row knows). */
 
 #include "queue/model-internal.h"
+#include "queue/retry.h"
 #include "queue/verdict.h"
 
 static void attempt_set_deadline(Model *m, Attempt *a, usec_t *deadline, usec_t value) {
@@ -208,6 +211,65 @@ void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now 
         job_make_ready(m, j, now->realtime);
 }
 
+/* ---- another attempt ---- */
+
+Attempt *model_last_attempt(const Model *m, const Job *j) {
+        char unit[ATTEMPT_UNIT_MAX];
+        Attempt *a;
+
+        if (j->live || j->attempt == 0)
+                return j->live;
+        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", j->id, j->attempt);
+        HASH_FIND_STR(m->attempts, unit, a);
+        return a;
+}
+
+bool model_is_cleaning_up(const Model *m, const Job *j) {
+        const Attempt *a = model_last_attempt(m, j);
+
+        return a && a->phase == ATTEMPT_ENDED && a->outcome.result != JOB_RESULT_NONE;
+}
+
+static void finish_with(Model *m, Job *j, const Attempt *a, const char *reason, const Now *now) {
+        job_finish(m, j, a->outcome.result, reason, now);
+        if (a->outcome.finished_usec != USEC_INFINITY)
+                j->finished_usec = a->outcome.finished_usec;
+}
+
+/* Whatever the spec says: nothing can follow. */
+static bool is_final(const Job *j, const Outcome *o) {
+        return o->result == JOB_SUCCESS || o->result == JOB_CANCELLED ||
+               (o->result != JOB_LOST && j->attempt >= j->max_attempts);
+}
+
+void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
+        const Attempt *a = TAKE_PTR(j->ended);
+        bool costs_nothing = a->outcome.result == JOB_LOST && spec && spec->requeue_lost;
+        char reason[128];
+
+        m->n_unjudged--;
+        if (j->state == JOB_DONE)
+                return; /* somebody cancelled it meanwhile */
+        if (!costs_nothing && (!spec || j->attempt >= j->max_attempts || !retry_is_wanted(spec, &a->outcome))) {
+                finish_with(m, j, a, a->outcome.reason, now);
+                return;
+        }
+        if (j->poison >= m->poison_max) {
+                snprintf(reason, sizeof(reason), "not tried again: %" PRIu32 " attempts in a row were lost or ran out of memory",
+                         j->poison);
+                finish_with(m, j, a, reason, now);
+                return;
+        }
+        j->retried_after = a->outcome.result;
+        if (costs_nothing) {
+                j->max_attempts++;
+                job_wait_again(m, j, 0, now);
+                return;
+        }
+        j->failures++;
+        job_wait_again(m, j, retry_delay(spec, j->failures, a->token.qwords[0] * UINT64_C(0x9e3779b97f4a7c15)), now);
+}
+
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
         Job *j = a->job;
 
@@ -221,9 +283,18 @@ void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now)
         }
         verdict_judge(outcome, j->verify);
         (void) attempt_end(m, a, outcome, now);
-        job_finish(m, j, a->outcome.result, a->outcome.reason, now);
-        if (a->outcome.finished_usec != USEC_INFINITY)
-                j->finished_usec = a->outcome.finished_usec;
+        j->poison = retry_is_poison(&a->outcome) ? j->poison + 1 : 0;
+        j->grown += a->outcome.result == JOB_OOM_KILL;
+        if (is_final(j, &a->outcome)) {
+                finish_with(m, j, a, a->outcome.reason, now);
+                return;
+        }
+        /* It waits for its judgement, which needs the spec and comes before anything is recorded. */
+        j->ended = a;
+        m->n_unjudged++;
+        j->intent = JOB_RESULT_NONE;
+        j->reason = mfree(j->reason);
+        job_set_state(m, j, JOB_WAITING);
 }
 
 void model_attempt_gone(Model *m, Attempt *a) {

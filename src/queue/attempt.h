@@ -49,7 +49,6 @@ struct Attempt {
         usec_t freezer_usec;        /* monotonic: up to then frozen_usec counts; USEC_INFINITY: thawed */
         usec_t frozen_usec;         /* how long it stood still: its time-out does not count that */
         Outcome outcome;
-        uint64_t memory_max;        /* MemoryMax= that this one was given by memory_growth; UINT64_MAX: its own */
 
         /* In memory */
         char *unit;                 /* jobmill-job-ID-N.service */
@@ -81,6 +80,7 @@ Attempt *attempt_free(Attempt *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Attempt *, attempt_free);
 Attempt *attempt_new(uint64_t job_id, uint32_t number);
 
+#define ATTEMPT_UNIT_MAX 64U
 /* "jobmill-job-42-1.service" -> 42, 1; false for any other name. */
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number);
 /* "42.5% of the files": 42.5. false: its status text begins otherwise. */

@@ -13,7 +13,7 @@ void changes_free(Change *l, size_t n) {
 }
 
 static int change_of(const Model *m, const Job *j, Change *ret) {
-        Attempt *a = j->live;
+        const Attempt *a = model_last_attempt(m, j);
 
         *ret = (Change) {
                 .id = j->id,
@@ -21,16 +21,15 @@ static int change_of(const Model *m, const Job *j, Change *ret) {
                 .owner = j->owner,
                 .state = j->state,
                 .result = j->result,
+                .retried_after = j->retried_after,
+                .max_attempts = j->max_attempts,
                 .is_new = j->is_new,
                 .state_changed = j->told_state != j->state,
                 .was_edited = j->was_edited,
                 .queue = j->queue,
         };
-        if (j->attempt > 0) {
+        if (j->attempt > 0)
                 snprintf(ret->unit, sizeof(ret->unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", j->id, j->attempt);
-                if (!a)
-                        HASH_FIND_STR(m->attempts, ret->unit, a);
-        }
         if (a)
                 ret->invocation_id = a->invocation_id;
         return free_and_strdup(&ret->reason, j->reason) < 0 || free_and_strdup(&ret->name, j->name) < 0 ? -ENOMEM : 0;

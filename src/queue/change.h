@@ -11,9 +11,11 @@ typedef struct Change {
         uint32_t owner;
         JobState state;
         JobResult result;
+        JobResult retried_after;  /* its attempt ended so, and it is tried again; NONE: it is not */
+        uint32_t max_attempts;
         bool is_new, state_changed, was_edited;
         const Queue *queue;
-        char unit[56];            /* "": no attempt */
+        char unit[ATTEMPT_UNIT_MAX];            /* "": no attempt */
         sd_id128_t invocation_id; /* null: not known */
         char *reason;             /* or NULL */
         char *name;

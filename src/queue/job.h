@@ -70,6 +70,8 @@ typedef struct Job {
         usec_t expires_usec;     /* realtime: done, and kept until then; USEC_INFINITY: the queue's Keep= counts */
         int64_t submission_key;  /* µs; grows from job to job also where the clock is set back: the age that ranks are made of */
         bool fair;               /* its queue shares between users */
+        uint32_t failures;       /* attempts that failed since it was submitted, or retried by hand: its backoff */
+        uint32_t grown;          /* attempts that ran out of memory: so often memory_growth counts */
         uint32_t poison;         /* so many attempts in a row took the machine's memory, or were lost */
         uint32_t blockers;       /* what it waits for besides its time: jobs, or room in its array */
         uint64_t flow, array;    /* id of its first job; 0: of none */
@@ -82,6 +84,8 @@ typedef struct Job {
         /* In memory */
         Queue *queue;            /* NULL only while being loaded */
         Attempt *live;           /* STARTING, RUNNING, STOPPING: its lease */
+        Attempt *ended;          /* WAITING: its attempt that ended in this turn, about which is to be judged (model_judge()) */
+        JobResult retried_after; /* commit: it is tried again, since its attempt ended so; to be told */
         JobSpec *spec;           /* while needed: from submit to commit, and while a start is being asked for */
         JobSpec *edited;         /* commit: the spec as it shall be stored, where one of these fields is not the job's own: */
         uint64_t edited_fields;  /* what was changed, as a set (spec-change.h); payload and environment are else missing */

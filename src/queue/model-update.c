@@ -122,10 +122,14 @@ static void place_anew(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fiel
 }
 
 /* What stands in the job itself, and needs no more than that it says so. */
-static void change_plain(Job *j, const JobSpec *spec) {
+static void change_plain(Job *j, const JobSpec *spec, uint64_t fields) {
+        uint32_t had = j->live || j->ended ? j->attempt : j->attempt + 1; /* or is about to have */
+
         j->output = spec->output;
         j->verify = spec->verify;
-        j->max_attempts = spec->max_attempts;
+        j->max_attempts = MAX(spec->max_attempts, had);
+        if (touches(fields, "properties"))
+                j->grown = 0; /* a MemoryMax= that is given anew counts as it is */
         j->deadline_usec = spec->deadline_usec;
         j->keep_usec = spec->keep_usec;
         j->array_max_running = spec->array_max_running;
@@ -181,7 +185,7 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
         free(j->name);
         j->name = TAKE_PTR(name);
         change_timeouts(m, j, spec);
-        change_plain(j, spec);
+        change_plain(j, spec, fields);
         if (!live && j->state != JOB_DONE)
                 place_anew(m, j, to, spec, fields, now);
         unique_change(m, j, &key, spec, fields);

@@ -27,7 +27,7 @@ Model *model_new(void) {
         m->next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
-        m->queued_max = m->queued_per_user_max = UINT64_MAX;
+        m->queued_max = m->queued_per_user_max = m->poison_max = UINT64_MAX;
         m->timeout_default = m->stop_timeout_default = USEC_INFINITY;
         return m;
 }
@@ -259,11 +259,28 @@ bool job_is_early(const Job *j, const Now *now) {
         return j->not_before_usec != USEC_INFINITY && j->not_before_usec > (j->delayed ? now->steady : now->realtime);
 }
 
+static void wait_for(Job *j, usec_t delay, const Now *now) {
+        j->delayed = delay > 0;
+        j->not_before_usec = delay > 0 ? MIN(usec_add(now->steady, delay), (usec_t) INT64_MAX) : USEC_INFINITY;
+}
+
 void job_let_go(Model *m, Job *j, const Now *now) {
+        if (!job_is_early(j, now) && model_is_cleaning_up(m, j))
+                wait_for(j, CLEANING_LOOK, now);
         if (j->blockers > 0 || job_is_early(j, now))
                 job_set_state(m, j, JOB_WAITING);
         else
                 job_make_ready(m, j, now->realtime);
+}
+
+void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now) {
+        wait_for(j, delay, now);
+        j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
+        if (j->state == JOB_READY)
+                queue_window_remove(j->queue, j->id);
+        if (j->state != JOB_HELD)
+                job_let_go(m, j, now);
+        model_job_changed(m, j);
 }
 
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
@@ -347,8 +364,13 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
 int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
         if (j->state == JOB_DONE)
                 return -EALREADY;
-        if (j->state == JOB_STOPPING)
+        if (j->state == JOB_STOPPING) { /* out of time, perhaps: that stays its result, but nothing follows */
+                if (j->max_attempts > j->attempt) {
+                        j->max_attempts = j->attempt;
+                        model_job_changed(m, j);
+                }
                 return 0;
+        }
         if (!job_state_is_live(j->state)) {
                 job_finish(m, j, JOB_CANCELLED, reason, now);
                 return 0;
@@ -385,18 +407,18 @@ int model_release(Model *m, Job *j, const Now *now) {
         return 0;
 }
 
-int model_retry(Model *m, Job *j, const Now *now) {
+int model_retry(Model *m, Job *j, uint32_t attempts, usec_t delay, const Now *now) {
         if (j->state != JOB_DONE)
                 return -EBUSY;
 
         job_set_dead(j, false);
-        j->max_attempts = j->attempt + 1;
+        j->max_attempts = MIN(j->attempt, UINT32_MAX - attempts) + attempts;
+        j->failures = j->poison = 0;
         j->result = JOB_RESULT_NONE;
         j->reason = mfree(j->reason);
-        j->delayed = false;
-        j->deadline_usec = j->not_before_usec = j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
+        j->deadline_usec = USEC_INFINITY;
         j->spec_dropped = false;
-        job_let_go(m, j, now);
+        job_wait_again(m, j, delay, now);
         return 0;
 }
 

@@ -40,6 +40,8 @@ struct Model {
         PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
         usec_t pressure_at;      /* monotonic: when */
         usec_t next_admission;   /* realtime: when a queue in which jobs wait is no longer shut, as far as that is known */
+        unsigned n_unjudged;     /* jobs on changed with ->ended */
+        uint64_t poison_max;     /* so many attempts in a row that were lost or ran out of memory, and no more; UINT64_MAX: no limit */
         Backlog backlog;         /* of all queues together */
         UniqueKeys unique;
         uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */
@@ -102,7 +104,8 @@ int model_freeze(Model *m, Job *j, const Now *now);
 int model_thaw(Model *m, Job *j, const Now *now);
 int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
 int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
-int model_retry(Model *m, Job *j, const Now *now);   /* -EBUSY: not done */
+/* So many more attempts, the first after the delay. -EBUSY: not done */
+int model_retry(Model *m, Job *j, uint32_t attempts, usec_t delay, const Now *now);
 bool model_is_purged(const Model *m, uint64_t id);   /* with this commit: there is no such job any more */
 int model_purge(Model *m, Job *j);                   /* -EBUSY: not done */
 /* UpdateJob and MoveJob. May these fields (spec-change.h) be changed, and may it be moved, in the state that it is in? -EALREADY:
@@ -164,8 +167,17 @@ void model_attempt_overflow(Model *m, Attempt *a, const Now *now);
 /* It turned out that its unit's name is somebody else's: nothing was started, the job is ready again and will have the next
  * number. The row says so. */
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
-/* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. */
+/* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. A job that
+ * may be tried again waits then, and is to be judged in the same turn (m->n_unjudged, j->ended). */
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);
+/* What becomes of it: done, or waiting or ready for another attempt. spec: without payload and environment is enough; NULL: it
+ * cannot be read, so that was it. */
+void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now);
+Attempt *model_last_attempt(const Model *m, const Job *j); /* NULL: none that holds anything any more */
+/* Its last attempt is over, and its unit not gone yet. The next one waits for that: a job never runs twice at a time. It is looked
+ * at again and again; there is no list of those who wait, which would have to outlive the daemon. */
+#define CLEANING_LOOK (250 * USEC_PER_MSEC)
+bool model_is_cleaning_up(const Model *m, const Job *j);
 /* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones, and only when what became of
  * them is recorded (not a->changed). */
 void model_attempt_gone(Model *m, Attempt *a);

@@ -40,6 +40,8 @@ typedef struct Outcome {
         uint64_t cpu_usec;
         uint64_t memory_peak;
         bool memory_peak_sampled; /* a lower bound (systemd < 256) */
+        uint64_t memory_max;   /* MemoryMax= that it had; none is not known either */
+        bool shutdown;         /* the system was going down in order; not stored */
         uint64_t io_read_bytes;
         uint64_t io_write_bytes;
         uint64_t tasks_peak;
@@ -53,6 +55,7 @@ typedef struct Outcome {
         (Outcome) {                                                                                          \
                 .exit_status = -1, .success = -1, .started_usec = USEC_INFINITY, .finished_usec = USEC_INFINITY,            \
                 .runtime_usec = USEC_INFINITY, .cpu_usec = UINT64_MAX, .memory_peak = UINT64_MAX,            \
+                .memory_max = UINT64_MAX,                                                                    \
                 .io_read_bytes = UINT64_MAX, .io_write_bytes = UINT64_MAX, .tasks_peak = UINT64_MAX,         \
         }
 

@@ -4,6 +4,7 @@
  * reason is true as long as the two agree, and the tests hold that they do. */
 
 #include "queue/model.h"
+#include "queue/retry.h"
 
 #include "queue/reason.h"
 
@@ -79,6 +80,8 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
 
         if (j->state == JOB_HELD)
                 return strdup("held");
+        if (j->state == JOB_WAITING && j->attempt > 0)
+                return retry_reason(m, j, now);
         if (j->state == JOB_WAITING)
                 return strdup("waits for its time");
         if (j->state != JOB_READY)

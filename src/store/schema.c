@@ -169,6 +169,8 @@ static const char *const migrations[] = {
         "ALTER TABLE job ADD COLUMN expires_usec INTEGER;"
         "ALTER TABLE job ADD COLUMN submission_key INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE job ADD COLUMN fair INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE job ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE job ADD COLUMN grown INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE job ADD COLUMN poison INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE job ADD COLUMN blockers INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE job ADD COLUMN flow INTEGER;"

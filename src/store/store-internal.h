@@ -64,8 +64,8 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
         "wait_usec, timeout_usec, stop_timeout_usec, privileged, delayed, output, verify, deadline_usec, "   \
         "keep_usec, expires_usec, submission_key, fair, poison, blockers, flow, array, array_index, "        \
-        "array_max_running, unique_key, unique_scope, unique_until_usec, unique_held"
-#define JOB_N_COLUMNS 42
+        "array_max_running, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown"
+#define JOB_N_COLUMNS 44
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \
@@ -81,9 +81,6 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret);
 /* numbers: the text of slot_numbers, which the caller keeps. */
 void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *numbers);
 int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret);
-
-/* The spec of a stored job, without payload and environment. */
-int store_read_spec(Store *s, const Job *j, JobSpec **ret);
 
 /* ---- store-backup.c ---- */
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */

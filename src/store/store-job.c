@@ -87,6 +87,8 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_text(s, stmt, i++, j->unique_scope == UNIQUE_NONE ? NULL : unique_scope_to_string(j->unique_scope));
         stmt_bind_u64(s, stmt, i++, j->unique_until_usec);
         stmt_bind_i64(s, stmt, i++, j->unique_held);
+        stmt_bind_u64(s, stmt, i++, j->failures);
+        stmt_bind_u64(s, stmt, i++, j->grown);
         assert(i == JOB_N_COLUMNS + 1);
 }
 
@@ -170,6 +172,8 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         if (r < 0)
                 return r;
         i += 4;
+        j->failures = sqlite3_column_int64(stmt, i++);
+        j->grown = sqlite3_column_int64(stmt, i++);
         assert(i == JOB_N_COLUMNS);
         *ret = TAKE_PTR(j);
         return 0;
@@ -217,7 +221,7 @@ void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *
         stmt_bind_u64(s, stmt, i++, o->success < 0 ? UINT64_MAX : (uint64_t) o->success);
         stmt_bind_text(s, stmt, i++, o->io_stdout);
         stmt_bind_text(s, stmt, i++, o->io_stderr);
-        stmt_bind_u64(s, stmt, i++, a->memory_max);
+        stmt_bind_u64(s, stmt, i++, o->memory_max);
 }
 
 static bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
@@ -295,7 +299,7 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         a->frozen_usec = stmt_u64(stmt, 24);
         if (r >= 0)
                 r = row_to_verdict(stmt, 25, &a->outcome);
-        a->memory_max = stmt_u64(stmt, 29);
+        a->outcome.memory_max = stmt_u64(stmt, 29);
         if (r >= 0 && stmt_no_memory(stmt))
                 return -ENOMEM;
         if (r >= 0 && a->freezer < 0)

@@ -99,6 +99,7 @@ int store_load(Store *s, Model *m);
 int store_load_job(Store *s, uint64_t id, Job **ret);           /* -ENOENT; ->queue is not set */
 int store_load_spec(Store *s, uint64_t id, JobSpec **ret);      /* with payload and environment; -ENOENT;
                                                                  * -ENODATA: the environment was dropped */
+int store_read_spec(Store *s, const Job *j, JobSpec **ret);     /* without these two; -EUCLEAN: it is missing or no spec */
 int store_check_spec(Store *s, uint64_t id);                    /* only what it would say */
 int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
 /* The job that holds a unique key, as it is stored. -ENOENT */

@@ -49,6 +49,7 @@ static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
         if (o->finished_usec == USEC_INFINITY)
                 o->finished_usec = now->realtime;
         capture(u, a, o);
+        o->shutdown = u->stopping;
         model_attempt_ended(u->model, a, o, now);
         outcome_done(o);
 }

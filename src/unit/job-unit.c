@@ -7,6 +7,7 @@
 
 #include "base/bus-util.h"
 #include "base/strv.h"
+#include "queue/retry.h"
 #include "unit/property.h"
 #include "unit/spool.h"
 
@@ -158,6 +159,9 @@ static int append_properties(sd_bus_message *m, const Units *u, Attempt *a, char
                 if (r < 0)
                         return r;
         }
+        r = retry_grow_memory(&job, &a->queue->policy.service, a->job->spec->memory_growth, a->job->grown);
+        if (r < 0)
+                return r;
         r = unit_property_merge(&a->queue->policy.service, &job, privileged, a->queue->policy.overridable, &merged, ret_error);
         if (r < 0)
                 return r;

@@ -78,6 +78,7 @@ static const NumberProperty number_properties[] = {
         { "RuntimeMaxUSec", 't', offsetof(UnitState, runtime_max) },
         { "CPUUsageNSec", 't', offsetof(UnitState, cpu_nsec) },
         { "MemoryPeak", 't', offsetof(UnitState, memory_peak) },
+        { "MemoryMax", 't', offsetof(UnitState, memory_max) },
         { "IOReadBytes", 't', offsetof(UnitState, io_read_bytes) },
         { "IOWriteBytes", 't', offsetof(UnitState, io_write_bytes) },
 };

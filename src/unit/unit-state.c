@@ -49,6 +49,7 @@ void unit_state_init(UnitState *u) {
         *u = (UnitState) {
                 .cpu_nsec = UINT64_MAX,
                 .memory_peak = UINT64_MAX,
+                .memory_max = UINT64_MAX,
                 .io_read_bytes = UINT64_MAX,
                 .io_write_bytes = UINT64_MAX,
                 .handoff_monotonic = USEC_INFINITY,
@@ -189,6 +190,7 @@ void unit_state_outcome(const UnitState *u, Outcome *ret) {
         if (u->cpu_nsec != UINT64_MAX)
                 ret->cpu_usec = u->cpu_nsec / NSEC_PER_USEC;
         ret->memory_peak = u->memory_peak;
+        ret->memory_max = u->memory_max;
         ret->io_read_bytes = u->io_read_bytes;
         ret->io_write_bytes = u->io_write_bytes;
 }

@@ -61,7 +61,7 @@ typedef struct UnitState {
         usec_t handoff_monotonic; /* ExecMainHandoffTimestampMonotonic, from 256; USEC_INFINITY: no such property */
         bool frozen;              /* FreezerState=, or that of a slice above */
         usec_t runtime_max;       /* RuntimeMaxUSec; USEC_INFINITY: none */
-        uint64_t cpu_nsec, memory_peak, io_read_bytes, io_write_bytes; /* UINT64_MAX: not known */
+        uint64_t cpu_nsec, memory_peak, memory_max, io_read_bytes, io_write_bytes; /* UINT64_MAX: not known */
         int32_t kill_signal;
         /* The behaviour that the protocol stands on; drop-ins of the administrator may have changed it. */
         bool type_exec, restart_no, remain_after_exit, kill_control_group, start_limit_one;

@@ -48,7 +48,7 @@ SERVICE_PROPERTIES = {
     "StatusText": "s", "MainPID": "u", "ControlPID": "u", "NRestarts": "u", "ExecMainPID": "u", "ExecMainCode": "i",
     "ExecMainStatus": "i", "ExecMainStartTimestamp": "t", "ExecMainStartTimestampMonotonic": "t",
     "ExecMainExitTimestamp": "t", "ExecMainExitTimestampMonotonic": "t", "CPUUsageNSec": "t", "MemoryCurrent": "t",
-    "MemoryPeak": "t", "IOReadBytes": "t", "IOWriteBytes": "t", "TasksCurrent": "t", "ControlGroup": "s", "Slice": "s",
+    "MemoryPeak": "t", "MemoryMax": "t", "IOReadBytes": "t", "IOWriteBytes": "t", "TasksCurrent": "t", "ControlGroup": "s", "Slice": "s",
     "Environment": "as", "OOMPolicy": "s", "RuntimeMaxUSec": "t", "TimeoutStopUSec": "t", "User": "s",
 }
 UNIT_SIGNALLED = ("ActiveState", "SubState", "StateChangeTimestamp", "StateChangeTimestampMonotonic",
@@ -99,7 +99,7 @@ class Unit:
         if name in self.settings:
             return self.settings[name]
         return {"KillSignal": 15, "KillMode": "control-group", "Type": "simple", "Restart": "no",
-                "CollectMode": "inactive", "StartLimitBurst": 5, "RuntimeMaxUSec": UNKNOWN,
+                "CollectMode": "inactive", "StartLimitBurst": 5, "RuntimeMaxUSec": UNKNOWN, "MemoryMax": UNKNOWN,
                 "TimeoutStopUSec": 90000000, "FreezerState": "running", "OOMPolicy": "stop"}.get(name, DEFAULTS.get(type_))
 
     def get(self, name):

@@ -422,6 +422,10 @@ int sd_bus_open_user_with_description(sd_bus **ret, const char *description) {
 int sd_bus_open_system_with_description(sd_bus **ret, const char *description) {
         return sd_bus_open_user_with_description(ret, description);
 }
+/* The real one would write into what is no bus. */
+int sd_bus_set_method_call_timeout(sd_bus *bus, uint64_t usec) {
+        return 0;
+}
 int sd_bus_attach_event(sd_bus *bus, sd_event *e, int priority) {
         return 0;
 }

@@ -5,6 +5,7 @@
 #include "box-events.h"
 
 #include "api/unique.h"
+#include "base/strv.h"
 #include "queue/spec-change.h"
 
 static void expect(int r, int wanted, const char *what, unsigned id) {
@@ -81,6 +82,12 @@ static void do_submit(void) {
                         return;
                 }
         }
+        spec->max_attempts = chance(50) ? 1 : 2 + any(2);
+        spec->requeue_lost = chance(40);
+        spec->backoff_base_usec = any(4) * SEC;
+        spec->backoff = any(3);
+        if (chance(20))
+                spec->retry_on = strv_split(chance(50) ? "timeout,lost,oom-kill" : "exit-code,signal", ",");
         r = naive_submit(&box.naive, q, spec, &box.now);
         say("    to %s, %u slots, priority %i\n", queue_names[q], spec->slots, spec->priority);
         expect(model_submit(box.m.model, model_queue(box.m.model, queue_names[q]), spec, 1000, "alice", &box.now, &j, &error), r, "submit", id);
@@ -143,6 +150,8 @@ static void do_request(unsigned kind) {
         unsigned id = 1 + any(NJ - 1);
         Model *m = box.m.model;
         Naive *n = &box.naive;
+        unsigned attempts;
+        usec_t delay;
         Job *j;
         int r;
 
@@ -169,6 +178,8 @@ static void do_request(unsigned kind) {
         case EVENT_retry:
                 if (n->jobs[id].state == JOB_DONE && n->jobs[id].attempt >= 4)
                         break;
+                attempts = 1 + any(2);
+                delay = chance(60) ? 0 : any(5) * SEC;
                 /* as control_retry() */
                 if (n->jobs[id].state == JOB_DONE && n->jobs[id].key > 0 && !n->jobs[id].holds) {
                         Job *holder;
@@ -178,8 +189,8 @@ static void do_request(unsigned kind) {
                                 break;
                         }
                 }
-                r = naive_retry(n, id, &box.now);
-                expect(model_retry(m, j, &box.now), r, "retry", id);
+                r = naive_retry(n, id, attempts, delay, &box.now);
+                expect(model_retry(m, j, attempts, delay, &box.now), r, "retry", id);
                 if (r >= 0) {
                         if (n->jobs[id].key > 0)
                                 COVER(key_retaken);
@@ -446,6 +457,8 @@ void do_event(unsigned kind) {
                 break;
         case EVENT_deliver:
                 (void) box_deliver();
+                if (chance(50)) /* in the same turn */
+                        do_request(EVENT_cancel + any(EVENT_purge - EVENT_cancel));
                 break;
         case EVENT_calls_time_out:
                 box_time_out_calls();
@@ -535,7 +548,7 @@ void wind_up(void (*turn)(bool deliver)) {
         }
         naive_policies(&box.naive);
         (void) admission_configure(box.m.model);
-        for (unsigned i = 0; i < 24 && !all_over(); i++) {
+        for (unsigned i = 0; i < 40 && !all_over(); i++) {
                 say("  kind world %u\n", i);
                 box_reconnect();
                 do_event(EVENT_storage_timer);

@@ -46,12 +46,14 @@ JournalAnswer journal_unit_seen(bool user, const char *unit, usec_t since, sd_id
 
 JournalAnswer journal_unit_outcome(bool user, const char *unit, sd_id128_t invocation, Outcome *ret) {
         static const JobResult as_result[_END_MAX] = { JOB_RESULT_NONE, JOB_SUCCESS, JOB_EXIT_CODE, JOB_SIGNAL, JOB_CORE_DUMP,
-                                                       JOB_WATCHDOG, JOB_OOM_KILL, JOB_EXEC, JOB_TIMEOUT, JOB_LOST };
+                                                       JOB_WATCHDOG, JOB_OOM_KILL, JOB_EXEC, JOB_TIMEOUT, JOB_EXIT_CODE, JOB_EXIT_CODE,
+                                                       JOB_LOST };
         const Unit *u = find_unit(unit, NULL, NULL);
 
         if (box.naive.journal == JOURNAL_IS_SHORT || (u->last_end == END_NOT && !u->last_stopped))
                 return JOURNAL_UNKNOWN;
         ret->result = u->last_stopped ? JOB_CANCELLED : as_result[u->last_end];
+        ret->exit_status = u->last_end == END_AGAIN ? 75 : u->last_end == END_NEVER ? 100 : -1;
         return JOURNAL_SEEN;
 }
 
@@ -115,6 +117,8 @@ static void fill_state(const Unit *u, UnitState *s) {
         static const struct { int code, status; UnitResult result; } ends[_END_MAX] = {
                 [END_SUCCESS] = { CLD_EXITED, 0, UNIT_RESULT_SUCCESS },
                 [END_STATUS] = { CLD_EXITED, 3, UNIT_RESULT_EXIT_CODE },
+                [END_AGAIN] = { CLD_EXITED, 75, UNIT_RESULT_EXIT_CODE },
+                [END_NEVER] = { CLD_EXITED, 100, UNIT_RESULT_EXIT_CODE },
                 [END_SIGNAL] = { CLD_KILLED, SIGTERM, UNIT_RESULT_SUCCESS },
                 [END_CORE] = { CLD_DUMPED, SIGSEGV, UNIT_RESULT_CORE_DUMP },
                 [END_WATCHDOG] = { CLD_KILLED, SIGABRT, UNIT_RESULT_WATCHDOG },

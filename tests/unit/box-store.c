@@ -23,7 +23,11 @@ unsigned queue_index(const char *name) {
 /* ---- one row ---- */
 
 static void job_to_row(const Job *j, Row *r) {
+        const NaiveJob *n = box.naive.jobs + j->id; /* of what is in the spec it knows as much */
+
         *r = (Row) {
+                .failures = j->failures, .grown = j->grown, .poison = j->poison, .retry_on = n->retry_on,
+                .requeue_lost = n->requeue_lost, .exponential = n->exponential, .backoff = n->backoff,
                 .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
                 .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
@@ -54,6 +58,9 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->slots = r->slots;
         j->attempt = r->attempt;
         j->max_attempts = r->max_attempts;
+        j->failures = r->failures;
+        j->grown = r->grown;
+        j->poison = r->poison;
         j->submitted_usec = r->submitted;
         j->not_before_usec = r->not_before;
         j->delayed = r->delayed;
@@ -116,6 +123,21 @@ int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {
         }
         *ret = spec_new();
         (*ret)->freezable = box.rows[id].freezable;
+        return 0;
+}
+
+int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
+        const Row *r = box.rows + j->id;
+
+        if (!box.kind && chance(4))
+                return chance(50) ? -EIO : -EUCLEAN;
+        *ret = spec_new();
+        (*ret)->requeue_lost = r->requeue_lost;
+        (*ret)->backoff = r->exponential ? BACKOFF_EXPONENTIAL : BACKOFF_UNSET;
+        (*ret)->backoff_base_usec = r->backoff;
+        for (JobResult i = 0; i < _JOB_RESULT_MAX; i++)
+                if ((r->retry_on & (1U << i)) && strv_extend(&(*ret)->retry_on, job_result_to_string(i)) < 0)
+                        return -ENOMEM;
         return 0;
 }
 
@@ -194,7 +216,8 @@ static void compare_job(const Job *j) {
         const NaiveJob *n = box.naive.jobs + j->id;
 
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
-            n->attempt != j->attempt || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
+            n->attempt != j->attempt || n->max_attempts != j->max_attempts ||
+            n->failures != j->failures || n->poison != j->poison || n->judging || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
             n->not_before != j->not_before_usec || n->delayed != j->delayed || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
@@ -308,6 +331,7 @@ int manager_load_model(Manager *m) {
                                 q->starts = new0(RateWindow, 1);
                         *q->starts = box.queues[queue_index(q->name)].starts;
                 }
+        model->poison_max = POISON_MAX;
         model->next_id = MAX(box.next_id, UINT64_C(1));
         for (unsigned id = 1; id < NJ; id++)
                 if (box.rows[id].there && job_state_is_queued(box.rows[id].state)) {
@@ -487,6 +511,13 @@ void __wrap_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, con
         naive_withdrawn(&box.naive, a->job_id, a->number);
         __real_model_attempt_withdraw(m, a, reason, now);
 }
+void __real_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now);
+void __wrap_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now);
+void __wrap_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
+        naive_judge(&box.naive, j->id, spec, now);
+        __real_model_judge(m, j, spec, now);
+}
+
 /* Each time, where daemon/pressure.c does so every two seconds. */
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { box.pressure * 100, 0 } };

@@ -36,7 +36,10 @@ typedef struct Row {
         int32_t priority;
         int64_t rank;
         unsigned queue;
-        uint32_t slots, attempt, max_attempts;
+        uint32_t slots, attempt, max_attempts, failures, grown, poison;
+        unsigned retry_on;
+        bool requeue_lost, exponential;
+        usec_t backoff;
         unsigned key;
         bool held;
         UniqueScope scope;

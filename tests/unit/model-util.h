@@ -77,11 +77,14 @@ static inline Attempt *run(Model *m, Job *j) {
 
 static inline void end(Model *m, Attempt *a, JobResult result) {
         Outcome o = OUTCOME_INIT;
+        Job *j = a->job;
 
         o.result = result;
         o.finished_usec = now.realtime;
         model_attempt_ended(m, a, &o, &now);
         assert_null(o.reason);
+        if (j && j->ended)
+                model_judge(m, j, j->spec, &now);
 }
 
 static inline bool queue_is_below(const Queue *q, const Queue *top) {

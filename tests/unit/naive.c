@@ -4,6 +4,8 @@
 
 #include "naive.h"
 
+#include "base/strv.h"
+
 uint64_t covered[_COVER_MAX], transitions[_JOB_STATE_MAX][_JOB_STATE_MAX], results[_JOB_RESULT_MAX];
 const int above[NQ] = { -1, 0, 1, -1, 3 };
 
@@ -12,16 +14,16 @@ const bool legal[_JOB_STATE_MAX][_JOB_STATE_MAX] = {
         [JOB_HELD] = { [JOB_WAITING] = true, [JOB_READY] = true, [JOB_DONE] = true },
         [JOB_WAITING] = { [JOB_HELD] = true, [JOB_READY] = true, [JOB_DONE] = true },
         [JOB_READY] = { [JOB_HELD] = true, [JOB_WAITING] = true, [JOB_STARTING] = true, [JOB_DONE] = true },
-        [JOB_STARTING] = { [JOB_READY] = true, [JOB_RUNNING] = true, [JOB_STOPPING] = true, [JOB_DONE] = true },
-        [JOB_RUNNING] = { [JOB_STOPPING] = true, [JOB_DONE] = true },
-        [JOB_STOPPING] = { [JOB_DONE] = true },
-        [JOB_DONE] = { [JOB_READY] = true },
+        [JOB_STARTING] = { [JOB_READY] = true, [JOB_RUNNING] = true, [JOB_STOPPING] = true, [JOB_WAITING] = true, [JOB_DONE] = true },
+        [JOB_RUNNING] = { [JOB_STOPPING] = true, [JOB_WAITING] = true, [JOB_DONE] = true },
+        [JOB_STOPPING] = { [JOB_WAITING] = true, [JOB_DONE] = true },
+        [JOB_DONE] = { [JOB_WAITING] = true, [JOB_READY] = true },
 };
 
 static const JobResult result_of[_END_MAX] = {
         [END_SUCCESS] = JOB_SUCCESS,   [END_STATUS] = JOB_EXIT_CODE, [END_SIGNAL] = JOB_SIGNAL, [END_CORE] = JOB_CORE_DUMP,
         [END_WATCHDOG] = JOB_WATCHDOG, [END_OOM] = JOB_OOM_KILL,     [END_EXEC] = JOB_EXEC,     [END_TIMEOUT] = JOB_TIMEOUT,
-        [END_UNKNOWN] = JOB_LOST,
+        [END_AGAIN] = JOB_EXIT_CODE,   [END_NEVER] = JOB_EXIT_CODE,  [END_UNKNOWN] = JOB_LOST,
 };
 
 static void become(NaiveJob *j, JobState state) {
@@ -41,23 +43,44 @@ static bool is_live(const NaiveJob *j) {
         return j->state == JOB_STARTING || j->state == JOB_RUNNING || j->state == JOB_STOPPING;
 }
 
-/* The one final result. What was intended is what it was. */
+static void done(NaiveJob *j, JobResult result) {
+        j->result = result;
+        j->dead = result != JOB_SUCCESS;
+        results[result]++;
+        become(j, JOB_DONE);
+}
+
+/* The one result of an attempt, which is the job's where none can follow. What was intended is what it was. */
 static void finish(Naive *n, unsigned id, JobResult result) {
         NaiveJob *j = n->jobs + id;
+        NaiveAttempt *a = &n->attempts[id][j->attempt];
+        bool was_live = is_live(j);
 
-        if (is_live(j)) {
-                NaiveAttempt *a = &n->attempts[id][j->attempt];
-
-                a->live = a->in_flight = a->mine = false;
-                a->freezer = FREEZER_THAWED;
-        }
-        if (j->intent != JOB_RESULT_NONE && j->intent != result)
+        if (j->intent != JOB_RESULT_NONE && j->intent != result) {
                 COVER(intent_wins);
-        j->result = j->intent != JOB_RESULT_NONE ? j->intent : result;
+                j->end = END_NOT;
+        }
+        if (j->intent != JOB_RESULT_NONE)
+                result = j->intent;
         j->intent = JOB_RESULT_NONE;
-        j->dead = j->result != JOB_SUCCESS;
-        results[j->result]++;
-        become(j, JOB_DONE);
+        if (!was_live) {
+                done(j, result);
+                return;
+        }
+        a->live = a->in_flight = a->mine = false;
+        a->freezer = FREEZER_THAWED;
+        if (result == JOB_OOM_KILL || (result == JOB_LOST && !n->shutting_down))
+                j->poison++;
+        else
+                j->poison = 0;
+        if (result == JOB_SUCCESS || result == JOB_CANCELLED || (result != JOB_LOST && j->attempt >= j->max_attempts)) {
+                done(j, result);
+                j->end = END_NOT;
+                return;
+        }
+        j->judging = true;
+        j->over = result;
+        become(j, JOB_WAITING);
 }
 
 /* A time that a user named is the wall's; the end of a span moves with the clock when that is set. */
@@ -65,8 +88,76 @@ static bool is_early(const NaiveJob *j, const Now *now) {
         return j->not_before != USEC_INFINITY && j->not_before > (j->delayed ? now->steady : now->realtime);
 }
 
-static void let_go(NaiveJob *j, const Now *now) {
+/* What is left of the last attempt is to be gone before the next one. */
+static void let_go(const Naive *n, NaiveJob *j, const Now *now) {
+        const NaiveAttempt *last = &n->attempts[j - n->jobs][j->attempt];
+
+        if (!is_early(j, now) && last->there && !last->live && !last->stray) {
+                COVER(waits_for_cleaning);
+                j->delayed = true;
+                j->not_before = now->steady + CLEANING_LOOK;
+        }
         become(j, is_early(j, now) ? JOB_WAITING : JOB_READY);
+}
+
+static bool asks_for_another(const NaiveJob *j) {
+        if (j->over == JOB_EXIT_CODE && j->end == END_AGAIN)
+                return COVER(status_again), true;
+        if (j->over == JOB_EXIT_CODE && j->end == END_NEVER)
+                return COVER(status_never), false;
+        if (j->retry_on == 0 || (j->retry_on & (1U << j->over)))
+                return true;
+        return COVER(not_listed), false;
+}
+
+void naive_judge(Naive *n, unsigned id, bool readable, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+        bool counts = !(j->over == JOB_LOST && j->requeue_lost);
+        usec_t delay = j->backoff;
+
+        if (!j->judging)
+                naive_fail("job %u is judged", id);
+        j->judging = false;
+        if (j->state == JOB_DONE) {
+                COVER(judged_cancelled);
+                return;
+        }
+        if (!readable) {
+                COVER(judged_unread);
+                done(j, j->over);
+        } else if (counts && j->attempt >= j->max_attempts) {
+                COVER(no_attempt_left);
+                done(j, j->over);
+        } else if (counts && !asks_for_another(j))
+                done(j, j->over);
+        else if (j->poison >= POISON_MAX) {
+                COVER(poisoned);
+                done(j, j->over);
+        } else {
+                if (counts) {
+                        COVER(tried_again);
+                        j->failures++;
+                        for (unsigned i = 1; j->exponential && i < j->failures; i++) {
+                                COVER(backoff_grew);
+                                delay *= 2;
+                        }
+                } else {
+                        COVER(lost_again);
+                        if (j->attempt >= j->max_attempts)
+                                COVER(lost_again_beyond);
+                        j->max_attempts++;
+                        delay = 0;
+                }
+                if (delay == 0)
+                        COVER(tried_again_at_once);
+                j->delayed = delay > 0;
+                j->not_before = delay > 0 ? now->steady + delay : USEC_INFINITY;
+                if (j->state == JOB_HELD)
+                        COVER(judged_held);
+                else
+                        let_go(n, j, now);
+        }
+        j->end = END_NOT;
 }
 
 static void set_due(NaiveJob *j, const JobSpec *spec, const Now *now) {
@@ -145,7 +236,11 @@ int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
         *j = (NaiveJob) {
                 .there = true, .queue = q, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
                 .deadline = spec->deadline_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
+                .max_attempts = spec->max_attempts, .requeue_lost = spec->requeue_lost, .backoff = spec->backoff_base_usec,
+                .exponential = spec->backoff == BACKOFF_EXPONENTIAL,
         };
+        STRV_FOREACH(r, spec->retry_on)
+                j->retry_on |= 1U << job_result_from_string(*r);
         set_due(j, spec, now);
         if (spec->unique_key) {
                 j->key = (unsigned) (spec->unique_key[0] - '0');
@@ -154,7 +249,7 @@ int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
                 j->until = j->scope == UNIQUE_SPAN ? now->steady + 20 * USEC_PER_SEC : USEC_INFINITY;
         }
         if (!spec->hold)
-                let_go(j, now);
+                let_go(n, j, now);
         n->next_id++;
         return 0;
 }
@@ -173,8 +268,12 @@ int naive_cancel(Naive *n, unsigned id) {
 
         if (j->state == JOB_DONE)
                 return -EALREADY;
-        if (j->state == JOB_STOPPING)
+        if (j->state == JOB_STOPPING) {
+                if (j->intent == JOB_TIMEOUT && j->attempt < j->max_attempts)
+                        COVER(cancelled_in_timeout);
+                j->max_attempts = MIN(j->max_attempts, j->attempt); /* nothing shall follow */
                 return 0;
+        }
         if (is_live(j)) {
                 COVER(cancelled_live);
                 become(j, JOB_STOPPING);
@@ -203,21 +302,27 @@ int naive_release(Naive *n, unsigned id, const Now *now) {
                 return -EALREADY;
         if (j->state == JOB_HELD) {
                 COVER(released);
-                let_go(j, now);
+                let_go(n, j, now);
         }
         return 0;
 }
 
-int naive_retry(Naive *n, unsigned id, const Now *now) {
+int naive_retry(Naive *n, unsigned id, unsigned attempts, usec_t delay, const Now *now) {
         NaiveJob *j = n->jobs + id;
 
         if (j->state != JOB_DONE)
                 return -EBUSY;
         COVER(retried);
+        if (attempts > 1)
+                COVER(retried_with_more);
         j->result = JOB_RESULT_NONE;
-        j->dead = j->delayed = false;
-        j->not_before = j->deadline = USEC_INFINITY;
-        let_go(j, now);
+        j->dead = false;
+        j->deadline = USEC_INFINITY;
+        j->max_attempts = j->attempt + attempts;
+        j->failures = j->poison = 0;
+        j->delayed = delay > 0;
+        j->not_before = delay > 0 ? now->steady + delay : USEC_INFINITY;
+        let_go(n, j, now);
         return 0;
 }
 
@@ -281,84 +386,9 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
         j->deadline = spec->deadline_usec;
         j->timeout = spec->timeout_usec;
         j->stop_timeout = spec->stop_timeout_usec;
-        if (j->state != JOB_HELD)
-                let_go(j, now);
+        if (j->state == JOB_WAITING || (j->state == JOB_READY && is_early(j, now)))
+                let_go(n, j, now);
         return 0;
-}
-
-/* ---- frozen ---- */
-
-static void set_freezer(NaiveAttempt *a, Freezer f, usec_t since) {
-        a->freezer = f;
-        a->since = since;
-}
-
-int naive_freeze(Naive *n, unsigned id, const Now *now) {
-        NaiveJob *j = n->jobs + id;
-        NaiveAttempt *a = &n->attempts[id][j->attempt];
-
-        if (j->state != JOB_RUNNING)
-                return j->state == JOB_DONE ? -EALREADY : -EBUSY;
-        if (a->freezer == FREEZER_FROZEN || a->freezer == FREEZER_FREEZING)
-                return 0;
-        if (a->net)
-                return COVER(freeze_refused_net), -ETIME;
-        set_freezer(a, FREEZER_FREEZING, now->monotonic);
-        return 0;
-}
-
-int naive_thaw(Naive *n, unsigned id, const Now *now) {
-        NaiveJob *j = n->jobs + id;
-        NaiveAttempt *a = &n->attempts[id][j->attempt];
-
-        if (j->state != JOB_RUNNING)
-                return j->state == JOB_DONE ? -EALREADY : -EBUSY;
-        if (a->freezer == FREEZER_THAWING)
-                return 0;
-        if (a->freezer == FREEZER_FROZEN)
-                a->frozen += now->monotonic - a->since;
-        set_freezer(a, FREEZER_THAWING, now->monotonic);
-        return 0;
-}
-
-/* What is seen counts, whoever did it. While a wish is open, time counts as what it was seen to be afterwards. */
-void naive_seen_frozen(Naive *n, unsigned id, unsigned number, bool frozen, const Now *now) {
-        NaiveAttempt *a = &n->attempts[id][number];
-        usec_t open = now->monotonic - a->since;
-
-        if (!a->live || !a->running)
-                return;
-        if (frozen) {
-                if (a->freezer == FREEZER_THAWED) {
-                        COVER(frozen_outside);
-                        set_freezer(a, FREEZER_FROZEN, now->monotonic);
-                } else if (a->freezer == FREEZER_FREEZING) {
-                        COVER(frozen);
-                        set_freezer(a, FREEZER_FROZEN, a->since);
-                } else if (a->freezer == FREEZER_THAWING) {
-                        a->frozen += open;
-                        set_freezer(a, FREEZER_THAWING, now->monotonic);
-                }
-        } else if (a->freezer == FREEZER_FREEZING) {
-                COVER(freeze_open);
-                set_freezer(a, FREEZER_FREEZING, now->monotonic);
-        } else if (a->freezer == FREEZER_THAWING) {
-                COVER(thawed);
-                set_freezer(a, FREEZER_THAWED, USEC_INFINITY);
-        } else if (a->freezer == FREEZER_FROZEN) {
-                COVER(thawed_outside);
-                a->frozen += open;
-                set_freezer(a, FREEZER_THAWED, USEC_INFINITY);
-        }
-}
-
-void naive_freeze_failed(Naive *n, unsigned id, unsigned number) {
-        NaiveAttempt *a = &n->attempts[id][number];
-
-        if (!a->live || !a->running || a->freezer != FREEZER_FREEZING)
-                return;
-        COVER(freeze_failed);
-        set_freezer(a, FREEZER_THAWED, USEC_INFINITY);
 }
 
 /* ---- time ---- */
@@ -387,7 +417,7 @@ void naive_due(Naive *n, unsigned id, const Now *now) {
         if (!naive_is_due(n, id, now))
                 return;
         COVER(came_due);
-        become(n->jobs + id, JOB_READY);
+        let_go(n, n->jobs + id, now);
 }
 
 /* By then it is to have been started, once. */
@@ -604,11 +634,14 @@ void naive_start(Naive *n, unsigned id, const Now *now) {
         NaiveJob *j = n->jobs + id;
         NaiveAttempt *a;
 
+        if (j->attempt + 2 >= NA)
+                naive_fail("job %u is tried too often", id);
         count_start(n, j->queue, now);
         a = &n->attempts[id][++j->attempt];
         while (a->there && a->stray) { /* its number is not given to anybody else */
                 COVER(number_passed_over);
                 a = &n->attempts[id][++j->attempt];
+                j->max_attempts++;
         }
         if (a->row || a->there)
                 naive_fail("attempt %u of job %u is used twice", j->attempt, id);
@@ -629,10 +662,11 @@ static void started(Naive *n, unsigned id, NaiveAttempt *a, const Unit *u) {
                 become(n->jobs + id, JOB_RUNNING);
 }
 
-static bool journal_knows_end(const Naive *n, const Unit *history, JobResult *ret) {
+static bool journal_knows_end(const Naive *n, const Unit *history, JobResult *ret, End *ret_end) {
         if (n->journal == JOURNAL_IS_SHORT || (history->last_end == END_NOT && !history->last_stopped))
                 return false;
         *ret = history->last_stopped ? JOB_CANCELLED : result_of[history->last_end];
+        *ret_end = history->last_end;
         return true;
 }
 
@@ -651,7 +685,7 @@ static void absent_start(Naive *n, unsigned id, NaiveAttempt *a, const Unit *his
                 COVER(absent_unknown);
         else if (history->starts > 0) {
                 COVER(absent_journal);
-                (void) journal_knows_end(n, history, &result);
+                (void) journal_knows_end(n, history, &result, &n->jobs[id].end);
         } else if (n->journal == JOURNAL_IS_LATE || a->marked == 0) {
                 /* What PID 1 said before our own line is in the journal once that line is. */
                 if (a->marked == 0)
@@ -694,7 +728,7 @@ static void absent(Naive *n, unsigned id, NaiveAttempt *a, const Unit *history, 
         else if (a->stop_seen) {
                 COVER(vanished_stopped);
                 result = JOB_CANCELLED;
-        } else if (journal_knows_end(n, history, &result))
+        } else if (journal_knows_end(n, history, &result, &n->jobs[id].end))
                 COVER(vanished_journal);
         else
                 COVER(vanished_lost);
@@ -708,11 +742,15 @@ static void foreign(Naive *n, unsigned id, NaiveAttempt *a, unsigned number) {
                 COVER(foreign_lost);
                 finish(n, id, JOB_LOST);
         } else if (j->intent != JOB_RESULT_NONE) {
+                unsigned poison = j->poison;
+
                 COVER(foreign_intent);
                 finish(n, id, j->intent);
+                j->poison = poison; /* it never was one of its attempts */
         } else { /* it was never started: the next number */
                 COVER(foreign_withdrawn);
                 a->live = a->in_flight = a->mine = false;
+                j->max_attempts++;
                 become(j, JOB_READY);
         }
 }
@@ -730,8 +768,10 @@ static void seen_over(Naive *n, unsigned id, NaiveAttempt *a, const Unit *u) {
         if (n->shutting_down && stopped) {
                 COVER(shutdown);
                 finish(n, id, JOB_LOST);
-        } else
+        } else {
+                n->jobs[id].end = u->end;
                 finish(n, id, result_of[u->end]);
+        }
 }
 
 void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Unit *history, const Now *now) {
@@ -842,6 +882,7 @@ void naive_withdrawn(Naive *n, unsigned id, unsigned number) {
                 naive_fail("attempt %u of job %u was taken back without a cause", number, id);
         COVER(withdrawn_shutdown);
         a->live = a->mine = false;
+        n->jobs[id].max_attempts++;
         become(n->jobs + id, JOB_READY);
 }
 
@@ -872,6 +913,7 @@ void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u) {
         }
         if (n->jobs[id].there && !is_live(n->jobs + id) && n->jobs[id].attempt < number) {
                 COVER(stray_raised_number);
+                n->jobs[id].max_attempts += number - n->jobs[id].attempt;
                 n->jobs[id].attempt = number;
         }
 }

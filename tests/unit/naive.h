@@ -10,7 +10,8 @@
 enum {
         NQ = 5, /* queues */
         NJ = 9, /* jobs are 1 … 8 */
-        NA = 7, /* their attempts 1 … 6 */
+        NA = 12, /* their attempts 1 … 11 */
+        POISON_MAX = 2,
         NS = 64,
 };
 
@@ -27,6 +28,9 @@ enum {
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
         X(gated) X(gate_unknown) X(pressed) X(eased) X(rated) X(rate_passed) X(behind)                                  \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
+        X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
+        X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
+        X(retried_with_more) X(backoff_grew)                                                                             \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown)
 
@@ -43,7 +47,7 @@ extern const bool legal[_JOB_STATE_MAX][_JOB_STATE_MAX];
 
 /* How a unit ended, and what that is called. */
 typedef enum End {
-        END_NOT, END_SUCCESS, END_STATUS, END_SIGNAL, END_CORE, END_WATCHDOG, END_OOM, END_EXEC, END_TIMEOUT, END_UNKNOWN, _END_MAX,
+        END_NOT, END_SUCCESS, END_STATUS, END_SIGNAL, END_CORE, END_WATCHDOG, END_OOM, END_EXEC, END_TIMEOUT, END_AGAIN, END_NEVER, END_UNKNOWN, _END_MAX,
 } End;
 
 /* A unit as the manager has it. */
@@ -76,6 +80,12 @@ typedef struct NaiveJob {
         bool holds;                    /* … its key */
         UniqueScope scope;
         usec_t until;
+        /* another attempt */
+        unsigned max_attempts, failures, poison, retry_on; /* retry_on: bits of results; 0: not given */
+        bool requeue_lost, exponential, judging;
+        usec_t backoff;
+        JobResult over;      /* judging: how the attempt ended */
+        End end;             /* … by itself; END_NOT: not */
 } NaiveJob;
 
 typedef struct NaiveAttempt {
@@ -122,7 +132,7 @@ unsigned naive_holder(Naive *n, unsigned q, unsigned key, const Now *now);
 int naive_cancel(Naive *n, unsigned id);
 int naive_hold(Naive *n, unsigned id);
 int naive_release(Naive *n, unsigned id, const Now *now);
-int naive_retry(Naive *n, unsigned id, const Now *now);
+int naive_retry(Naive *n, unsigned id, unsigned attempts, usec_t delay, const Now *now);
 int naive_purge(Naive *n, unsigned id);
 int naive_kill(const Naive *n, unsigned id);
 int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, bool due, bool deadline, const Now *now);
@@ -156,6 +166,8 @@ typedef enum StartAnswer { START_OK, START_REFUSED, START_LATER, START_SILENT, S
 void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer answer);
 void naive_seen_frozen(Naive *n, unsigned id, unsigned number, bool frozen, const Now *now);
 void naive_freeze_failed(Naive *n, unsigned id, unsigned number);
+/* An attempt of it ended in this turn; readable: what is stored of it. */
+void naive_judge(Naive *n, unsigned id, bool readable, const Now *now);
 /* Its unit is gone and its cgroup is empty. */
 void naive_gone(Naive *n, unsigned id, unsigned number);
 /* What is stored of the job cannot be read any more. */

@@ -206,7 +206,7 @@ static int step_retry(Store *s, Model *m) {
         Job *j;
         int r = get(s, m, FIRST, &j);
 
-        return r < 0 ? r : model_retry(m, j, &now);
+        return r < 0 ? r : model_retry(m, j, 1, 0, &now);
 }
 
 /* Enough for the log to be written back. */

@@ -104,6 +104,12 @@ static void test_failures(void **state) {
                 o.reason = strdup("so it is");
                 model_attempt_ended(m, a, &o, &now);
                 assert_null(o.reason);
+                if (r == JOB_LOST) { /* it may cost nothing */
+                        assert_int_equal(j->state, JOB_WAITING);
+                        assert_ptr_equal(j->ended, a);
+                        model_judge(m, j, j->spec, &now);
+                }
+                assert_int_equal(m->n_unjudged, 0);
                 assert_int_equal(j->result, r);
                 assert_string_equal(j->reason, "so it is");
                 assert_string_equal(a->outcome.reason, "so it is");
@@ -166,7 +172,7 @@ static void test_cancel_running(void **state) {
         assert_int_equal(model_cancel(m, j, "again", &now), 0); /* changes nothing */
         assert_string_equal(j->reason, "by root");
         assert_true(a->kill_deadline == deadline);
-        assert_int_equal(model_retry(m, j, &now), -EBUSY);
+        assert_int_equal(model_retry(m, j, 1, 0, &now), -EBUSY);
         assert_int_equal(model_purge(m, j), -EBUSY);
 
         /* How it died stays known, what it was is what was wanted. */

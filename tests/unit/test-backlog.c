@@ -41,7 +41,7 @@ static void test_counts(void **state) {
         assert_int_equal(top->backlog.n, 1);
         check_model(m);
         end(m, a, JOB_EXIT_CODE);
-        assert_int_equal(model_retry(m, j, &now), 0);
+        assert_int_equal(model_retry(m, j, 1, 0, &now), 0);
         assert_int_equal(top->backlog.n, 2);
         check_model(m);
         assert_int_equal(model_cancel(m, j, NULL, &now), 0);

@@ -253,7 +253,7 @@ static void event_request(World *w) {
                 break;
         case 3:
                 if (j->attempt + 1 < ATTEMPTS_MAX)
-                        assert_int_equal(model_retry(w->m, j, &now), before == JOB_DONE ? 0 : -EBUSY);
+                        assert_int_equal(model_retry(w->m, j, 1, 0, &now), before == JOB_DONE ? 0 : -EBUSY);
                 break;
         case 4:
                 if (chance(20))

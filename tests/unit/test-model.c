@@ -218,9 +218,9 @@ static void test_retry(void **state) {
 
         now.realtime += SEC;
         model_due(m, j, &now);
-        assert_int_equal(model_retry(m, j, &now), -EBUSY);
+        assert_int_equal(model_retry(m, j, 1, 0, &now), -EBUSY);
         first = run(m, j);
-        assert_int_equal(model_retry(m, j, &now), -EBUSY);
+        assert_int_equal(model_retry(m, j, 1, 0, &now), -EBUSY);
         end(m, first, JOB_EXIT_CODE);
         model_recorded(m);
         j = reload(m, q, &(Job) { .id = 1, .state = JOB_DONE, .result = JOB_EXIT_CODE, .dead = true, .attempt = 1 });
@@ -230,7 +230,17 @@ static void test_retry(void **state) {
         assert_false(j->changed);
 
         now.realtime += SEC;
-        assert_int_equal(model_retry(m, j, &now), 0);
+        /* The unit of the first is still there: the second waits until it is gone. */
+        assert_int_equal(model_retry(m, j, 1, 0, &now), 0);
+        assert_int_equal(j->state, JOB_WAITING);
+        now.realtime += CLEANING_LOOK;
+        now.steady += CLEANING_LOOK;
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_WAITING);
+        model_attempt_gone(m, first);
+        now.realtime += CLEANING_LOOK;
+        now.steady += CLEANING_LOOK;
+        model_due(m, j, &now);
         assert_int_equal(j->state, JOB_READY);
         assert_int_equal(j->result, JOB_RESULT_NONE);
         assert_int_equal(j->max_attempts, 2);
@@ -238,15 +248,11 @@ static void test_retry(void **state) {
         assert_false(j->dead);
         assert_true(j->finished_usec == USEC_INFINITY && j->ready_usec == now.realtime);
         check_model(m);
-        /* The unit of the first is still there: both hold slots. */
         second = run(m, j);
         assert_int_equal(second->number, 2);
-        assert_int_equal(q->slots_used, 2);
-        check_model(m);
-        model_attempt_gone(m, first);
         assert_int_equal(q->slots_used, 1);
         end(m, second, JOB_SUCCESS);
-        assert_int_equal(model_retry(m, j, &now), 0); /* also what went well */
+        assert_int_equal(model_retry(m, j, 1, 0, &now), 0); /* also what went well */
         assert_int_equal(j->max_attempts, 3);
         check_model(m);
 }

@@ -204,7 +204,7 @@ static void test_pause(void **state) {
         expect_starts(m, "1");
         /* Draining lets go on what is there. */
         model_queue_drain(m, a, true);
-        model_retry(m, ({ Job *j = model_job(m, 1); finish(m, j); j; }), &now);
+        model_retry(m, ({ Job *j = model_job(m, 1); finish(m, j); j; }), 1, 0, &now);
         expect_starts(m, "1");
 }
 

@@ -88,6 +88,7 @@ static void test_values(void **state) {
                 { "DefaultTimeoutSec", { "0", "-1", "soon", "1us", "1 potato" }, { "1ms", "2h 30min", "infinity" } },
                 { "DefaultStopTimeoutSec", { "0", "infinity", "x" }, { "1ms", "5", "1d" } },
                 { "MaxQueued", { "-1", "many", "1.5" }, { "0", "1000000000000", "infinity" } },
+                { "PoisonAttempts", { "0", "-1", "few" }, { "1", "5", "infinity" } },
                 { "MaxQueuedPerUser", { "-1", "1k" }, { "0", "1", "infinity" } },
                 { "RequestIdsPerUserMax", { "999", "infinity", "1000001" }, { "1000" } },
                 { "SubmitManyMax", { "999", "100001", "infinity", "1k", "-1", "1e4" }, { "1000", "100000" } },

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Another attempt: whether, when, with how much memory, and when no more; over restarts and whatever is done to the clock."""
+
+import signal
+import time
+
+import pytest
+
+import client
+from conftest import until
+from test_clock import HOUR, clock, restart  # noqa: F401
+
+SOON = {"backoff_base_usec": 50_000}
+MIB = 1024 * 1024
+
+
+def results(mill, id_):
+    return [a["result"] for a in mill.call("ListAttempts", id_)]
+
+
+def fails_until(n, status=3):
+    return "[ $JOBMILL_ATTEMPT -ge %d ] || exit %d" % (n, status)
+
+
+def test_each_attempt_is_told_and_one_end(running, session_client):
+    session_client.call("Subscribe")
+    session_client.signals.clear()
+    id_ = running.submit("exit 3", max_attempts=3, **SOON)
+    result, outcome = running.wait(id_)
+    assert (result, outcome["attempt"], outcome["exit_status"]) == ("exit-code", 3, 3)
+    info = running.info(id_)
+    assert info["dead"] and (info["attempt"], info["max_attempts"]) == (3, 3)
+    assert results(running, id_) == ["exit-code"] * 3
+    session_client.pump(0.1)
+    assert [s for s in session_client.signals if s[0] == "JobFinished"] == [("JobFinished", id_, 3, "exit-code")]
+    states = [s[2] for s in session_client.signals if s[:2] == ("JobChanged", id_)]
+    assert states.count("waiting") == 2, states
+    log = running.log_path.read_text()
+    assert "attempt 1 of 3 ended (exit-code), it is tried again" in log
+
+
+def test_until_it_succeeds(running):
+    id_ = running.submit(fails_until(3), max_attempts=5, **SOON)
+    assert running.result(id_) == "success"
+    assert results(running, id_) == ["exit-code", "exit-code", "success"] and not running.info(id_)["dead"]
+
+
+@pytest.mark.parametrize("command, spec, wanted", [
+    ("exit 75", {"retry_on": ["timeout"]}, ["exit-code"] * 3),  # it asks for it, as long as attempts are left
+    ("exit 100", {}, ["exit-code"]),                            # and for none
+    ("exit 3", {"retry_on": ["signal"]}, ["exit-code"]),
+    ("kill -KILL $$", {"retry_on": ["signal"]}, ["signal"] * 3),
+    ("sleep 60", {"timeout_usec": 50_000}, ["timeout"] * 3),
+])
+def test_what_is_tried_again(running, command, spec, wanted):
+    id_ = running.submit(command, max_attempts=3, **SOON, **spec)
+    running.wait(id_)
+    assert results(running, id_) == wanted
+    assert running.info(id_)["dead"]
+
+
+def test_a_queue_says_how_often(mill):
+    mill.queue("default", AllowUsers="*", MaxAttempts=2, BackoffBaseSec="50ms", RetryOn="exit-code")
+    mill.start()
+    assert results(mill, waited(mill, "exit 1")) == ["exit-code"] * 2
+    assert results(mill, waited(mill, "kill -KILL $$")) == ["signal"]
+    assert results(mill, waited(mill, "exit 1", max_attempts=1)) == ["exit-code"]
+
+
+def waited(mill, command, **spec):
+    id_ = mill.submit(command, **spec)
+    mill.wait(id_)
+    return id_
+
+
+def in_backoff(mill, seconds=3600, **spec):
+    id_ = mill.submit("exit 3", max_attempts=2, backoff_base_usec=int(seconds * 1e6), **spec)
+    mill.reach(id_, "waiting")
+    return id_
+
+
+def test_the_backoff_shows_and_can_be_cancelled(running):
+    id_ = in_backoff(running)
+    info = running.info(id_)
+    assert not info["dead"] and "result" not in info and info["attempt"] == 1
+    assert info["reason"].startswith("attempt 2 of 2 in 59min 5"), info["reason"]
+    running.call("CancelJob", id_)
+    assert running.result(id_) == "cancelled"
+    assert results(running, id_) == ["exit-code"]
+
+
+def test_the_backoff_can_be_changed_and_held(running):
+    id_ = in_backoff(running)
+    running.call("HoldJob", id_)
+    running.call("UpdateJob", id_, {"delay_usec": 0})
+    assert running.state(id_) == "held"
+    running.call("ReleaseJob", id_)
+    assert running.result(id_) == "exit-code" and running.info(id_)["attempt"] == 2
+
+
+def test_attempts_can_be_changed_while_it_runs(running):
+    id_ = running.submit("sleep 0.3; exit 1", max_attempts=1, **SOON)
+    running.reach(id_, "running")
+    running.call("UpdateJob", id_, {"max_attempts": 2})
+    assert running.result(id_) == "exit-code" and results(running, id_) == ["exit-code"] * 2
+    endless = running.submit("sleep 0.3; exit 1", max_attempts=1000, **SOON)
+    until(lambda: running.info(endless)["attempt"] == 2, 5)
+    running.call("UpdateJob", endless, {"max_attempts": 1})
+    assert running.result(endless) == "exit-code" and running.info(endless)["attempt"] in (2, 3)
+
+
+def test_the_daemon_dies_in_the_backoff(running):
+    id_ = in_backoff(running, 1.0)
+    began = time.monotonic()
+    running.restart()
+    assert running.state(id_) == "waiting" and running.info(id_)["attempt"] == 1
+    assert running.result(id_) == "exit-code"
+    assert running.info(id_)["attempt"] == 2 and time.monotonic() - began > 0.5
+
+
+def test_the_end_comes_while_the_daemon_is_away(running):
+    id_ = running.submit("sleep 0.3; " + fails_until(2), max_attempts=2, **SOON)
+    running.reach(id_, "running")
+    running.kill()
+    time.sleep(0.5)
+    running.start()
+    assert running.result(id_) == "success" and results(running, id_) == ["exit-code", "success"]
+
+
+def test_the_clock_is_set_in_the_backoff(mill, clock):  # noqa: F811
+    id_ = in_backoff(mill, HOUR)
+    before = mill.info(id_)["not_before_usec"]
+    clock.step(5 * HOUR)
+    until(lambda: mill.info(id_)["not_before_usec"] != before, 5)
+    info = mill.info(id_)
+    assert info["state"] == "waiting" and abs(info["not_before_usec"] - before - 5 * HOUR * 10**6) < 10**7
+
+
+def test_by_hand(running):
+    id_ = running.submit("exit 3", max_attempts=2, **SOON)
+    assert running.result(id_) == "exit-code"
+    running.call("RetryJob", id_, {})
+    assert running.result(id_) == "exit-code" and running.info(id_)["attempt"] == 3
+    running.call("RetryJob", id_, {"max_attempts": 2, "delay_usec": 200_000})
+    info = running.info(id_)
+    assert info["state"] == "waiting" and "attempt 4 of 5" in info["reason"] and not info["dead"]
+    assert running.result(id_) == "exit-code" and running.info(id_)["attempt"] == 5
+    for options, word in (({"max_attempts": 0}, "max_attempts"), ({"priority": 1}, "priority"), ({"queue": "x"}, "queue"), ({"x": "y"}, "x")):
+        with pytest.raises(client.BusError) as e:
+            running.call("RetryJob", id_, options)
+        assert e.value.short == "InvalidSpec" and "'%s'" % word in e.value.message
+    assert running.info(id_)["dead"]
+
+
+def test_dead_ones_by_filter(running):
+    ids = [waited(running, "exit 3", name=n) for n in ("a", "b", "a")]
+    good = waited(running, "true", name="a")
+    assert [j["id"] for j in running.jobs(dead=True)] == ids[::-1]
+    assert running.call("RetryJobs", {"name": "a", "dead": True}, {"max_attempts": 2, "delay_usec": 3600 * 10**6}) == 2
+    assert [running.info(i)["state"] for i in ids + [good]] == ["waiting", "done", "waiting", "done"]
+    assert running.info(ids[0])["max_attempts"] == 3
+    assert [j["id"] for j in running.jobs(dead=True)] == [ids[1]]
+    assert running.call("PurgeJobs", {"dead": True}) == 1
+    assert len(running.jobs()) == 3
+
+
+def test_a_cancel_ends_it_though_it_is_out_of_time(running):
+    id_ = running.submit("trap '' TERM; while :; do sleep 0.1; done", timeout_usec=50_000, stop_timeout_usec=1_000_000, max_attempts=9, **SOON)
+    running.reach(id_, "stopping")
+    running.call("CancelJob", id_)
+    assert running.result(id_) == "timeout" and results(running, id_) == ["timeout"]
+
+
+def test_one_attempt_at_a_time(running, systemd):
+    """The next one waits until nothing is left of the last."""
+    systemd.fault("ResetFailedUnit", "delay", ms=700)
+    id_ = running.submit(fails_until(2), max_attempts=2, **SOON)
+    until(lambda: "when what is left of the last one is gone" in running.info(id_).get("reason", ""), 5)
+    assert list(systemd.do("units")) == [running.unit(id_, 1)]
+    assert running.result(id_) == "success"
+    assert systemd.do("counts")["max_holding"]["jobmill-default.slice"] == 1
+
+
+# ---- lost ----
+
+def runs(mill, id_, attempt):
+    until(lambda: (mill.info(id_)["attempt"], mill.state(id_)) == (attempt, "running"), 10, "attempt %d runs" % attempt)
+
+
+def test_lost_is_no_failed_attempt(running, systemd):
+    id_ = running.submit("sleep 60", requeue_lost=True)
+    plain = running.submit("sleep 60")
+    runs(running, id_, 1)
+    runs(running, plain, 1)
+    systemd.do("reboot")
+    runs(running, id_, 2)
+    assert running.result(plain) == "lost"
+    assert running.info(id_)["max_attempts"] == 2
+    systemd.do("kill", name=running.unit(id_, 2), signo=signal.SIGKILL)
+    assert running.result(id_) == "signal" and results(running, id_) == ["lost", "signal"]
+
+
+def test_a_job_that_takes_the_machine_down(mill, systemd):
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nPoisonAttempts=3\n")
+    mill.queue("default", AllowUsers="*")
+    mill.start()
+    id_ = mill.submit("sleep 60", requeue_lost=True, max_attempts=50)
+    for n in range(1, 4):
+        runs(mill, id_, n)
+        systemd.do("reboot")
+    assert mill.result(id_) == "lost"
+    info = mill.info(id_)
+    assert info["dead"] and info["reason"] == "not tried again: 3 attempts in a row were lost or ran out of memory"
+    # Somebody wants it all the same: it is counted anew.
+    mill.call("RetryJob", id_, {})
+    runs(mill, id_, 4)
+    systemd.do("reboot")
+    runs(mill, id_, 5)
+
+
+# ---- memory ----
+
+def runs_out(mill, systemd, id_, attempt):
+    runs(mill, id_, attempt)
+    unit = mill.unit(id_, attempt)
+    memory = systemd.do("units")[unit]["settings"].get("MemoryMax")
+    systemd.do("set", name=unit, Result="oom-kill")
+    systemd.do("kill", name=unit, signo=signal.SIGKILL)
+    return memory
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("user, section, wanted", [
+    ("root", {"MemoryMax": "160M"}, [100, 150, 225]),
+    ("daemon", {}, [100, 150, 225]),
+    ("daemon", {"MemoryMax": "160M"}, [100, 150, 160]),  # never more than the queue allows
+])
+def test_memory_grows(mill, systemd, polkit, remotes, user, section, wanted):
+    mill.queue("default", AllowUsers="daemon")
+    if section:
+        mill.queue("default", section="Service", drop_in="memory.conf", **section)
+    mill.start()
+    submit = mill.call if user == "root" else remotes(user).call
+    id_ = submit("Submit", "default", ["sleep", "60"], {"max_attempts": 3, "memory_growth": 1.5, "properties": ["MemoryMax=100M"], **SOON})[0]
+    assert [runs_out(mill, systemd, id_, n) for n in (1, 2, 3)] == [n * MIB for n in wanted]
+    assert mill.result(id_) == "oom-kill"
+    assert [a["memory_max"] for a in mill.call("ListAttempts", id_)] == [n * MIB for n in wanted]
+    # By hand it gets more again, but what somebody sets anew counts as it is.
+    mill.call("RetryJob", id_, {"delay_usec": 3600 * 10**6})
+    mill.call("UpdateJob", id_, {"properties": ["MemoryMax=120M"], "delay_usec": 0})
+    assert runs_out(mill, systemd, id_, 4) == 120 * MIB
