@@ -132,9 +132,9 @@ struct Api {
         /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
         int (*check_edit)(QueueEdit *e, char **ret_error);
         preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */
-        void *preview_userdata;
         int (*check)(void *userdata, store_finding_t found, void *found_userdata); /* CheckIntegrity(): units and files */
-        void *check_userdata;
+        int (*open_spool)(void *userdata, uint64_t job, uint32_t attempt, bool of_stderr); /* to read; -errno */
+        void *userdata;          /* of these */
 };
 
 int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret);

@@ -116,7 +116,7 @@ static int handle_check_integrity(Call *c, sd_bus_error *error) {
                         return -EUSERS;
                 r = check_begin(c, false);
                 if (r >= 0)
-                        r = c->api->check(c->api->check_userdata, on_finding, c->check);
+                        r = c->api->check(c->api->userdata, on_finding, c->check);
                 if (r < 0)
                         return r;
         }

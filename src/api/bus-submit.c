@@ -307,7 +307,7 @@ static int handle_preview_unit(Call *c, sd_bus_error *error) {
         if (r >= 0)
                 r = request_check(c, &q, error);
         if (r > 0)
-                r = c->api->preview(c->api->preview_userdata,
+                r = c->api->preview(c->api->userdata,
                                     &(Preview) { .queue = q.queue,
                                                  .spec = q.spec,
                                                  .owner = q.owner,

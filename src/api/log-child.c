@@ -295,6 +295,8 @@ int log_child_run(LogTask *t, int fd) {
         FILE *f;
         int r;
 
+        if (t->spool)
+                return log_spool_run(t, fd);
         f = fdopen(fd, "w");
         if (!f)
                 return -errno;

@@ -28,6 +28,13 @@ typedef struct LogMessage {
         LogAttempt attempt; /* another one, or one that it knows */
 } LogMessage;
 
+/* What is recorded of a stream that went to a spool. */
+typedef struct LogText {
+        char *text;
+        uint32_t number; /* of the attempt */
+        bool of_stderr;
+} LogText;
+
 typedef struct LogTask {
         bool user;           /* units of the user's manager, which is uid's */
         uint32_t uid;
@@ -39,10 +46,19 @@ typedef struct LogTask {
         usec_t ended;        /* realtime: the newest has; USEC_INFINITY: it has not */
         bool follow;         /* until it is told that the job is done */
         int control_fd;      /* LogMessages come here; -EBADF: none */
+        /* Where it goes to a spool (log-spool.c): */
+        bool spool;
+        uint64_t job;
+        LogText *texts;      /* of attempts that have ended, oldest first */
+        size_t n_texts;
+        uint32_t live;       /* the attempt that writes now; 0: none */
+        int (*open_spool)(void *userdata, uint64_t job, uint32_t attempt, bool of_stderr); /* a descriptor, or -errno */
+        void *open_userdata;
 } LogTask;
 
 /* Writes all lines in the Journal Export Format into fd, until the reader goes away or all is said. Returns an errno. */
 int log_child_run(LogTask *t, int fd);
+int log_spool_run(LogTask *t, int fd);
 /* In a child of the daemon: it goes with its parent and has nothing of it but standard streams and these, of which the second may be
  * negative. (log-stream.c) */
 int child_detach(const char *name, int *fd, int *other_fd, pid_t parent);

@@ -186,10 +186,39 @@ static int too_many(const Call *c, sd_bus_error *error) {
         return 0;
 }
 
+static int collect_text(LogTask *t, const Attempt *a, const char *text, const char *more, bool of_stderr) {
+        LogText *l = realloc(t->texts, (t->n_texts + 1) * sizeof(LogText));
+
+        if (!l)
+                return -ENOMEM;
+        t->texts = l;
+        l += t->n_texts;
+        *l = (LogText) { .number = a->number, .of_stderr = of_stderr };
+        if (asprintf(&l->text, "%s%s", strempty(text), strempty(more)) < 0)
+                return -ENOMEM;
+        t->n_texts++;
+        return 0;
+}
+
+static void task_done(LogTask *t) {
+        for (size_t i = 0; i < t->n_texts; i++)
+                free(t->texts[i].text);
+        free(t->texts);
+        free(t->attempts);
+}
+
 static int collect_attempt(void *userdata, const Attempt *a) {
         LogTask *t = userdata;
         LogAttempt *l;
+        int r;
 
+        if (t->spool) {
+                t->live = a->outcome.result == JOB_RESULT_NONE ? a->number : 0;
+                if (t->live > 0)
+                        return 0;
+                r = collect_text(t, a, a->outcome.io_stdout, a->outcome.verdict, false);
+                return r < 0 ? r : collect_text(t, a, a->outcome.io_stderr, NULL, true);
+        }
         t->begun = MIN(t->begun, a->created_usec);
         t->ended = a->outcome.finished_usec; /* of the newest, which comes last */
         if (sd_id128_is_null(a->invocation_id) || strlen(a->unit) >= sizeof(l->unit))
@@ -217,7 +246,8 @@ static int authorize(Call *c, const Job *j, sd_bus_error *error) {
 static int handle_open_log(Call *c, sd_bus_error *error) {
         _cleanup_(job_row_done) JobRow row = {};
         _cleanup_close_ int fd = -EBADF;
-        LogTask t = { .user = c->api->user, .uid = getuid(), .begun = c->api->now.realtime, .ended = USEC_INFINITY };
+        _cleanup_(task_done) LogTask t = { .user = c->api->user, .uid = getuid(), .begun = c->api->now.realtime,
+                                           .ended = USEC_INFINITY };
         const char *stream;
         uint64_t id;
         int r;
@@ -239,12 +269,15 @@ static int handle_open_log(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         t.follow = streq(stream, "journal-follow") && row.job->state != JOB_DONE;
+        t.spool = row.job->output == OUTPUT_SPOOL;
+        t.job = id;
+        t.open_spool = c->api->open_spool;
+        t.open_userdata = c->api->userdata;
         r = history_attempts(c->api->store, id, collect_attempt, &t);
         if (r < 0)
                 r = api_error_store(c->api, error, r);
         else
                 r = log_stream_open(c, &t, id, &fd);
-        free(t.attempts);
         return r < 0 ? r : sd_bus_reply_method_return(c->message, "h", fd);
 }
 DEFINE_METHOD(open_log);

@@ -22,6 +22,10 @@ typedef struct Stream {
         char *cursor;       /* of the last line that was seen */
         uint64_t realtime;  /* of that */
         bool passing_over;  /* up to that */
+        struct {
+                uint32_t attempt;
+                uint64_t at;
+        } spool[2];         /* the last lines that were seen of standard output and standard error */
         LogEntry *last;     /* with -n: a ring of the last lines */
         size_t n_last, last_at;
 } Stream;
@@ -107,12 +111,31 @@ static int show_last(Stream *s) {
         return r;
 }
 
+/* Of a line of a spool: the two streams of a job come side by side, each in its order. */
+static bool pass_over_spool(Stream *s, const char *cursor, size_t n) {
+        _cleanup_free_ char *text = strndup(cursor, n);
+        uint32_t attempt;
+        uint64_t at;
+        int i;
+
+        if (!text || sscanf(text, "spool:%" SCNu32 ":%d:%" SCNu64, &attempt, &i, &at) != 3 || i < 1 || i > 2)
+                return false;
+        i--;
+        if (attempt < s->spool[i].attempt || (attempt == s->spool[i].attempt && at <= s->spool[i].at))
+                return true;
+        s->spool[i].attempt = attempt;
+        s->spool[i].at = at;
+        return false;
+}
+
 /* Was this line seen before the stream was opened again? */
 static bool pass_over(Stream *s) {
         size_t n;
         const char *cursor = log_entry_get(&s->entry, "__CURSOR", &n);
         uint64_t t = log_entry_get_u64(&s->entry, "__REALTIME_TIMESTAMP");
 
+        if (cursor && n > strlen("spool:") && startswith(cursor, "spool:"))
+                return pass_over_spool(s, cursor, n);
         if (!s->passing_over)
                 return false;
         if (cursor && strlen(s->cursor) == n && memcmp(s->cursor, cursor, n) == 0) {

@@ -124,7 +124,7 @@ int verb_logs(int argc, char **argv) {
                 l.separate = j.attempt > 1;
                 say_where_else(&j);
                 /* Of a user's units it is not so easy to find all lines: log-child.c. */
-                if (!arg_machine && !arg_user && log_journal_is_readable())
+                if (!arg_machine && !arg_user && !streq_ptr(j.output, "spool") && log_journal_is_readable())
                         r = log_from_journal(&l);
                 else
                         r = log_from_daemon(&l);

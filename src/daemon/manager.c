@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "daemon/config.h"
 #include "daemon/queue-write.h"
+#include "unit/spool.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -173,6 +174,12 @@ static int find_paths(Manager *m) {
 
 /* ---- the manager ---- */
 
+static int open_spool(void *userdata, uint64_t job, uint32_t attempt, bool of_stderr) {
+        const Manager *m = userdata;
+
+        return spool_open_stream(m->run_path, job, attempt, of_stderr ? SPOOL_STDERR : SPOOL_STDOUT);
+}
+
 int manager_new(bool user, Manager **ret) {
         _cleanup_(manager_freep) Manager *m = new0(Manager, 1);
         int r;
@@ -201,9 +208,9 @@ int manager_new(bool user, Manager **ret) {
                 return log_error_errno(r, "Failed to set up: %m");
         m->api->check_edit = queue_edit_check;
         m->api->preview = manager_preview;
-        m->api->preview_userdata = m;
         m->api->check = manager_check;
-        m->api->check_userdata = m;
+        m->api->open_spool = open_spool;
+        m->api->userdata = m;
         *ret = TAKE_PTR(m);
         return 0;
 }

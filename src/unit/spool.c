@@ -198,20 +198,12 @@ int spool_trim(const char *run_path, const Attempt *a, uint64_t max, uint64_t *r
 
 /* ---- removing them ---- */
 
-/* Somebody may have passed the descriptor on and live: what it takes is given back all the same. */
-static void remove_one(int directory, const char *name) {
-        _cleanup_close_ int fd = openat(directory, name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-        (void) fd;
-        (void) unlinkat(directory, name, 0);
-}
-
 void spool_remove(const char *run_path, const Attempt *a) {
         for (SpoolStream i = 0; i < _SPOOL_STREAM_MAX; i++) {
                 _cleanup_free_ char *path = spool_path(run_path, a->job_id, a->number, i);
 
                 if (path)
-                        remove_one(AT_FDCWD, path);
+                        (void) unlink(path);
         }
         CRASH_POINT("spool-removed");
 }
@@ -233,7 +225,7 @@ void spool_sweep(const char *run_path, const Model *m) {
                         continue;
                 *(char *) mempcpy(attempt, e->d_name, dot - e->d_name) = 0;
                 if (!attempt_of_folder(m, attempt))
-                        remove_one(dirfd(d), e->d_name);
+                        (void) unlinkat(dirfd(d), e->d_name, 0);
         }
         (void) closedir(d);
 }

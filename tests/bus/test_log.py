@@ -145,3 +145,82 @@ def test_nothing_of_the_daemon_is_in_the_child(running):
 
 def store_is_open(pid):
     return any("jobmill.db" in os.readlink(p) for p in pathlib.Path("/proc/%s/fd" % pid).iterdir())
+
+
+# ---- spools ----
+
+def lines(data, stream=None):
+    """MESSAGE of each entry of the Journal Export Format; text only."""
+    entries = [dict(l.split("=", 1) for l in e.splitlines()) for e in data.decode().split("\n\n") if e]
+    return [e["MESSAGE"] for e in entries if stream in (None, e["SYSLOG_IDENTIFIER"])]
+
+
+def read_until(fd, text, timeout=10):
+    data = b""
+    while text not in data:
+        assert select.select([fd], [], [], timeout)[0], data
+        data += os.read(fd, 65536)
+    return data
+
+
+def test_spool_while_it_runs(running):
+    command = "echo one; echo two >&2; printf thr; while [ ! -e %s/go ]; do sleep 0.02; done; echo ee; echo '{}'" % running.out
+    id_ = running.submit(command, stdout="spool")
+    follow = open_log(running, id_, "journal-follow")
+    seen = read_until(follow, b"MESSAGE=two\n\n")
+    assert goes_on(follow)
+    assert sorted(lines(ended(open_log(running, id_)))) == ["one", "thr", "two"]
+    (running.out / "go").touch()
+    assert lines(seen + ended(follow), "stdout") == ["one", "three", "{}"]
+    running.result(id_)
+    for stream in ("journal", "journal-follow"):
+        data = ended(open_log(running, id_, stream))
+        assert (lines(data, "stdout"), lines(data, "stderr")) == (["one", "three", "{}"], ["two"])
+    until(lambda: not children(running), 5, "the children are gone")
+
+
+def test_spool_of_attempts(running):
+    id_ = running.submit("echo attempt $JOBMILL_ATTEMPT; while [ ! -e %s/$JOBMILL_ATTEMPT ]; do sleep 0.02; done; exit 1" % running.out,
+                         stdout="spool")
+    follow = open_log(running, id_, "journal-follow")
+    seen = read_until(follow, b"MESSAGE=attempt 1\n\n")
+    (running.out / "1").touch()
+    running.result(id_)
+    seen += ended(follow)
+    running.call("RetryJob", id_, {})
+    running.reach(id_, "running")
+    follow = open_log(running, id_, "journal-follow")
+    read_until(follow, b"MESSAGE=attempt 2\n\n")
+    (running.out / "2").touch()
+    running.result(id_)
+    ended(follow)
+    assert lines(seen) == ["attempt 1"]
+    data = ended(open_log(running, id_))
+    assert lines(data) == ["attempt 1", "attempt 2"]
+    assert [l for l in data.decode().splitlines() if l.startswith("__JOBMILL_ATTEMPT")] == ["__JOBMILL_ATTEMPT=1", "__JOBMILL_ATTEMPT=2"]
+
+
+def test_spool_that_loses_its_head(mill):
+    """Long lines go in pieces, and what was given back is passed over."""
+    mill.queue("default", Slots=4, AllowUsers="*", SpoolMax="256K")
+    mill.start()
+    id_ = mill.submit("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end; while [ ! -e %s/go ]; do sleep 0.02; done" % mill.out,
+                      stdout="spool")
+    path = mill.folder / "run/spool" / ("%d-1.stdout" % id_)
+    until(lambda: path.exists() and path.stat().st_size == 3000005 and path.stat().st_blocks * 512 < 300000, 10, "it is short")
+    got = lines(ended(open_log(mill, id_)))
+    assert got[-1] == "end" and set("".join(got[:-1])) == {"x"} and 200000 < len("".join(got)) < 300000
+    (mill.out / "go").touch()
+    mill.result(id_)
+    got = lines(ended(open_log(mill, id_)))
+    assert got[-1] == "end" and len("".join(got)) < 5000
+
+
+def test_spool_of_one_that_waits(running):
+    running.call("PauseQueue", "default")
+    id_ = running.submit("echo here", stdout="spool")
+    assert ended(open_log(running, id_)) == b""
+    fd = open_log(running, id_, "journal-follow")
+    assert goes_on(fd)
+    running.call("ResumeQueue", "default")
+    assert lines(ended(fd)) == ["here"]

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import subprocess
 import time
 
 import pytest
@@ -153,6 +154,32 @@ def test_of_the_tool(mill):
     job = json.loads(mill.tool("show", "--json=short", id_, check=True))[0]
     assert (job["verdict"], job["success"], job["io"]) == (None, False, {"stdout": "no verdict\n", "stderr": ""})
     assert job["attempts"][0]["io"] == job["io"]
+
+
+def test_logs(mill, folder):
+    """While it runs, from its files; afterwards what is recorded; following over a restart, each line once."""
+    out, steps = folder / "out", [folder / n for n in "abc"]
+    wait = "; while [ ! -e %s ]; do sleep 0.05; done; "
+    id_ = mill.submit("echo one; echo two >&2" + wait % steps[0] + "echo three" + wait % steps[1] + "echo four" + wait % steps[2] +
+                      "echo '%s'" % TRUE, stdout="spool")
+    mill.reach(id_, "running")
+    until(lambda: sorted(mill.tool("logs", id_, check=True).split()) == ["one", "two"], 10, "what is there")
+    argv = ["jobmill", *(["--user"] if OF_USER else []), "logs", "-f", str(id_)]
+    with open(out, "wb") as f:
+        p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.STDOUT)
+    text = lambda: out.read_text().splitlines()  # noqa: E731
+    until(lambda: sorted(text()) == ["one", "two"], 10, lambda: text())
+    steps[0].touch()
+    until(lambda: text()[2:] == ["three"], 10, lambda: text())
+    mill.restart_daemon()
+    steps[1].touch()
+    until(lambda: text()[2:] == ["three", "four"], 15, lambda: text())
+    steps[2].touch()
+    assert p.wait(20) == 0
+    assert text()[2:] == ["three", "four", TRUE]
+    mill.wait(id_)
+    assert mill.tool("logs", "-n", 1, "-o", "short-iso", id_, check=True).strip().endswith(("stdout: " + TRUE, "stderr: two"))
+    assert mill.tool("logs", id_, check=True).splitlines() == ["one", "three", "four", TRUE, "two"]
 
 
 @pytest.mark.skipif(OF_USER, reason="it is one itself")
