@@ -126,6 +126,16 @@ int parse_decimal(const char **s, unsigned decimals, uint64_t *ret_whole, uint64
         return 0;
 }
 
+int parse_double(const char *s, double *ret) {
+        char *end;
+
+        if (strspn(s, "0123456789.") != strlen(s) || isempty(s))
+                return -EINVAL;
+        errno = 0;
+        *ret = strtod(s, &end);
+        return errno > 0 ? -errno : *end ? -EINVAL : 0;
+}
+
 int parse_size(const char *s, uint64_t base, uint64_t *ret) {
         uint64_t whole, fraction, factor = 1;
         static const char units[] = "BKMGTPE";

@@ -15,6 +15,7 @@ int parse_i32(const char *s, int32_t *ret);
 int parse_uid(const char *s, uint32_t *ret); /* (uid_t) -1 and 65535 are no users */
 /* A number with at most this many decimals at *s, moved behind it: "1.5", 3 gives 1 and 500. */
 int parse_decimal(const char **s, unsigned decimals, uint64_t *ret_whole, uint64_t *ret_fraction);
+int parse_double(const char *s, double *ret); /* digits and a point, no exponent, nothing negative */
 int parse_size(const char *s, uint64_t base, uint64_t *ret); /* K M G T P E, base 1024 or 1000; "1.5G" too */
 int parse_permyriad(const char *s, uint32_t *ret);  /* "12.34%" -> 1234; at most 100 % */
 int parse_percent_unbounded(const char *s, uint32_t *ret); /* "250%" -> 250 */

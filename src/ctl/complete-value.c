@@ -304,9 +304,11 @@ static const struct {
         void (*complete)(Completion *c); /* NULL: nothing can be offered */
         const char *shell;               /* what the shell knows better */
 } kinds[] = {
+        { "BACKOFF", NULL, NULL },
         { "BOOL", complete_booleans, NULL },
         { "COLUMN", complete_columns, NULL },
         { "DIRECTORY", NULL, "directories" },
+        { "FACTOR", NULL, NULL },
         { "FILE", NULL, "files" },
         { "FILTER", NULL, NULL },
         { "ID", complete_ids, NULL },

@@ -5,6 +5,7 @@
  * say themselves what went wrong (once, by ctl_error()) and return a negative errno, or the exit status. */
 
 #include "base/macro.h"
+#include "ctl/backoff.h"
 #include <systemd/sd-bus.h>
 
 /* Exit statuses of what waits for jobs, besides those of the jobs; everything else ends in EXIT_FAILURE. */
@@ -24,6 +25,7 @@ enum {
         OPTIONS_QUEUE_SET = 1 << 7,
         OPTIONS_BULK = 1 << 8,
         OPTIONS_CHECK = 1 << 9,
+        OPTIONS_RETRY = 1 << 10,
 };
 
 typedef struct Verb {
@@ -66,8 +68,18 @@ typedef struct SubmitArgs {
         uint32_t slots; /* UINT32_MAX: not given */
         usec_t at, in, deadline, timeout, stop_timeout;
         uint32_t uid; /* UINT32_MAX: not given */
+        uint32_t attempts;    /* 0: not given */
+        Backoff backoff;
+        char **retry_on;
+        bool requeue_lost;
+        double memory_growth; /* 0: not given */
         bool hold, freezable, dry_run;
 } SubmitArgs;
+
+typedef struct RetryArgs {
+        uint32_t attempts; /* 0: not given */
+        usec_t in;         /* USEC_INFINITY: not given */
+} RetryArgs;
 
 typedef struct LogArgs {
         char *format;     /* NULL: cat */
@@ -80,6 +92,7 @@ extern char *arg_host, *arg_machine;
 extern JsonMode arg_json;
 extern Filter arg_filter;
 extern SubmitArgs arg_submit;
+extern RetryArgs arg_retry;
 extern LogArgs arg_log;
 extern char **arg_columns;
 extern uint32_t arg_lines; /* UINT32_MAX: all */

@@ -22,10 +22,11 @@ JsonMode arg_json;
 Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
 #define SUBMIT_ARGS_DEFAULT                                                                                  \
         {                                                                                                    \
-                .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY, .deadline = USEC_INFINITY,            \
+                .backoff = BACKOFF_NONE, .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY, .deadline = USEC_INFINITY,            \
                 .timeout = USEC_INFINITY, .stop_timeout = USEC_INFINITY,                                     \
         }
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
+RetryArgs arg_retry = { .in = USEC_INFINITY };
 LogArgs arg_log;
 char **arg_columns;
 uint32_t arg_lines = UINT32_MAX;
@@ -38,6 +39,7 @@ int arg_signal;
 #define QUEUE_NAME "a-z 0-9 _ joined by -, at most 64 characters"
 #define SPANS "90, 5min, 1h 30min, 2days, …"
 #define TIMES "18:30, tomorrow 6:00, 2026-11-21 18:30, +2h, @1790000000, …"
+#define RETRY_RESULTS "exit-code, signal, core-dump, timeout, watchdog, oom-kill, verdict, unverified, exec, lost"
 #define JOB_FILE "a path, in which %j is the job's id and %% a percent sign"
 
 static int option_true(const char *value, void *target) {
@@ -279,6 +281,28 @@ static int option_stdout(const char *value, void *target) {
         return option_word("stdout", value, target);
 }
 
+static int option_attempts(const char *value, void *target) {
+        uint32_t u;
+
+        if (parse_u32(value, &u) < 0 || u < 1 || u > SPEC_ATTEMPTS_MAX)
+                return -EINVAL;
+        *(uint32_t *) target = u;
+        return 0;
+}
+
+static int option_backoff(const char *value, void *target) {
+        return backoff_parse(value, target);
+}
+
+static int option_memory_growth(const char *value, void *target) {
+        double d;
+
+        if (parse_double(value, &d) < 0 || !(d >= 1 && d <= 100))
+                return -EINVAL;
+        *(double *) target = d;
+        return 0;
+}
+
 static int option_log_format(const char *value, void *target) {
         return log_format_from_string(value) < 0 ? -EINVAL : free_and_strdup(target, value);
 }
@@ -406,6 +430,16 @@ static const Option options[] = {
           "Write its standard output to this file; %j is its id", JOB_FILE },
         { "error", 'e', "FILE", S, option_job_file, &arg_submit.error,
           "Write its standard error to this file; %j is its id", JOB_FILE },
+        { "attempts", 0, "N", S, option_attempts, &arg_submit.attempts, "Try it so often until it succeeds (default: once)",
+          "1…1000000" },
+        { "backoff", 0, "BACKOFF", S, option_backoff, &arg_submit.backoff,
+          "How long it waits in between: 30s, exponential:10s..1h, …~20% by lot less (default: 1s)", BACKOFF_WORDS },
+        { "retry-on", 0, "RESULT,…", S, option_results, &arg_submit.retry_on,
+          "Try it again after these results only (default: all failures)", RETRY_RESULTS },
+        { "requeue-lost", 0, NULL, S, option_true, &arg_submit.requeue_lost,
+          "An attempt that is lost, as by a reboot, does not count: try it again" },
+        { "memory-growth", 0, "FACTOR", S, option_memory_growth, &arg_submit.memory_growth,
+          "After it ran out of memory its MemoryMax= is so many times as large", "1…100" },
         { "verify", 0, "exit|verdict", S, option_verify, &arg_submit.verify,
           "When it is a success: exit status 0, or also a verdict that says so" },
         { "stdout", 0, "journal|spool", S, option_stdout, &arg_submit.to,
@@ -468,6 +502,9 @@ static const Option options[] = {
         { "accept", 0, NULL, OPTIONS_CHECK, option_true, &arg_accept, "Let jobs start from an old copy of the store" },
         { "repair", 0, NULL, OPTIONS_CHECK, option_true, &arg_repair, "Mend what can be mended without losing anything" },
         { "runtime", 0, NULL, OPTIONS_QUEUE_SET, option_true, &arg_runtime, "Until the next boot only" },
+        { "attempts", 0, "N", OPTIONS_RETRY, option_attempts, &arg_retry.attempts, "So many more attempts (default: 1)",
+          "1…1000000" },
+        { "in", 0, "SPAN", OPTIONS_RETRY, option_span, &arg_retry.in, "The first of them after this much time", SPANS },
         { "yes", 'y', NULL, OPTIONS_BULK, option_true, &arg_yes, "Do not ask" },
         { "signal", 's', "SIGNAL", OPTIONS_KILL, option_signal, &arg_signal, "Which one (default: TERM)",
           "TERM, SIGKILL, RTMIN+3, 15, …" },

@@ -25,6 +25,7 @@ void settings_done(Settings *s) {
         strv_free(s->tags);
         strv_free(s->properties);
         strv_free(s->command);
+        strv_free(s->retry_on);
 }
 
 static int set_text(const char *value, void *target) {
@@ -37,6 +38,33 @@ static int set_i32(const char *value, void *target) {
 
 static int set_u32(const char *value, void *target) {
         return parse_u32(value, target);
+}
+
+static int set_boolean(const char *value, void *target) {
+        int r = parse_boolean(value);
+
+        if (r >= 0)
+                *(bool *) target = r;
+        return r;
+}
+
+static int set_factor(const char *value, void *target) {
+        return parse_double(value, target);
+}
+
+static int set_backoff(const char *value, void *target) {
+        return backoff_parse(value, target);
+}
+
+/* Without any: all. */
+static int set_words(const char *value, void *target) {
+        char **words = strv_split(value, ",");
+
+        if (!words)
+                return -ENOMEM;
+        strv_free(*(char ***) target);
+        *(char ***) target = words;
+        return 0;
 }
 
 static int set_span(const char *value, void *target) {
@@ -78,6 +106,12 @@ static const struct {
         { "deadline", "a time", set_time, AT(deadline), SET_DEADLINE, "Start it by this time, or never" },
         { "timeout", "a time span", set_span, AT(timeout), SET_TIMEOUT, "End it when it runs longer" },
         { "stop-timeout", "a time span", set_span, AT(stop_timeout), SET_STOP_TIMEOUT, "From SIGTERM to SIGKILL" },
+        { "attempts", "a number", set_u32, AT(attempts), SET_ATTEMPTS, "Try it so often until it succeeds" },
+        { "backoff", BACKOFF_WORDS, set_backoff, AT(backoff), 0, "How long it waits in between" },
+        { "retry-on", "RESULT,…", set_words, AT(retry_on), 0, "Try it again after these results only" },
+        { "requeue-lost", "yes or no", set_boolean, AT(requeue_lost), SET_REQUEUE_LOST, "A lost attempt does not count" },
+        { "memory-growth", "a number", set_factor, AT(memory_growth), SET_MEMORY_GROWTH,
+          "After it ran out of memory its MemoryMax= is so many times as large" },
         { "directory", "DIRECTORY", set_text, AT(directory), 0, "Where it runs" },
         { "output", "FILE", set_text, AT(output), 0, "Where standard output goes" },
         { "error", "FILE", set_text, AT(error), 0, "Where standard error goes" },
@@ -170,6 +204,38 @@ static int append_numbers(sd_bus_message *m, const Settings *s) {
         return r;
 }
 
+/* As a whole: what is not said of it is as it would be without any. */
+static int append_backoff(sd_bus_message *m, const Backoff *b) {
+        usec_t max = b->max != USEC_INFINITY ? b->max : MAX(b->base, 3600 * USEC_PER_SEC);
+        int r = 0;
+
+        if (!b->given)
+                return 0;
+        r = bus_append_string(m, "backoff", spec_field_find("backoff")->words[b->mode]);
+        if (r >= 0 && b->base != USEC_INFINITY) {
+                r = bus_append_u64(m, "backoff_base_usec", b->base);
+                if (r >= 0)
+                        r = bus_append_u64(m, "backoff_max_usec", max);
+        }
+        return r < 0 ? r : sd_bus_message_append(m, "{sv}", "backoff_jitter", "d", MAX(b->jitter, 0.0));
+}
+
+static int append_retry(sd_bus_message *m, const Settings *s) {
+        int r = 0;
+
+        if (s->given & SET_ATTEMPTS)
+                r = bus_append_u32(m, "max_attempts", s->attempts);
+        if (r >= 0)
+                r = append_backoff(m, &s->backoff);
+        if (r >= 0 && s->retry_on)
+                r = bus_append_strv(m, "retry_on", s->retry_on);
+        if (r >= 0 && (s->given & SET_REQUEUE_LOST))
+                r = bus_append_boolean(m, "requeue_lost", s->requeue_lost);
+        if (r >= 0 && (s->given & SET_MEMORY_GROWTH))
+                r = sd_bus_message_append(m, "{sv}", "memory_growth", "d", s->memory_growth);
+        return r;
+}
+
 int set_append(sd_bus_message *call, const void *userdata) {
         const Settings *s = userdata;
         int r;
@@ -179,6 +245,8 @@ int set_append(sd_bus_message *call, const void *userdata) {
                 r = append_texts(call, s);
         if (r >= 0)
                 r = append_numbers(call, s);
+        if (r >= 0)
+                r = append_retry(call, s);
         if (r >= 0 && s->tags)
                 r = bus_append_tags(call, "tags", s->tags);
         if (r >= 0 && s->properties)

@@ -4,6 +4,7 @@
 /* What `set` can change of a job: the words that submit's long options have, as KEY=VALUE. */
 
 #include "base/macro.h"
+#include "ctl/backoff.h"
 #include <systemd/sd-bus.h>
 
 typedef enum SetBits {
@@ -14,15 +15,21 @@ typedef enum SetBits {
         SET_STOP_TIMEOUT = 1 << 4,
         SET_DELAY = 1 << 5,
         SET_DEADLINE = 1 << 6,
+        SET_ATTEMPTS = 1 << 7,
+        SET_REQUEUE_LOST = 1 << 8,
+        SET_MEMORY_GROWTH = 1 << 9,
 } SetBits;
 
 typedef struct Settings {
         unsigned given;                                         /* of the numbers */
         char *name, *queue, *directory, *output, *error, *verify, *to, *unique, *unique_scope; /* NULL: not given */
         int32_t priority;
-        uint32_t slots;
+        uint32_t slots, attempts;
+        bool requeue_lost;
+        double memory_growth;
+        Backoff backoff;
         usec_t not_before, delay, deadline, timeout, stop_timeout;        /* USEC_INFINITY: none */
-        char **tags, **properties, **command;
+        char **tags, **properties, **command, **retry_on;
 } Settings;
 
 void settings_done(Settings *s);

@@ -110,6 +110,8 @@ static int set_lists(JobSpec *s) {
                         return ctl_error(r, "submit: --tag: %s", strempty(error));
         }
         s->properties = TAKE_PTR(properties);
+        if (arg_submit.retry_on && !(s->retry_on = strv_copy(arg_submit.retry_on)))
+                return ctl_oom();
         return 0;
 }
 
@@ -136,6 +138,10 @@ static void set_numbers(JobSpec *s) {
         if (a->slots != UINT32_MAX)
                 s->slots = a->slots;
         s->hold = a->hold;
+        s->max_attempts = a->attempts;
+        backoff_to_spec(&a->backoff, s);
+        s->requeue_lost = a->requeue_lost;
+        s->memory_growth = a->memory_growth;
         s->freezable = a->freezable;
         s->not_before_usec = a->at;
         s->delay_usec = a->in;

@@ -10,8 +10,15 @@ static int append_signal(sd_bus_message *call, const void *userdata) {
         return sd_bus_message_append(call, "i", (int32_t) (arg_signal ?: SIGTERM));
 }
 
-static int append_no_options(sd_bus_message *call, const void *userdata) {
-        return sd_bus_message_append(call, "a{sv}", 0);
+static int append_retry(sd_bus_message *call, const void *userdata) {
+        int r;
+
+        r = sd_bus_message_open_container(call, 'a', "{sv}");
+        if (r >= 0 && arg_retry.attempts > 0)
+                r = bus_append_u32(call, "max_attempts", arg_retry.attempts);
+        if (r >= 0 && arg_retry.in != USEC_INFINITY)
+                r = bus_append_u64(call, "delay_usec", arg_retry.in);
+        return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
 static const Bulk table[] = {
@@ -23,7 +30,7 @@ static const Bulk table[] = {
         { "freeze", "Freeze", "frozen", "FreezeJob", NULL, { "running" } },
         { "thaw", "Thaw", "thawed", "ThawJob", NULL, { "running" } },
         { "retry", "Retry", "retried", "RetryJob", "RetryJobs", { "done" }, .dead = true,
-          .append_one = append_no_options, .append_many = append_no_options },
+          .append_one = append_retry, .append_many = append_retry },
         { "set", "Change", "changed", "UpdateJob", "UpdateJobs",
           { "held", "waiting", "ready", "starting", "running", "stopping" }, .append_one = set_append,
           .append_many = set_append },

@@ -188,16 +188,6 @@ static int parse_unit(const char *value, void *data) {
 
 /* ---- what jobs of the queue are if they do not say: a field of their spec ---- */
 
-static int parse_double(const char *value, double *ret) {
-        char *end;
-
-        if (strspn(value, "0123456789.") != strlen(value) || isempty(value))
-                return -EINVAL;
-        errno = 0;
-        *ret = strtod(value, &end);
-        return errno > 0 ? -errno : *end ? -EINVAL : 0;
-}
-
 static int set_default(JobSpec *s, const SpecField *f, const char *value) {
         char **words = NULL;
         uint64_t n;

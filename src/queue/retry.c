@@ -23,7 +23,7 @@ bool retry_is_wanted(const JobSpec *spec, const Outcome *o) {
         default:
                 break;
         }
-        return !spec->retry_on || strv_contains(spec->retry_on, job_result_to_string(o->result));
+        return !spec->retry_on || !*spec->retry_on || strv_contains(spec->retry_on, job_result_to_string(o->result));
 }
 
 bool retry_is_poison(const Outcome *o) {

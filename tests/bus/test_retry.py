@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Another attempt: whether, when, with how much memory, and when no more; over restarts and whatever is done to the clock."""
 
+import json
 import signal
 import time
 
@@ -9,6 +10,7 @@ import pytest
 import client
 from conftest import until
 from test_clock import HOUR, clock, restart  # noqa: F401
+from tool import tool
 
 SOON = {"backoff_base_usec": 50_000}
 MIB = 1024 * 1024
@@ -249,3 +251,39 @@ def test_memory_grows(mill, systemd, polkit, remotes, user, section, wanted):
     mill.call("RetryJob", id_, {"delay_usec": 3600 * 10**6})
     mill.call("UpdateJob", id_, {"properties": ["MemoryMax=120M"], "delay_usec": 0})
     assert runs_out(mill, systemd, id_, 4) == 120 * MIB
+
+
+# ---- the tool ----
+
+def spec_of(mill, *options):
+    return json.loads(tool(mill, "submit", "--dry-run", "-j", "--env=none", *options, "true"))
+
+
+def test_options_of_submit(running):
+    spec = spec_of(running, "--attempts=5", "--backoff=exponential:10s..1h~20%", "--retry-on=timeout,lost", "--requeue-lost", "--memory-growth=1.5")
+    assert {k: spec[k] for k in ("max_attempts", "backoff", "backoff_base_usec", "backoff_max_usec", "backoff_jitter", "retry_on", "requeue_lost",
+                                 "memory_growth")} == {
+        "max_attempts": 5, "backoff": "exponential", "backoff_base_usec": 10**7, "backoff_max_usec": 3600 * 10**6, "backoff_jitter": 0.2,
+        "retry_on": ["timeout", "lost"], "requeue_lost": True, "memory_growth": 1.5}
+    assert not {"max_attempts", "backoff", "retry_on", "requeue_lost", "memory_growth"} & set(spec_of(running))
+    for bad, word in (("--attempts=0", "1…1000000"), ("--backoff=soon", "exponential:10s..1h"), ("--retry-on=success", "success"),
+                      ("--retry-on=cancelled", "cancelled"), ("--memory-growth=0.5", "1…100")):
+        p = tool(running, "submit", "--dry-run", bad, "true", check=False)
+        assert p.returncode == 1 and word in p.stderr, p.stderr
+
+
+def test_by_the_tool(running):
+    id_ = int(tool(running, "submit", "--attempts=3", "--backoff=50ms", "--", "sh", "-c", fails_until(3)))
+    tool(running, "wait", id_)
+    shown = tool(running, "show", id_)
+    assert "3 of 3" in shown and shown.count("exit-code") == 2, shown
+    dead = [waited(running, "exit 3") for _ in range(2)]
+    listed = json.loads(tool(running, "list", "--dead", "-j"))
+    assert [j["id"] for j in listed] == dead[::-1]
+    assert "2 jobs retried" in tool(running, "retry", "--dead", "--attempts=4", "--in=1h", "-y")
+    assert [(running.info(i)["max_attempts"], running.state(i)) for i in dead] == [(5, "waiting")] * 2
+    assert "attempt 2 of 5 in 59min" in tool(running, "show", dead[0])
+    tool(running, "set", dead[0], "attempts=7", "backoff=5s..10s", "retry-on=timeout", "requeue-lost=yes", "memory-growth=2")
+    assert running.info(dead[0])["max_attempts"] == 7
+    tool(running, "cancel", *dead)
+    assert "2 jobs purged" in tool(running, "purge", "--dead", "-y")

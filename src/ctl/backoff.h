@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* How long a job waits between its attempts, in one word: "30s", "exponential:10s..1h", "exponential:10s..1h~20%". */
+
+#include "queue/spec.h"
+
+typedef struct Backoff {
+        bool given;
+        BackoffMode mode;   /* UNSET: not said */
+        usec_t base, max;   /* USEC_INFINITY: not said */
+        double jitter;      /* < 0: not said */
+} Backoff;
+
+#define BACKOFF_WORDS "30s, 10s..1h, exponential:10s..1h, exponential:10s..1h~20%, …"
+#define BACKOFF_NONE                                                                                         \
+        { .base = USEC_INFINITY, .max = USEC_INFINITY, .jitter = -1 }
+
+int backoff_parse(const char *value, Backoff *ret); /* -EINVAL */
+void backoff_to_spec(const Backoff *b, JobSpec *s);
