@@ -124,8 +124,8 @@ static void complete_properties(Completion *c) {
 /* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
 static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = {
-                "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "CPUPressureMax",
-                "GateUnit", "IOPressureMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth", "MemoryPressureMax",
+                "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "CPUPressureMax",
+                "Fair", "GateUnit", "IOPressureMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth", "MemoryPressureMax",
                 "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
                 "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify",
         };

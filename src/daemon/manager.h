@@ -111,5 +111,8 @@ void manager_sample_pressure(Manager *m);
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);
 
+/* rerank.c: before anything is decided. -errno: of the store, nothing has changed. */
+int manager_rerank(Manager *m);
+
 /* adopt.c: units of our name that the model does not know. */
 void manager_adopt_unknown(Manager *m);

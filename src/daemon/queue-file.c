@@ -11,6 +11,7 @@
 #include "base/time-util.h"
 #include "queue/spec-change.h"
 
+#define AGEING_MAX (366 * 24 * 60 * 60 * USEC_PER_SEC) /* a thousand times that is still far from what a rank can be */
 #define TIMEOUT_UNSET 0 /* no good value of any time-out */
 
 /* "4", "50%" of the CPUs that are online (at least one), or empty: no cap. */
@@ -186,6 +187,27 @@ static int parse_unit(const char *value, void *data) {
         return -EINVAL;
 }
 
+/* 0, empty: no ageing. */
+static int parse_ageing(const char *value, void *data) {
+        usec_t v = 0;
+        int r;
+
+        r = isempty(value) ? 0 : parse_span(value, &v);
+        if (r < 0)
+                return r;
+        if (v > AGEING_MAX)
+                return -ERANGE;
+        *(usec_t *) data = v;
+        return 0;
+}
+
+static int parse_fair(const char *value, void *data) {
+        if (!isempty(value) && !streq(value, "user") && !streq(value, "no"))
+                return -EINVAL;
+        *(bool *) data = streq(value, "user");
+        return 0;
+}
+
 /* ---- what jobs of the queue are if they do not say: a field of their spec ---- */
 
 static int set_default(JobSpec *s, const SpecField *f, const char *value) {
@@ -266,6 +288,8 @@ static const struct {
         { "IOPressureMax", parse_pressure, offsetof(QueueFile, policy.pressure_max[PRESSURE_IO]), "0.01%…100%" },
         { "GateUnit", parse_unit, offsetof(QueueFile, policy.gate_unit), .privileged = true,
           .allowed = "the name of a unit, not of a template" },
+        { "AgeingSec", parse_ageing, offsetof(QueueFile, policy.ageing_usec), "a time span of at most a year, or 0" },
+        { "Fair", parse_fair, offsetof(QueueFile, policy.fair), "user, or no" },
         { "MaxAttempts", .field = "max_attempts", .allowed = "1…1000000" },
         { "Backoff", .field = "backoff", .allowed = "fixed or exponential" },
         { "BackoffBaseSec", .field = "backoff_base_usec", .allowed = "a time span, at most BackoffMaxSec=" },

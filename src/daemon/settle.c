@@ -24,6 +24,7 @@
 #include <systemd/sd-daemon.h>
 
 #define DUE_PER_ROUND 256U
+#define WINDOWS_PER_TURN 256U /* with thousands of queues or users, as after a start: requests come in between */
 #define TRIM_JOBS 1000U /* a batch of so many leaves enough free memory behind to give it back */
 #define STORAGE_RETRY (1 * USEC_PER_SEC)
 #define STATUS_INTERVAL (1 * USEC_PER_SEC)
@@ -129,16 +130,16 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
 
         r = load_job(m, c->id, &j);
         if (r == -ENOENT || (r >= 0 && j->state != JOB_READY)) {
-                queue_window_remove(q, c->id);
+                queue_window_remove(q, c->owner, c->id);
                 return;
         }
         if (r < 0) {
-                schedule_skip(q);
+                schedule_skip(q, c->owner);
                 return;
         }
         r = check_owner(m, j);
         if (r == 0) {
-                schedule_skip(q);
+                schedule_skip(q, c->owner);
                 return;
         }
         if (r < 0) {
@@ -152,7 +153,7 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
                 r = model_start(m->model, j, token, &m->now);
         if (r < 0) {
                 log_error_errno(r, "Failed to start job %" PRIu64 ", later: %m", j->id);
-                schedule_skip(q);
+                schedule_skip(q, c->owner);
         }
 }
 
@@ -179,26 +180,20 @@ static int decide(Manager *m) {
         return 0;
 }
 
-/* Windows that ran dry are filled from the store; only when the store has everything that memory has. */
+/* The window that ran dry is filled from the store; only when the store has everything that memory has. */
 static bool refill(Manager *m) {
-        bool any = false;
-        Queue *q, *t;
+        Group *g = m->model->schedule.wanted;
+        uint32_t cap = UINT32_MAX;
+        int r;
 
-        HASH_ITER(hh, m->model->queues, q, t) {
-                uint32_t cap = UINT32_MAX;
-
-                if (!q->window_wanted)
-                        continue;
-                for (Queue *p = q; p; p = p->parent)
-                        cap = MIN(cap, p->policy.slots);
-                int r = store_load_window(m->store, q, cap);
-                if (r < 0) {
-                        log_error_errno(r, "Failed to read the ready jobs of queue %s: %s", q->name, store_error(m->store));
-                        continue;
-                }
-                any = true;
-        }
-        return any;
+        if (!g)
+                return false;
+        for (const Queue *p = g->level->queue; p; p = p->parent)
+                cap = MIN(cap, p->policy.slots);
+        r = store_load_window(m->store, g, cap);
+        if (r < 0)
+                log_error_errno(r, "Failed to read the ready jobs of queue %s: %s", g->level->queue->name, store_error(m->store));
+        return r >= 0;
 }
 
 /* ---- record ---- */
@@ -400,6 +395,7 @@ int manager_read_clocks(Manager *m) {
 }
 
 int manager_settle(Manager *m) {
+        unsigned windows = 0;
         int r;
 
         r = manager_read_clocks(m);
@@ -430,6 +426,12 @@ int manager_settle(Manager *m) {
         api_run_waiting(m->api);
         manager_edit_queues(m);
         manager_adopt_unknown(m);
+        r = manager_rerank(m);
+        if (r < 0) {
+                r = storage_failed(m, r);
+                if (r < 0)
+                        return r;
+        }
         if (m->units->synced && !m->files_swept) {
                 attempt_files_sweep(m->run_path, m->model);
                 spool_sweep(m->run_path, m->model);
@@ -457,7 +459,7 @@ int manager_settle(Manager *m) {
                 CRASH_POINT("tell-after");
                 more = more || model_has_changes(m->model) || t.n_changes > 0;
                 told_done(&t);
-                if (!more)
+                if (!more && windows++ < WINDOWS_PER_TURN)
                         more = refill(m);
         }
         model_recorded(m->model);
@@ -475,7 +477,7 @@ int manager_settle(Manager *m) {
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);
         api_watch_congestion(m->api);
-        if (api_wants_turn(m->api))
+        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || (m->model->reranking && !m->storage_failed))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);
         if (m->stopping && !m->units->round_active)

@@ -30,6 +30,13 @@ static bool has_pressure_limit(const QueuePolicy *p) {
         return false;
 }
 
+static void set_shut(Queue *q, Shut shut) {
+        if (q->shut == shut)
+                return;
+        q->shut = shut;
+        queue_touch(q);
+}
+
 static void regulate(Model *m, Queue *q, bool yes) {
         if (q->regulated == yes)
                 return;
@@ -38,7 +45,7 @@ static void regulate(Model *m, Queue *q, bool yes) {
         else
                 TAILQ_REMOVE(&m->regulated, q, regulated_entry);
         q->regulated = yes;
-        q->shut = SHUT_NOT;
+        set_shut(q, SHUT_NOT);
 }
 
 static Gate *gate_free(Gate *g) {
@@ -147,7 +154,7 @@ void admission_decide(Model *m, const Now *now) {
 
         m->next_admission = USEC_INFINITY;
         TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
-                q->shut = judge(q, now);
+                set_shut(q, judge(q, now));
                 /* Who waits is woken by a timer. */
                 if (q->backlog.n > 0 && (q->shut == SHUT_RATE || q->shut == SHUT_BACKSTOP))
                         m->next_admission = MIN(m->next_admission, q->shut == SHUT_RATE ? q->rate_next : q->refused_until);
@@ -161,7 +168,7 @@ void admission_started(Model *m, Queue *q, const Now *now) {
                 rate_started(q->starts, &q->policy.rate, now->steady);
                 q->starts_changed = true;
                 model_queue_changed(m, q);
-                q->shut = judge(q, now);
+                set_shut(q, judge(q, now));
                 if (q->shut == SHUT_RATE && q->backlog.n > 0)
                         m->next_admission = MIN(m->next_admission, q->rate_next);
         }
@@ -188,7 +195,7 @@ void admission_refused(Model *m, Queue *q, const char *error, const Now *now) {
                 return;
         q->refused_until = usec_add(now->steady, REFUSED_FOR);
         regulate(m, q, true);
-        q->shut = judge(q, now);
+        set_shut(q, judge(q, now));
 }
 
 /* ---- pressure ---- */

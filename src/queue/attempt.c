@@ -63,6 +63,8 @@ uint32_t model_count_strays(const Model *m) {
 int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         int r;
 
+        if (j)
+                a->owner = j->owner;
         r = queue_take_slots(q, a);
         if (r < 0)
                 return r;

@@ -54,6 +54,7 @@ struct Attempt {
         char *unit;                 /* jobmill-job-ID-N.service */
         char *status, *trouble;     /* what it says of itself (sd_notify()), what is in the way of its start; NULL: nothing */
         AttemptPhase phase;
+        uint32_t owner;             /* of its job; UINT32_MAX: not known */
         Job *job;                   /* NULL: ended, or a stray */
         Queue *queue;               /* that it takes slots of; NULL: of none */
         Queue *slot_owner;          /* whose numbers these are */

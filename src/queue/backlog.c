@@ -7,6 +7,11 @@
 
 #include "queue/model.h"
 
+void backlog_init(Backlog *b) {
+        *b = (Backlog) {};
+        TAILQ_INIT(&b->changed);
+}
+
 void backlog_done(Backlog *b) {
         UserBacklog *u, *t;
 
@@ -43,6 +48,8 @@ static void add_to(Backlog *b, uint32_t owner, int64_t n, bool exactly) {
         u->all = add(u->all, n);
         if (exactly) {
                 u->own = add(u->own, n);
+                if (!u->changed)
+                        TAILQ_INSERT_TAIL(&b->changed, u, changed_entry);
                 u->changed = true;
         } else if (u->all == 0 && u->own == 0 && !u->changed) {
                 HASH_DEL(b->users, u);
@@ -59,9 +66,10 @@ void backlog_add(Model *m, Queue *q, uint32_t owner, int64_t n) {
 }
 
 void backlog_recorded(Queue *q) {
-        UserBacklog *u, *t;
+        UserBacklog *u;
 
-        HASH_ITER(hh, q->backlog.users, u, t) {
+        while ((u = TAILQ_FIRST(&q->backlog.changed))) {
+                TAILQ_REMOVE(&q->backlog.changed, u, changed_entry);
                 u->changed = false;
                 if (u->all == 0) {
                         HASH_DEL(q->backlog.users, u);

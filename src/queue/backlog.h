@@ -7,6 +7,7 @@
 
 #include "base/macro.h"
 
+#include <sys/queue.h>
 #include <uthash.h>
 
 typedef struct Model Model;
@@ -16,15 +17,18 @@ typedef struct UserBacklog {
         uint32_t owner;
         uint64_t own;     /* in exactly this queue: the row */
         uint64_t all;     /* with those below it */
-        bool changed;
+        bool changed;     /* on backlog->changed */
+        TAILQ_ENTRY(UserBacklog) changed_entry;
         UT_hash_handle hh;
 } UserBacklog;
 
 typedef struct Backlog {
         uint64_t n;
         UserBacklog *users;
+        TAILQ_HEAD(UserBacklogList, UserBacklog) changed; /* so that a commit costs nothing for all the others */
 } Backlog;
 
+void backlog_init(Backlog *b);
 void backlog_done(Backlog *b);
 
 /* n more, or less, of this owner in the queue, above it, and in the model. */

@@ -97,6 +97,7 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number) {
         a->number = number;
         a->started_monotonic = a->deadline = a->kill_deadline = a->freezer_usec = USEC_INFINITY;
         a->kill_signal = SIGTERM;
+        a->owner = UINT32_MAX;
         if (asprintf(&a->unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job_id, number) < 0) {
                 a->unit = NULL;
                 return NULL;

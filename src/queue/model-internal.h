@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between model.c, model-update.c and attempt.c only. */
+/* Between model.c, model-update.c, attempt.c and rerank.c only. */
 
 #include "queue/model.h"
 
@@ -10,6 +10,8 @@ void job_set_state(Model *m, Job *j, JobState state);
 void job_set_dead(Job *j, bool dead);
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now);
 
+/* Its place among the ready ones of its queue, by the order that this has now. */
+void job_set_rank(Job *j);
 /* Only room is missing from now on. */
 void job_make_ready(Model *m, Job *j, usec_t since);
 /* Where a job goes that nobody holds: to wait for its time, or to the ready ones. */

@@ -105,13 +105,11 @@ static void move_to(Model *m, Job *j, Queue *to) {
 /* Not started: it leaves its place and is given the one that it has now. */
 static void place_anew(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now) {
         if (j->state == JOB_READY)
-                queue_window_remove(j->queue, j->id);
+                queue_window_remove(j->queue, j->owner, j->id);
         move_to(m, j, to);
-        if (touches(fields, "priority")) {
-                j->priority = spec->priority;
-                j->rank = -(int64_t) spec->priority;
-        }
+        j->priority = spec->priority;
         j->slots = spec->slots;
+        job_set_rank(j);
         if (touches(fields, "not_before_usec") || touches(fields, "delay_usec"))
                 job_set_due(j, spec, now);
 

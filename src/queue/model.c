@@ -24,6 +24,8 @@ Model *model_new(void) {
         TAILQ_INIT(&m->regulated);
         m->next_admission = USEC_INFINITY;
         unique_init(&m->unique);
+        schedule_init(&m->schedule);
+        backlog_init(&m->backlog);
         m->next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
@@ -53,6 +55,7 @@ Model *model_free(Model *m) {
                 queue_free(q);
         }
         admission_done(m);
+        level_done(&m->schedule.top);
         receipts_free(&m->receipts);
         backlog_done(&m->backlog);
         free(m->purged);
@@ -169,7 +172,10 @@ int model_queue_add(Model *m, const char *name, Queue **ret) {
         }
         q->is_new = q->told = true;
         q->policy.stop_timeout_usec = m->stop_timeout_default;
-        q->window_more = true;
+        level_init(&q->level, &m->schedule, q);
+        q->level.all.window_more = true;
+        m->schedule.n_groups++;
+        m->schedule.stale = true;
         HASH_ADD_KEYPTR(hh, m->queues, q->name, strlen(q->name), q);
         if (ret)
                 *ret = q;
@@ -181,6 +187,7 @@ void model_queue_pause(Model *m, Queue *q, bool paused) {
         if (q->paused == paused)
                 return;
         q->paused = paused;
+        queue_touch(q);
         q->told = false;
         model_queue_changed(m, q);
 }
@@ -214,10 +221,10 @@ void model_job_add(Model *m, Job *j, Queue *q) {
 }
 
 void job_set_state(Model *m, Job *j, JobState state) {
-        if (j->state == JOB_READY && state != JOB_READY)
-                queue_window_remove(j->queue, j->id);
         j->queue->count[j->state]--;
         j->queue->count[state]++;
+        if (j->state == JOB_READY && state != JOB_READY)
+                queue_window_remove(j->queue, j->owner, j->id);
         if (job_state_is_queued(j->state) != job_state_is_queued(state))
                 backlog_add(m, j->queue, j->owner, job_state_is_queued(state) ? 1 : -1);
         unique_state_changes(m, j, state);
@@ -234,15 +241,22 @@ void job_set_dead(Job *j, bool dead) {
 }
 
 void job_into_window(Job *j) {
-        Candidate c = { .rank = j->rank, .id = j->id, .slots = j->slots, .owner = j->owner };
+        Candidate c = { .rank = j->rank, .id = j->id, .key = j->submission_key, .priority = j->priority, .slots = j->slots,
+                        .owner = j->owner };
 
         /* A window that cannot grow is emptied, and so read again from the store: nothing is lost by it. */
         if (queue_window_insert(j->queue, &c) < 0)
                 queue_window_clear(j->queue);
 }
 
+void job_set_rank(Job *j) {
+        j->fair = j->queue->policy.fair;
+        j->rank = rank_of(queue_ageing(j->queue), j->priority, j->submission_key);
+}
+
 void job_make_ready(Model *m, Job *j, usec_t since) {
         job_set_state(m, j, JOB_READY);
+        job_set_rank(j);
         j->ready_usec = since;
         job_into_window(j);
 }
@@ -277,7 +291,7 @@ void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now) {
         wait_for(j, delay, now);
         j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
         if (j->state == JOB_READY)
-                queue_window_remove(j->queue, j->id);
+                queue_window_remove(j->queue, j->owner, j->id);
         if (j->state != JOB_HELD)
                 job_let_go(m, j, now);
         model_job_changed(m, j);
@@ -334,7 +348,6 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         j->id = m->next_id++;
         j->owner = owner;
         j->priority = spec->priority;
-        j->rank = -(int64_t) spec->priority;
         j->slots = spec->slots;
         j->submitted_usec = now->realtime;
         job_set_due(j, spec, now);
@@ -346,10 +359,11 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         j->deadline_usec = spec->deadline_usec;
         j->keep_usec = spec->keep_usec;
         j->array_max_running = spec->array_max_running;
-        j->submission_key = (int64_t) now->realtime;
+        j->submission_key = m->last_key = MAX(m->last_key, (int64_t) now->realtime);
         j->spec = spec;
         j->state = JOB_HELD;
         model_job_add(m, j, q);
+        job_set_rank(j);
         q->count[JOB_HELD]++;
         backlog_add(m, q, owner, 1);
         model_job_changed(m, j);

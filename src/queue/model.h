@@ -11,6 +11,7 @@
 #include "queue/job.h"
 #include "queue/queue.h"
 #include "queue/receipt.h"
+#include "queue/schedule.h"
 #include "queue/unique.h"
 
 TAILQ_HEAD(JobList, Job);
@@ -18,6 +19,7 @@ TAILQ_HEAD(AttemptList, Attempt);
 TAILQ_HEAD(QueueList, Queue);
 
 struct Model {
+        Schedule schedule;
         Queue *queues;           /* uthash by name */
         Job *jobs;               /* uthash by id: live or changed ones only */
         Attempt *attempts;       /* uthash by unit name: everything that holds slots */
@@ -30,6 +32,9 @@ struct Model {
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
         uint64_t next_id;        /* never reused: above the highest id in the store and in unit names */
+        bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
+        uint64_t reranked;       /* up to this id they have the new one */
+        int64_t last_key;        /* of the newest job: submission keys never run backwards */
         Epoch epoch;             /* of the manager that we talk to */
         usec_t next_deadline;    /* monotonic; a lower bound of all deadlines of attempts */
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
@@ -127,19 +132,6 @@ void model_expire(Model *m, Job *j, const Now *now);
 void model_clock_set(Model *m, int64_t step);
 
 /* ---- decide (pure) ---- */
-
-/* Which ready job may start next. schedule_begin() clears the marks of the last turn; schedule_next() gives candidates
- * one after the other, best rank first over all queues, until nothing more may start: false. The caller loads the job and
- * calls model_start() (which takes the slots and takes it out of the window), or schedule_skip() where this one cannot
- * start now for a reason of its own. Sets window_wanted where a window ran dry. */
-void schedule_begin(Model *m);
-bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue);
-void schedule_skip(Queue *q);
-/* reason.c: why a job is not running yet, in words for people ("cap of gpu: 3 of 3"); "" for live and done ones. NULL: out of
- * memory. */
-char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *now);
-/* Why a queue starts nothing of what is ready in it; "": it does, or nothing is. */
-char *queue_reason(const Model *m, const Queue *q, const Now *now);
 
 /* STARTING: a new attempt with slots and token. -ENOMEM, -ERANGE: no slot number is left. */
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);

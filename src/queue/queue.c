@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Queues: names and slices, the accounting of slots on every level of the tree, and the window of ready jobs.
+/* Queues: names and slices, the accounting of slots on every level of the tree, and what its windows have to offer.
  *
- * Two promises are kept here. Slots are counted per attempt from model_start() until its unit is gone, in the queue and in
- * all its ancestors, so no cap of the tree can be passed (promise 4). And the window is always the true head of the ready
- * backlog: sorted by (rank, id), nothing on disk is smaller than its last entry. */
+ * Slots are counted per attempt from model_start() until its unit is gone, in the queue and in all its ancestors, so no cap of
+ * the tree can be passed (promise 4). */
 
 #include "queue/queue.h"
 
@@ -70,6 +69,8 @@ Queue *queue_new(const char *name) {
                 return NULL;
 
         queue_policy_init(&q->policy);
+        level_init(&q->level, NULL, q);
+        backlog_init(&q->backlog);
         q->name = strdup(name);
         q->slice = queue_slice_name(name);
         if (!q->name || !q->slice)
@@ -88,7 +89,9 @@ Queue *queue_free(Queue *q) {
         free(q->slot_holders);
         free(q->starts);
         free(q->refusal);
-        free(q->window);
+        if (q->touched)
+                TAILQ_REMOVE(&q->level.schedule->touched, q, touched_entry);
+        level_done(&q->level);
         return mfree(q);
 }
 
@@ -135,13 +138,17 @@ const Queue *queue_draining_at(const Queue *q) {
 }
 
 const Queue *queue_blocked_at(const Queue *q) {
-        for (; q; q = q->parent)
-                if (q->blocked)
+        const Source *first;
+
+        for (; q; q = q->parent) {
+                first = level_first(&q->level);
+                if (first && !first->unknown && !queue_has_room(q, first->c.slots))
                         return q;
+        }
         return NULL;
 }
 
-static bool queue_has_room(const Queue *q, uint32_t slots) {
+bool queue_has_room(const Queue *q, uint32_t slots) {
         /* A cap may be lowered below what is in use. */
         return q->policy.slots == UINT32_MAX || (uint64_t) q->slots_used + slots <= q->policy.slots;
 }
@@ -206,6 +213,14 @@ static int slots_find(const Queue *owner, uint32_t *numbers, uint32_t n) {
         return 0;
 }
 
+static void queue_use_slots(Queue *q, const Attempt *a, int64_t slots) {
+        for (; q; q = q->parent) {
+                q->slots_used += slots;
+                level_use(&q->level, a->owner, slots);
+                queue_touch(q);
+        }
+}
+
 int queue_take_slots(Queue *q, Attempt *a) {
         _cleanup_free_ uint32_t *numbers = NULL;
         Queue *owner = queue_slot_owner(q);
@@ -226,8 +241,7 @@ int queue_take_slots(Queue *q, Attempt *a) {
                 a->slot_numbers = TAKE_PTR(numbers);
         a->queue = q;
         a->slot_owner = owner;
-        for (Queue *p = q; p; p = p->parent)
-                p->slots_used += a->slots;
+        queue_use_slots(q, a, a->slots);
         return 0;
 }
 
@@ -250,66 +264,88 @@ void queue_give_slots_back(Attempt *a) {
                 return;
 
         slots_let_go(a->slot_owner, a->slot_numbers, a->slots);
-        for (Queue *p = a->queue; p; p = p->parent)
-                p->slots_used -= a->slots;
+        queue_use_slots(a->queue, a, -(int64_t) a->slots);
         a->queue = a->slot_owner = NULL;
 }
 
-/* ---- window ---- */
+/* ---- windows ---- */
 
-static int candidate_compare(const Candidate *a, const Candidate *b) {
-        if (a->rank != b->rank)
-                return a->rank < b->rank ? -1 : 1;
-        return a->id < b->id ? -1 : a->id > b->id;
+/* Where users share it, age counts within equal priority alone. */
+usec_t queue_ageing(const Queue *q) {
+        return q->policy.fair ? 0 : q->policy.ageing_usec;
+}
+
+bool queue_is_fair(const Queue *q) {
+        return q->policy.fair && q->ranked_fair && !q->reranking;
+}
+
+bool queue_is_closed(const Queue *q) {
+        return q->paused || q->broken || q->shut != SHUT_NOT;
+}
+
+void queue_touch(Queue *q) {
+        Schedule *s = q->level.schedule;
+
+        if (q->touched || !s)
+                return;
+        q->touched = true;
+        TAILQ_INSERT_TAIL(&s->touched, q, touched_entry);
+}
+
+uint32_t queue_window_max(const Queue *q) {
+        uint32_t n = q->level.schedule ? q->level.schedule->n_groups : 0;
+
+        return MIN(QUEUE_WINDOW, MAX(QUEUE_WINDOWS / MAX(n, 1U), QUEUE_WINDOW_MIN));
+}
+
+/* What is too wide for a cap leaves the window, into which the store then gives what fits. */
+void queue_window_changed(Group *g) {
+        Queue *q = g->level->queue;
+        const Candidate nothing_known = { .priority = INT32_MAX, .key = INT64_MIN, .slots = 1, .owner = g->owner };
+        bool offered = g->own.group;
+
+        while (g->cursor < g->n_window && queue_too_small(q, g->window[g->cursor].slots)) {
+                window_remove(g, g->window[g->cursor].id);
+                g->window_more = true;
+        }
+        if (q->configured && g->cursor < g->n_window)
+                level_offer(g->level, &g->own, g->window + g->cursor, false);
+        else if (q->configured && g->n_window == 0 && g->window_more && q->count[JOB_READY] > 0)
+                level_offer(g->level, &g->own, &nothing_known, true);
+        else if (offered)
+                level_offer(g->level, &g->own, NULL, false); /* which drops it, if it was all */
+        else
+                level_group_drop(g);
+        queue_touch(q);
 }
 
 int queue_window_insert(Queue *q, const Candidate *c) {
-        size_t lo = 0, hi = q->n_window;
+        Group *g = level_group_make(&q->level, c->owner);
+        int r;
 
-        while (lo < hi) {
-                size_t mid = (lo + hi) / 2;
-                if (candidate_compare(q->window + mid, c) < 0)
-                        lo = mid + 1;
-                else
-                        hi = mid;
-        }
-        if (lo < q->n_window && q->window[lo].id == c->id)
-                return 0;
-
-        /* Behind all we know, and the store may have some that lie between: it belongs to the part on disk. */
-        if ((lo == q->n_window && q->window_more) || lo >= QUEUE_WINDOW) {
-                q->window_more = true;
-                return 0;
-        }
-        if (q->n_window >= q->window_capacity) {
-                size_t n = MIN(MAX(q->window_capacity * 2, (size_t) 8), (size_t) QUEUE_WINDOW);
-                if (q->n_window < n) {
-                        Candidate *w = realloc(q->window, n * sizeof(Candidate));
-                        if (!w)
-                                return -ENOMEM;
-                        q->window = w;
-                        q->window_capacity = n;
-                } else {
-                        q->n_window--;
-                        q->window_more = true;
-                }
-        }
-        memmove(q->window + lo + 1, q->window + lo, (q->n_window - lo) * sizeof(Candidate));
-        q->window[lo] = *c;
-        q->n_window++;
-        return 0;
+        if (!g)
+                return -ENOMEM;
+        r = window_insert(g, c, queue_window_max(q));
+        if (r >= 0)
+                queue_window_changed(g);
+        return r;
 }
 
-void queue_window_remove(Queue *q, uint64_t id) {
-        for (size_t i = 0; i < q->n_window; i++)
-                if (q->window[i].id == id) {
-                        memmove(q->window + i, q->window + i + 1, (q->n_window - i - 1) * sizeof(Candidate));
-                        q->n_window--;
-                        return;
-                }
+void queue_window_remove(Queue *q, uint32_t owner, uint64_t id) {
+        Group *g = level_group(&q->level, owner);
+
+        if (!g)
+                return;
+        window_remove(g, id);
+        queue_window_changed(g);
 }
 
 void queue_window_clear(Queue *q) {
-        q->n_window = 0;
-        q->window_more = true;
+        Group *g, *t;
+
+        window_clear(&q->level.all);
+        HASH_ITER(hh, q->level.owners, g, t)
+                window_clear(g);
+        if (q->level.schedule)
+                q->level.schedule->stale = true;
 }

@@ -9,15 +9,19 @@
 #include "queue/admission.h"
 #include "queue/backlog.h"
 #include "queue/job.h"
+#include "queue/level.h"
 #include "queue/unit-property.h"
 
 typedef struct Model Model;
 
 #define QUEUE_NAME_MAX 64U
-/* So much of a queue's ready backlog is in memory. (Tests set these numbers lower, so that few jobs reach them.) */
+/* So much of a queue's ready backlog is in memory, or less where there are many queues, or many owners in fair ones. (Tests set
+ * these numbers lower, so that few jobs reach them.) */
 #ifndef QUEUE_WINDOW
 #define QUEUE_WINDOW 256U
 #endif
+#define QUEUE_WINDOW_MIN 8U
+#define QUEUE_WINDOWS 65536U /* of all together, while each has more than that least */
 
 #define SPOOL_MAX_DEFAULT (UINT64_C(16) * 1024 * 1024)
 #define SPOOL_MAX_LEAST (UINT64_C(256) * 1024) /* verdict and tails are found in it */
@@ -32,6 +36,8 @@ typedef struct QueuePolicy {
         char **allow_groups;
         usec_t timeout_usec;      /* defaults of its jobs */
         usec_t stop_timeout_usec;
+        usec_t ageing_usec;       /* AgeingSec=; 0: by priority, then id */
+        bool fair;                /* Fair=user */
         JobSpec *defaults;        /* the fields with SPEC_INHERIT; NULL: none is set */
         uint64_t spool_max;       /* SpoolMax=: so much of each stream of a job is kept */
         uint64_t queued_max;      /* MaxQueued=, MaxQueuedPerUser=; UINT64_MAX: no limit */
@@ -52,14 +58,6 @@ void queue_policy_init(QueuePolicy *p);
 /* Into settings: a line of a file, which takes the place of what was said of that key before, unless they add up. */
 int queue_policy_note(QueuePolicy *p, const char *section, const char *key, const char *value, const char *file, bool is_list);
 
-/* A ready job as the scheduler sees it. */
-typedef struct Candidate {
-        int64_t rank;
-        uint64_t id;
-        uint32_t slots;
-        uint32_t owner;
-} Candidate;
-
 struct Queue {
         char *name;
         char *slice;              /* jobmill-NAME.slice */
@@ -79,6 +77,11 @@ struct Queue {
         bool starts_changed;
         bool changed;
         bool is_new;
+        /* The ranks of its ready jobs are made by this order, which is the policy's but for a while after that was changed;
+         * reranking: by one of both, until all are done (rerank.c). */
+        usec_t ranked_ageing;
+        bool ranked_fair;
+        bool reranking;
 
         /* In memory */
         Shut shut;                /* its own policy says that nothing of it starts (admission.c) */
@@ -93,14 +96,11 @@ struct Queue {
         uint32_t slots_used;      /* by attempts of this queue and of all below it */
         uint32_t *slot_holders;   /* by how many attempts each number is held, see queue_slot_owner() */
         size_t n_slot_holders;
-        Candidate *window;        /* the ready jobs of lowest rank, sorted by (rank, id) */
-        size_t n_window, window_capacity;
-        bool window_more;         /* the store has ready jobs that are not in the window */
-        size_t cursor;            /* decide: the next of the window to look at */
-        bool window_wanted;       /* decide: would have looked further */
+        Level level;              /* who comes first here */
+        Source offer;             /* of all that lies here and below: what may start next, in the level above */
+        bool touched;             /* on schedule->touched */
         bool slice_wanted;        /* act: its slice's properties are to be told to the manager */
-        bool blocked;             /* decide: a job lacks slots here, later ranks below must wait */
-        bool exhausted;           /* decide: nothing more of this queue in this turn */
+        TAILQ_ENTRY(Queue) touched_entry;
         TAILQ_ENTRY(Queue) changed_entry;
         UT_hash_handle hh;        /* model->queues, by name */
 };
@@ -136,7 +136,20 @@ void queue_give_slots_back(Attempt *a);
 /* SlotVariable= may have moved: the numbers belong to the queue that owns them now. -ENOMEM */
 int queue_own_slots(Attempt *a);
 
-/* Window: insert sorted, drop, empty. Insert keeps at most QUEUE_WINDOW and sets window_more for what fell out. */
+/* Is something in the way of all that lies here and below, whoever it is and however many slots it needs? Such a queue offers
+ * nothing and blocks nobody else. Who changes the answer calls queue_touch(). */
+bool queue_is_closed(const Queue *q);
+usec_t queue_ageing(const Queue *q); /* 0: by priority, then id */
+/* Its owners' jobs can be read one by one. */
+bool queue_is_fair(const Queue *q);
+bool queue_has_room(const Queue *q, uint32_t slots);
+/* Slots, or whether it is closed, are others than they were. */
+void queue_touch(Queue *q);
+
+/* The windows of its own ready jobs (level.h). */
+uint32_t queue_window_max(const Queue *q);
 int queue_window_insert(Queue *q, const Candidate *c);
-void queue_window_remove(Queue *q, uint64_t id);
+void queue_window_remove(Queue *q, uint32_t owner, uint64_t id);
 void queue_window_clear(Queue *q);
+/* After a window was filled, or its cursor moved: what it now has to offer. */
+void queue_window_changed(Group *g);

@@ -2,76 +2,190 @@
 
 /* Who starts next: the whole scheduling policy. Pure.
  *
- * Ready jobs are ordered by (rank, id), over all queues together. A job that lacks slots at a level, its own queue or an ancestor,
- * blocks later ranks in that level's subtree, so that it cannot starve, and nobody else. A queue that is paused or shut (admission.c) blocks only
- * itself and what lies below. A job that needs more than a cap could ever give (it was lowered) is passed over: it leaves
- * the window, into which the store then gives what fits. Jobs of a queue whose file is gone, and of the whole subtree of one whose
- * file is bad, wait, since nobody knows its cap. */
+ * The tree decides, from below: each queue compares the best of its own ready jobs with what the queues below it offer, by its own
+ * order, and offers the best of all that to the level above. The root takes the best by priority, then id. If the best lacks slots at a level,
+ * then nothing of that level's subtree starts, or it would starve; nobody else is kept waiting. A queue that is closed (paused, shut (admission.c),
+ * a bad file) offers nothing and is in nobody's way. A job that needs more than a cap could ever give (it was lowered) is
+ * passed over: it leaves the window, into which the store then gives what fits. Jobs of a queue whose file is gone, and of the whole
+ * subtree of one whose file is bad, wait, since nobody knows its cap.
+ *
+ * All this is kept between turns, in the heaps of level.c: only what changed is looked at again, however many queues there are. */
 
 #include "queue/model.h"
 
-void schedule_begin(Model *m) {
+void schedule_init(Schedule *s) {
+        *s = (Schedule) { .stale = true };
+        TAILQ_INIT(&s->touched);
+        TAILQ_INIT(&s->skipped);
+        level_init(&s->top, s, NULL);
+}
+
+/* ---- all anew ---- */
+
+static void forget_offers(Level *l) {
+        Group *g, *t;
+
+        l->groups = NULL;
+        l->all.sources = NULL;
+        l->all.listed = false;
+        l->all.own.group = NULL;
+        HASH_ITER(hh, l->owners, g, t) {
+                g->sources = NULL;
+                g->listed = false;
+                g->own.group = NULL;
+                g->slots_used = 0;
+        }
+}
+
+/* Who has jobs there is known from what is counted of each owner. */
+static int make_fair(Queue *q) {
+        for (const UserBacklog *u = q->backlog.users; u; u = u->hh.next) {
+                Group *g;
+
+                if (u->own == 0 || level_group(&q->level, u->owner))
+                        continue;
+                g = level_group_make(&q->level, u->owner);
+                if (!g)
+                        return -ENOMEM;
+                window_clear(g);
+        }
+        return 0;
+}
+
+static void set_order(Queue *q) {
+        Level *l = &q->level;
+        Schedule *s = l->schedule;
+        bool fair = queue_is_fair(q);
+
+        forget_offers(l);
+        q->offer.group = NULL;
+        l->ageing = queue_ageing(q);
+        if (l->fair != fair) {
+                level_done(l);
+                level_init(l, s, q);
+                l->ageing = queue_ageing(q);
+                l->fair = fair;
+                window_clear(&l->all);
+        }
+        if (fair && make_fair(q) < 0)
+                s->stale = true;
+}
+
+static void look_at_windows(Queue *q) {
+        Group *g, *t;
+
+        if (!q->level.fair)
+                queue_window_changed(&q->level.all);
+        HASH_ITER(hh, q->level.owners, g, t)
+                queue_window_changed(g);
+        queue_touch(q);
+}
+
+static void schedule_anew(Model *m) {
         Queue *q, *t;
 
-        HASH_ITER(hh, m->queues, q, t) {
-                q->cursor = 0;
-                q->blocked = q->window_wanted = false;
-                q->exhausted = !q->configured || q->count[JOB_READY] == 0 || queue_broken_at(q) || queue_paused_at(q);
+        m->schedule.stale = false;
+        m->schedule.wanted = NULL;
+        model_rerank_begin(m);
+        forget_offers(&m->schedule.top);
+        HASH_ITER(hh, m->queues, q, t)
+                set_order(q);
+        for (const Attempt *a = m->attempts; a; a = a->hh.next)
+                for (q = a->queue; q; q = q->parent)
+                        level_use(&q->level, a->owner, a->slots);
+        HASH_ITER(hh, m->queues, q, t)
+                look_at_windows(q);
+}
+
+/* ---- what changed ---- */
+
+static bool same(const Source *a, const Source *b) {
+        return !!a->group == !!b->group && a->unknown == b->unknown && a->c.id == b->c.id && a->c.slots == b->c.slots &&
+               a->c.priority == b->c.priority && a->c.key == b->c.key && a->c.owner == b->c.owner;
+}
+
+/* Was it another? */
+static bool renew_offer(Schedule *s, Queue *q) {
+        const Source *first = queue_is_closed(q) ? NULL : level_first(&q->level);
+        Source before = q->offer;
+
+        if (first && !queue_has_room(q, first->c.slots))
+                first = NULL;
+        if (first && q->offer.group && same(first, &q->offer))
+                return false;
+        level_offer(q->parent ? &q->parent->level : &s->top, &q->offer, first ? &first->c : NULL, first && first->unknown);
+        q->offer.child = q;
+        return !same(&before, &q->offer);
+}
+
+static void schedule_update(Schedule *s) {
+        Queue *q;
+
+        while ((q = TAILQ_FIRST(&s->touched))) {
+                TAILQ_REMOVE(&s->touched, q, touched_entry);
+                q->touched = false;
+                for (Queue *p = q; p && renew_offer(s, p); p = p->parent)
+                        ;
         }
 }
 
-/* The next candidate of one queue that could be started now, or NULL. */
-static const Candidate *queue_next(Queue *q) {
-        if (q->exhausted || queue_blocked_at(q) || queue_shut_at(q)) /* a start may have used up a rate */
-                return NULL;
+/* ---- one turn ---- */
 
-        while (q->cursor < q->n_window && queue_too_small(q, q->window[q->cursor].slots)) {
-                queue_window_remove(q, q->window[q->cursor].id);
-                q->window_more = true;
+void schedule_begin(Model *m) {
+        Group *g;
+
+        if (m->schedule.stale)
+                schedule_anew(m);
+        while ((g = TAILQ_FIRST(&m->schedule.skipped))) {
+                TAILQ_REMOVE(&m->schedule.skipped, g, skipped_entry);
+                g->skipped = false;
+                g->cursor = 0;
+                queue_window_changed(g);
         }
-        if (q->cursor < q->n_window)
-                return q->window + q->cursor;
-
-        q->exhausted = true;
-        q->window_wanted = q->n_window == 0 && q->window_more;
-        return NULL;
 }
 
-static bool candidate_before(const Candidate *a, const Candidate *b) {
-        return a->rank != b->rank ? a->rank < b->rank : a->id < b->id;
+/* Whose jobs stand first, down the tree. */
+static Group *first_group(const Schedule *s) {
+        const Source *first = level_first(&s->top);
+        const Level *l = &s->top;
+
+        while (first && first->child) {
+                l = &first->child->level;
+                first = level_first(l);
+        }
+        return first ? (Group *) l->groups : NULL;
 }
 
 bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
+        Schedule *s = &m->schedule;
+        Group *g;
+
+        s->wanted = NULL;
+        schedule_update(s); /* in any case: reasons are read off it */
         if (m->dispatch_blocked || m->n_starting >= m->starting_max)
                 return false;
-
-        for (;;) {
-                const Candidate *best = NULL;
-                Queue *q, *t, *from = NULL, *lacking;
-                bool wanted = false;
-
-                HASH_ITER(hh, m->queues, q, t) {
-                        const Candidate *c = queue_next(q);
-                        wanted = wanted || (q->window_wanted && !queue_blocked_at(q));
-                        if (c && (!best || candidate_before(c, best))) {
-                                best = c;
-                                from = q;
-                        }
-                }
-                /* What lies on disk may be better than the best in memory: it is read first. */
-                if (!best || wanted)
-                        return false;
-
-                lacking = (Queue *) queue_lacking_at(from, best->slots);
-                if (!lacking) {
-                        *ret = *best;
-                        *ret_queue = from;
-                        return true;
-                }
-                lacking->blocked = true;
+        g = first_group(s);
+        if (!g)
+                return false;
+        /* What lies on disk may be better than the best in memory: it is read first. */
+        if (g->own.unknown) {
+                s->wanted = g;
+                return false;
         }
+        *ret = g->own.c;
+        *ret_queue = g->level->queue;
+        return true;
 }
 
-void schedule_skip(Queue *q) {
-        q->cursor++;
+void schedule_skip(Queue *q, uint32_t owner) {
+        Group *g = level_group(&q->level, owner);
+
+        if (!g)
+                return;
+        g->cursor++;
+        if (!g->skipped) {
+                g->skipped = true;
+                TAILQ_INSERT_TAIL(&q->level.schedule->skipped, g, skipped_entry);
+        }
+        queue_window_changed(g);
 }

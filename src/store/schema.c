@@ -185,6 +185,11 @@ static const char *const migrations[] = {
         "CREATE INDEX job_unique ON job (unique_key, owner, queue) WHERE unique_held = 1;"
         "CREATE INDEX job_deadline ON job (deadline_usec) WHERE " JOB_WITH_DEADLINE ";"
         "UPDATE job SET submission_key = ifnull(submitted_usec, 0);"
+        /* Windows of queues that share between users. */
+        "CREATE INDEX job_fair ON job (queue, owner, rank, id, slots) WHERE state = 'ready' AND fair = 1;"
+        "ALTER TABLE queue ADD COLUMN ranked_ageing_usec INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE queue ADD COLUMN ranked_fair INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE queue ADD COLUMN reranking INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE attempt ADD COLUMN verdict TEXT;"
         "ALTER TABLE attempt ADD COLUMN success INTEGER;"
         "ALTER TABLE attempt ADD COLUMN io_stdout TEXT;"

@@ -22,12 +22,14 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_META_DELETE] = "DELETE FROM meta WHERE key = ?1",
 
         [STMT_QUEUE_UPSERT] =
-                "INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+                "INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead,"
+                "  ranked_ageing_usec, ranked_fair, reranking)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
                 " ON CONFLICT (name) DO UPDATE SET paused = excluded.paused, draining = excluded.draining,"
                 "  held = excluded.held, waiting = excluded.waiting, ready = excluded.ready,"
                 "  starting = excluded.starting, running = excluded.running, stopping = excluded.stopping,"
-                "  done = excluded.done, dead = excluded.dead",
+                "  done = excluded.done, dead = excluded.dead, ranked_ageing_usec = excluded.ranked_ageing_usec,"
+                "  ranked_fair = excluded.ranked_fair, reranking = excluded.reranking",
         [STMT_BACKLOG_UPSERT] =
                 "INSERT INTO backlog (queue, owner, n) VALUES (?1, ?2, ?3)"
                 " ON CONFLICT (queue, owner) DO UPDATE SET n = excluded.n",
@@ -35,7 +37,8 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_BACKLOG_ALL] = "SELECT queue, owner, n FROM backlog",
         [STMT_QUEUE_FLAGS] = "SELECT paused, draining FROM queue WHERE name = ?1",
         [STMT_QUEUE_ALL] =
-                "SELECT name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead FROM queue",
+                "SELECT name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead,"
+                " ranked_ageing_usec, ranked_fair, reranking FROM queue",
 
         [STMT_RATE_UPSERT] = "INSERT INTO rate (queue, starts, moved_usec) VALUES (?1, ?2, 0)"
                              " ON CONFLICT (queue) DO UPDATE SET starts = excluded.starts, moved_usec = 0",
@@ -61,8 +64,15 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
         [STMT_JOB_LIVE] = "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_state"
                           " WHERE state IN ('starting', 'running', 'stopping')",
-        [STMT_JOB_WINDOW] = "SELECT id, rank, slots, owner FROM job INDEXED BY job_ready"
+        [STMT_JOB_WINDOW] = "SELECT id, rank, slots, owner, priority, submission_key FROM job INDEXED BY job_ready"
                             " WHERE state = 'ready' AND queue = ?1 AND slots <= ?2 ORDER BY rank, id LIMIT ?3",
+        [STMT_JOB_WINDOW_FAIR] = "SELECT id, rank, slots, owner, priority, submission_key FROM job INDEXED BY job_fair"
+                                 " WHERE state = 'ready' AND fair = 1 AND queue = ?1 AND owner = ?4 AND slots <= ?2"
+                                 " ORDER BY rank, id LIMIT ?3",
+        [STMT_JOB_READY] = "SELECT id, queue, priority, submission_key FROM job INDEXED BY job_state"
+                           " WHERE state = 'ready' AND id > ?1 ORDER BY id LIMIT ?2",
+        [STMT_JOB_RERANK] = "UPDATE job SET rank = ?2, fair = ?3 WHERE id = ?1 AND (rank <> ?2 OR fair <> ?3)",
+        [STMT_QUEUE_RERANK] = "UPDATE queue SET ranked_ageing_usec = ?2, ranked_fair = ?3, reranking = ?4 WHERE name = ?1",
         [STMT_JOB_DUE] = "SELECT id FROM job INDEXED BY job_due"
                          " WHERE state = 'waiting' AND not_before_usec <= ?1 ORDER BY not_before_usec, id LIMIT ?2",
         [STMT_JOB_NEXT_DUE] = "SELECT min(not_before_usec) FROM job INDEXED BY job_due"
@@ -86,6 +96,7 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_MAX_ID] = /* whatever has an id, so that a row that belongs to nothing is in nobody's way */
                 "SELECT max(ifnull((SELECT max(id) FROM job NOT INDEXED), 0), ifnull((SELECT max(job) FROM job_spec), 0),"
                 " ifnull((SELECT max(job) FROM attempt), 0))",
+        [STMT_JOB_LAST_KEY] = "SELECT submission_key FROM job NOT INDEXED ORDER BY id DESC LIMIT 1",
         [STMT_JOB_ENVIRONMENT] = "SELECT environment FROM job WHERE id = ?1",
         [STMT_JOB_SET_ENVIRONMENT] = "UPDATE job SET environment = ?2 WHERE id = ?1",
 

@@ -447,37 +447,46 @@ int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {
 
 /* ---- the backlog, in small pieces ---- */
 
-int store_load_window(Store *s, Queue *q, uint32_t max_slots) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_WINDOW);
+static int read_window(Store *s, Group *g, uint32_t max_slots, uint32_t n) {
+        const Level *l = g->level;
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, l->fair ? STMT_JOB_WINDOW_FAIR : STMT_JOB_WINDOW);
         bool more = false;
         int r;
 
-        stmt_bind_text(s, stmt, 1, q->name);
+        stmt_bind_text(s, stmt, 1, l->queue->name);
         stmt_bind_u64(s, stmt, 2, max_slots);
-        stmt_bind_i64(s, stmt, 3, QUEUE_WINDOW + 1);
+        stmt_bind_i64(s, stmt, 3, (int64_t) n + 1);
+        if (l->fair)
+                stmt_bind_u64(s, stmt, 4, g->owner);
 
-        queue_window_clear(q);
-        q->window_more = false; /* or it would take nothing: all that we put in lies behind what it knows */
-        for (size_t n = 0; (r = stmt_step(s, stmt)) > 0; n++) {
-                if (n == QUEUE_WINDOW) {
-                        more = true;
+        window_clear(g);
+        g->window_more = false; /* or it would take nothing: all that we put in lies behind what it knows */
+        while ((r = stmt_step(s, stmt)) > 0) {
+                more = g->n_window == n;
+                if (more)
                         continue;
-                }
-                r = queue_window_insert(q, &(Candidate) {
+                r = window_insert(g, &(Candidate) {
                                 .id = sqlite3_column_int64(stmt, 0),
                                 .rank = sqlite3_column_int64(stmt, 1),
                                 .slots = stmt_u64(stmt, 2),
                                 .owner = stmt_u64(stmt, 3),
-                        });
+                                .priority = sqlite3_column_int(stmt, 4),
+                                .key = sqlite3_column_int64(stmt, 5),
+                        }, n);
                 if (r < 0)
-                        break;
+                        return r;
         }
-        if (r < 0) {
-                queue_window_clear(q);
-                return r;
-        }
-        q->window_more = more;
-        return 0;
+        g->window_more = more;
+        return r;
+}
+
+int store_load_window(Store *s, Group *g, uint32_t max_slots) {
+        int r = read_window(s, g, max_slots, queue_window_max(g->level->queue));
+
+        if (r < 0)
+                window_clear(g);
+        queue_window_changed(g);
+        return r;
 }
 
 static int load_times(Store *s, StatementId of_due, StatementId of_next, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
@@ -546,6 +555,9 @@ static int store_load_queues(Store *s, Model *m) {
                 for (JobState i = 0; i < _JOB_STATE_MAX; i++)
                         q->count[i] = sqlite3_column_int64(stmt, 3 + i);
                 q->dead = sqlite3_column_int64(stmt, 3 + _JOB_STATE_MAX);
+                q->ranked_ageing = sqlite3_column_int64(stmt, 4 + _JOB_STATE_MAX);
+                q->ranked_fair = sqlite3_column_int(stmt, 5 + _JOB_STATE_MAX);
+                q->reranking = sqlite3_column_int(stmt, 6 + _JOB_STATE_MAX);
                 q->is_new = false;
         }
         return r;
@@ -616,6 +628,17 @@ static int store_load_next_id(Store *s, Model *m) {
         return 0;
 }
 
+/* The newest job that there is has the highest key of all that there are. */
+static int store_load_last_key(Store *s, Model *m) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_LAST_KEY);
+        int r;
+
+        r = stmt_step(s, stmt);
+        if (r > 0)
+                m->last_key = sqlite3_column_int64(stmt, 0);
+        return r;
+}
+
 int store_load(Store *s, Model *m) {
         _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
         int r;
@@ -631,6 +654,8 @@ int store_load(Store *s, Model *m) {
         if (r < 0)
                 return r;
         r = store_load_next_id(s, m);
+        if (r >= 0)
+                r = store_load_last_key(s, m);
         if (r < 0)
                 return r;
 

@@ -186,12 +186,12 @@ static int record_attempt(Store *s, const Attempt *a) {
 }
 
 static int record_backlog(Store *s, const Queue *q) {
-        for (const UserBacklog *u = q->backlog.users; u; u = u->hh.next) {
+        const UserBacklog *u;
+
+        TAILQ_FOREACH(u, &q->backlog.changed, changed_entry) {
                 sqlite3_stmt *stmt;
                 int r;
 
-                if (!u->changed)
-                        continue;
                 stmt = store_stmt(s, u->own > 0 ? STMT_BACKLOG_UPSERT : STMT_BACKLOG_DELETE);
                 stmt_bind_text(s, stmt, 1, q->name);
                 stmt_bind_u64(s, stmt, 2, u->owner);
@@ -214,6 +214,9 @@ static int record_queue(Store *s, const Queue *q) {
         for (JobState i = 0; i < _JOB_STATE_MAX; i++)
                 stmt_bind_u64(s, stmt, 4 + i, q->count[i]);
         stmt_bind_u64(s, stmt, 4 + _JOB_STATE_MAX, q->dead);
+        stmt_bind_i64(s, stmt, 5 + _JOB_STATE_MAX, (int64_t) q->ranked_ageing);
+        stmt_bind_i64(s, stmt, 6 + _JOB_STATE_MAX, q->ranked_fair);
+        stmt_bind_i64(s, stmt, 7 + _JOB_STATE_MAX, q->reranking);
         r = stmt_exec(s, stmt);
         if (r >= 0)
                 r = store_record_rate(s, q);

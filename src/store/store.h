@@ -104,9 +104,11 @@ int store_check_spec(Store *s, uint64_t id);                    /* only what it 
 int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
 /* The job that holds a unique key, as it is stored. -ENOENT */
 int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret);
-/* Fill the window of q: its ready jobs of lowest rank with at most max_slots slots. Sets window_more if there are more such
- * jobs; wider ones do not count (or a window that holds none would be wanted again at once, for ever). */
-int store_load_window(Store *s, Queue *q, uint32_t max_slots);
+/* Fill the window of a group (in a fair queue: of one owner): its ready jobs of lowest rank with at most max_slots slots. Sets window_more if there are more such
+ * jobs; wider ones do not count (or a window that holds none would be wanted again at once, for ever). The group may be gone afterwards. */
+int store_load_window(Store *s, Group *g, uint32_t max_slots);
+/* New ranks for the next n ready jobs, for those whose queue's order has changed (queue/rerank.c). 1: there are more. */
+int store_rerank(Store *s, Model *m, unsigned n);
 /* Ids of waiting jobs that are due, at most n, earliest first; *ret_next: not_before of the first one that is not
  * due, USEC_INFINITY: none. */
 int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next);

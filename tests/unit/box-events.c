@@ -17,10 +17,10 @@ static void expect(int r, int wanted, const char *what, unsigned id) {
 /* ---- requests ---- */
 
 /* Who has it, by the small model, which the daemon's answer must be. */
-static unsigned find_holder(unsigned q, const char *key, Job **ret) {
-        unsigned id = naive_holder(&box.naive, q, (unsigned) (key[0] - '0'), &box.now);
+static unsigned find_holder(unsigned q, unsigned owner, const char *key, Job **ret) {
+        unsigned id = naive_holder(&box.naive, q, owner, (unsigned) (key[0] - '0'), &box.now);
 
-        if (unique_find(box.m.model, NULL, &box.now, model_queue(box.m.model, queue_names[q]), 1000, key, ret) < 0)
+        if (unique_find(box.m.model, NULL, &box.now, model_queue(box.m.model, queue_names[q]), owner, key, ret) < 0)
                 naive_fail("no holder can be found");
         if ((*ret ? (*ret)->id : 0) != id)
                 naive_fail("job %u has the key %s, it should be %u", *ret ? (unsigned) (*ret)->id : 0, key, id);
@@ -28,13 +28,13 @@ static unsigned find_holder(unsigned q, const char *key, Job **ret) {
 }
 
 /* As api/bus-submit.c does. true: nothing is to be made. */
-static bool meets_holder(unsigned q, const JobSpec *spec) {
+static bool meets_holder(unsigned q, unsigned owner, const JobSpec *spec) {
         unsigned id;
         Job *j;
 
         if (!spec->unique_key)
                 return false;
-        id = find_holder(q, spec->unique_key, &j);
+        id = find_holder(q, owner, spec->unique_key, &j);
         if (id == 0)
                 return false;
         say("    key %s is that of %u\n", spec->unique_key, id);
@@ -50,7 +50,7 @@ static bool meets_holder(unsigned q, const JobSpec *spec) {
 }
 
 static void do_submit(void) {
-        unsigned q = any(NQ), id = box.naive.next_id;
+        unsigned q = any(NQ), id = box.naive.next_id, owner = 1000 + any(2);
         JobSpec *spec;
         char *error = NULL;
         Job *j;
@@ -77,7 +77,7 @@ static void do_submit(void) {
                 spec->unique_key = strdup(chance(60) ? "1" : "2");
                 spec->unique_scope = chance(30) ? NULL : strdup(chance(50) ? "queued" : "20s");
                 spec->unique_policy = UNIQUE_REJECT + any(3);
-                if (meets_holder(q, spec)) {
+                if (meets_holder(q, owner, spec)) {
                         spec_free(spec);
                         return;
                 }
@@ -88,9 +88,9 @@ static void do_submit(void) {
         spec->backoff = any(3);
         if (chance(20))
                 spec->retry_on = strv_split(chance(50) ? "timeout,lost,oom-kill" : "exit-code,signal", ",");
-        r = naive_submit(&box.naive, q, spec, &box.now);
+        r = naive_submit(&box.naive, q, owner, spec, &box.now);
         say("    to %s, %u slots, priority %i\n", queue_names[q], spec->slots, spec->priority);
-        expect(model_submit(box.m.model, model_queue(box.m.model, queue_names[q]), spec, 1000, "alice", &box.now, &j, &error), r, "submit", id);
+        expect(model_submit(box.m.model, model_queue(box.m.model, queue_names[q]), spec, owner, "alice", &box.now, &j, &error), r, "submit", id);
         free(error);
         if (r < 0)
                 spec_free(spec);
@@ -130,7 +130,7 @@ static void do_update(Job *j, unsigned id) {
         if (to != box.naive.jobs[id].queue && j->unique_held) {
                 Job *holder;
 
-                if (find_holder(to, j->unique_key, &holder) != 0) {
+                if (find_holder(to, j->owner, j->unique_key, &holder) != 0) {
                         COVER(key_move_refused);
                         spec_free(spec);
                         return;
@@ -184,7 +184,7 @@ static void do_request(unsigned kind) {
                 if (n->jobs[id].state == JOB_DONE && n->jobs[id].key > 0 && !n->jobs[id].holds) {
                         Job *holder;
 
-                        if (find_holder(n->jobs[id].queue, j->unique_key, &holder) != 0) {
+                        if (find_holder(n->jobs[id].queue, j->owner, j->unique_key, &holder) != 0) {
                                 COVER(key_retry_refused);
                                 break;
                         }
@@ -240,7 +240,10 @@ static void do_queue(unsigned kind) {
                         box.naive.files[i].rate_span = (1 + any(8)) * SEC / 2;
                 } else if (kind == EVENT_shut || kind == EVENT_caps)
                         box.naive.files[i].slots = chance(15) ? UINT32_MAX : 1 + any(4);
-                else {
+                else if (kind == EVENT_order) {
+                        box.naive.files[i].fair = chance(50);
+                        box.naive.files[i].ageing = chance(40) ? 0 : (1 + any(8)) * SEC;
+                } else {
                         box.naive.files[i].there = chance(60);
                         box.naive.files[i].bad = !box.naive.files[i].there && chance(50);
                         if (!box.naive.files[i].there) {

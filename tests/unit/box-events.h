@@ -9,7 +9,7 @@
 
 #define EVENTS(X)                                                                                                       \
         X(submit, 16) X(cancel, 5) X(hold, 3) X(release, 4) X(retry, 5) X(purge, 2) X(update, 5) X(kill, 2) X(freeze, 4) \
-        X(thaw, 3) X(pause, 2) X(drain, 1) X(caps, 3) X(file, 1) X(shut, 3) X(time, 8) X(clock_step, 1) X(tick, 6) X(runs, 8)       \
+        X(thaw, 3) X(pause, 2) X(drain, 1) X(caps, 3) X(order, 3) X(file, 1) X(shut, 3) X(time, 8) X(clock_step, 1) X(tick, 6) X(runs, 8)       \
         X(ends, 12) X(stopped_outside, 2) X(restarted_outside, 1) X(frozen_outside, 1) X(processes_go, 3) X(foreign, 4) \
         X(deaf, 2) X(hears, 1) X(look, 4) X(deliver, 3) X(calls_time_out, 3) X(journal, 2) X(reloading, 2) X(new_manager, 1) \
         X(disconnect, 1) X(reconnect, 2) X(shutdown, 1) X(commit_fails, 2) X(storage_timer, 2) X(crash, 4) X(reboot, 1) \

@@ -30,6 +30,7 @@ static void job_to_row(const Job *j, Row *r) {
                 .requeue_lost = n->requeue_lost, .exponential = n->exponential, .backoff = n->backoff,
                 .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
+                .age = j->submission_key, .owner = j->owner, .fair = j->fair,
                 .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
                 .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec,
                 .key = j->unique_key ? (unsigned) (j->unique_key[0] - '0') : 0, .held = j->unique_held, .scope = j->unique_scope,
@@ -47,7 +48,6 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
                 return -ENOENT;
         j = job_new();
         j->id = id;
-        j->owner = 1000;
         j->queue_name = strdup(queue_names[r->queue]);
         j->state = r->state;
         j->result = r->result;
@@ -55,6 +55,9 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->dead = r->dead;
         j->priority = r->priority;
         j->rank = r->rank;
+        j->submission_key = r->age;
+        j->owner = r->owner;
+        j->fair = r->fair;
         j->slots = r->slots;
         j->attempt = r->attempt;
         j->max_attempts = r->max_attempts;
@@ -147,24 +150,52 @@ static bool window_before(unsigned a, unsigned b) {
         return box.rows[a].rank != box.rows[b].rank ? box.rows[a].rank < box.rows[b].rank : a < b;
 }
 
-int store_load_window(Store *s, Queue *q, uint32_t max_slots) {
-        unsigned ids[NJ], n = 0, which = queue_index(q->name);
+int store_load_window(Store *s, Group *g, uint32_t max_slots) {
+        unsigned ids[NJ], n = 0, which = queue_index(g->level->queue->name);
 
         for (unsigned id = 1; id < NJ; id++)
                 if (box.rows[id].there && box.rows[id].state == JOB_READY && box.rows[id].queue == which &&
-                    box.rows[id].slots <= max_slots) {
+                    box.rows[id].slots <= max_slots &&
+                    (!g->level->fair || (box.rows[id].fair && box.rows[id].owner == g->owner))) {
                         unsigned i = n++;
 
                         for (; i > 0 && window_before(id, ids[i - 1]); i--)
                                 ids[i] = ids[i - 1];
                         ids[i] = id;
                 }
-        queue_window_clear(q);
-        q->window_more = false;
+        window_clear(g);
+        g->window_more = false;
         for (unsigned i = 0; i < MIN(n, QUEUE_WINDOW); i++)
-                (void) queue_window_insert(q, &(Candidate) { .rank = box.rows[ids[i]].rank, .id = ids[i],
-                                                             .slots = box.rows[ids[i]].slots, .owner = 1000 });
-        q->window_more = n > QUEUE_WINDOW;
+                (void) window_insert(g, &(Candidate) { .rank = box.rows[ids[i]].rank, .id = ids[i],
+                                                       .key = box.rows[ids[i]].age, .priority = box.rows[ids[i]].priority,
+                                                       .slots = box.rows[ids[i]].slots,
+                                                       .owner = box.rows[ids[i]].owner }, QUEUE_WINDOW);
+        g->window_more = n > QUEUE_WINDOW;
+        queue_window_changed(g);
+        return 0;
+}
+
+/* One row at a time is the least that store-rerank.c could do. */
+int store_rerank(Store *s, Model *m, unsigned n) {
+        COVER(order_changed);
+        for (unsigned id = 1; id < NJ; id++) {
+                Row *r = box.rows + id;
+                const Queue *q = r->there ? model_queue(m, queue_names[r->queue]) : NULL;
+
+                if (!q || r->state != JOB_READY || !q->reranking)
+                        continue;
+                r->rank = rank_of(queue_ageing(q), r->priority, r->age);
+                r->fair = q->policy.fair;
+        }
+        for (unsigned i = 0; i < NQ; i++) {
+                const Queue *q = model_queue(m, queue_names[i]);
+
+                if (!q->reranking)
+                        continue;
+                box.queues[i].ageing = q->ranked_ageing;
+                box.queues[i].fair = q->ranked_fair;
+                box.queues[i].reranking = false;
+        }
         return 0;
 }
 
@@ -196,7 +227,7 @@ int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *re
 
 int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret) {
         for (unsigned id = 1; id < NJ; id++)
-                if (box.rows[id].there && box.rows[id].held && box.rows[id].key == (unsigned) (key[0] - '0') &&
+                if (box.rows[id].there && box.rows[id].held && box.rows[id].key == (unsigned) (key[0] - '0') && box.rows[id].owner == owner &&
                     streq(queue_names[box.rows[id].queue], queue)) {
                         *ret = id;
                         return 0;
@@ -218,7 +249,7 @@ static void compare_job(const Job *j) {
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
             n->attempt != j->attempt || n->max_attempts != j->max_attempts ||
             n->failures != j->failures || n->poison != j->poison || n->judging || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
-            n->not_before != j->not_before_usec || n->delayed != j->delayed || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+            n->not_before != j->not_before_usec || n->age != j->submission_key || n->owner != j->owner || n->delayed != j->delayed || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
                            j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),
@@ -270,6 +301,9 @@ int store_record(Store *s, Model *m) {
                 box.queues[i].dead = q->dead;
                 if (q->starts_changed)
                         box.queues[i].starts = q->starts ? *q->starts : (RateWindow) {};
+                box.queues[i].ageing = q->ranked_ageing;
+                box.queues[i].fair = q->ranked_fair;
+                box.queues[i].reranking = q->reranking;
         }
         for (size_t i = 0; i < m->n_purged; i++) {
                 box.rows[m->purged[i]] = (Row) {};
@@ -303,6 +337,8 @@ void box_apply_file(Queue *q, unsigned i) {
         q->policy.pressure_max[PRESSURE_CPU] = box.naive.files[i].pressure_max > 0 ? box.naive.files[i].pressure_max * 100 :
                                                                                     PRESSURE_NO_LIMIT;
         (void) free_and_strdup(&q->policy.gate_unit, box.naive.files[i].gate ? "gate.service" : NULL);
+        q->policy.ageing_usec = box.naive.files[i].ageing;
+        q->policy.fair = box.naive.files[i].fair;
         q->configured = box.naive.files[i].there;
         q->broken = box.naive.files[i].bad;
 }
@@ -317,6 +353,9 @@ int manager_load_model(Manager *m) {
                 box_apply_file(q, i);
                 if (!box.queues[i].there)
                         continue;
+                q->ranked_ageing = box.queues[i].ageing;
+                q->ranked_fair = box.queues[i].fair;
+                q->reranking = box.queues[i].reranking;
                 q->paused = box.queues[i].paused;
                 q->draining = box.queues[i].draining;
                 memcpy(q->count, box.queues[i].count, sizeof(q->count));
@@ -335,12 +374,15 @@ int manager_load_model(Manager *m) {
         model->next_id = MAX(box.next_id, UINT64_C(1));
         for (unsigned id = 1; id < NJ; id++)
                 if (box.rows[id].there && job_state_is_queued(box.rows[id].state)) {
-                        backlog_add(model, model_queue(model, queue_names[box.rows[id].queue]), 1000, 1);
+                        backlog_add(model, model_queue(model, queue_names[box.rows[id].queue]), box.rows[id].owner, 1);
                         backlog_recorded(model_queue(model, queue_names[box.rows[id].queue]));
                 }
-        for (unsigned id = 1; id < NJ; id++)
+        for (unsigned id = 1; id < NJ; id++) {
+                if (box.rows[id].there)
+                        model->last_key = box.rows[id].age;
                 if (box.rows[id].there && job_state_is_live(box.rows[id].state))
                         load_live(model, id);
+        }
         /* What has no unit any more has no processes for long. */
         for (unsigned i = 0; i < NJ * NA; i++)
                 box.units[i / NA][i % NA].populated &= box.units[i / NA][i % NA].there;

@@ -32,9 +32,10 @@ typedef struct Row {
         bool there;
         JobState state;
         JobResult result, intent;
-        bool dead, freezable, delayed;
+        bool dead, freezable, delayed, fair;
         int32_t priority;
-        int64_t rank;
+        int64_t rank, age;
+        uint32_t owner;
         unsigned queue;
         uint32_t slots, attempt, max_attempts, failures, grown, poison;
         unsigned retry_on;
@@ -64,7 +65,7 @@ typedef struct Box {
         Naive naive, stored;
         Row rows[NJ];
         AttemptRow attempts[NJ][NA];
-        struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; RateWindow starts; } queues[NQ];
+        struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; RateWindow starts; bool fair, reranking; usec_t ageing; } queues[NQ];
         uint64_t next_id;
         unsigned fail_commits;    /* so many from now on */
         uint64_t told, commits;

@@ -27,6 +27,11 @@ static inline Model *make_model(void) {
         return m;
 }
 
+static inline Candidate candidate(const Job *j) {
+        return (Candidate) { .rank = j->rank, .id = j->id, .key = j->submission_key, .priority = j->priority, .slots = j->slots,
+                             .owner = j->owner };
+}
+
 /* A queue with a file and a cap, of which nothing is on disk. */
 static inline Queue *make_queue(Model *m, const char *name, uint32_t slots) {
         Queue *q;
@@ -34,7 +39,7 @@ static inline Queue *make_queue(Model *m, const char *name, uint32_t slots) {
         assert_int_equal(model_queue_add(m, name, &q), 0);
         q->configured = true;
         q->policy.slots = slots;
-        q->window_more = false;
+        q->level.all.window_more = false;
         return q;
 }
 
@@ -154,8 +159,8 @@ static inline void check_model(const Model *m) {
                 }
                 assert_memory_equal(count, q->count, sizeof(count));
                 assert_int_equal(dead, q->dead);
-                if (!q->window_more)
-                        assert_in_range(q->n_window, fit, count[JOB_READY]);
+                if (!q->level.all.window_more)
+                        assert_in_range(q->level.all.n_window, fit, count[JOB_READY]);
         }
         for (const Queue *q = m->queues; q; q = q->hh.next)
                 check_backlog(m, q, &q->backlog);

@@ -166,11 +166,11 @@ static void set_due(NaiveJob *j, const JobSpec *spec, const Now *now) {
 }
 
 /* docs/states.md, Unique keys. A span that is over counts from when somebody asks. */
-unsigned naive_holder(Naive *n, unsigned q, unsigned key, const Now *now) {
+unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now) {
         for (unsigned id = 1; id < NJ; id++) {
                 NaiveJob *j = n->jobs + id;
 
-                if (!j->there || !j->holds || j->key != key || j->queue != q)
+                if (!j->there || !j->holds || j->key != key || j->owner != owner || j->queue != q)
                         continue;
                 if (j->state == JOB_DONE && j->until <= now->steady) {
                         COVER(key_span_over);
@@ -220,7 +220,7 @@ static int check_deadline(const JobSpec *spec, const Now *now) {
         return 0;
 }
 
-int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
+int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now) {
         int r = check_place(n, q, spec->slots, true);
         NaiveJob *j = n->jobs + n->next_id;
 
@@ -233,8 +233,13 @@ int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now) {
         if (r < 0)
                 return r;
         COVER(submitted);
+        /* Never backwards. */
+        if ((int64_t) now->realtime > n->last_key)
+                n->last_key = (int64_t) now->realtime;
+        else
+                COVER(age_kept);
         *j = (NaiveJob) {
-                .there = true, .queue = q, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
+                .there = true, .queue = q, .owner = owner, .age = n->last_key, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
                 .deadline = spec->deadline_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
                 .max_attempts = spec->max_attempts, .requeue_lost = spec->requeue_lost, .backoff = spec->backoff_base_usec,
                 .exponential = spec->backoff == BACKOFF_EXPONENTIAL,
@@ -473,28 +478,87 @@ static const char *why_shut(const Naive *n, int p, const Now *now) {
         return NULL;
 }
 
-/* May it start: 1 yes; 0 no, whoever else does; -1 it waits for slots of *ret_level. */
-static int may_start(const Naive *n, const NaiveJob *j, const bool *closed, const Now *now, int *ret_level) {
+/* … by one owner. */
+static unsigned used_by(const Naive *n, int q, unsigned owner) {
+        unsigned used = 0;
+
+        for (unsigned id = 1; id < NJ; id++)
+                for (unsigned i = 1; i < NA; i++)
+                        for (int p = (int) n->attempts[id][i].queue; n->attempts[id][i].there && p >= 0; p = above[p])
+                                used += p == q && n->attempts[id][i].owner == owner ? n->attempts[id][i].slots : 0;
+        return used;
+}
+
+/* Only its own queue's file and the caps above it can be in its way for ever. */
+static bool is_passed_over(const Naive *n, const NaiveJob *j) {
         if (!n->files[j->queue].there)
-                return COVER(no_file), 0;
-        for (int p = (int) j->queue; p >= 0; p = above[p]) {
-                if (n->files[p].bad)
-                        return COVER(bad_file), 0;
-                if (n->is_paused[p])
-                        return COVER(paused), 0;
-                if (why_shut(n, p, now))
-                        return 0;
-                if (j->slots > n->files[p].slots)
-                        return COVER(too_wide), 0;
-                if (closed[p])
-                        return 0;
-        }
+                return COVER(no_file), true;
         for (int p = (int) j->queue; p >= 0; p = above[p])
-                if (n->files[p].slots != UINT32_MAX && naive_slots_used(n, p) + j->slots > n->files[p].slots) {
-                        *ret_level = p;
-                        return -1;
-                }
-        return 1;
+                if (j->slots > n->files[p].slots)
+                        return COVER(too_wide), true;
+        return false;
+}
+
+/* By the order of queue q (-1: the root). */
+static bool comes_before(const Naive *n, int q, unsigned a, unsigned b) {
+        const NaiveJob *x = n->jobs + a, *y = n->jobs + b;
+        bool fair = q >= 0 && n->files[q].fair, aged = q >= 0 && !fair && n->files[q].ageing > 0;
+        int64_t ageing = aged ? (int64_t) n->files[q].ageing : 0;
+
+        if (aged && x->age - x->priority * ageing != y->age - y->priority * ageing) {
+                if (x->age - x->priority * ageing < y->age - y->priority * ageing && x->priority < y->priority)
+                        COVER(order_aged);
+                return x->age - x->priority * ageing < y->age - y->priority * ageing;
+        }
+        if (!aged && x->priority != y->priority)
+                return x->priority > y->priority;
+        if (fair && used_by(n, q, x->owner) != used_by(n, q, y->owner)) {
+                if (a > b && used_by(n, q, x->owner) < used_by(n, q, y->owner))
+                        COVER(order_fair);
+                return used_by(n, q, x->owner) < used_by(n, q, y->owner);
+        }
+        return a < b;
+}
+
+static bool has_room(const Naive *n, int q, unsigned slots) {
+        return n->files[q].slots == UINT32_MAX || naive_slots_used(n, (unsigned) q) + slots <= n->files[q].slots;
+}
+
+static unsigned offer(const Naive *n, int q, const Now *now, bool *crossed);
+
+/* The best of its own and of what those below it offer; 0: nobody. */
+static unsigned best_of(const Naive *n, int q, const Now *now, bool *crossed) {
+        unsigned best = 0, c;
+
+        for (unsigned id = 1; id < NJ; id++)
+                if (n->jobs[id].there && n->jobs[id].state == JOB_READY && (int) n->jobs[id].queue == q &&
+                    !is_passed_over(n, n->jobs + id) && (best == 0 || comes_before(n, q, id, best)))
+                        best = id;
+        for (int p = 0; p < NQ; p++) {
+                c = above[p] == q ? offer(n, p, now, crossed) : 0;
+                if (c != 0 && best != 0 && q >= 0)
+                        COVER(siblings);
+                if (c != 0 && (best == 0 || comes_before(n, q, c, best)))
+                        best = c;
+        }
+        return best;
+}
+
+/* If the best lacks slots here then nothing here or below may start. */
+static unsigned offer(const Naive *n, int q, const Now *now, bool *crossed) {
+        unsigned best;
+
+        if (n->files[q].bad)
+                return COVER(bad_file), 0;
+        if (n->is_paused[q])
+                return COVER(paused), 0;
+        if (why_shut(n, q, now))
+                return 0;
+        best = best_of(n, q, now, crossed);
+        if (best == 0 || has_room(n, q, n->jobs[best].slots))
+                return best;
+        *crossed = true;
+        return q == (int) n->jobs[best].queue ? COVER(full_own), 0 : (COVER(full_above), 0);
 }
 
 static bool too_many_start(const Naive *n) {
@@ -505,39 +569,16 @@ static bool too_many_start(const Naive *n) {
         return starting >= (n->checked ? STARTING_MAX : 1);
 }
 
-/* By priority, then id, over all queues. One that lacks slots at a level closes what lies below that level to all later ones. */
 unsigned naive_next(const Naive *n, const Now *now) {
-        bool closed[NQ] = {}, looked_at[NJ] = {}, crossed = false;
+        bool crossed = false;
+        unsigned best;
 
         if (n->shutting_down || n->mismatch || n->store_restored || n->store_full)
                 return COVER(blocked), 0;
         if (too_many_start(n))
                 return 0;
-        for (;;) {
-                unsigned best = 0;
-                int level, r;
-
-                for (unsigned id = 1; id < NJ; id++)
-                        if (n->jobs[id].there && n->jobs[id].state == JOB_READY && !looked_at[id] &&
-                            (best == 0 || n->jobs[id].priority > n->jobs[best].priority))
-                                best = id;
-                if (best == 0)
-                        return 0;
-                looked_at[best] = true;
-                r = may_start(n, n->jobs + best, closed, now, &level);
-                if (r > 0) {
-                        if (crossed)
-                                COVER(order_crossed);
-                        return best;
-                }
-                if (r == 0)
-                        continue;
-                if (level == (int) n->jobs[best].queue)
-                        COVER(full_own);
-                else
-                        COVER(full_above);
-                closed[level] = crossed = true;
-        }
+        best = best_of(n, -1, now, &crossed);
+        return best != 0 && crossed ? COVER(order_crossed), best : best;
 }
 
 /* Nothing at all starts: whatever the daemon says of that. Else in the order of docs/states.md. */
@@ -567,17 +608,12 @@ const char *naive_why(const Naive *n, unsigned id, const Now *now) {
         if (too_many_start(n))
                 return "";
         /* One before it that waits for room in a queue which both lie in. */
-        for (unsigned other = 1; other < NJ; other++) {
-                const NaiveJob *o = n->jobs + other;
-                static const bool none[NQ] = {};
-                int level;
+        for (int p = (int) j->queue; p >= 0; p = above[p]) {
+                bool crossed;
+                unsigned best = best_of(n, p, now, &crossed);
 
-                if (!o->there || o->state != JOB_READY || o->priority < j->priority || (o->priority == j->priority && other > id) ||
-                    may_start(n, o, none, now, &level) >= 0)
-                        continue;
-                for (int p = (int) j->queue; p >= 0; p = above[p])
-                        if (p == level)
-                                return COVER(behind), "an earlier job needs the room in ";
+                if (best != 0 && !has_room(n, p, n->jobs[best].slots))
+                        return COVER(behind), "an earlier job needs the room in ";
         }
         return NULL;
 }
@@ -647,7 +683,7 @@ void naive_start(Naive *n, unsigned id, const Now *now) {
                 naive_fail("attempt %u of job %u is used twice", j->attempt, id);
         become(j, JOB_STARTING);
         *a = (NaiveAttempt) {
-                .row = true, .there = true, .live = true, .mine = true, .queue = j->queue, .slots = j->slots, .epoch = n->epoch,
+                .row = true, .there = true, .live = true, .mine = true, .queue = j->queue, .owner = j->owner, .slots = j->slots, .epoch = n->epoch,
                 .net = j->timeout != USEC_INFINITY, .started = USEC_INFINITY, .since = USEC_INFINITY,
         };
 }
@@ -903,6 +939,7 @@ void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u) {
         a->live = false;
         a->stray = !done;
         a->queue = u->queue;
+        a->owner = UINT32_MAX;
         if (!done)
                 a->slots = u->slots;
         if (done)
@@ -941,6 +978,11 @@ void naive_forget(Naive *n, const Naive *stored) {
                 if (n->files[p].rate_n == 0 && !n->files[p].bad)
                         n->n_starts[p] = 0;
         n->next_id = stored->next_id;
+        /* Of the newest job that there is. */
+        n->last_key = INT64_MIN;
+        for (unsigned id = 1; id < NJ; id++)
+                if (n->jobs[id].there)
+                        n->last_key = n->jobs[id].age;
         for (unsigned id = 1; id < NJ; id++)
                 for (unsigned i = 1; i < NA; i++) {
                         NaiveAttempt *a = &n->attempts[id][i];

@@ -31,7 +31,7 @@ enum {
         X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
         X(retried_with_more) X(backoff_grew)                                                                             \
-        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown)
 
 enum {
@@ -74,7 +74,8 @@ typedef struct NaiveJob {
         JobState state;
         JobResult result, intent;
         int priority;
-        unsigned queue, slots, attempt;
+        int64_t age;                   /* its submission key */
+        unsigned queue, owner, slots, attempt;
         usec_t not_before, deadline, timeout, stop_timeout;
         unsigned key;                  /* 0: none */
         bool holds;                    /* … its key */
@@ -95,7 +96,7 @@ typedef struct NaiveAttempt {
         bool stray;
         bool mine, asked, in_flight;
         bool running, net, stop_seen;
-        unsigned queue, slots, epoch, invocation;
+        unsigned queue, owner, slots, epoch, invocation;
         usec_t started, frozen, since; /* monotonic */
         unsigned asked_why;  /* the question to the manager, whether the system stops, whose answer is waited for; 0: none */
         usec_t marked;       /* monotonic: when our line was written to the journal; 0: it was not */
@@ -107,10 +108,11 @@ typedef struct Naive {
         NaiveAttempt attempts[NJ][NA];
         bool is_paused[NQ], is_draining[NQ];
         unsigned next_id;
+        int64_t last_key; /* of the newest job */
         /* Not stored, but known */
         unsigned epoch;
         bool shutting_down, checked, mismatch, store_restored, store_full;
-        struct { bool there, bad; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span; } files[NQ];
+        struct { bool there, bad, fair; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span, ageing; } files[NQ];
         bool gate_open;      /* seen to be active */
         bool pressed[NQ];
         unsigned pressure;
@@ -126,9 +128,9 @@ extern const int above[NQ]; /* the queue that it lies in; -1 */
 void naive_fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn));
 
 /* Requests: 0 or what they are refused with. */
-int naive_submit(Naive *n, unsigned q, const JobSpec *spec, const Now *now);
+int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now);
 /* Who has this key in that queue; 0: nobody. */
-unsigned naive_holder(Naive *n, unsigned q, unsigned key, const Now *now);
+unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now);
 int naive_cancel(Naive *n, unsigned id);
 int naive_hold(Naive *n, unsigned id);
 int naive_release(Naive *n, unsigned id, const Now *now);

@@ -288,7 +288,7 @@ static int step_read(Store *s, Model *m) {
         if (r >= 0)
                 r = model_queue_add(m, "q", &q);
         if (r >= 0)
-                r = store_load_window(s, q, UINT32_MAX);
+                r = store_load_window(s, &q->level.all, UINT32_MAX);
         return r;
 }
 

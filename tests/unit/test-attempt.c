@@ -40,7 +40,7 @@ static void test_success(void **state) {
         assert_true(sd_id128_equal(a->token, token));
         assert_true(sd_id128_is_null(a->invocation_id));
         assert_true(a->is_new && a->fresh && !a->asked && a->changed && a->acting);
-        assert_int_equal(q->n_window, 0);
+        assert_int_equal(q->level.all.n_window, 0);
         assert_int_equal(q->slots_used, 2);
         check_model(m);
         model_recorded(m);

@@ -302,7 +302,7 @@ static void test_broken(void **state) {
         load(t, "wait until it is mended");
         assert_false(queue(t, "gpu")->configured);
         assert_true(queue(t, "gpu")->broken);
-        queue(t, "gpu-a")->window_more = queue(t, "cpu")->window_more = false;
+        queue(t, "gpu-a")->level.all.window_more = queue(t, "cpu")->level.all.window_more = false;
         j = submit(t->m, queue(t, "gpu-a"), 1, 10);
         submit(t->m, queue(t, "cpu"), 1, 0);
         schedule_begin(t->m);
@@ -334,7 +334,7 @@ static void test_vanished(void **state) {
         put(t, "etc/queues/gpu.queue", "[Queue]\nSlots=2\nSlotVariable=X\n");
         put(t, "etc/queues/gpu-a.queue", "[Queue]\nSlots=4\n");
         load(t, NULL);
-        queue(t, "gpu-a")->window_more = false;
+        queue(t, "gpu-a")->level.all.window_more = false;
         submit(t->m, queue(t, "gpu"), 1, 0);
         run(t->m, submit(t->m, queue(t, "gpu-a"), 1, 0));
         drop(t, "etc/queues/gpu.queue");
@@ -349,14 +349,14 @@ static void test_vanished(void **state) {
         /* Its own jobs wait. */
         schedule_begin(t->m);
         assert_false(schedule_next(t->m, &c, &q));
-        assert_false(queue(t, "gpu")->window_wanted);
+        assert_false(t->m->schedule.wanted == &queue(t, "gpu")->level.all);
         /* And it comes back. */
         put(t, "etc/queues/gpu.queue", "[Queue]\nSlots=3\n");
         load(t, NULL);
         assert_true(queue(t, "gpu")->configured);
         schedule_begin(t->m);
         assert_false(schedule_next(t->m, &c, &q));
-        assert_true(queue(t, "gpu")->window_wanted); /* the store has it */
+        assert_true(t->m->schedule.wanted == &queue(t, "gpu")->level.all); /* the store has it */
 }
 
 /* What was too wide for the old cap may fit the new one, and the windows below were read with the old one. */
@@ -366,12 +366,12 @@ static void test_windows(void **state) {
         put(t, "etc/queues/gpu.queue", "[Queue]\nSlots=2\n");
         put(t, "etc/queues/gpu-a.queue", "[Queue]\nSlots=8\n");
         load(t, NULL);
-        queue(t, "gpu-a")->window_more = queue(t, "gpu")->window_more = false;
+        queue(t, "gpu-a")->level.all.window_more = queue(t, "gpu")->level.all.window_more = false;
         submit(t->m, queue(t, "gpu-a"), 1, 0);
         put(t, "etc/queues/gpu.queue", "[Queue]\nSlots=4\n");
         load(t, NULL);
-        assert_true(queue(t, "gpu-a")->window_more);
-        assert_int_equal(queue(t, "gpu-a")->n_window, 0);
+        assert_true(queue(t, "gpu-a")->level.all.window_more);
+        assert_int_equal(queue(t, "gpu-a")->level.all.n_window, 0);
 }
 
 /* SlotVariable= moves up while jobs run: their numbers are not given out again below it. */

@@ -211,6 +211,8 @@ static void begin_world(uint64_t dice) {
         for (unsigned q = 0; q < NQ; q++) {
                 box.naive.files[q].there = true;
                 box.naive.files[q].slots = chance(20) ? UINT32_MAX : 1 + any(4);
+                box.naive.files[q].fair = chance(25);
+                box.naive.files[q].ageing = chance(25) ? (1 + any(8)) * SEC : 0;
         }
         box.stored = box.naive;
         begin_daemon();

@@ -146,21 +146,23 @@ static int by_rank(const void *x, const void *y) {
         return a->id < b->id ? -1 : a->id > b->id;
 }
 
-static void refill(World *w, Queue *q) {
+static void refill(World *w, Group *g) {
         static Candidate all[JOBS_MAX];
+        Queue *q = g->level->queue;
         size_t n = 0;
 
         for (uint64_t id = 1; id < w->m->next_id; id++) {
                 const Row *row = w->rows + id;
                 if (row->there && row->queue == q && row->state == JOB_READY && !queue_too_small(q, row->slots))
-                        all[n++] = (Candidate) { .rank = row->rank, .id = id, .slots = row->slots };
+                        all[n++] = (Candidate) { .rank = row->rank, .id = id, .slots = row->slots, .priority = (int32_t) -row->rank };
         }
         qsort(all, n, sizeof(Candidate), by_rank);
-        queue_window_clear(q);
-        q->window_more = false;
+        window_clear(g);
+        g->window_more = false;
         for (size_t i = 0; i < MIN(n, (size_t) QUEUE_WINDOW); i++)
-                assert_int_equal(queue_window_insert(q, all + i), 0);
-        q->window_more = n > QUEUE_WINDOW;
+                assert_int_equal(window_insert(g, all + i, QUEUE_WINDOW), 0);
+        g->window_more = n > QUEUE_WINDOW;
+        queue_window_changed(g);
         w->refills++;
 }
 
@@ -371,7 +373,7 @@ static void dispatch(World *w) {
                         check_first(w, &c, q);
                 assert_null(queue_paused_at(q));
                 if (chance(3)) {
-                        schedule_skip(q);
+                        schedule_skip(q, c.owner);
                         skipped = true;
                         continue;
                 }
@@ -459,11 +461,10 @@ static void turn(World *w) {
                 more = false;
                 dispatch(w);
                 record(w);
-                for (size_t i = 0; i < w->n_queues; i++)
-                        if (w->queues[i]->window_wanted) {
-                                refill(w, w->queues[i]);
-                                more = true;
-                        }
+                if (w->m->schedule.wanted) {
+                        refill(w, w->m->schedule.wanted);
+                        more = true;
+                }
         }
         check_world(w);
 }

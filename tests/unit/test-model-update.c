@@ -82,16 +82,16 @@ static void test_priority(void **state) {
         Queue *q = make_queue(m, "q", 4);
         Job *a = submit(m, q, 1, 0), *b = submit(m, q, 1, 0), *c = submit(m, q, 1, 0);
 
-        assert_int_equal(q->window[0].id, a->id);
+        assert_int_equal(q->level.all.window[0].id, a->id);
         prioritize(m, c, 5);
         assert_int_equal(c->rank, -5);
-        assert_int_equal(q->window[0].id, c->id);
+        assert_int_equal(q->level.all.window[0].id, c->id);
         prioritize(m, a, -1);
-        assert_int_equal(q->window[2].id, a->id);
-        assert_int_equal(q->n_window, 3);
-        assert_true(q->window[1].id == b->id && q->window[1].rank == 0);
+        assert_int_equal(q->level.all.window[2].id, a->id);
+        assert_int_equal(q->level.all.n_window, 3);
+        assert_true(q->level.all.window[1].id == b->id && q->level.all.window[1].rank == 0);
         set_slots(m, b, 3);
-        assert_int_equal(q->window[1].slots, 3);
+        assert_int_equal(q->level.all.window[1].slots, 3);
 }
 
 /* What lies behind the window stays on disk, and what comes before its end is taken in. */
@@ -102,15 +102,15 @@ static void test_priority_beyond_the_window(void **state) {
 
         FOREACH_ELEMENT(i, jobs)
                 *i = submit(m, q, 1, 0);
-        assert_true(q->window_more && q->n_window == QUEUE_WINDOW);
+        assert_true(q->level.all.window_more && q->level.all.n_window == QUEUE_WINDOW);
         prioritize(m, jobs[0], -5);
-        assert_int_equal(q->n_window, QUEUE_WINDOW - 1);
-        assert_int_equal(q->window[0].id, jobs[1]->id);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW - 1);
+        assert_int_equal(q->level.all.window[0].id, jobs[1]->id);
         prioritize(m, jobs[QUEUE_WINDOW + 5], 1);
-        assert_int_equal(q->window[0].id, jobs[QUEUE_WINDOW + 5]->id);
+        assert_int_equal(q->level.all.window[0].id, jobs[QUEUE_WINDOW + 5]->id);
         prioritize(m, jobs[QUEUE_WINDOW + 6], -1); /* not in it before, not after */
-        assert_int_equal(q->n_window, QUEUE_WINDOW);
-        assert_int_equal(q->window[QUEUE_WINDOW - 1].id, jobs[QUEUE_WINDOW - 1]->id);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW);
+        assert_int_equal(q->level.all.window[QUEUE_WINDOW - 1].id, jobs[QUEUE_WINDOW - 1]->id);
 }
 
 static void test_not_before(void **state) {
@@ -120,7 +120,7 @@ static void test_not_before(void **state) {
 
         set_not_before(m, j, now.realtime + SEC);
         assert_int_equal(j->state, JOB_WAITING);
-        assert_int_equal(q->n_window, 1);
+        assert_int_equal(q->level.all.n_window, 1);
         set_not_before(m, j, now.realtime + 9 * SEC);
         assert_int_equal(j->state, JOB_WAITING);
         now.realtime += SEC;
@@ -227,7 +227,7 @@ static void test_move(void **state) {
         update(m, held, ab, spec_of(held), "");
         assert_string_equal(ready->queue_name, "a-b");
         assert_true(ab->count[JOB_READY] == 1 && ab->count[JOB_HELD] == 1 && a->count[JOB_READY] == 0 && a->count[JOB_HELD] == 0);
-        assert_true(a->n_window == 0 && ab->n_window == 1 && ab->window[0].id == ready->id);
+        assert_true(a->level.all.n_window == 0 && ab->level.all.n_window == 1 && ab->level.all.window[0].id == ready->id);
         assert_true(a->changed && ab->changed);
         check_model(m);
 

@@ -77,7 +77,7 @@ static void test_submit(void **state) {
         assert_false(model_has_changes(m));
         assert_null(model_job(m, 1)); /* the store has it */
         assert_int_equal(q->count[JOB_READY], 2);
-        assert_int_equal(q->n_window, 2);
+        assert_int_equal(q->level.all.n_window, 2);
 }
 
 static void refused(Model *m, Queue *q, uint32_t slots, int error, const char *said) {
@@ -170,7 +170,7 @@ static void test_fail(void **state) {
         assert_int_equal(j->result, JOB_EXEC);
         assert_int_equal(j->attempt, 0);
         assert_null(m->attempts);
-        assert_int_equal(q->n_window, 0);
+        assert_int_equal(q->level.all.n_window, 0);
         check_model(m);
 }
 

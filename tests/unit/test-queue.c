@@ -213,25 +213,25 @@ static void test_window(void **state) {
         insert(q, -10, 9);
         insert(q, 0, 3);
         insert(q, 0, 3); /* twice is once */
-        assert_int_equal(q->n_window, 3);
-        assert_true(q->window[0].id == 9 && q->window[1].id == 3 && q->window[2].id == 5);
-        queue_window_remove(q, 3);
-        queue_window_remove(q, 4); /* not in it */
-        assert_int_equal(q->n_window, 2);
-        assert_false(q->window_more);
+        assert_int_equal(q->level.all.n_window, 3);
+        assert_true(q->level.all.window[0].id == 9 && q->level.all.window[1].id == 3 && q->level.all.window[2].id == 5);
+        queue_window_remove(q, 0, 3);
+        queue_window_remove(q, 0, 4); /* not in it */
+        assert_int_equal(q->level.all.n_window, 2);
+        assert_false(q->level.all.window_more);
 
         /* The store has some that may lie between: nothing is put behind. */
-        q->window_more = true;
+        q->level.all.window_more = true;
         insert(q, 0, 6);
-        assert_int_equal(q->n_window, 2);
+        assert_int_equal(q->level.all.n_window, 2);
         insert(q, 0, 4);
-        assert_int_equal(q->n_window, 3);
+        assert_int_equal(q->level.all.n_window, 3);
 
         queue_window_clear(q);
-        assert_int_equal(q->n_window, 0);
-        assert_true(q->window_more);
+        assert_int_equal(q->level.all.n_window, 0);
+        assert_true(q->level.all.window_more);
         insert(q, -1000, 1); /* the store may have a better one */
-        assert_int_equal(q->n_window, 0);
+        assert_int_equal(q->level.all.n_window, 0);
 }
 
 static void test_window_overflow(void **state) {
@@ -239,19 +239,19 @@ static void test_window_overflow(void **state) {
 
         for (uint64_t id = 1; id <= QUEUE_WINDOW; id++)
                 insert(q, 0, id);
-        assert_int_equal(q->n_window, QUEUE_WINDOW);
-        assert_false(q->window_more);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW);
+        assert_false(q->level.all.window_more);
         insert(q, 0, QUEUE_WINDOW + 1); /* falls out at once */
-        assert_int_equal(q->n_window, QUEUE_WINDOW);
-        assert_true(q->window_more);
-        assert_true(q->window[QUEUE_WINDOW - 1].id == QUEUE_WINDOW);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW);
+        assert_true(q->level.all.window_more);
+        assert_true(q->level.all.window[QUEUE_WINDOW - 1].id == QUEUE_WINDOW);
         insert(q, -1, QUEUE_WINDOW + 2); /* pushes the last out */
-        assert_int_equal(q->n_window, QUEUE_WINDOW);
-        assert_true(q->window[0].id == QUEUE_WINDOW + 2);
-        assert_true(q->window[QUEUE_WINDOW - 1].id == QUEUE_WINDOW - 1);
-        queue_window_remove(q, 1);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW);
+        assert_true(q->level.all.window[0].id == QUEUE_WINDOW + 2);
+        assert_true(q->level.all.window[QUEUE_WINDOW - 1].id == QUEUE_WINDOW - 1);
+        queue_window_remove(q, 0, 1);
         insert(q, 0, QUEUE_WINDOW + 3); /* there is room, but not for what lies behind */
-        assert_int_equal(q->n_window, QUEUE_WINDOW - 1);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW - 1);
 }
 
 static int compare(const void *x, const void *y) {
@@ -265,11 +265,11 @@ static int compare(const void *x, const void *y) {
 /* The window is always the head of the sorted backlog, whole where nothing is on disk only. */
 static void check_window(const Queue *q, Candidate *all, size_t n) {
         qsort(all, n, sizeof(Candidate), compare);
-        assert_true(q->n_window <= MIN(n, (size_t) QUEUE_WINDOW));
-        for (size_t i = 0; i < q->n_window; i++)
-                assert_memory_equal(q->window + i, all + i, sizeof(Candidate));
-        if (!q->window_more)
-                assert_int_equal(q->n_window, n);
+        assert_true(q->level.all.n_window <= MIN(n, (size_t) QUEUE_WINDOW));
+        for (size_t i = 0; i < q->level.all.n_window; i++)
+                assert_memory_equal(q->level.all.window + i, all + i, sizeof(Candidate));
+        if (!q->level.all.window_more)
+                assert_int_equal(q->level.all.n_window, n);
 }
 
 static void test_window_random(void **state) {
@@ -293,17 +293,17 @@ static void test_window_random(void **state) {
                         all[n++] = c;
                 } else if (n > 0) {
                         /* Started from the head, or cancelled anywhere. */
-                        size_t i = random() % 2 && q->n_window > 0 ? 0 : random() % n;
-                        queue_window_remove(q, all[i].id);
+                        size_t i = random() % 2 && q->level.all.n_window > 0 ? 0 : random() % n;
+                        queue_window_remove(q, 0, all[i].id);
                         all[i] = all[--n];
                 }
                 qsort(all, n, sizeof(Candidate), compare);
-                overflowed += q->window_more;
-                if (q->n_window == 0 && q->window_more) { /* as the store fills it */
-                        q->window_more = false;
+                overflowed += q->level.all.window_more;
+                if (q->level.all.n_window == 0 && q->level.all.window_more) { /* as the store fills it */
+                        q->level.all.window_more = false;
                         for (size_t i = 0; i < MIN(n, (size_t) QUEUE_WINDOW); i++)
                                 assert_int_equal(queue_window_insert(q, all + i), 0);
-                        q->window_more = n > QUEUE_WINDOW;
+                        q->level.all.window_more = n > QUEUE_WINDOW;
                 }
                 if (round % 16 == 0)
                         check_window(q, all, n);

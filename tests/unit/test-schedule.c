@@ -6,20 +6,22 @@
 
 /* As the store does: what is ready and fits. Was there a window to be filled? */
 static bool refill(Model *m) {
-        bool any = false;
+        Group *g = m->schedule.wanted;
+        Queue *q = g ? g->level->queue : NULL;
 
-        for (Queue *q = m->queues; q; q = q->hh.next) {
-                if (!q->window_wanted)
-                        continue;
-                queue_window_clear(q);
-                q->window_more = false;
-                for (const Job *j = m->jobs; j; j = j->hh.next)
-                        if (j->queue == q && j->state == JOB_READY && !queue_too_small(q, j->slots))
-                                assert_int_equal(queue_window_insert(q, &(Candidate) { j->rank, j->id, j->slots, j->owner }),
-                                                 0);
-                any = true;
-        }
-        return any;
+        if (!g)
+                return false;
+        window_clear(g);
+        g->window_more = false;
+        for (const Job *j = m->jobs; j; j = j->hh.next)
+                if (j->queue == q && j->state == JOB_READY && !queue_too_small(q, j->slots) &&
+                    (!q->level.fair || j->owner == g->owner)) {
+                        Candidate c = candidate(j);
+
+                        assert_int_equal(window_insert(g, &c, queue_window_max(q)), 0);
+                }
+        queue_window_changed(g);
+        return true;
 }
 
 /* Start what may start, as daemon/settle.c does; "3 1 2": the ids in their order. */
@@ -217,6 +219,7 @@ static void test_too_wide(void **state) {
         submit(m, g, 4, 5);
         submit(m, g, 1, 0);
         g->policy.slots = 2;
+        m->schedule.stale = true;
         expect_reason(m, model_job(m, 1), "needs 4, cap of g is 2");
         expect_starts(m, "2 4");
         assert_int_equal(gb->count[JOB_READY], 1);
@@ -233,22 +236,23 @@ static void test_window_of_too_wide(void **state) {
         for (unsigned i = 0; i < QUEUE_WINDOW; i++)
                 submit(m, gb, 4, 0);
         submit(m, gb, 1, 0);
-        assert_true(gb->window_more);
+        assert_true(gb->level.all.window_more);
         g->policy.slots = 2;
+        m->schedule.stale = true;
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_true(gb->window_wanted);
+        assert_true(m->schedule.wanted == &gb->level.all);
 
         /* What the store then gives. */
         queue_window_clear(gb);
-        gb->window_more = false;
+        gb->level.all.window_more = false; /* as store_load_window() leaves it */
         assert_int_equal(queue_window_insert(gb, &(Candidate) { .id = QUEUE_WINDOW + 1, .slots = 1 }), 0);
         schedule_begin(m);
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, QUEUE_WINDOW + 1);
         start(m, model_job(m, c.id));
         assert_false(schedule_next(m, &c, &q));
-        assert_false(gb->window_wanted); /* or the store would be asked for ever */
+        assert_false(m->schedule.wanted == &gb->level.all); /* or the store would be asked for ever */
 }
 
 static void test_window_dry(void **state) {
@@ -261,19 +265,19 @@ static void test_window_dry(void **state) {
         queue_window_clear(a);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_true(a->window_wanted);
+        assert_true(m->schedule.wanted == &a->level.all);
 
         /* Nobody is ready, or nobody may start: the store is left alone. */
         model_queue_pause(m, a, true);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_false(a->window_wanted);
+        assert_false(m->schedule.wanted == &a->level.all);
         model_queue_pause(m, a, false);
         model_hold(m, model_job(m, 1), &now);
         model_hold(m, model_job(m, 2), &now);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_false(a->window_wanted);
+        assert_false(m->schedule.wanted == &a->level.all);
 }
 
 /* What lies on disk may be better than what is in memory: nobody starts before it was looked at. */
@@ -288,7 +292,7 @@ static void test_dry_goes_first(void **state) {
         queue_window_clear(ga);
         schedule_begin(m);
         assert_false(schedule_next(m, &c, &q));
-        assert_true(ga->window_wanted);
+        assert_true(m->schedule.wanted == &ga->level.all);
         expect_starts(m, "1");
 }
 
@@ -332,15 +336,15 @@ static void test_skip(void **state) {
         schedule_begin(m);
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, 1);
-        schedule_skip(q);
+        schedule_skip(q, c.owner);
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, 2);
         start(m, model_job(m, 2));
         assert_true(schedule_next(m, &c, &q));
         assert_int_equal(c.id, 3);
-        schedule_skip(q);
+        schedule_skip(q, c.owner);
         assert_false(schedule_next(m, &c, &q));
-        assert_false(a->window_wanted);
+        assert_false(m->schedule.wanted == &a->level.all);
         expect_starts(m, "1 3"); /* the next turn looks again */
 }
 

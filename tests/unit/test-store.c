@@ -109,7 +109,7 @@ static void test_load_damaged(void **state) {
                 "UPDATE attempt SET result = 'strange'",
                 "UPDATE job SET intent = 'strange'",
                 "UPDATE job SET queue = 'NOT A NAME'",
-                "INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+                "INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
         };
 
         FOREACH_ELEMENT(i, damages) {
@@ -157,27 +157,101 @@ static void test_window(void **state) {
         record(s, m);
 
         queue_window_clear(q);
-        assert_int_equal(store_load_window(s, q, UINT32_MAX), 0);
-        assert_int_equal(q->n_window, QUEUE_WINDOW);
-        assert_true(q->window_more);
-        for (size_t i = 1; i < q->n_window; i++) {
-                const Candidate *a = q->window + i - 1, *b = q->window + i;
+        assert_int_equal(store_load_window(s, &q->level.all, UINT32_MAX), 0);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW);
+        assert_true(q->level.all.window_more);
+        for (size_t i = 1; i < q->level.all.n_window; i++) {
+                const Candidate *a = q->level.all.window + i - 1, *b = q->level.all.window + i;
                 assert_true(a->rank < b->rank || (a->rank == b->rank && a->id < b->id));
         }
-        assert_int_equal(q->window[0].rank, -2);
-        assert_int_equal(q->window[0].id, 3);
-        assert_int_equal(q->window[0].slots, 8);
-        assert_int_equal(q->window[0].owner, 1000);
+        assert_int_equal(q->level.all.window[0].rank, -2);
+        assert_int_equal(q->level.all.window[0].id, 3);
+        assert_int_equal(q->level.all.window[0].slots, 8);
+        assert_int_equal(q->level.all.window[0].owner, 1000);
 
-        assert_int_equal(store_load_window(s, q, 7), 0);
-        assert_int_equal(q->n_window, QUEUE_WINDOW / 2 + 5);
-        assert_false(q->window_more);
-        for (size_t i = 0; i < q->n_window; i++)
-                assert_int_equal(q->window[i].slots, 1);
+        assert_int_equal(store_load_window(s, &q->level.all, 7), 0);
+        assert_int_equal(q->level.all.n_window, QUEUE_WINDOW / 2 + 5);
+        assert_false(q->level.all.window_more);
+        for (size_t i = 0; i < q->level.all.n_window; i++)
+                assert_int_equal(q->level.all.window[i].slots, 1);
 
-        assert_int_equal(store_load_window(s, other, UINT32_MAX), 0);
-        assert_int_equal(other->n_window, 0);
-        assert_false(other->window_more);
+        assert_int_equal(store_load_window(s, &other->level.all, UINT32_MAX), 0);
+        assert_int_equal(other->level.all.n_window, 0);
+        assert_false(other->level.all.window_more);
+}
+
+/* A change of the order reaches the stored jobs some at a time; a daemon that dies on the way begins again. */
+static void test_rerank(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *again = NULL;
+        Queue *q = add_queue(m, "q"), *other = add_queue(m, "other");
+        Group *g;
+        Job *j;
+
+        for (unsigned i = 0; i < 10; i++) {
+                JobSpec *spec = make_spec("true");
+
+                spec->priority = i % 3;
+                spec->hold = i == 9;
+                assert_int_equal(model_submit(m, i % 2 ? other : q, spec, 1000 + i % 3, "alice", &now, &j, NULL), 0);
+        }
+        record(s, m);
+        q->policy.fair = true;
+        m->schedule.stale = true;
+        schedule_begin(m);
+        assert_int_equal(store_rerank(s, m, 4), 1);
+        assert_int_equal(number(s, "SELECT count(*) FROM job WHERE fair = 1"), 2);
+        assert_int_equal(number(s, "SELECT reranking FROM queue WHERE name = 'q'"), 1);
+
+        again = load(s);
+        assert_true(model_queue(again, "q")->reranking);
+        q = model_queue(again, "q");
+        q->configured = true;
+        q->policy.fair = true;
+        schedule_begin(again);
+        assert_true(again->reranking);
+        for (unsigned i = 0; i < 2; i++)
+                assert_int_equal(store_rerank(s, again, 4), 1);
+        assert_int_equal(store_rerank(s, again, 4), 0);
+        model_rerank_done(again);
+        assert_int_equal(number(s, "SELECT count(*) FROM job WHERE fair = 1"), 5);
+        assert_int_equal(number(s, "SELECT reranking FROM queue WHERE name = 'q'"), 0);
+
+        /* Then each owner's jobs are read by themselves. */
+        schedule_begin(again);
+        g = level_group(&q->level, 1001);
+        assert_true(q->level.fair && g);
+        assert_int_equal(store_load_window(s, g, UINT32_MAX), 0);
+        assert_int_equal(g->n_window, 1);
+        assert_int_equal(g->window[0].id, 5);
+        assert_int_equal(g->window[0].priority, 1);
+        assert_int_equal(g->window[0].key, now.realtime);
+
+        q->policy.fair = false;
+        q->policy.ageing_usec = 100;
+        again->schedule.stale = true;
+        schedule_begin(again);
+        assert_int_equal(store_rerank(s, again, 100), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM job WHERE fair = 1"), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM job WHERE queue = 'q' AND rank = submission_key - priority * 100"), 5);
+        assert_int_equal(number(s, "SELECT count(*) FROM job WHERE queue = 'other' AND rank = -priority"), 5);
+        assert_int_equal(number(s, "SELECT ranked_ageing_usec FROM queue WHERE name = 'q'"), 100);
+}
+
+/* The key of the newest job lives in its row. */
+static void test_last_key(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *again = NULL;
+        Now later = now, before = now;
+        Job *j;
+
+        later.realtime += 5;
+        before.realtime -= 5;
+        assert_int_equal(model_submit(m, add_queue(m, "q"), make_spec("a"), 1000, "alice", &later, &j, NULL), 0);
+        record(s, m);
+        again = load(s);
+        assert_int_equal(model_submit(again, add_queue(again, "q"), make_spec("a"), 1000, "alice", &before, &j, NULL), 0);
+        assert_int_equal(j->submission_key, later.realtime);
 }
 
 static void test_due(void **state) {
@@ -812,6 +886,8 @@ int main(void) {
                 cmocka_unit_test(test_load_damaged),
                 cmocka_unit_test(test_spec_damaged),
                 cmocka_unit_test(test_window),
+                cmocka_unit_test(test_rerank),
+                cmocka_unit_test(test_last_key),
                 cmocka_unit_test(test_due),
                 cmocka_unit_test(test_start_deadlines),
                 cmocka_unit_test(test_clock),

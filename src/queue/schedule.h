@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Who starts next, and why the others do not: what schedule.c, rerank.c and reason.c do for the turn. The heaps behind it: level.h. */
+
+#include "queue/level.h"
+
+typedef struct Job Job;
+typedef struct Model Model;
+typedef struct Now Now;
+
+/* Which ready job may start next. schedule_begin() forgets what was skipped in the last turn; schedule_next() gives candidates
+ * one after the other, the best first, until nothing more may start: false. The caller loads the job and
+ * calls model_start() (which takes the slots and takes it out of the window), or schedule_skip() where this one cannot
+ * start now for a reason of its own. Sets schedule.wanted where a window ran dry that must be read before anything starts. */
+void schedule_init(Schedule *s);
+void schedule_begin(Model *m);
+bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue);
+void schedule_skip(Queue *q, uint32_t owner);
+/* reason.c: why a job is not running yet, in words for people ("cap of gpu: 3 of 3"); "" for live and done ones. NULL: out of
+ * memory. */
+char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *now);
+/* Why a queue starts nothing of what is ready in it; "": it does, or nothing is. */
+char *queue_reason(const Model *m, const Queue *q, const Now *now);
+
+/* rerank.c. begin: finds what has changed. read_again: after a piece of it. */
+void model_rerank_begin(Model *m);
+void model_rerank_read_again(Model *m);
+void model_rerank_done(Model *m);
