@@ -167,6 +167,12 @@ class Workload:
         self.stopped = self.submit("stopped outside", "exec sleep 60", "cancelled")
         self.retried = self.submit("retried", "[ $JOBMILL_ATTEMPT = 2 ] && [ $C = c ]", "success", attempts=2, environment=["C=c"])
         self.all_retried = self.submit("retried in bulk", "[ $JOBMILL_ATTEMPT = 2 ]", "success", attempts=2)
+        again = {"max_attempts": 3, "backoff_base_usec": 50_000}
+        self.submit("tried again", "[ $JOBMILL_ATTEMPT = 3 ] && [ $E = e ]", "success", attempts=3, environment=["E=e"], **again)
+        self.submit("tried again in vain", "exit 3", "exit-code", attempts=3, backoff="exponential", backoff_jitter=0.5, **again)
+        self.submit("tried again after a time-out", "exec sleep 60", "timeout", attempts=3, timeout_usec=100_000, retry_on=["timeout"], **again)
+        self.submit("never again", "exit 100", "exit-code", **again)
+        self.between = self.submit("cancelled between attempts", "exit 3", "cancelled", max_attempts=2, backoff_base_usec=3600_000_000)
         self.shorter = self.submit("given less time", "exec sleep 60", "timeout", timeout_usec=3600_000_000)
         self.purged = self.submit("purged", "exit 1", "exit-code", environment=["A=purged %s" % self.folder])
         self.submit_capped()
@@ -206,9 +212,15 @@ class Workload:
         self.insist("Reload")
         self.end_from_outside()
         self.thaw()
+        self.cancel_between()
         self.retry()
         self.purge(self.purged)
         self.back_up()
+
+    def cancel_between(self):
+        """Once its first attempt has ended."""
+        self.reach(self.between, "waiting", patience=30 * SLOW)
+        self.late("CancelJob", self.between.id)
 
     def freeze(self):
         for job in self.frozen, self.cold:

@@ -398,8 +398,156 @@ static void test_stray(void **state) {
         check_model(m);
 }
 
+/* ---- another attempt ---- */
+
+static Job *submit_again(Model *m, Queue *q, uint32_t attempts) {
+        JobSpec *spec = make_spec(1, 0);
+
+        spec->max_attempts = attempts;
+        spec->backoff_base_usec = 10 * SEC;
+        return submit_spec(m, q, spec);
+}
+
+static void pass(usec_t t) {
+        now.realtime += t;
+        now.steady += t;
+        now.monotonic += t;
+}
+
+/* One that ended, and what it was is judged. The job stays in memory, as it is never recorded. */
+static void fail_once(Model *m, Job *j, JobResult result) {
+        Attempt *a = run(m, j);
+
+        end(m, a, result);
+        model_attempt_gone(m, a);
+}
+
+static void test_again(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *j = submit_again(m, q, 3);
+        Attempt *a = run(m, j);
+
+        end(m, a, JOB_EXIT_CODE);
+        assert_int_equal(j->state, JOB_WAITING);
+        assert_int_equal(j->result, JOB_RESULT_NONE);
+        assert_false(j->dead || j->spec_dropped);
+        assert_true(j->delayed && j->not_before_usec == now.steady + 10 * SEC);
+        assert_true(j->finished_usec == USEC_INFINITY && j->started_usec == USEC_INFINITY);
+        assert_int_equal(j->retried_after, JOB_EXIT_CODE);
+        check_model(m);
+        /* Its time has come, and the unit of the last one is there. */
+        pass(10 * SEC);
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_WAITING);
+        assert_int_equal(model_hold(m, j, &now), 0);
+        assert_int_equal(model_release(m, j, &now), 0);
+        assert_int_equal(j->state, JOB_WAITING);
+        model_attempt_gone(m, a);
+        pass(CLEANING_LOOK);
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_READY);
+        fail_once(m, j, JOB_SIGNAL);
+        assert_int_equal(j->failures, 2);
+        assert_false(j->dead);
+        pass(10 * SEC);
+        model_due(m, j, &now);
+        fail_once(m, j, JOB_TIMEOUT);
+        assert_int_equal(j->state, JOB_DONE);
+        assert_int_equal(j->result, JOB_TIMEOUT);
+        assert_true(j->dead);
+        assert_int_equal(j->attempt, 3);
+        check_model(m);
+}
+
+/* Between its end and the judgement of the same turn. */
+static void test_again_in_between(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *cancelled = submit_again(m, q, 3), *held = submit_again(m, q, 3);
+        Outcome o = OUTCOME_INIT;
+
+        o.result = JOB_EXIT_CODE;
+        model_attempt_ended(m, run(m, cancelled), &o, &now);
+        o.result = JOB_EXIT_CODE;
+        model_attempt_ended(m, run(m, held), &o, &now);
+        assert_int_equal(m->n_unjudged, 2);
+        assert_int_equal(model_cancel(m, cancelled, NULL, &now), 0);
+        assert_int_equal(model_hold(m, held, &now), 0);
+        model_judge(m, cancelled, cancelled->spec, &now);
+        model_judge(m, held, held->spec, &now);
+        assert_int_equal(m->n_unjudged, 0);
+        assert_int_equal(cancelled->result, JOB_CANCELLED);
+        assert_int_equal(held->state, JOB_HELD);
+        assert_true(held->not_before_usec == now.steady + 10 * SEC);
+        check_model(m);
+}
+
+static void test_again_no_more(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *j = submit_again(m, q, 9), *unread = submit_again(m, q, 9), *late = submit_again(m, q, 9);
+        Attempt *a = run(m, unread);
+        Outcome o = OUTCOME_INIT;
+
+        m->poison_max = 3;
+        for (unsigned i = 1; i <= 3; i++) {
+                fail_once(m, j, i == 2 ? JOB_LOST : JOB_OOM_KILL);
+                assert_int_equal(j->state, i < 3 ? JOB_WAITING : JOB_DONE);
+                pass(10 * SEC);
+                model_due(m, j, &now);
+        }
+        assert_string_equal(j->reason, "not tried again: 3 attempts in a row were lost or ran out of memory");
+        assert_int_equal(j->grown, 2);
+        /* By hand it is counted anew, but for the memory that it needs. */
+        assert_int_equal(model_retry(m, j, 2, 0, &now), 0);
+        fail_once(m, j, JOB_OOM_KILL);
+        assert_int_equal(j->state, JOB_WAITING);
+        assert_int_equal(j->grown, 3);
+
+        /* Its spec cannot be read. */
+        o.result = JOB_EXIT_CODE;
+        model_attempt_ended(m, a, &o, &now);
+        model_judge(m, unread, NULL, &now);
+        assert_int_equal(unread->result, JOB_EXIT_CODE);
+
+        /* Cancelled when it is out of time already. */
+        late->timeout_usec = SEC;
+        a = run(m, late);
+        pass(SEC);
+        model_deadlines(m, &now);
+        assert_int_equal(late->state, JOB_STOPPING);
+        assert_int_equal(model_cancel(m, late, NULL, &now), 0);
+        end(m, a, JOB_SIGNAL);
+        assert_int_equal(late->state, JOB_DONE);
+        assert_int_equal(late->result, JOB_TIMEOUT);
+        check_model(m);
+}
+
+static void test_again_lost(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        JobSpec *spec = make_spec(1, 0);
+        Job *j;
+
+        spec->requeue_lost = true;
+        j = submit_spec(m, q, spec);
+        fail_once(m, j, JOB_LOST);
+        assert_int_equal(j->state, JOB_WAITING); /* for its unit to go; it was there when it was judged */
+        assert_int_equal(j->max_attempts, 2);
+        assert_int_equal(j->failures, 0);
+        pass(CLEANING_LOOK);
+        model_due(m, j, &now);
+        fail_once(m, j, JOB_EXIT_CODE);
+        assert_int_equal(j->result, JOB_EXIT_CODE);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_again),
+                cmocka_unit_test(test_again_in_between),
+                cmocka_unit_test(test_again_no_more),
+                cmocka_unit_test(test_again_lost),
                 cmocka_unit_test(test_success),
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_cancel_starting),
