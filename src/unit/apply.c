@@ -21,7 +21,7 @@ static void capture(Units *u, const Attempt *a, Outcome *o) {
 
         if (!attempt_has_spool(a))
                 return;
-        CRASH_POINT("spool-captured");
+        CRASH_POINT("spool-read");
         r = spool_capture(u->run_path, a, u->io_tail_max, o);
         if (r >= 0)
                 return;

@@ -344,6 +344,7 @@ def only_a_new_daemon_sees(w, armed):
     leftover.mkdir(exist_ok=True)
     with contextlib.suppress(OSError):  # /run is full
         (leftover / "env").write_text("A=left over\n")
+    (RUN / "spool/1-99.stdout").write_text("left over\n")
     with armed.at_it:
         kill_daemon()
 

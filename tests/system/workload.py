@@ -29,7 +29,7 @@ NEST = "crash-nest"
 def write_queues(mill):
     for name, slots in CAPS.items():
         # A gate that is open, and a rate that is stored with each start.
-        more = ["[Slice]", "CPUWeight=50"] if name == NEST else ["GateUnit=basic.target", "RateLimit=500/1s"] if name == "crash" else []
+        more = ["[Slice]", "CPUWeight=50"] if name == NEST else ["GateUnit=basic.target", "RateLimit=500/1s", "SpoolMax=256K"] if name == "crash" else []
         mill.write_queue(name, "Slots=%d" % slots, *more, reload=False)
 
 
@@ -69,6 +69,7 @@ class Job:
         self.id = None
         self.told = None          # the result that was answered first
         self.files = {}           # path: what it must have written there
+        self.verdict = None
 
 
 class Workload:
@@ -148,6 +149,7 @@ class Workload:
                           error_file=str(self.folder / "err.%j"))
         out.files = {self.folder / ("out.%d" % out.id): "output\n", self.folder / ("err.%d" % out.id): "error\n"}
         self.submit("of another user", '[ "$(id -un)" = alice ] && [ "$B" = b ]', "success", uid=self.alice, environment=["B=b"])
+        self.submit_verdicts()
         self.submit("delayed", "true", "success", not_before_usec=soon)
         with contextlib.suppress(BusError):  # it may have passed before it was heard
             self.submit("expired", "true", "expired", runs=False, hold=True, deadline_usec=soon + 2_000_000)
@@ -179,6 +181,15 @@ class Workload:
         self.submit_batch()
         at_once = self.submit("cancelled at once", "exec sleep 60", "cancelled", runs=None)
         self.late("CancelJob", at_once.id)
+
+    def submit_verdicts(self):
+        """What they say, also behind more than is kept, must be there once they have run."""
+        say = 'echo begun; %s echo \'{"success": %s}\''
+        for kind, more, success, result in (("says yes", "", "true", "success"), ("says no", "", "false", "verdict"),
+                                            ("says much", "head -c 3000000 /dev/zero; echo; sleep 0.3;", "true", "success"),
+                                            ("says nothing clear", "", "null", "unverified")):
+            job = self.submit(kind, say % (more, success), result, verify="verdict", uid=self.alice)
+            job.verdict = '{"success": %s}' % success
 
     def submit_capped(self):
         def overlap(queue, file, n, milliseconds=60, **spec):
@@ -353,6 +364,8 @@ class Workload:
         assert all(a["result"] for a in attempts), "an attempt without a result: " + what
         if job.runs is not None:
             assert len(proof) == (len(attempts) if job.runs else 0), "it ran %d times: %s" % (len(proof), what)
+        if job.verdict and attempts:
+            assert attempts[-1].get("verdict") == job.verdict and attempts[-1]["io"]["stderr"] == "", what
         for path, text in job.files.items():
             assert path.read_text() == text, "%s: %r: %s" % (path, path.read_text(), what)
 
@@ -361,6 +374,7 @@ class Workload:
         until(lambda: (lambda s: s["attempts"] == 0 and s["strays"] == 0)(self.mill.stats()), 20,
               lambda: "slots are held: %s" % self.mill.stats())
         until(lambda: not list((RUN / "attempt").iterdir()), 10, lambda: "files are left: %s" % list((RUN / "attempt").iterdir()))
+        until(lambda: not list((RUN / "spool").iterdir()), 10, lambda: "spools are left: %s" % list((RUN / "spool").iterdir()))
         files = [str(p) for d in (CONFIG, RUN / "queues") for p in (*d.glob(".*"), *d.glob("*/.*"))]
         assert not files, "of changes of queues are left: %s" % files
         findings = self.insist("CheckIntegrity")

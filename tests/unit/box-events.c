@@ -88,12 +88,23 @@ static void do_submit(void) {
         spec->backoff = any(3);
         if (chance(20))
                 spec->retry_on = strv_split(chance(50) ? "timeout,lost,oom-kill" : "exit-code,signal", ",");
+        spec->output = chance(50) ? OUTPUT_SPOOL : OUTPUT_JOURNAL;
+        spec->verify = spec->output == OUTPUT_SPOOL && chance(60) ? VERIFY_VERDICT : VERIFY_EXIT;
         r = naive_submit(&box.naive, q, owner, spec, &box.now);
         say("    to %s, %u slots, priority %i\n", queue_names[q], spec->slots, spec->priority);
         expect(model_submit(box.m.model, model_queue(box.m.model, queue_names[q]), spec, owner, "alice", &box.now, &j, &error), r, "submit", id);
         free(error);
         if (r < 0)
                 spec_free(spec);
+}
+
+static void do_overflow(unsigned id) {
+        Job *j = model_job(box.m.model, id);
+
+        if (!naive_overflows(&box.naive, id))
+                return;
+        say("    of %u\n", id);
+        model_attempt_overflow(box.m.model, j->live, &box.now);
 }
 
 static void do_update(Job *j, unsigned id) {
@@ -497,6 +508,9 @@ void do_event(unsigned kind) {
                 if (box.naive.store_restored)
                         COVER(accepted);
                 box.naive.store_restored = box.api.restored = false;
+                break;
+        case EVENT_overflow:
+                do_overflow(1 + any(NJ - 1));
                 break;
         case EVENT_gate:
                 box_gate(chance(60));

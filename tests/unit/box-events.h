@@ -13,7 +13,7 @@
         X(ends, 12) X(stopped_outside, 2) X(restarted_outside, 1) X(frozen_outside, 1) X(processes_go, 3) X(foreign, 4) \
         X(deaf, 2) X(hears, 1) X(look, 4) X(deliver, 3) X(calls_time_out, 3) X(journal, 2) X(reloading, 2) X(new_manager, 1) \
         X(disconnect, 1) X(reconnect, 2) X(shutdown, 1) X(commit_fails, 2) X(storage_timer, 2) X(crash, 4) X(reboot, 1) \
-        X(store_restored, 1) X(accept, 3) X(drop_in, 1) X(full, 1) X(gate, 3) X(pressure, 4)
+        X(store_restored, 1) X(accept, 3) X(drop_in, 1) X(full, 1) X(gate, 3) X(pressure, 4) X(overflow, 2)
 
 enum {
 #define X(name, weight) EVENT_##name,

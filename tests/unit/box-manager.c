@@ -97,6 +97,7 @@ int spool_open(const char *run_path, const Attempt *a, uint32_t owner, int ret[s
         return 0;
 }
 int spool_capture(const char *run_path, const Attempt *a, size_t tail_max, Outcome *o) {
+        o->success = (int8_t) naive_says(a->job_id, a->number);
         return 0;
 }
 void spool_remove(const char *run_path, const Attempt *a) {

@@ -37,6 +37,7 @@ static void job_to_row(const Job *j, Row *r) {
                 .until = j->unique_until_usec, .deadline = j->deadline_usec, .ready = j->ready_usec,
                 .started = j->started_usec, .finished = j->finished_usec, .wait = j->wait_usec,
                 .timeout = j->timeout_usec, .stop_timeout = j->stop_timeout_usec,
+                .spool = j->output == OUTPUT_SPOOL, .verify = j->verify == VERIFY_VERDICT,
         };
 }
 
@@ -68,6 +69,8 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->not_before_usec = r->not_before;
         j->delayed = r->delayed;
         j->deadline_usec = r->deadline;
+        j->output = r->spool ? OUTPUT_SPOOL : OUTPUT_JOURNAL;
+        j->verify = r->verify ? VERIFY_VERDICT : VERIFY_EXIT;
         if (r->key > 0)
                 j->unique_key = strdup((char[]) { (char) ('0' + r->key), 0 });
         j->unique_held = r->held;

@@ -39,7 +39,7 @@ typedef struct Row {
         unsigned queue;
         uint32_t slots, attempt, max_attempts, failures, grown, poison;
         unsigned retry_on;
-        bool requeue_lost, exponential;
+        bool requeue_lost, exponential, spool, verify;
         usec_t backoff;
         unsigned key;
         bool held;

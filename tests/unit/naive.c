@@ -62,6 +62,7 @@ static void finish(Naive *n, unsigned id, JobResult result) {
         }
         if (j->intent != JOB_RESULT_NONE)
                 result = j->intent;
+        result = naive_judged(j, result, naive_says(id, j->attempt));
         j->intent = JOB_RESULT_NONE;
         if (!was_live) {
                 done(j, result);
@@ -242,7 +243,7 @@ int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, cons
                 .there = true, .queue = q, .owner = owner, .age = n->last_key, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
                 .deadline = spec->deadline_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
                 .max_attempts = spec->max_attempts, .requeue_lost = spec->requeue_lost, .backoff = spec->backoff_base_usec,
-                .exponential = spec->backoff == BACKOFF_EXPONENTIAL,
+                .exponential = spec->backoff == BACKOFF_EXPONENTIAL, .spool = spec->output == OUTPUT_SPOOL, .verify = spec->verify == VERIFY_VERDICT,
         };
         STRV_FOREACH(r, spec->retry_on)
                 j->retry_on |= 1U << job_result_from_string(*r);

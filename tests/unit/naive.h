@@ -30,7 +30,7 @@ enum {
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
         X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
-        X(retried_with_more) X(backoff_grew)                                                                             \
+        X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown)
 
@@ -84,6 +84,7 @@ typedef struct NaiveJob {
         /* another attempt */
         unsigned max_attempts, failures, poison, retry_on; /* retry_on: bits of results; 0: not given */
         bool requeue_lost, exponential, judging;
+        bool spool, verify;  /* where it writes, and whether its verdict must say yes */
         usec_t backoff;
         JobResult over;      /* judging: how the attempt ended */
         End end;             /* … by itself; END_NOT: not */
@@ -136,6 +137,10 @@ int naive_hold(Naive *n, unsigned id);
 int naive_release(Naive *n, unsigned id, const Now *now);
 int naive_retry(Naive *n, unsigned id, unsigned attempts, usec_t delay, const Now *now);
 int naive_purge(Naive *n, unsigned id);
+/* What this attempt writes of itself at the end: 1, 0, or -1: nothing of either. */
+int naive_says(unsigned id, unsigned number);
+JobResult naive_judged(const NaiveJob *j, JobResult measured, int says);
+bool naive_overflows(Naive *n, unsigned id); /* more than its spool takes; false: it has none, or does not run */
 int naive_kill(const Naive *n, unsigned id);
 int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool timeouts_only, bool due, bool deadline, const Now *now);
 int naive_freeze(Naive *n, unsigned id, const Now *now);
