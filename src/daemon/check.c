@@ -12,6 +12,7 @@
 #include "base/strv.h"
 #include "daemon/queue-write.h"
 #include "unit/attempt-files.h"
+#include "unit/spool.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -128,6 +129,22 @@ static int check_attempts(const Look *l) {
         return each_entry(l, folder, check_attempt_folder);
 }
 
+static int check_spool_file(const Look *l, int fd, const char *folder, const char *name) {
+        if (name[0] == '.' || !l->manager->units->synced || spool_attempt(l->manager->model, name))
+                return 0;
+        return leftover(l, fd, folder, name, "leftover-file", "left over, no attempt that runs writes to it");
+}
+
+static int check_spools(const Look *l) {
+        _cleanup_free_ char *folder = NULL;
+
+        if (asprintf(&folder, "%s/spool", l->manager->run_path) < 0) {
+                folder = NULL;
+                return -ENOMEM;
+        }
+        return each_entry(l, folder, check_spool_file);
+}
+
 static int check_strays(const Look *l) {
         int r = 0;
 
@@ -210,7 +227,7 @@ static int check_queue_files(const Look *l) {
 /* ---- all of it ---- */
 
 static int check_all(const Look *l) {
-        static int (*const checks[])(const Look *l) = { check_strays, check_attempts, check_queues, check_queue_files, check_state };
+        static int (*const checks[])(const Look *l) = { check_strays, check_attempts, check_spools, check_queues, check_queue_files, check_state };
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(checks); i++)

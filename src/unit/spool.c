@@ -208,6 +208,13 @@ void spool_remove(const char *run_path, const Attempt *a) {
         CRASH_POINT("spool-removed");
 }
 
+Attempt *spool_attempt(const Model *m, const char *file) {
+        char attempt[32];
+
+        (void) snprintf(attempt, sizeof(attempt), "%.*s", (int) strcspn(file, "."), file);
+        return attempt_of_folder(m, attempt);
+}
+
 void spool_sweep(const char *run_path, const Model *m) {
         _cleanup_free_ char *path = spool_folder(run_path);
         DIR *d = path ? opendir(path) : NULL;
@@ -217,15 +224,8 @@ void spool_sweep(const char *run_path, const Model *m) {
                         log_warning_errno(-errno, "Failed to look into %s, ignoring: %m", strempty(path));
                 return;
         }
-        for (struct dirent *e; (e = readdir(d));) {
-                const char *dot = strchr(e->d_name, '.');
-                char attempt[32];
-
-                if (e->d_name[0] == '.' || !dot || dot - e->d_name >= (ptrdiff_t) sizeof(attempt))
-                        continue;
-                *(char *) mempcpy(attempt, e->d_name, dot - e->d_name) = 0;
-                if (!attempt_of_folder(m, attempt))
+        for (struct dirent *e; (e = readdir(d));)
+                if (e->d_name[0] != '.' && !spool_attempt(m, e->d_name))
                         (void) unlinkat(dirfd(d), e->d_name, 0);
-        }
         (void) closedir(d);
 }

@@ -32,5 +32,7 @@ void units_trim_spools(struct Units *u);
 int units_watch_spools(struct Units *u);
 
 void spool_remove(const char *run_path, const Attempt *a);
+/* Of which attempt a file of the folder is; NULL: of none that is known. */
+Attempt *spool_attempt(const Model *m, const char *file);
 /* What a daemon that was killed could not remove any more. All units must be known by now. */
 void spool_sweep(const char *run_path, const Model *m);

@@ -464,16 +464,17 @@ def test_leftovers(mill, systemd):
                environment=["JOBMILL_ATTEMPT_ID=0123456789abcdef0123456789abcdef", "JOBMILL_SLOTS=0"])
     mill.start()
     mill.settled()
-    live = mill.submit("sleep 60", environment=["A=1"])
+    live = mill.submit("sleep 60", environment=["A=1"], stdout="spool")
     mill.reach(live, "running")
     (mill.folder / "run/attempt/9-1").mkdir()
+    (mill.folder / "run/spool/9-1.stdout").touch()
     (mill.folder / "run/attempt/nonsense").mkdir()
     (mill.folder / "state/old.db").touch()
     (mill.folder / "state/a\nb").touch()
-    assert kinds(mill) == [("foreign-file", None), ("foreign-file", None), ("leftover-folder", None), ("leftover-folder", None),
-                           ("unit-without-job", 700)]
+    assert kinds(mill) == [("foreign-file", None), ("foreign-file", None), ("leftover-file", None), ("leftover-folder", None),
+                           ("leftover-folder", None), ("unit-without-job", 700)]
     text = tool(mill, "check", check=False).stdout
-    assert "attempt/9-1: left over" in text and "old.db" in text and len(text.splitlines()) == 5
+    assert "attempt/9-1: left over" in text and "old.db" in text and len(text.splitlines()) == 6
     assert "job 700: unit-without-job: jobmill-job-700-1.service" in text
 
 
