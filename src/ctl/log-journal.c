@@ -56,10 +56,6 @@ static int match_attempt(JournalLog *l, const JobInfo *a) {
         return strv_extend(&l->matched, a->invocation_id);
 }
 
-static int found(Log *l, const JobInfo *a) {
-        return match_attempt(l->source, a);
-}
-
 static bool line_is_ours(JournalLog *l) {
         static const char field[] = "_SYSTEMD_INVOCATION_ID=";
         const char *data;
@@ -90,6 +86,17 @@ static int match_known_attempts(JournalLog *l) {
         }
         job_info_array_free(attempts, n);
         return r < 0 ? ctl_error(r, "Cannot search the journal: %m") : 0;
+}
+
+/* Others may have come and gone since the last look. */
+static int found(Log *l, const JobInfo *a) {
+        JournalLog *j = l->source;
+
+        if (!a->unit || !a->invocation_id || strv_contains(j->matched, a->invocation_id))
+                return 0;
+        if (a->attempt > 1 && match_known_attempts(j) >= 0)
+                return 0;
+        return match_attempt(j, a);
 }
 
 /* What is needed of the line where the journal stands. */

@@ -59,3 +59,19 @@ def test_the_limit_grows(mill):
     mill.tool("cancel", id_, check=True)
     mill.wait(id_)
     assert [a["memory_max"] for a in mill.attempts(id_)] == [64 << 20] * 2
+
+
+def test_logs_follow_all_attempts(mill):
+    id_ = mill.submit("echo attempt $JOBMILL_ATTEMPT; sleep 0.4; exit 1", max_attempts=3, **SOON)
+    assert mill.tool("logs", "-f", id_, check=True).splitlines() == ["attempt 1", "attempt 2", "attempt 3"]
+    assert mill.tool("logs", "--attempt=2", id_, check=True).splitlines() == ["attempt 2"]
+    spool = mill.submit("echo attempt $JOBMILL_ATTEMPT; sleep 0.4; exit 1", max_attempts=3, stdout="spool", **SOON)
+    assert mill.tool("logs", "-f", spool, check=True).splitlines() == ["attempt 1", "attempt 2", "attempt 3"]
+
+
+def test_verdicts(mill):
+    """What the job says itself, or does not, is tried again too."""
+    ids = [mill.submit("[ $JOBMILL_ATTEMPT = 1 ] || echo '{\"success\": true}'", verify="verdict", max_attempts=3, **SOON),
+           mill.submit("[ $JOBMILL_ATTEMPT = 3 ] && s=true || s=false; echo '{\"success\": '$s'}'", stdout="spool", max_attempts=3, **SOON)]
+    assert [j["result"] for j in mill.wait_all(ids)] == ["success"] * 2
+    assert [[r[0] for r in results(mill, i)] for i in ids] == [["unverified", "success"], ["verdict", "verdict", "success"]]

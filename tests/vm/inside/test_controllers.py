@@ -82,3 +82,16 @@ def test_limits_of_the_queue(mill):
     results = sorted(mill.wait(j, 60)["result"] for j in jobs)
     print("two jobs of 45 MiB in a queue of 60 MiB:", results)
     assert "oom-kill" in results
+
+
+def test_memory_grows_until_it_is_enough(mill):
+    """After an oom-kill the next attempt has more; what the queue allows is the most."""
+    mill.write_queue("bounded", "Slots=4", "AllowUsers=*", "[Service]", "MemoryMax=100M")
+    more = {"properties": ["MemoryMax=40M", "MemorySwapMax=0"], "max_attempts": 3, "memory_growth": 2, "backoff_base_usec": 50_000}
+    info = mill.run(python(EAT % (120, 0.5)), timeout=90, **more)
+    attempts = mill.attempts(info["id"])
+    print("120 MiB wanted, MemoryMax=40M, doubled: %s" % [(a["result"], a["memory_max"] // MIB) for a in attempts])
+    assert [(a["result"], a["memory_max"] // MIB) for a in attempts] == [("oom-kill", 40), ("oom-kill", 80), ("success", 160)]
+    job = mill.wait(mill.user("alice").submit(python(EAT % (120, 0.5)), "bounded", **more), 90)
+    assert [(a["result"], a["memory_max"] // MIB) for a in mill.attempts(job["id"])] == [("oom-kill", 40), ("oom-kill", 80), ("oom-kill", 100)]
+    assert job["dead"]
