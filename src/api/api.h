@@ -196,5 +196,5 @@ void call_fail_pages(Api *a, const char *name, const char *text);
 int call_hold(Call *c, sd_bus_message *reply), call_hold_empty(Call *c);
 void call_done(Call *c); /* a call that was put aside is answered. */
 
-/* A job with the right to act on it: into the model. 1 and *ret; 0: authorization pending; negative with *error. */
-int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error);
+/* A job, into the model. 0 or negative with *error. own: with the right to act on it; 1, or 0: authorization pending. */
+int call_load_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error), call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error);

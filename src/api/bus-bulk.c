@@ -11,6 +11,7 @@
 #include "queue/spec-change.h"
 
 #define PAGE_JOBS 1000U
+#define PAGE_FLOW 10000U /* … of a flow, all at once: what is cancelled must not release what is to be cancelled next */
 #define PAGE_SPECS 64U   /* where whole specs are held until the commit */
 #define PAGE_BYTES (8U * 1024U * 1024U)
 #define PAGE_IDS 50000U  /* so many ids are walked through for it */
@@ -106,21 +107,21 @@ static int bulk_one(Call *c, const Bulk *b, const JobFilter *f, const Update *up
         return b->act(c, j, up, error);
 }
 
-static size_t page_size(const Update *up) {
+static size_t page_size(const JobFilter *f, const Update *up) {
         if (!up || !(up->fields & ~spec_fields_of_job()))
-                return PAGE_JOBS;
+                return f->flow > 0 ? PAGE_FLOW : PAGE_JOBS;
         return MIN((size_t) PAGE_SPECS, PAGE_BYTES / MAX(up->spec->payload_size, (size_t) 1) + 1);
 }
 
 /* 1 when that was all, 2 when there is more, 0 run again, or negative; *ret_id: with which job it ended. */
 static int bulk_page(Call *c, const Bulk *b, const JobFilter *f, const Update *up, uint64_t *ret_id, sd_bus_error *error) {
-        uint64_t ids[PAGE_JOBS], end;
-        size_t n, size = page_size(up);
+        size_t n, size = page_size(f, up);
+        uint64_t ids[PAGE_FLOW], end;
         int r;
 
         if (c->until == 0)
                 c->until = MAX(c->api->model->next_id - 1, UINT64_C(1));
-        end = f->n_ids > 0 ? c->until : MIN(c->until, c->after + PAGE_IDS);
+        end = f->n_ids > 0 || f->flow > 0 ? c->until : MIN(c->until, c->after + PAGE_IDS);
         r = history_ids(c->api->store, f, c->after, end, ids, size, &n);
         if (r < 0)
                 return api_error_store(c->api, error, r);
@@ -211,12 +212,20 @@ static int act_release(Call *c, Job *j, const Update *up, sd_bus_error *error) {
 }
 
 static int act_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
-        return control_retry(c, j, up, error);
+        int r = control_retry(c, j, up, error);
+
+        if (!sd_bus_error_has_name(error, JOBMILL_ERROR_DEPENDENCY_FAILED))
+                return r;
+        sd_bus_error_free(error);
+        return BULK_SKIPPED;
 }
 
 static int act_purge(Call *c, Job *j, const Update *up, sd_bus_error *error) {
-        int r = model_purge(c->api->model, j);
+        int r = control_is_needed(c, j, error);
 
+        if (r != 0)
+                return r < 0 ? r : BULK_SKIPPED;
+        r = model_purge(c->api->model, j);
         return r == -ENOMEM ? r : r < 0 ? BULK_SKIPPED : BULK_CHANGED;
 }
 
@@ -324,7 +333,7 @@ static int handle_count_jobs(Call *c, sd_bus_error *error) {
                 return sd_bus_reply_method_return(c->message, "t", UINT64_C(0));
         if (c->until == 0)
                 c->until = MAX(c->api->model->next_id - 1, UINT64_C(1));
-        end = o.filter.n_ids > 0 ? c->until : MIN(c->until, c->after + PAGE_IDS);
+        end = o.filter.n_ids > 0 || o.filter.flow > 0 ? c->until : MIN(c->until, c->after + PAGE_IDS);
         r = history_count(c->api->store, &o.filter, c->after, end, &n);
         if (r < 0)
                 return api_error_store(c->api, error, r);

@@ -161,6 +161,9 @@ int control_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
                 if (r < 0)
                         return r;
         }
+        r = control_reopen_edges(c, j, error);
+        if (r < 0)
+                return r;
         r = model_retry(c->api->model, j, MAX(up->spec->max_attempts, UINT32_C(1)), delay, &c->api->now);
         if (r < 0)
                 return refuse_state(error, j, r);

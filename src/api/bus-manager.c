@@ -36,6 +36,7 @@ const sd_bus_vtable api_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Submit", SD_BUS_ARGS("s", queue, "as", argv, "a{sv}", options), SD_BUS_RESULT("t", id, "o", job), method_submit, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SubmitMany", SD_BUS_ARGS("aa{sv}", jobs), SD_BUS_RESULT("at", ids), method_submit_many, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("SubmitFlow", SD_BUS_ARGS("s", json), SD_BUS_RESULT("t", flow, "a{st}", jobs), method_submit_flow, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PreviewUnit", SD_BUS_ARGS("s", queue, "as", argv, "a{sv}", options), SD_BUS_RESULT("s", unit_text), method_preview_unit, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("WaitJob", SD_BUS_ARGS("t", id, "t", timeout_usec), SD_BUS_RESULT("s", state, "s", result, "a{sv}", outcome), method_wait_job, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetJob", SD_BUS_ARGS("t", id), SD_BUS_RESULT("o", job), method_get_job, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Submit and SubmitMany: from an untrusted message to jobs in the model. Everything is checked before the first job is made,
+/* Submit, SubmitMany and SubmitFlow: from an untrusted message to jobs in the model. Everything is checked before the first job is made,
  * so a batch is taken whole or not at all.
  *
  * A request with a request_id that was answered before gets the same answer again, whatever has become of queue, rights and
@@ -12,6 +12,15 @@
 #include "api/spec-bus.h"
 #include "api/unique.h"
 #include "base/crash-point.h"
+#include "base/strv.h"
+#include "queue/flow.h"
+
+/* How the jobs of a call hang together. */
+typedef enum Together {
+        ONE_JOB,
+        BATCH,
+        FLOW, /* the id before the first job's is the flow's */
+} Together;
 
 /* What a call is answered. */
 typedef struct Answer {
@@ -24,15 +33,20 @@ static void answer_done(Answer *a) {
         a->ids = mfree(a->ids);
 }
 
-static int submit_request(Call *c, Request *q, Job **ret, sd_bus_error *error) {
+/* flow: its id; 0: of none. */
+static int submit_request(Call *c, Request *q, uint64_t flow, Job **ret, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         int r;
 
+        flow_resolve_ids(q->spec, flow + 1);
         r = model_submit(c->api->model, q->queue, q->spec, q->owner, q->owner_name, &c->api->now, ret, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
         q->spec = NULL;
+        (*ret)->flow = flow;
         (*ret)->privileged = q->privileged;
+        if (q->never)
+                model_fail(c->api->model, *ret, JOB_DEPENDENCY, q->never, &c->api->now);
         return 0;
 }
 
@@ -117,14 +131,18 @@ static int spec_error_to_bus(int r, const char *text, sd_bus_error *error) {
         return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text ?: "the request cannot be read");
 }
 
-/* Which of a batch it was. */
-static int name_index(int r, size_t i, sd_bus_error *error) {
+/* Which of them it was. */
+static int name_job(int r, const Request *l, size_t i, Together together, sd_bus_error *error) {
         _cleanup_(sd_bus_error_free) sd_bus_error inner = SD_BUS_ERROR_NULL;
+        char quoted[SPEC_QUOTE_MAX];
 
-        if (r >= 0 || !sd_bus_error_is_set(error))
+        if (r >= 0 || together == ONE_JOB || !sd_bus_error_is_set(error))
                 return r;
         inner = *error;
         *error = SD_BUS_ERROR_NULL;
+        if (together == FLOW)
+                return api_error(error, inner.name, "job '%s': %s", spec_quote(quoted, l[i].spec->name, strlen(l[i].spec->name)),
+                                 inner.message);
         return api_error(error, inner.name, "job %zu: %s", i, inner.message);
 }
 
@@ -148,7 +166,7 @@ static bool is_room_for_all(Model *m, const Request *l, size_t n) {
 }
 
 /* Is there room for all of them? Counted as if they were queued one after the other, and then taken back. */
-static int check_room(Call *c, const Request *l, size_t n, bool batch, sd_bus_error *error) {
+static int check_room(Call *c, const Request *l, size_t n, Together together, sd_bus_error *error) {
         Model *m = c->api->model;
         size_t i;
         int r = 0;
@@ -164,7 +182,7 @@ static int check_room(Call *c, const Request *l, size_t n, bool batch, sd_bus_er
                 if (r == -EXFULL)
                         r = api_error(error, JOBMILL_ERROR_QUEUE_FULL, "%s", text);
                 if (r < 0) {
-                        r = batch ? name_index(r, i, error) : r;
+                        r = name_job(r, l, i, together, error);
                         break;
                 }
                 backlog_add(m, l[i].queue, l[i].owner, 1);
@@ -176,27 +194,27 @@ static int check_room(Call *c, const Request *l, size_t n, bool batch, sd_bus_er
 }
 
 /* All that can be wrong with them. 1: nothing is; 0: not there yet. */
-static int check_all(Call *c, Request *l, size_t n, bool batch, sd_bus_error *error) {
+static int check_all(Call *c, Request *l, size_t n, Together together, sd_bus_error *error) {
         size_t i;
         int r;
 
         for (i = 0; i < n; i++) {
                 r = request_check(c, l + i, error);
                 if (r <= 0)
-                        return batch ? name_index(r, i, error) : r;
+                        return name_job(r, l, i, together, error);
         }
         if (c->api->storage_full)
                 return api_error(error, JOBMILL_ERROR_STORAGE_FULL,
                                  "The disk is full, what room there is is kept for jobs that run; nothing was submitted");
         r = unique_plan(c, l, n, &i, error);
         if (r < 0)
-                return batch ? name_index(r, i, error) : r;
-        r = check_room(c, l, n, batch, error);
+                return name_job(r, l, i, together, error);
+        r = check_room(c, l, n, together, error);
         return r < 0 ? r : 1;
 }
 
 /* The job whose place this one takes goes first. */
-static int make_one(Call *c, Request *q, const Answer *a, uint64_t *ret, sd_bus_error *error) {
+static int make_one(Call *c, Request *q, uint64_t flow, const Answer *a, uint64_t *ret, sd_bus_error *error) {
         uint64_t replaced = q->replaces_of > 0 ? a->ids[q->replaces_of - 1] : q->replaces;
         char reason[64];
         Job *j;
@@ -211,16 +229,16 @@ static int make_one(Call *c, Request *q, const Answer *a, uint64_t *ret, sd_bus_
                 (void) model_cancel(c->api->model, j, reason, &c->api->now);
                 unique_give_up(c->api->model, j);
         }
-        r = submit_request(c, q, &j, error);
+        r = submit_request(c, q, flow, &j, error);
         if (r >= 0)
                 *ret = j->id;
         return r;
 }
 
 /* The jobs of one call, all or none. 1 and *ret; 0: not there yet; or negative. */
-static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd_bus_error *error) {
+static int submit_all(Call *c, Request *l, size_t n, Together together, Answer *ret, sd_bus_error *error) {
         _cleanup_(receipt_freep) Receipt *receipt = NULL;
-        uint64_t first_new = c->api->model->next_id;
+        uint64_t flow = 0, first_new;
         int r;
 
         ret->ids = new0(uint64_t, n);
@@ -231,12 +249,15 @@ static int submit_all(Call *c, Request *l, size_t n, bool batch, Answer *ret, sd
                 if (r != 0)
                         return r;
         }
-        r = check_all(c, l, n, batch, error);
+        r = check_all(c, l, n, together, error);
         if (r <= 0)
                 return r;
         r = make_receipt(c, l[0].spec->request_id, &receipt, error);
+        if (r >= 0 && together == FLOW)
+                flow = c->api->model->next_id++;
+        first_new = c->api->model->next_id;
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = make_one(c, l + i, ret, ret->ids + i, error);
+                r = make_one(c, l + i, flow, ret, ret->ids + i, error);
         if (r >= 0 && receipt)
                 r = keep_receipt(c, TAKE_PTR(receipt), ret, n, first_new);
         return r < 0 ? r : 1;
@@ -284,7 +305,7 @@ static int handle_submit(Call *c, sd_bus_error *error) {
 
         r = read_one(c, &q, error);
         if (r >= 0)
-                r = submit_all(c, &q, 1, false, &a, error);
+                r = submit_all(c, &q, 1, ONE_JOB, &a, error);
         request_done(&q);
         if (r <= 0)
                 return r;
@@ -334,7 +355,7 @@ static int read_entry(sd_bus_message *m, Request *q, size_t i, sd_bus_error *err
         else if (i > 0 && q->spec->request_id)
                 r = api_error(error, JOBMILL_ERROR_INVALID_SPEC,
                               "request_id: stands in the first job only, for all of them");
-        return name_index(r, i, error);
+        return name_job(r, q, i, BATCH, error);
 }
 
 static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error) {
@@ -382,7 +403,7 @@ static int handle_submit_many(Call *c, sd_bus_error *error) {
         r = read_many(c, &l, &n, error);
         if (r < 0)
                 return r;
-        r = submit_all(c, l, n, true, &a, error);
+        r = submit_all(c, l, n, BATCH, &a, error);
         requests_free(l, n);
         if (r <= 0)
                 return r;
@@ -393,3 +414,99 @@ static int handle_submit_many(Call *c, sd_bus_error *error) {
         return send_answer(c, &a, r, reply);
 }
 DEFINE_METHOD(submit_many);
+
+/* ---- flows ---- */
+
+static int flow_error(int r, const char *text, sd_bus_error *error) {
+        if (r == -ENOMEM)
+                return r;
+        return api_error(error, r == -ELOOP ? JOBMILL_ERROR_CYCLE_IN_FLOW : JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
+}
+
+/* Its jobs as requests, which take the specs. */
+static int flow_to_requests(Flow *f, Request **ret, sd_bus_error *error) {
+        char quoted[SPEC_QUOTE_MAX];
+        Request *l;
+
+        for (const FlowJob *j = f->jobs; j < f->jobs + f->n; j++)
+                if (j->spec->array > 0 || j->spec->unique_policy == UNIQUE_RETURN)
+                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "job '%s': '%s': this is not for a job of a flow",
+                                         spec_quote(quoted, j->spec->name, strlen(j->spec->name)),
+                                         j->spec->array > 0 ? "array" : "unique_policy");
+        l = new0(Request, f->n);
+        if (!l || flow_fill_specs(f) < 0) {
+                free(l);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < f->n; i++)
+                l[i] = (Request) { .spec = TAKE_PTR(f->jobs[i].spec), .queue_name = TAKE_PTR(f->jobs[i].queue) };
+        l[0].spec->request_id = TAKE_PTR(f->request_id);
+        *ret = l;
+        return 0;
+}
+
+static int read_flow(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error) {
+        _cleanup_(flow_freep) Flow *f = NULL;
+        _cleanup_free_ char *text = NULL;
+        const char *json;
+        int r;
+
+        r = sd_bus_message_read_basic(c->message, 's', &json);
+        if (r < 0)
+                return r;
+        r = flow_from_json(json, strlen(json), c->api->limits.submit_many_max, &f, &text);
+        if (r < 0)
+                return flow_error(r, text, error);
+        r = flow_to_requests(f, ret, error);
+        *ret_n = f->n;
+        return r;
+}
+
+/* The specs are gone by then. */
+static int copy_names(const Request *l, size_t n, char ***ret) {
+        _cleanup_strv_free_ char **names = new0(char *, n + 1);
+
+        for (size_t i = 0; names && i < n; i++) {
+                names[i] = strdup(l[i].spec->name);
+                if (!names[i])
+                        return -ENOMEM;
+        }
+        *ret = TAKE_PTR(names);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int append_flow(sd_bus_message *reply, const uint64_t *ids, char *const *names) {
+        int r;
+
+        r = sd_bus_message_append(reply, "t", ids[0] - 1);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{st}");
+        for (size_t i = 0; r >= 0 && names[i]; i++)
+                r = sd_bus_message_append(reply, "{st}", names[i], ids[i]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int handle_submit_flow(Call *c, sd_bus_error *error) {
+        _cleanup_strv_free_ char **names = NULL;
+        sd_bus_message *reply = NULL;
+        _cleanup_(answer_done) Answer a = {};
+        Request *l = NULL;
+        size_t n = 0;
+        int r;
+
+        r = read_flow(c, &l, &n, error);
+        if (r < 0)
+                return r;
+        r = copy_names(l, n, &names);
+        if (r >= 0)
+                r = submit_all(c, l, n, FLOW, &a, error);
+        requests_free(l, n);
+        if (r <= 0)
+                return r;
+
+        r = sd_bus_message_new_method_return(c->message, &reply);
+        if (r >= 0)
+                r = append_flow(reply, a.ids, names);
+        return send_answer(c, &a, r, reply);
+}
+DEFINE_METHOD(submit_flow);

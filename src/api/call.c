@@ -547,30 +547,36 @@ int call_hold_empty(Call *c) {
 
 /* ---- rights on jobs ---- */
 
-int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error) {
+int call_load_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error) {
+        _cleanup_(job_freep) Job *loaded = NULL;
         Api *a = c->api;
+        Queue *q;
+        int r;
+
+        *ret = model_job(a->model, id);
+        if (*ret)
+                return 0;
+        r = model_is_purged(a->model, id) ? -ENOENT : store_load_job(a->store, id, &loaded);
+        if (r == -ENOENT)
+                return api_error_no_such_job(error, id);
+        if (r < 0)
+                return api_error_store(a, error, r);
+        r = model_queue_add(a->model, loaded->queue_name, &q);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(loaded);
+        model_job_add(a->model, *ret, q);
+        return 0;
+}
+
+int call_own_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error) {
         char number[24];
         Job *j;
         int r;
 
-        j = model_job(a->model, id);
-        if (!j && model_is_purged(a->model, id))
-                return api_error_no_such_job(error, id);
-        if (!j) {
-                _cleanup_(job_freep) Job *loaded = NULL;
-                Queue *q;
-
-                r = store_load_job(a->store, id, &loaded);
-                if (r == -ENOENT)
-                        return api_error_no_such_job(error, id);
-                if (r < 0)
-                        return api_error_store(a, error, r);
-                r = model_queue_add(a->model, loaded->queue_name, &q);
-                if (r < 0)
-                        return r;
-                j = TAKE_PTR(loaded);
-                model_job_add(a->model, j, q);
-        }
+        r = call_load_job(c, id, &j, error);
+        if (r < 0)
+                return r;
         if (j->owner != c->client->uid) {
                 snprintf(number, sizeof(number), "%" PRIu64, id);
                 r = call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS,

@@ -128,6 +128,52 @@ int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private, bo
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+typedef struct Edges {
+        sd_bus_message *message;
+        bool any;
+} Edges;
+
+static int append_edge(void *userdata, const Edge *e) {
+        Edges *l = userdata;
+        int r = 0;
+
+        if (!l->any) {
+                r = bus_open_value(l->message, 'e', "after", "a(ts)");
+                if (r >= 0)
+                        r = sd_bus_message_open_container(l->message, 'a', "(ts)");
+        }
+        l->any = true;
+        if (r >= 0)
+                r = sd_bus_message_append(l->message, "(ts)", e->before, after_condition_to_string(e->condition));
+        return MIN(r, 0);
+}
+
+/* What it waits for, or came after: rows of their own, of which most jobs have none. */
+static int append_after(sd_bus_message *m, const Api *a, const Job *j) {
+        Edges l = { .message = m };
+        int r;
+
+        r = store_edges(a->store, j->id, append_edge, &l);
+        if (r < 0 || !l.any)
+                return r;
+        return bus_close_value(m, sd_bus_message_close_container(m));
+}
+
+/* NULL: it does not wait for other jobs. */
+static int waits_for_jobs(const Api *a, const Job *j, char **ret) {
+        uint64_t ids[EDGE_WAITS_SHOWN], n = 0;
+        int r;
+
+        *ret = NULL;
+        if (j->state != JOB_WAITING || j->blockers == 0)
+                return 0;
+        r = store_open_edges(a->store, j->id, ids, ELEMENTSOF(ids), &n);
+        if (r < 0 || n == 0)
+                return r;
+        *ret = edge_waits(ids, n);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static bool row_is_frozen(const JobRow *row) {
         return row->job->state == JOB_RUNNING && row->attempt && row->attempt->freezer == FREEZER_FROZEN;
 }
@@ -155,12 +201,22 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
         if (j->state == JOB_RUNNING && row->attempt && row->attempt->freezer != FREEZER_THAWED)
                 reason = freezer_to_string(row->attempt->freezer);
         if (!reason && WANTED("reason")) {
-                why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name), &a->now);
+                r = waits_for_jobs(a, j, &why);
+                if (r < 0)
+                        return r;
+                if (!why)
+                        why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name), &a->now);
                 if (!why)
                         return -ENOMEM;
                 reason = isempty(why) ? NULL : why;
         }
         APPEND("reason", "s", reason, reason);
+        APPEND("flow", "t", j->flow > 0, j->flow);
+        if (WANTED("after")) {
+                r = append_after(m, a, j);
+                if (r < 0)
+                        return r;
+        }
         APPEND("unique_key", "s", j->unique_key, j->unique_key);
         APPEND("unique_scope", "s", j->unique_key, unique_scope_to_string(j->unique_scope));
         APPEND_USEC("unique_until_usec", j->unique_until_usec);

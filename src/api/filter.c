@@ -122,6 +122,7 @@ typedef enum FilterKey {
         FILTER_DEAD,
         FILTER_SINCE,
         FILTER_UNTIL,
+        FILTER_FLOW,
         FILTER_ORDER,
         FILTER_FIELDS,
         _FILTER_KEY_MAX,
@@ -141,6 +142,7 @@ static const struct {
         [FILTER_DEAD] = { "dead", "b", NULL },
         [FILTER_SINCE] = { "since_usec", "t", NULL },
         [FILTER_UNTIL] = { "until_usec", "t", NULL },
+        [FILTER_FLOW] = { "flow", "t", NULL },
         [FILTER_ORDER] = { "order", "s", NULL },
         [FILTER_FIELDS] = { "fields", "as", NULL },
 };
@@ -174,6 +176,9 @@ static int read_value(sd_bus_message *m, FilterKey key, const char *contents, Li
                 return sd_bus_message_read_basic(m, 't', &f->since_usec);
         case FILTER_UNTIL:
                 return sd_bus_message_read_basic(m, 't', &f->until_usec);
+        case FILTER_FLOW:
+                r = sd_bus_message_read_basic(m, 't', &f->flow);
+                return r < 0 || f->flow > 0 ? r : api_error(error, JOBMILL_ERROR_INVALID_FILTER, "flow: 0 is none");
         case FILTER_ORDER:
                 r = sd_bus_message_read_basic(m, 's', &s);
                 if (r < 0)

@@ -13,6 +13,7 @@
 
 DECLARE_METHOD(submit); /* bus-submit.c */
 DECLARE_METHOD(submit_many);
+DECLARE_METHOD(submit_flow);
 DECLARE_METHOD(preview_unit);
 DECLARE_METHOD(wait_job); /* bus-read.c */
 DECLARE_METHOD(get_job);
@@ -50,6 +51,11 @@ DECLARE_METHOD(set_queue); /* bus-set-queue.c */
 DECLARE_METHOD(remove_queue);
 
 /* What one job and many have in common. 1; 0: not there yet, as call_authorize(); negative with *error. */
+/* after.c: it is about to be retried, and waits again for what it came after and has not ended. 0 or negative. */
+int control_reopen_edges(Call *c, Job *j, sd_bus_error *error);
+/* Is the outcome of a done job still needed by one that comes after it? 1, 0 or negative. */
+int control_is_needed(Call *c, const Job *j, sd_bus_error *error);
+
 /* Update of jobs, as UpdateJob is given them. */
 typedef struct Update {
         JobSpec *spec;

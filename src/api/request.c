@@ -17,6 +17,7 @@ void request_done(Request *q) {
         spec_free(q->spec);
         free(q->queue_name);
         free(q->owner_name);
+        free(q->never);
 }
 
 void requests_free(Request *l, size_t n) {
@@ -226,5 +227,5 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         if (at)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "slots: %" PRIu32 " asked for, queue '%s' has only %" PRIu32,
                                  q->spec->slots, at->name, at->policy.slots);
-        return 1;
+        return request_check_after(c, q, error);
 }

@@ -11,6 +11,7 @@ typedef struct Request {
         uint32_t owner;
         char *owner_name;
         bool privileged;
+        char *never;      /* why it can never start: it is submitted, and ends so */
         /* Where its unique key is taken (unique.h): the job that answers it, or whose place it takes; "of": the same of an earlier one
          * of the batch, its place from 1. 0: none. */
         uint64_t answer, replaces;
@@ -24,6 +25,8 @@ const char *request_queue_name(const Request *q);
 
 /* All that follow: 1; 0: not there yet, the handler returns 0 and is run again; negative with *error. */
 
+/* after.c: the jobs that it waits for are there, the caller may read them, and what has ended already is met. */
+int request_check_after(Call *c, Request *q, sd_bus_error *error);
 /* Everything, which fills q. */
 int request_check(Call *c, Request *q, sd_bus_error *error);
 /* PayloadMax=, EnvironmentMax=. 0 or negative. */

@@ -312,6 +312,7 @@ static const struct {
         { "FILE", NULL, "files" },
         { "FILTER", NULL, NULL },
         { "ID", complete_ids, NULL },
+        { "ID[:on]", complete_ids, NULL },
         { "KEY=VALUE", complete_tags, NULL },
         { "N", NULL, NULL },
         { "NAME", complete_names, NULL },

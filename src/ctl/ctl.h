@@ -26,6 +26,7 @@ enum {
         OPTIONS_BULK = 1 << 8,
         OPTIONS_CHECK = 1 << 9,
         OPTIONS_RETRY = 1 << 10,
+        OPTIONS_SHOW = 1 << 11,
 };
 
 typedef struct Verb {
@@ -56,14 +57,15 @@ typedef struct Filter {
         char *name;
         bool dead;
         usec_t since, until;
+        uint64_t flow; /* 0: any */
         char *order; /* of lists; NULL: newest first */
 } Filter;
 
 typedef struct SubmitArgs {
-        char *queue, *name, *directory, *payload, *env, *script, *file, *output, *error, *request_id,
+        char *queue, *name, *directory, *payload, *env, *script, *file, *flow, *output, *error, *request_id,
                         *unique, *unique_policy, *unique_scope;
         const char *verify, *to; /* words of the spec's "verify" and "stdout"; NULL: not given */
-        char **set, **properties, **tags;
+        char **set, **properties, **tags, **after;
         int32_t priority;
         uint32_t slots; /* UINT32_MAX: not given */
         usec_t at, in, deadline, timeout, stop_timeout;
@@ -99,7 +101,7 @@ extern uint32_t arg_lines; /* UINT32_MAX: all */
 extern bool arg_follow, arg_wait, arg_yes;
 extern int arg_words_behind; /* "--" */
 extern usec_t arg_timeout;
-extern bool arg_runtime;
+extern bool arg_runtime, arg_tree;
 extern bool arg_accept, arg_repair;
 extern int arg_signal;
 

@@ -42,6 +42,27 @@ static int read_pairs(sd_bus_message *m, char ***ret) {
         return sd_bus_message_exit_container(m);
 }
 
+static int read_edges(sd_bus_message *m, char ***ret) {
+        _cleanup_strv_free_ char **l = NULL;
+        const char *on;
+        uint64_t id;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(ts)");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "(ts)", &id, &on)) > 0) {
+                r = strv_extendf(&l, "%" PRIu64 ":%s", id, on);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        strv_free(*ret);
+        *ret = TAKE_PTR(l);
+        return sd_bus_message_exit_container(m);
+}
+
 static int read_u32_list(sd_bus_message *m, U32List *ret) {
         const void *data;
         uint32_t *copy;
@@ -70,6 +91,10 @@ static int read_value(sd_bus_message *m, const DictField *f, void *p) {
                 return sd_bus_message_read_strv(m, (char ***) p) < 0 ? -EBADMSG : 1;
         if (streq(f->signature, "a{ss}")) {
                 r = read_pairs(m, p);
+                return r < 0 ? r : 1;
+        }
+        if (streq(f->signature, "a(ts)")) {
+                r = read_edges(m, p);
                 return r < 0 ? r : 1;
         }
         if (streq(f->signature, "au")) {
@@ -165,7 +190,8 @@ void dict_done(const DictField *fields, size_t n, void *data) {
                         continue;
                 if (streq(fields[i].signature, "s"))
                         free(*(char **) p);
-                else if (streq(fields[i].signature, "as") || streq(fields[i].signature, "a{ss}"))
+                else if (streq(fields[i].signature, "as") || streq(fields[i].signature, "a{ss}") ||
+                         streq(fields[i].signature, "a(ts)"))
                         strv_free(*(char ***) p);
                 else if (streq(fields[i].signature, "au"))
                         free(((U32List *) p)->values);
@@ -185,6 +211,18 @@ static struct json_object *value_to_json(const DictField *f, const void *p) {
                 o = json_object_new_object();
                 STRV_FOREACH_PAIR(key, value, *(char **const *) p)
                         json_object_object_add(o, *key, json_object_new_string(*value));
+                return o;
+        }
+        if (streq(f->signature, "a(ts)")) {
+                o = json_object_new_array();
+                STRV_FOREACH(i, *(char **const *) p) {
+                        struct json_object *pair = json_object_new_array();
+                        const char *on = strchr(*i, ':');
+
+                        json_object_array_add(pair, json_object_new_uint64(strtoull(*i, NULL, 10)));
+                        json_object_array_add(pair, json_object_new_string(on + 1));
+                        json_object_array_add(o, pair);
+                }
                 return o;
         }
         if (streq(f->signature, "au")) {

@@ -25,8 +25,8 @@ typedef enum DictFlags {
 
 typedef struct DictField {
         const char *key;       /* as in JSON; of object properties SlotsUsed matches slots_used */
-        const char *signature; /* s as b i u t d au a{ss}; NULL: never sent, always null */
-        size_t offset; /* char*, char** (also of a{ss}: flat pairs), bool, int32_t, uint32_t, uint64_t, double,
+        const char *signature; /* s as b i u t d au a{ss} a(ts); NULL: never sent, always null */
+        size_t offset; /* char*, char** (also of a{ss}: flat pairs; of a(ts): "17:success"), bool, int32_t, uint32_t, uint64_t, double,
                           U32List */
         unsigned flags;
 } DictField;

@@ -32,7 +32,7 @@ const char *const job_results[] = {
 
 bool filter_is_empty(const Filter *f) {
         return !f->queues && !f->states && !f->results && !f->tags && f->owners.n == 0 && !f->name &&
-               !f->dead && f->since == USEC_INFINITY && f->until == USEC_INFINITY;
+               !f->dead && f->since == USEC_INFINITY && f->until == USEC_INFINITY && f->flow == 0;
 }
 
 static int append_owners(sd_bus_message *m, const UidList *owners) {
@@ -73,5 +73,7 @@ int filter_append(sd_bus_message *m, const Filter *f) {
                 r = bus_append_u64(m, "since_usec", f->since);
         if (r >= 0 && f->until != USEC_INFINITY)
                 r = bus_append_u64(m, "until_usec", f->until);
+        if (r >= 0 && f->flow > 0)
+                r = bus_append_u64(m, "flow", f->flow);
         return r;
 }

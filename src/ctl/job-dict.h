@@ -15,7 +15,8 @@ typedef struct JobInfo {
         uint32_t owner, attempt, max_attempts, slots;
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
-        char **argv, **properties, **tags, **io; /* tags, io: key, value, … */
+        uint64_t flow;
+        char **argv, **properties, **tags, **io, **after; /* tags, io: key, value, …; after: "17:success" */
         double progress;
         uint64_t submitted_usec, not_before_usec, deadline_usec, created_usec, started_usec, finished_usec;
         uint64_t wait_usec, runtime_usec, timeout_usec, stop_timeout_usec, cpu_usec;

@@ -22,7 +22,7 @@ static const Verb verbs[] = {
         { "submit", 0, -1, OPTIONS_SUBMIT, true, verb_submit, "[OPTION…] [--] COMMAND [ARGUMENT…]",
           "Queue a command, a script or many jobs; prints the id of each" },
         { "list", 0, 0, F | OPTIONS_LIST, false, verb_list, "[FILTER…]", "List jobs, newest first" },
-        { "show", 0, -1, 0, false, verb_show, "[ID…]", "Show all about jobs (default: your newest)" },
+        { "show", 0, -1, OPTIONS_SHOW, false, verb_show, "[--tree] [ID…]", "Show all about jobs (default: your newest)" },
         { "logs", 1, 1, OPTIONS_LOGS, false, verb_logs, "[-f] ID", "Print what a job wrote" },
         { "wait", 0, -1, F | OPTIONS_WAIT, false, verb_wait, "ID…|FILTER…",
           "Wait until jobs (of a filter: unfinished ones) are done; the first failure's exit status" },

@@ -30,7 +30,7 @@ RetryArgs arg_retry = { .in = USEC_INFINITY };
 LogArgs arg_log;
 char **arg_columns;
 uint32_t arg_lines = UINT32_MAX;
-bool arg_follow, arg_wait, arg_yes;
+bool arg_follow, arg_wait, arg_yes, arg_tree;
 int arg_words_behind;
 usec_t arg_timeout = USEC_INFINITY;
 int arg_signal;
@@ -203,6 +203,28 @@ static int option_unique_scope(const char *value, void *target) {
         if (!streq(value, "queued") && !streq(value, "live") && (parse_span(value, &span) < 0 || span == 0 || span == USEC_INFINITY))
                 return -EINVAL;
         return free_and_strdup(target, value);
+}
+
+/* "ID[:on]" */
+static int option_after(const char *value, void *target) {
+        const char *on = strchr(value, ':');
+        _cleanup_free_ char *id = strndup(value, strcspn(value, ":"));
+        uint64_t n;
+
+        if (!id)
+                return -ENOMEM;
+        if (parse_u64(id, &n) < 0 || n == 0 || n > INT64_MAX || (on && after_condition_from_string(on + 1) < 0))
+                return -EINVAL;
+        return strv_extend(target, value);
+}
+
+static int option_id(const char *value, void *target) {
+        uint64_t n;
+
+        if (parse_u64(value, &n) < 0 || n == 0 || n > INT64_MAX)
+                return -EINVAL;
+        *(uint64_t *) target = n;
+        return 0;
 }
 
 static int option_words(const char *value, void *target) {
@@ -408,6 +430,9 @@ static const Option options[] = {
           "-1000…1000" },
         { "slots", 0, "N", S, option_slots, &arg_submit.slots, "Slots it takes of the queue (default: 1)",
           "1…65536" },
+        { "after", 0, "ID[:on]", S, option_after, &arg_submit.after,
+          "When this job has ended: with success, on :failure, or on :end in any way; several: all of them",
+          "the id of a job, and :success, :failure or :end" },
         { "at", 0, "TIME", S, option_time, &arg_submit.at, "Not before this time", TIMES },
         { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed", SPANS },
         { "deadline", 0, "TIME", S, option_time, &arg_submit.deadline, "Start it by this time, or never", TIMES },
@@ -446,6 +471,8 @@ static const Option options[] = {
           "Where its output goes; in a spool a verdict is looked for" },
         { "file", 0, "FILE|-", S, option_file, &arg_submit.file,
           "Many jobs, a JSON object a line; the options hold where a line says nothing", "the path of a file, or -" },
+        { "flow", 0, "FILE|-", S, option_file, &arg_submit.flow,
+          "Jobs that wait for one another, as a JSON document; prints the flow's id", "the path of a file, or -" },
         { "property", 'p', "PROPERTY=VALUE", S, option_property, &arg_submit.properties,
           "A unit property, such as MemoryMax=2G" },
         { "tag", 0, "KEY=VALUE", S, option_new_tag, &arg_submit.tags, "A tag to find it by",
@@ -478,6 +505,8 @@ static const Option options[] = {
         { "owner", 0, "USER,…", F, option_users, &arg_filter.owners, "Jobs of these users" },
         { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags,
           "Jobs with this tag; several: with all of them" },
+        { "flow", 0, "ID", F, option_id, &arg_filter.flow,
+          "Jobs of this flow; of a job's id: it and all that comes after it", "the id of a flow or a job" },
         { "name", 0, "NAME", F, option_string, &arg_filter.name, "Jobs of this name" },
         { "since", 0, "TIME", F, option_time, &arg_filter.since, "Submitted at this time or later",
           TIMES },
@@ -493,6 +522,8 @@ static const Option options[] = {
         { "reverse", 'r', NULL, OPTIONS_LIST, option_oldest, &arg_filter.order, "Oldest first" },
         { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines",
           "0…4294967294" },
+        { "tree", 0, NULL, OPTIONS_SHOW, option_true, &arg_tree,
+          "What waits for what: of a flow, or of a job and all that comes after it" },
         { "follow", 'f', NULL, OPTIONS_LOGS, option_true, &arg_follow, "Go on until the job is done" },
         { "attempt", 0, "N", OPTIONS_LOGS, option_from_one, &arg_log.attempt, "Of this attempt only",
           "1…4294967294" },
@@ -681,7 +712,7 @@ static bool is_string(const Option *o) {
 }
 
 static bool is_list(const Option *o) {
-        return o->parse == option_append || o->parse == option_tag || o->parse == option_new_tag ||
+        return o->parse == option_append || o->parse == option_after || o->parse == option_tag || o->parse == option_new_tag ||
                o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
                o->parse == option_queues || o->parse == option_states || o->parse == option_results;
 }

@@ -115,6 +115,28 @@ static int set_lists(JobSpec *s) {
         return 0;
 }
 
+/* As they were checked by the option: "17", "17:end". */
+static int set_after(JobSpec *s) {
+        size_t n = strv_length(arg_submit.after), i = 0;
+        _cleanup_free_ char *error = NULL;
+        After *l;
+
+        if (n == 0)
+                return 0;
+        l = new0(After, n);
+        if (!l)
+                return ctl_oom();
+        STRV_FOREACH (a, arg_submit.after) {
+                const char *on = strchr(*a, ':');
+
+                l[i].id = strtoull(*a, NULL, 10);
+                l[i++].condition = on ? after_condition_from_string(on + 1) : AFTER_SUCCESS;
+        }
+        if (spec_set_edges(s, spec_field_find("after"), l, n, &error) < 0)
+                return ctl_error(-EINVAL, "submit: --after: %s", strempty(error));
+        return 0;
+}
+
 static int set_strings(JobSpec *s) {
         const SubmitArgs *a = &arg_submit;
 
@@ -175,6 +197,8 @@ int submit_new_spec(uint32_t uid, JobSpec **ret) {
                 r = set_strings(s);
         if (r == 0)
                 r = set_lists(s);
+        if (r == 0)
+                r = set_after(s);
         if (r == 0)
                 *ret = TAKE_PTR(s);
         return r;

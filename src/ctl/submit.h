@@ -71,3 +71,6 @@ int script_interpreter(const char *text, size_t size, char ***ret);
 
 /* ---- submit-file.c ---- */
 int submit_file(const char *path);
+
+/* ---- submit-flow.c ---- */
+int submit_flow(const char *path);

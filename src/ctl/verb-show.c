@@ -6,6 +6,7 @@
 #include "base/strv.h"
 #include "ctl/ctl.h"
 #include "ctl/job-dict.h"
+#include "ctl/show-tree.h"
 #include "ctl/output.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
@@ -85,6 +86,27 @@ static void print_state(const JobInfo *j) {
                 print_row("Verdict", "%.*s%s", VERDICT_SHOWN, j->verdict, strlen(j->verdict) > VERDICT_SHOWN ? " …" : "");
 }
 
+/* A job may come after very many. */
+#define AFTER_SHOWN 10U
+
+static void print_after(const JobInfo *j) {
+        _cleanup_strv_free_ char **words = NULL;
+        _cleanup_free_ char *text = NULL;
+        size_t n = strv_length(j->after);
+
+        for (size_t i = 0; i < MIN(n, (size_t) AFTER_SHOWN); i++) {
+                const char *on = endswith(j->after[i], ":success");
+
+                if (strv_extendf(&words, "%.*s", on ? (int) (on - j->after[i]) : (int) strlen(j->after[i]), j->after[i]) < 0)
+                        return;
+        }
+        if (n > AFTER_SHOWN && strv_extendf(&words, "and %zu more", n - AFTER_SHOWN) < 0)
+                return;
+        text = n > 0 ? strv_join(words, " ") : NULL;
+        if (text)
+                print_row("After", "%s", text);
+}
+
 static void print_what(const JobInfo *j) {
         _cleanup_free_ char *command = j->argv ? quote_words(j->argv) : NULL, *numbers = NULL;
 
@@ -98,6 +120,9 @@ static void print_what(const JobInfo *j) {
                 print_row("Command", "%s", command);
         if (j->cwd)
                 print_row("Directory", "%s", j->cwd);
+        if (j->flow > 0)
+                print_row("Flow", "%" PRIu64, j->flow);
+        print_after(j);
         if (j->priority != 0)
                 print_row("Priority", "%" PRIi32, j->priority);
         if (j->slot_numbers.n > 0 && (numbers = slot_numbers(&j->slot_numbers)))
@@ -291,6 +316,8 @@ int verb_show(int argc, char **argv) {
         r = bus_open(&bus);
         if (r < 0)
                 return r;
+        if (arg_tree)
+                return show_trees(bus, argc, argv);
         for (int i = 0; i < MAX(argc, 1); i++) {
                 uint64_t id;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* submit: one job from the words of the command line or from a script; many from a file (submit-file.c).
+/* submit: one job from the words of the command line or from a script; many from a file (submit-file.c), or
+ * as a flow (submit-flow.c).
  * Prints ids and nothing else. */
 
 #include "base/parse.h"
@@ -16,13 +17,16 @@
 static int check_arguments(int argc, char **argv) {
         const SubmitArgs *a = &arg_submit;
 
+        if (a->flow && (argc > 0 || a->script || a->payload || a->file || a->after || a->name))
+                return ctl_error(-EINVAL, "submit: --flow takes no %s", argc > 0 ? "command" :
+                                 "--script, --payload, --file, --after or --name: jobs say that themselves");
         if (a->file && (argc > 0 || a->script || a->payload))
                 return ctl_error(-EINVAL, "submit: --file takes no %s",
                                  argc > 0 ? "command" : "--script or --payload");
         if (a->script && a->payload)
                 return ctl_error(-EINVAL, "submit: --script and --payload cannot be combined");
-        if (argc == 0 && !a->file && !a->script)
-                return ctl_error(-EINVAL, "submit: a command, --script or --file is missing");
+        if (argc == 0 && !a->file && !a->flow && !a->script)
+                return ctl_error(-EINVAL, "submit: a command, --script, --file or --flow is missing");
         if (a->at != USEC_INFINITY && a->in != USEC_INFINITY)
                 return ctl_error(-EINVAL, "submit: --at and --in cannot be combined");
         if (!submit_inherits(a->uid) && a->env && !streq(a->env, "none"))
@@ -137,7 +141,7 @@ int verb_submit(int argc, char **argv) {
         _cleanup_(spec_freep) JobSpec *s = NULL;
         int r;
 
-        if (arg_submit.script && !arg_submit.file) {
+        if (arg_submit.script && !arg_submit.file && !arg_submit.flow) {
                 r = script_read(arg_submit.script, &script);
                 if (r < 0)
                         return r;
@@ -145,6 +149,8 @@ int verb_submit(int argc, char **argv) {
         r = check_arguments(argc, argv);
         if (r < 0)
                 return r;
+        if (arg_submit.flow)
+                return submit_flow(arg_submit.flow);
         if (arg_submit.file)
                 return submit_file(arg_submit.file);
         r = submit_new_spec(arg_submit.uid, &s);

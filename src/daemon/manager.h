@@ -35,6 +35,7 @@ typedef struct Manager {
         usec_t pressure_next;        /* monotonic: when it is to be read again; USEC_INFINITY: nobody waits for it */
         bool pressure_failed[_PRESSURE_MAX]; /* it could not be read, and that was told */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
+        size_t releases_left;        /* in this turn */
         usec_t open_next;            /* monotonic: not before this the store is tried again (no store) */
         bool was_read_only;          /* the file system of the store, when it was tried */
         usec_t ballast_next;         /* monotonic: not before this the ballast is made again */
@@ -86,6 +87,14 @@ void manager_exit(Manager *m);
 /* settle.c */
 int manager_settle(Manager *m);
 int manager_read_clocks(Manager *m);
+/* Also one that is in the store only. -ENOENT: gone. */
+int manager_load_job(Manager *m, uint64_t id, Job **ret);
+
+/* release.c: jobs that wait for those that have ended. */
+#ifndef RELEASES_PER_TURN
+#define RELEASES_PER_TURN 1000U
+#endif
+int manager_release(Manager *m);
 
 /* preview.c: an Api's preview_t */
 int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_error);

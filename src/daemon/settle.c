@@ -31,8 +31,7 @@
 
 /* ---- decide ---- */
 
-/* Also one that is in the store only. -ENOENT: gone. */
-static int load_job(Manager *m, uint64_t id, Job **ret) {
+int manager_load_job(Manager *m, uint64_t id, Job **ret) {
         _cleanup_(job_freep) Job *j = NULL;
         Queue *q;
         int r;
@@ -104,7 +103,7 @@ static void decide_times(Manager *m, int (*load)(Store *s, usec_t now, uint64_t 
         }
         for (size_t i = 0; i < n; i++) {
                 Job *j;
-                if (load_job(m, ids[i], &j) >= 0)
+                if (manager_load_job(m, ids[i], &j) >= 0)
                         act(m->model, j, &m->now);
         }
         if (n == DUE_PER_ROUND)
@@ -128,7 +127,7 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         Job *j;
         int r;
 
-        r = load_job(m, c->id, &j);
+        r = manager_load_job(m, c->id, &j);
         if (r == -ENOENT || (r >= 0 && j->state != JOB_READY)) {
                 queue_window_remove(q, c->owner, c->id);
                 return;
@@ -168,6 +167,9 @@ static int decide(Manager *m) {
         model_deadlines(m->model, &m->now);
         decide_times(m, store_load_expired, model_expire, &m->next_start_deadline);
         decide_times(m, store_load_due, model_due, &m->next_due);
+        r = manager_release(m);
+        if (r < 0)
+                return r;
         m->model->dispatch_blocked = m->stopping          ? "jobmilld is stopping" :
                                      m->storage_failed || m->api->storage_full ? "storage" :
                                      m->api->restored     ? "store restored" :
@@ -177,7 +179,7 @@ static int decide(Manager *m) {
         schedule_begin(m->model);
         while (schedule_next(m->model, &c, &q))
                 decide_start(m, &c, q);
-        return 0;
+        return manager_release(m); /* of those that could not be started at all */
 }
 
 /* The window that ran dry is filled from the store; only when the store has everything that memory has. */
@@ -263,7 +265,7 @@ static int record(Manager *m, Told *ret) {
         if (!model_has_changes(m->model))
                 return 0;
         TAILQ_FOREACH(j, &m->model->changed, changed_entry) {
-                if (j->state == JOB_WAITING)
+                if (j->state == JOB_WAITING && j->blockers == 0)
                         m->next_due = MIN(m->next_due, j->not_before_usec);
                 if (job_has_deadline(j))
                         m->next_start_deadline = MIN(m->next_start_deadline, j->deadline_usec);
@@ -291,7 +293,9 @@ static bool load_spec(Manager *m, Attempt *a) {
         Outcome o = OUTCOME_INIT;
         int r;
 
-        r = store_load_spec(m->store, a->job_id, &a->job->spec);
+        r = a->job->spec ? 0 : store_load_spec(m->store, a->job_id, &a->job->spec);
+        if (r >= 0 && !a->inputs)
+                r = store_load_inputs(m->store, a->job_id, &a->inputs);
         if (r >= 0)
                 return true;
         log_error_errno(r, "Failed to load the spec of job %" PRIu64 ": %s", a->job_id, store_error(m->store));
@@ -306,7 +310,7 @@ static bool act(Manager *m) {
         Attempt *a;
 
         while ((a = units_next(m->units))) {
-                if (!units_needs_spec(a) || load_spec(m, a))
+                if (!units_is_to_start(a) || load_spec(m, a))
                         units_act(m->units, a);
                 any = true;
         }
@@ -438,6 +442,7 @@ int manager_settle(Manager *m) {
                 m->files_swept = true;
         }
 
+        m->releases_left = RELEASES_PER_TURN;
         for (bool more = true; more;) {
                 Told t = {};
 
@@ -477,7 +482,8 @@ int manager_settle(Manager *m) {
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);
         api_watch_congestion(m->api);
-        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || (m->model->reranking && !m->storage_failed))
+        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN ||
+            ((m->model->reranking || m->model->releases.ended) && !m->storage_failed))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);
         if (m->stopping && !m->units->round_active)

@@ -53,6 +53,7 @@ struct Attempt {
         /* In memory */
         char *unit;                 /* jobmill-job-ID-N.service */
         char *status, *trouble;     /* what it says of itself (sd_notify()), what is in the way of its start; NULL: nothing */
+        char *inputs;               /* what its job is given of those that it came after; from the commit until it is asked for */
         AttemptPhase phase;
         uint32_t owner;             /* of its job; UINT32_MAX: not known */
         Job *job;                   /* NULL: ended, or a stray */

@@ -58,13 +58,14 @@ Model *model_free(Model *m) {
         level_done(&m->schedule.top);
         receipts_free(&m->receipts);
         backlog_done(&m->backlog);
+        releases_done(&m->releases);
         free(m->purged);
         return mfree(m);
 }
 
 bool model_has_changes(const Model *m) {
         return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) ||
-               m->n_purged > 0 || !TAILQ_EMPTY(&m->receipts);
+               m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts);
 }
 
 /* ---- lists of what changed ---- */
@@ -114,7 +115,8 @@ void model_recorded(Model *m) {
                         continue;
                 }
                 TAILQ_REMOVE(&m->changed, j, changed_entry);
-                j->changed = j->listed = j->is_new = j->was_edited = false;
+                j->changed = j->listed = j->is_new = j->was_edited = j->reopened = j->released = j->edges_void = j->edges_open_again = false;
+                j->n_edges_met = 0;
                 j->edited = spec_free(j->edited);
                 j->edited_fields = 0;
                 j->told_state = j->state;
@@ -132,6 +134,7 @@ void model_recorded(Model *m) {
                 q->changed = q->is_new = q->starts_changed = false;
         }
         receipts_free(&m->receipts);
+        releases_recorded(&m->releases);
         m->purged = mfree(m->purged);
         m->n_purged = 0;
 }
@@ -360,6 +363,9 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         j->keep_usec = spec->keep_usec;
         j->array_max_running = spec->array_max_running;
         j->submission_key = m->last_key = MAX(m->last_key, (int64_t) now->realtime);
+        for (size_t i = 0; i < spec->n_after; i++)
+                j->blockers += !spec->after[i].met;
+        m->releases.n_new += j->blockers;
         j->spec = spec;
         j->state = JOB_HELD;
         model_job_add(m, j, q);
@@ -425,6 +431,7 @@ int model_retry(Model *m, Job *j, uint32_t attempts, usec_t delay, const Now *no
         if (j->state != JOB_DONE)
                 return -EBUSY;
 
+        j->reopened = true;
         job_set_dead(j, false);
         j->max_attempts = MIN(j->attempt, UINT32_MAX - attempts) + attempts;
         j->failures = j->poison = 0;

@@ -11,6 +11,7 @@
 #include "queue/job.h"
 #include "queue/queue.h"
 #include "queue/receipt.h"
+#include "queue/release.h"
 #include "queue/schedule.h"
 #include "queue/unique.h"
 
@@ -31,6 +32,7 @@ struct Model {
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
+        Releases releases;       /* of what waits for other jobs */
         uint64_t next_id;        /* never reused: above the highest id in the store and in unit names */
         bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
         uint64_t reranked;       /* up to this id they have the new one */
@@ -121,6 +123,7 @@ int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error)
  * draining; -EXFULL: MaxQueued=; -ERANGE: more slots than there are, or a time-out that PID 1 would not wait for. The caller has validated the spec
  * and the rights. */
 int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error);
+
 /* A waiting job's time has come. */
 void model_due(Model *m, Job *j, const Now *now);
 /* Start deadlines (deadline.c). Is one to be kept? Can the one that is asked for be? -ERANGE, with *ret_error. */

@@ -99,7 +99,7 @@ static uint64_t mix_field(uint64_t h, const JobSpec *s, const SpecField *f) {
                 return mix_bytes(h, &spec_field_ptr(double, s, f), sizeof(double));
         case SPEC_EDGES:
                 for (size_t i = 0; i < s->n_after; i++)
-                        h = mix(mix(h, s->after[i].id), s->after[i].condition);
+                        h = mix(mix(h, s->after[i].id), s->after[i].condition | s->after[i].otherwise << 8);
                 return mix(h, s->n_after);
         }
         return h;

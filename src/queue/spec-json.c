@@ -470,7 +470,7 @@ static int read_field(JobSpec *s, const char *key, json_object *v, char **ret_er
         return -EINVAL;
 }
 
-static int parse_object(const char *text, size_t size, json_object **ret, char **ret_error) {
+int spec_parse_object(const char *text, size_t size, json_object **ret, char **ret_error) {
         _cleanup_(json_tokener_freep) json_tokener *tokener = NULL;
         _cleanup_(json_object_putp) json_object *o = NULL;
         size_t end;
@@ -538,7 +538,7 @@ int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_erro
         _cleanup_(spec_freep) JobSpec *s = NULL;
         int r;
 
-        r = parse_object(text, size, &o, ret_error);
+        r = spec_parse_object(text, size, &o, ret_error);
         if (r < 0)
                 return r;
         s = spec_new();
@@ -550,6 +550,19 @@ int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_erro
         return r;
 }
 
+int spec_read_json_object(json_object *o, JobSpec *s, char **ret_queue, uint64_t *ret_keys, char **ret_error) {
+        _cleanup_free_ char *queue = NULL;
+        uint64_t keys = 0;
+        int r;
+
+        r = read_object(o, s, &queue, &keys, ret_error);
+        if (r < 0)
+                return r;
+        *ret_queue = TAKE_PTR(queue);
+        *ret_keys = keys;
+        return 0;
+}
+
 int spec_read_json(const char *text,
                    size_t size,
                    JobSpec *s,
@@ -557,16 +570,8 @@ int spec_read_json(const char *text,
                    uint64_t *ret_keys,
                    char **ret_error) {
         _cleanup_(json_object_putp) json_object *o = NULL;
-        _cleanup_free_ char *queue = NULL;
-        uint64_t keys = 0;
         int r;
 
-        r = parse_object(text, size, &o, ret_error);
-        if (r >= 0)
-                r = read_object(o, s, &queue, &keys, ret_error);
-        if (r < 0)
-                return r;
-        *ret_queue = TAKE_PTR(queue);
-        *ret_keys = keys;
-        return 0;
+        r = spec_parse_object(text, size, &o, ret_error);
+        return r < 0 ? r : spec_read_json_object(o, s, ret_queue, ret_keys, ret_error);
 }

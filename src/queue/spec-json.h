@@ -2,7 +2,7 @@
 #pragma once
 
 /* A spec as a JSON object, by the field table: as users write it (all keys) and as the store keeps it (without the keys
- * that have a column or table of their own). The only user of json-c below api/. */
+ * that have a column or table of their own). */
 
 #include "queue/spec.h"
 
@@ -19,3 +19,7 @@ int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_erro
 /* The same on top of what s holds, for those who submit: the key "queue", which is no part of a spec, is taken, too. *ret_keys
  * has a bit for each field that the object has, in the order of the table. On an error s may be half filled. */
 int spec_read_json(const char *text, size_t size, JobSpec *s, char **ret_queue, uint64_t *ret_keys, char **ret_error);
+/* The same in two steps, for those who have specs within something larger. */
+struct json_object;
+int spec_parse_object(const char *text, size_t size, struct json_object **ret, char **ret_error);
+int spec_read_json_object(struct json_object *o, JobSpec *s, char **ret_queue, uint64_t *ret_keys, char **ret_error);

@@ -48,6 +48,13 @@ static const char *const after_condition_table[_AFTER_CONDITION_MAX] = {
 };
 DEFINE_STRING_TABLE_LOOKUP(after_condition, AfterCondition);
 
+static const char *const after_otherwise_table[_AFTER_OTHERWISE_MAX] = {
+        [OTHERWISE_FAIL] = "fail",
+        [OTHERWISE_IGNORE] = "ignore",
+        [OTHERWISE_CONTINUE] = "continue",
+};
+DEFINE_STRING_TABLE_LOOKUP(after_otherwise, AfterOtherwise);
+
 JobSpec *spec_new(void) {
         JobSpec *s = malloc(sizeof(JobSpec));
 

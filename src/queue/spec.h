@@ -5,7 +5,7 @@
  * struct, its range and how it is checked; D-Bus (api/spec-bus.c), JSON (spec-json.c), store and documents use that
  * table and nothing else, so a key exists everywhere or nowhere (design.md, section 4, "Spec"). */
 
-#include "base/macro.h"
+#include "queue/after.h"
 
 #define SPEC_NAME_MAX 128U
 #define SPEC_ARGS_MAX 65536U                    /* words of argv, assignments of environment */
@@ -54,23 +54,6 @@ typedef enum UniquePolicy {
         UNIQUE_RETURN,
         UNIQUE_REPLACE,
 } UniquePolicy;
-
-/* How another job must have ended. */
-typedef enum AfterCondition {
-        AFTER_SUCCESS,
-        AFTER_FAILURE,
-        AFTER_END,
-        _AFTER_CONDITION_MAX,
-        _AFTER_CONDITION_INVALID = -EINVAL,
-} AfterCondition;
-
-const char *after_condition_to_string(AfterCondition c);
-AfterCondition after_condition_from_string(const char *s);
-
-typedef struct After {
-        uint64_t id;
-        AfterCondition condition;
-} After;
 
 typedef struct JobSpec {
         char *name;

@@ -43,7 +43,7 @@ void job_filter_done(JobFilter *f) {
 bool job_filter_is_empty(const JobFilter *f) {
         return f->n_ids == 0 && strv_length(f->queues) == 0 && f->states == 0 && f->results == 0 && f->n_owners == 0 &&
                !f->name && strv_length(f->tags) == 0 && f->dead < 0 && f->since_usec == USEC_INFINITY &&
-               f->until_usec == USEC_INFINITY;
+               f->until_usec == USEC_INFINITY && f->flow == 0;
 }
 
 void job_row_done(JobRow *r) {
@@ -160,6 +160,15 @@ static int filter_list(Query *q, const char *format, char *json) {
         return 0;
 }
 
+/* All jobs of a flow; or a job, and whatever comes after it. An id is never of both. */
+static void filter_flow(Query *q, uint64_t flow) {
+        int i = query_add_number(q, flow);
+
+        fprintf(q->f, " AND id IN (WITH RECURSIVE behind (id) AS (SELECT ?%i UNION SELECT e.job FROM behind CROSS JOIN edge AS e"
+                      " INDEXED BY edge_before ON e.before = behind.id) SELECT id FROM behind UNION"
+                      " SELECT id FROM job INDEXED BY job_flow WHERE flow = ?%i)", i, i);
+}
+
 static int filter_write(Query *q, const JobFilter *f) {
         int r = 0;
 
@@ -172,6 +181,8 @@ static int filter_write(Query *q, const JobFilter *f) {
                                 numbers_to_json(NULL, f->owners, f->n_owners));
         if (r < 0)
                 return r;
+        if (f->flow > 0)
+                filter_flow(q, f->flow);
         if (f->states != 0)
                 filter_words(q, "state", f->states, _JOB_STATE_MAX, state_word);
         if (f->results != 0)
@@ -333,7 +344,7 @@ static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrde
         if (states == 0 && filter->results != 0 && !(filter->results & (1U << JOB_RESULT_NONE)))
                 states = 1U << JOB_DONE; /* no other has a result */
 
-        if (filter->n_ids > 0)
+        if (filter->n_ids > 0 || filter->flow > 0)
                 fprintf(f, "%s%s", ways_by_id[order], q->filter);
         else if (order == JOB_ORDER_RANK)
                 fprintf(f, "SELECT j.id, j.rank AS key FROM queue AS q CROSS JOIN job AS j NOT INDEXED ON j.id IN"

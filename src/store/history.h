@@ -32,6 +32,7 @@ typedef struct JobFilter {
         int dead;                 /* -1: either */
         usec_t since_usec;        /* submitted: since ≤ submitted < until; USEC_INFINITY: any */
         usec_t until_usec;
+        uint64_t flow;            /* jobs of this flow, or this job and all that come after it; 0: any */
 } JobFilter;
 
 #define JOB_FILTER_INIT                                                                                      \

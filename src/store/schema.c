@@ -210,7 +210,13 @@ static const char *const migrations[] = {
         "  queue TEXT PRIMARY KEY NOT NULL,"
         "  starts TEXT NOT NULL,"
         "  moved_usec INTEGER NOT NULL"
-        ") STRICT, WITHOUT ROWID;",
+        ") STRICT, WITHOUT ROWID;"
+        /* Jobs that have ended, while not all that waited for them has been decided. */
+        "CREATE TABLE ended (job INTEGER PRIMARY KEY) STRICT;"
+        "CREATE INDEX job_flow ON job (flow) WHERE flow IS NOT NULL;"
+        /* What waits for more than its time is not due. */
+        "DROP INDEX job_due;"
+        "CREATE INDEX job_due ON job (not_before_usec) WHERE state = 'waiting' AND blockers = 0;",
 };
 
 unsigned schema_version(void) {
@@ -338,8 +344,9 @@ static int schema_look(Store *s) {
                         " (SELECT min(state) FROM job INDEXED BY job_state),"
                         " (SELECT max(state) FROM job INDEXED BY job_state),"
                         " (SELECT queue FROM job INDEXED BY job_ready WHERE state = 'ready' ORDER BY queue LIMIT 1),"
-                        " (SELECT not_before_usec FROM job INDEXED BY job_due WHERE state = 'waiting'"
+                        " (SELECT not_before_usec FROM job INDEXED BY job_due WHERE state = 'waiting' AND blockers = 0"
                         "  ORDER BY not_before_usec LIMIT 1),"
+                        " (SELECT min(job) FROM edge), (SELECT max(before) FROM edge INDEXED BY edge_before), (SELECT max(job) FROM ended),"
                         " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content),"
                         " (SELECT max(first_id) FROM receipt), (SELECT max(caller) FROM receipt INDEXED BY receipt_request)",
                         &value);

@@ -74,9 +74,9 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_RERANK] = "UPDATE job SET rank = ?2, fair = ?3 WHERE id = ?1 AND (rank <> ?2 OR fair <> ?3)",
         [STMT_QUEUE_RERANK] = "UPDATE queue SET ranked_ageing_usec = ?2, ranked_fair = ?3, reranking = ?4 WHERE name = ?1",
         [STMT_JOB_DUE] = "SELECT id FROM job INDEXED BY job_due"
-                         " WHERE state = 'waiting' AND not_before_usec <= ?1 ORDER BY not_before_usec, id LIMIT ?2",
+                         " WHERE state = 'waiting' AND blockers = 0 AND not_before_usec <= ?1 ORDER BY not_before_usec, id LIMIT ?2",
         [STMT_JOB_NEXT_DUE] = "SELECT min(not_before_usec) FROM job INDEXED BY job_due"
-                              " WHERE state = 'waiting' AND not_before_usec > ?1",
+                              " WHERE state = 'waiting' AND blockers = 0 AND not_before_usec > ?1",
         [STMT_JOB_EXPIRED] = "SELECT id FROM job INDEXED BY job_deadline WHERE " JOB_WITH_DEADLINE
                              " AND deadline_usec <= ?1 ORDER BY deadline_usec, id LIMIT ?2",
         [STMT_JOB_NEXT_DEADLINE] = "SELECT min(deadline_usec) FROM job INDEXED BY job_deadline WHERE " JOB_WITH_DEADLINE
@@ -99,6 +99,27 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_LAST_KEY] = "SELECT submission_key FROM job NOT INDEXED ORDER BY id DESC LIMIT 1",
         [STMT_JOB_ENVIRONMENT] = "SELECT environment FROM job WHERE id = ?1",
         [STMT_JOB_SET_ENVIRONMENT] = "UPDATE job SET environment = ?2 WHERE id = ?1",
+
+        [STMT_EDGE_INSERT] = "INSERT INTO edge (job, before, condition, otherwise, met) VALUES (?1, ?2, ?3, ?4, ?5)",
+        [STMT_EDGE_SET] = "UPDATE edge SET met = ?3 WHERE job = ?1 AND before = ?2",
+        [STMT_EDGE_SET_ALL] = "UPDATE edge SET met = 1 WHERE job = ?1",
+        [STMT_EDGE_ALL] = "SELECT job, before, condition, otherwise, met FROM edge WHERE job = ?1 ORDER BY before",
+        [STMT_EDGE_OPEN] = "SELECT before FROM edge WHERE job = ?1 AND met = 0 ORDER BY before LIMIT ?2",
+        [STMT_EDGE_COUNT_OPEN] = "SELECT count(*) FROM edge WHERE job = ?1 AND met = 0",
+        [STMT_EDGE_BEHIND] = /* who waits */
+                "SELECT job, before, condition, otherwise, met FROM edge INDEXED BY edge_before"
+                " WHERE before = ?1 AND job > ?2 AND met = 0 ORDER BY job LIMIT ?3",
+        [STMT_EDGE_NEEDED] = /* the outcome of a job, by one that has not ended */
+                "SELECT e.job FROM edge AS e INDEXED BY edge_before CROSS JOIN job AS j ON j.id = e.job"
+                " WHERE e.before = ?1 AND j.state <> 'done' LIMIT 1",
+        [STMT_EDGE_INPUTS] =
+                "SELECT e.before, j.name, j.result, a.exit_status, a.exit_signal, a.success, a.verdict FROM edge AS e"
+                " LEFT JOIN job AS j ON j.id = e.before LEFT JOIN attempt AS a ON a.job = j.id AND a.attempt = j.attempt"
+                " WHERE e.job = ?1 ORDER BY e.before",
+        [STMT_EDGE_DELETE] = "DELETE FROM edge WHERE job = ?1",
+        [STMT_ENDED_INSERT] = "INSERT INTO ended (job) VALUES (?1)",
+        [STMT_ENDED_DELETE] = "DELETE FROM ended WHERE job = ?1",
+        [STMT_ENDED_ALL] = "SELECT job FROM ended",
 
         [STMT_SPEC_INSERT] = "INSERT INTO job_spec (job, spec, payload) VALUES (?1, ?2, ?3)",
         [STMT_SPEC_UPDATE] = "UPDATE job_spec SET spec = ?2 WHERE job = ?1",

@@ -54,7 +54,7 @@ static const struct Sum {
         const char *sql, *kind, *mend, *mends[6];
 } sums[] = {
         /* Before what is counted by them. */
-        { INDEX_DIFFERS("job_ready", "state = 'ready'") " UNION ALL " INDEX_DIFFERS("job_due", "state = 'waiting'")
+        { INDEX_DIFFERS("job_ready", "state = 'ready'") " UNION ALL " INDEX_DIFFERS("job_due", "state = 'waiting' AND blockers = 0")
           " UNION ALL " INDEX_DIFFERS("job_dead", "dead = 1") " UNION ALL " INDEX_DIFFERS("job_finished", "state = 'done'")
           " UNION ALL " INDEX_DIFFERS("job_state", "state > ''") " UNION ALL " INDEX_DIFFERS("job_deadline", JOB_WITH_DEADLINE)
           " UNION ALL " INDEX_DIFFERS("job_unique", "unique_held = 1"),

@@ -97,6 +97,12 @@ void store_file_close(Store *s); /* in place of sqlite3_close() */
 int store_starts_reserve(Store *s, uint64_t next_id);
 int store_starts_check_log(Store *s, const char *path);
 
+/* ---- store-edge.c ---- */
+
+int store_record_new_edges(Store *s, const Job *j);
+int store_record_edges(Store *s, const Model *m);
+int store_load_ended(Store *s, Model *m);
+
 /* ---- store-receipt.c ---- */
 
 int store_record_receipt(Store *s, const Receipt *r);

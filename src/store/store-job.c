@@ -656,6 +656,8 @@ int store_load(Store *s, Model *m) {
         r = store_load_next_id(s, m);
         if (r >= 0)
                 r = store_load_last_key(s, m);
+        if (r >= 0)
+                r = store_load_ended(s, m);
         if (r < 0)
                 return r;
 

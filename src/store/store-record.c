@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: jobs, attempts, queues, what is purged, receipts of requests, the counts of environments, the next id. All or nothing: on any
+ * Order within it: jobs, attempts, queues, what is purged, who waits for whom, receipts of requests, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "base/crash-point.h"
@@ -82,9 +82,9 @@ static int record_new_job(Store *s, const Job *j) {
         if (environment > 0)
                 stmt_bind_i64(s, stmt, JOB_N_COLUMNS + 1, environment);
         r = stmt_exec(s, stmt);
-        if (r < 0)
-                return r;
-        return record_new_spec(s, j);
+        if (r >= 0)
+                r = store_record_new_edges(s, j);
+        return r < 0 ? r : record_new_spec(s, j);
 }
 
 /* Whether a row was there. */
@@ -224,7 +224,7 @@ static int record_queue(Store *s, const Queue *q) {
 }
 
 static int record_purge(Store *s, uint64_t id) {
-        static const StatementId deletes[] = { STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE };
+        static const StatementId deletes[] = { STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE, STMT_EDGE_DELETE };
         int r;
 
         CRASH_POINT("purge-begun");
@@ -282,6 +282,9 @@ static int record_changes(Store *s, const Model *m) {
                 if (r < 0)
                         return r;
         }
+        r = store_record_edges(s, m);
+        if (r < 0)
+                return r;
         TAILQ_FOREACH(receipt, &m->receipts, entry) {
                 r = store_record_receipt(s, receipt);
                 if (r < 0)

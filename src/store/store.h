@@ -115,6 +115,17 @@ int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
 
 /* The same of start deadlines that have passed, of jobs that have not started. */
 int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next);
+/* Who waits for whom (store-edge.c). */
+typedef int (*edge_row_t)(void *userdata, const Edge *e); /* 0: go on; else that is returned */
+int store_edges(Store *s, uint64_t job, edge_row_t callback, void *userdata); /* all that it waits for, by id */
+/* Ids of those that it still waits for, at most n of them, and their number. */
+int store_open_edges(Store *s, uint64_t job, uint64_t *ids, size_t n, uint64_t *ret_n);
+/* Open edges to before, of jobs behind this one, by id, at most n. */
+int store_load_waiting_for(Store *s, uint64_t before, uint64_t after, Edge *ret, size_t n, size_t *ret_n);
+/* Does one that has not ended come after it? Then its outcome is still needed. */
+int store_is_needed(Store *s, uint64_t id);
+/* What a job is given of those that it came after, as JSON; NULL: it came after none. */
+int store_load_inputs(Store *s, uint64_t job, char **ret);
 
 /* The clock was set (store-clock.c): move what is to move by step, and remember in which boot it is how far from the clock of
  * the boot. *ret_last: what it showed when that was written, 0: not known. -ENOENT: nothing is remembered. */

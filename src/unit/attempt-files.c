@@ -19,46 +19,70 @@ static char *attempt_path(const char *run_path, const Attempt *a, const char *fi
         return asprintf(&p, "%s/attempt/%" PRIu64 "-%" PRIu32 "%s", run_path, a->job_id, a->number, file) < 0 ? NULL : p;
 }
 
-static int write_file(const char *path, const char *text, size_t size) {
+/* For this user to read; PID 1 reads what is root's. */
+static int write_file(const char *path, uint32_t owner, const char *text, size_t size) {
         _cleanup_close_ int fd = -EBADF;
+        int r = 0;
 
         (void) unlink(path);
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
         if (fd < 0)
                 return -errno;
         CRASH_POINT("environment-empty");
-        while (size > 0) {
+        if (owner != geteuid() && fchown(fd, owner, (gid_t) -1) < 0)
+                r = -errno;
+        while (r >= 0 && size > 0) {
                 ssize_t n = write(fd, text, size);
-                if (n < 0) {
-                        int r = -errno;
-                        (void) unlink(path);
-                        return r;
+                if (n < 0)
+                        r = -errno;
+                else {
+                        text += n;
+                        size -= n;
                 }
-                text += n;
-                size -= n;
         }
-        return 0;
+        if (r < 0)
+                (void) unlink(path);
+        return r;
+}
+
+static int write_environment(const char *path, const JobSpec *s) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        int r;
+
+        text = environment_file_format(s->environment, &size);
+        if (!text)
+                return -ENOMEM;
+        CRASH_POINT("environment-before");
+        r = write_file(path, geteuid(), text, size);
+        CRASH_POINT("environment-after");
+        return r;
+}
+
+char *attempt_inputs_path(const char *run_path, const Attempt *a) {
+        return attempt_path(run_path, a, "/inputs.json");
 }
 
 int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file) {
         _cleanup_free_ char *directory = attempt_path(run_path, a, ""), *path = attempt_path(run_path, a, "/env"),
-                            *text = NULL;
-        size_t size;
-        int r;
+                            *inputs = attempt_inputs_path(run_path, a);
+        bool environment = s->environment && s->environment[0];
+        int r = 0;
 
-        if (!directory || !path)
+        if (!directory || !path || !inputs)
                 return -ENOMEM;
         *ret_env_file = NULL;
-        if (!s->environment || !s->environment[0])
+        if (!environment && !a->inputs)
                 return 0;
-        text = environment_file_format(s->environment, &size);
-        if (!text)
-                return -ENOMEM;
         if (mkdir(directory, 0711) < 0 && errno != EEXIST)
                 return -errno;
-        CRASH_POINT("environment-before");
-        r = write_file(path, text, size);
-        CRASH_POINT("environment-after");
+        if (a->inputs) {
+                r = write_file(inputs, a->job->owner, a->inputs, strlen(a->inputs));
+                CRASH_POINT("inputs-after");
+        }
+        if (r < 0 || !environment)
+                return r;
+        r = write_environment(path, s);
         if (r < 0)
                 return r;
         *ret_env_file = TAKE_PTR(path);
@@ -73,9 +97,11 @@ void attempt_files_started(const char *run_path, const Attempt *a) {
 }
 
 void attempt_files_remove(const char *run_path, const Attempt *a) {
-        _cleanup_free_ char *directory = attempt_path(run_path, a, "");
+        _cleanup_free_ char *directory = attempt_path(run_path, a, ""), *inputs = attempt_inputs_path(run_path, a);
 
         attempt_files_started(run_path, a);
+        if (inputs)
+                (void) unlink(inputs);
         if (directory)
                 (void) rmdir(directory);
 }

@@ -2,12 +2,14 @@
 #pragma once
 
 /* The files of an attempt in RUN/attempt/ID-N/: "env" (root 0400), the job's environment, which PID 1 reads at the start
- * and which would be public as Environment=. */
+ * and which would be public as Environment=; "inputs.json" (the owner's, 0400), what the job is given of those that it came after. */
 
 #include "queue/model.h"
 
-/* *ret_env_file: NULL where the spec has no environment. Writing again (asked again) replaces. */
+/* *ret_env_file: NULL where the spec has no environment. Inputs are a's. Writing again (asked again) replaces. */
 int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file);
+/* NULL: out of memory */
+char *attempt_inputs_path(const char *run_path, const Attempt *a);
 /* It runs: PID 1 has read the environment. */
 void attempt_files_started(const char *run_path, const Attempt *a);
 void attempt_files_remove(const char *run_path, const Attempt *a);

@@ -8,19 +8,20 @@
 #include "base/bus-util.h"
 #include "base/strv.h"
 #include "queue/retry.h"
+#include "unit/attempt-files.h"
 #include "unit/property.h"
 #include "unit/spool.h"
 
 #include <signal.h>
 #include <sys/mman.h>
 
-static int append_environment(sd_bus_message *m, const Attempt *a, const char *env_file) {
-        _cleanup_free_ char *slots = attempt_slot_numbers_to_string(a);
+static int append_environment(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file) {
+        _cleanup_free_ char *slots = attempt_slot_numbers_to_string(a), *inputs = attempt_inputs_path(u->run_path, a);
         const char *variable = a->slot_owner->policy.slot_variable;
         _cleanup_strv_free_ char **l = NULL;
         int r;
 
-        if (!slots)
+        if (!slots || !inputs)
                 return -ENOMEM;
         r = strv_extendf(&l, "JOBMILL_JOB_ID=%" PRIu64, a->job_id);
         if (r >= 0)
@@ -33,6 +34,8 @@ static int append_environment(sd_bus_message *m, const Attempt *a, const char *e
                 r = strv_extendf(&l, "JOBMILL_NAME=%s", strempty(a->job->name));
         if (r >= 0)
                 r = strv_extendf(&l, "JOBMILL_SLOTS=%s", slots);
+        if (r >= 0 && a->inputs)
+                r = strv_extendf(&l, "JOBMILL_INPUTS=%s", inputs);
         if (r >= 0 && variable)
                 r = strv_extendf(&l, "%s=%s", variable, slots);
         if (r < 0)
@@ -190,7 +193,7 @@ int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *e
         if (r >= 0)
                 r = job_command_append(m, u, a);
         if (r >= 0)
-                r = append_environment(m, a, env_file);
+                r = append_environment(m, u, a, env_file);
         if (r >= 0)
                 r = append_payload(m, s);
         if (r >= 0 && spool)

@@ -152,7 +152,7 @@ static int start(Units *u, Attempt *a) {
 
         r = attempt_files_write(u->run_path, a, a->job->spec, &env_file);
         if (r < 0) {
-                log_warning_errno(r, "Failed to write the environment of %s, trying again: %m", a->unit);
+                log_warning_errno(r, "Failed to write the files of %s, trying again: %m", a->unit);
                 w->retry = true;
                 return 0;
         }
@@ -194,6 +194,7 @@ static int start(Units *u, Attempt *a) {
         w->looked_absent = false;
         w->start_round = u->round;
         a->job->spec = spec_free(a->job->spec);
+        a->inputs = mfree(a->inputs);
         return 0;
 }
 
@@ -356,8 +357,8 @@ Attempt *units_next(Units *u) {
         return a;
 }
 
-bool units_needs_spec(const Attempt *a) {
-        return a->phase == ATTEMPT_STARTING && !a->asked && a->fresh && a->job->state == JOB_STARTING && !a->job->spec;
+bool units_is_to_start(const Attempt *a) {
+        return a->phase == ATTEMPT_STARTING && !a->asked && a->fresh && a->job->state == JOB_STARTING;
 }
 
 static int act_starting(Units *u, Attempt *a) {

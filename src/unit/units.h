@@ -127,9 +127,9 @@ void units_set_model(Units *u, Model *m);
 void units_detach_model(Units *u);
 
 /* The act step: the next attempt for which something can be asked now (NULL: none, or too much is in flight), taken off the
- * model's list. If units_needs_spec() the daemon loads job->spec first. units_act() asks. */
+ * model's list. units_is_to_start(): the daemon loads spec and inputs first. units_act() asks. */
 Attempt *units_next(Units *u);
-bool units_needs_spec(const Attempt *a);
+bool units_is_to_start(const Attempt *a);
 void units_act(Units *u, Attempt *a);
 
 /* Before dispatch: why nothing may start, as far as the manager is concerned; NULL: it may. */

@@ -18,7 +18,7 @@ ERROR = NAME + ".Error."
 FOREVER = 2**64 - 1
 
 METHODS = {
-    "Submit": "sasa{sv}", "PreviewUnit": "sasa{sv}", "SubmitMany": "aa{sv}", "WaitJob": "tt", "GetJob": "t", "GetJobInfo": "t", "ListJobs": "a{sv}su",
+    "Submit": "sasa{sv}", "PreviewUnit": "sasa{sv}", "SubmitMany": "aa{sv}", "SubmitFlow": "s", "WaitJob": "tt", "GetJob": "t", "GetJobInfo": "t", "ListJobs": "a{sv}su",
     "ListAttempts": "t", "CancelJob": "t", "KillJob": "ti", "HoldJob": "t", "ReleaseJob": "t", "RetryJob": "ta{sv}",
     "FreezeJob": "t", "ThawJob": "t", "OpenLog": "ts",
     "UpdateJob": "ta{sv}", "MoveJob": "ts", "CountJobs": "a{sv}", "CancelJobs": "a{sv}", "HoldJobs": "a{sv}",
@@ -30,7 +30,7 @@ METHODS = {
 TYPES = {
     "name": "s", "argv": "as", "cwd": "s", "umask": "u", "environment": "as", "payload": "ay", "tags": "a{ss}",
     "priority": "i", "slots": "u", "hold": "b", "not_before_usec": "t", "delay_usec": "t", "deadline_usec": "t", "timeout_usec": "t", "stop_timeout_usec": "t",
-    "uid": "u", "properties": "as", "unique_key": "s", "unique_policy": "s", "unique_scope": "s", "freezable": "b", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
+    "uid": "u", "properties": "as", "unique_key": "s", "after": "a(ts)", "flow": "t", "unique_policy": "s", "unique_scope": "s", "freezable": "b", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
     "verify": "s", "stdout": "s",
     "max_attempts": "u", "backoff": "s", "backoff_base_usec": "t", "backoff_max_usec": "t", "backoff_jitter": "d", "retry_on": "as",
     "requeue_lost": "b", "memory_growth": "d", "since_usec": "t", "until_usec": "t", "order": "s", "fields": "as",
@@ -59,6 +59,8 @@ def typed(key, value):
         return dbus.ByteArray(value)
     if t == "a{ss}":
         return dbus.Dictionary(value, signature="ss")
+    if t == "a(ts)":
+        return dbus.Array([dbus.Struct((dbus.UInt64(i), dbus.String(s))) for i, s in value], signature="(ts)")
     return dbus.Array([SIMPLE[t[1]](v) for v in value], signature=t[1])
 
 

@@ -71,6 +71,7 @@ def full(mill):
     mill.submit("true", queue="open")
     mill.submit("true", hold=True)
     mill.submit("true", not_before_usec=int((time.time() + 3600) * 1e6))
+    mill.call("SubmitFlow", json.dumps({"defaults": {"argv": ["true"], "queue": "open"}, "jobs": [{"name": "a"}, {"name": "b", "after": ["a"]}]}))
     yield mill
     mill.call("CancelJob", mill.live)
 

@@ -23,7 +23,7 @@ OWN = {
     "api": ["base/*", "queue/*", "api/*", "store/history.h"],
     "daemon": ["base/*", "queue/*", "store/*", "unit/*", "notify/*", "api/*", "daemon/*"],
     "exec": ["base/macro.h", "exec/*"],
-    "ctl": ["base/*", "ctl/*", "api/protocol.h", "queue/spec*.h", "queue/unit-property.h"],
+    "ctl": ["base/*", "ctl/*", "api/protocol.h", "queue/spec*.h", "queue/flow.h", "queue/unit-property.h"],
 }
 
 # Header of a library: patterns of the files that may include it. What is not listed is libc's, and everybody's.
@@ -33,7 +33,7 @@ LIBRARIES = {
     "systemd/sd-journal.h": ["base/log.c", "unit/*", "api/log-child.*", "notify/*", "ctl/*"],
     "systemd/sd-daemon.h": ["base/log.c", "daemon/*"],
     "sqlite3.h": ["store/*"],
-    "json-c/*": ["queue/spec-json.c", "api/*", "ctl/*"],
+    "json-c/*": ["queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*"],
     "json.h": [],
     "ini.h": ["base/conf-file.c"],
 }

@@ -49,10 +49,59 @@ static bool meets_holder(unsigned q, unsigned owner, const JobSpec *spec) {
         return false;
 }
 
+static void add_after(JobSpec *spec, unsigned id) {
+        spec->after = new0(After, NJ);
+        for (unsigned before = 1; before < id; before++)
+                if (box.naive.jobs[before].there && chance(45))
+                        spec->after[spec->n_after++] = (After) { .id = before, .condition = chance(60) ? 0 : any(3),
+                                                                 .otherwise = chance(60) ? 0 : any(3) };
+}
+
+/* As api/after.c does: what has ended already counts at once. */
+static void resolve_after(JobSpec *spec, unsigned id, char **never) {
+        for (size_t i = 0; i < spec->n_after; i++) {
+                Job *before;
+                int r;
+
+                box_fetch(spec->after[i].id, &before);
+                r = spec_resolve_after(spec, i, before, never);
+                if (spec->after[i].met)
+                        naive_edge_ended(&box.naive, id, before->id, &box.now);
+                if (r != 0)
+                        return;
+        }
+}
+
+/* The same for retries. */
+static int reopen(Job *j, bool look_only) {
+        Edge edges[NJ] = {};
+
+        if (!j->is_new)
+                memcpy(edges, box.edges[j->id], sizeof(edges));
+        for (size_t i = 0; j->is_new && i < j->spec->n_after; i++)
+                edges[j->spec->after[i].id] = (Edge) { j->id, j->spec->after[i].id, j->spec->after[i].condition,
+                                                       j->spec->after[i].otherwise, j->spec->after[i].met };
+        for (unsigned before = 1; before < NJ && !j->edges_open_again; before++) {
+                const Edge *e = edges + before;
+                Job *b;
+
+                box_fetch(before, &b);
+                if (!b || e->job == 0)
+                        continue;
+                if (!look_only)
+                        (void) model_edge_reopen(box.m.model, j, e, b);
+                else if (model_edge_forbids(j, e, b))
+                        return -EPERM;
+        }
+        if (!look_only)
+                j->edges_open_again = true;
+        return 0;
+}
+
 static void do_submit(void) {
         unsigned q = any(NQ), id = box.naive.next_id, owner = 1000 + any(2);
         JobSpec *spec;
-        char *error = NULL;
+        char *error = NULL, *never = NULL;
         Job *j;
         int r;
 
@@ -88,11 +137,18 @@ static void do_submit(void) {
         spec->backoff = any(3);
         if (chance(20))
                 spec->retry_on = strv_split(chance(50) ? "timeout,lost,oom-kill" : "exit-code,signal", ",");
+        if (chance(50))
+                add_after(spec, id);
         spec->output = chance(50) ? OUTPUT_SPOOL : OUTPUT_JOURNAL;
         spec->verify = spec->output == OUTPUT_SPOOL && chance(60) ? VERIFY_VERDICT : VERIFY_EXIT;
         r = naive_submit(&box.naive, q, owner, spec, &box.now);
+        if (r >= 0)
+                resolve_after(spec, id, &never);
         say("    to %s, %u slots, priority %i\n", queue_names[q], spec->slots, spec->priority);
         expect(model_submit(box.m.model, model_queue(box.m.model, queue_names[q]), spec, owner, "alice", &box.now, &j, &error), r, "submit", id);
+        if (r >= 0 && never)
+                model_fail(box.m.model, j, JOB_DEPENDENCY, never, &box.now);
+        free(never);
         free(error);
         if (r < 0)
                 spec_free(spec);
@@ -116,6 +172,11 @@ static void do_update(Job *j, unsigned id) {
         int r;
 
         (void) job_to_spec(j, spec);
+        if (j->is_new && j->spec->n_after > 0) {
+                spec->after = new0(After, NJ);
+                spec->n_after = j->spec->n_after;
+                memcpy(spec->after, j->spec->after, spec->n_after * sizeof(After));
+        }
         for (unsigned i = first; i < ELEMENTSOF(fields); i++) {
                 if (chance(60))
                         continue;
@@ -201,6 +262,12 @@ static void do_request(unsigned kind) {
                         }
                 }
                 r = naive_retry(n, id, attempts, delay, &box.now);
+                if (j->state == JOB_DONE && reopen(j, true) < 0) {
+                        expect(-EPERM, r, "retry", id);
+                        break;
+                }
+                if (j->state == JOB_DONE)
+                        (void) reopen(j, false);
                 expect(model_retry(m, j, attempts, delay, &box.now), r, "retry", id);
                 if (r >= 0) {
                         if (n->jobs[id].key > 0)
@@ -210,6 +277,10 @@ static void do_request(unsigned kind) {
                 }
                 break;
         case EVENT_purge:
+                if (naive_is_needed(n, id)) {
+                        COVER(still_needed);
+                        break;
+                }
                 r = naive_purge(n, id);
                 expect(model_purge(m, j), r, "purge", id);
                 break;
@@ -394,6 +465,12 @@ static void do_store_restored(void) {
         /* It is known at once if it is older than its last use; it may also be empty. */
         box.naive.store_restored = box.api.restored = chance(50);
 
+        /* Who comes after a job is younger than it: not there either. */
+        for (unsigned behind = id + 1; behind < NJ; behind++)
+                if (box.edges[behind][id].job != 0)
+                        return;
+        memset(box.edges[id], 0, sizeof(box.edges[id]));
+        memset(box.stored.edges[id], 0, sizeof(box.stored.edges[id]));
         box.rows[id] = (Row) {};
         memset(box.attempts[id], 0, sizeof(box.attempts[id]));
         box.stored.jobs[id] = (NaiveJob) {};

@@ -31,7 +31,7 @@ static void job_to_row(const Job *j, Row *r) {
                 .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
                 .age = j->submission_key, .owner = j->owner, .fair = j->fair,
-                .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
+                .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts, .blockers = j->blockers,
                 .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec,
                 .key = j->unique_key ? (unsigned) (j->unique_key[0] - '0') : 0, .held = j->unique_held, .scope = j->unique_scope,
                 .until = j->unique_until_usec, .deadline = j->deadline_usec, .ready = j->ready_usec,
@@ -65,6 +65,7 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->failures = r->failures;
         j->grown = r->grown;
         j->poison = r->poison;
+        j->blockers = r->blockers;
         j->submitted_usec = r->submitted;
         j->not_before_usec = r->not_before;
         j->delayed = r->delayed;
@@ -245,6 +246,66 @@ const char *store_file(const Store *s) {
         return "box";
 }
 
+/* ---- edges ---- */
+
+int store_load_waiting_for(Store *s, uint64_t before, uint64_t after, Edge *ret, size_t n, size_t *ret_n) {
+        *ret_n = 0;
+        for (unsigned id = after + 1; id < NJ && *ret_n < n; id++)
+                if (box.edges[id][before].job != 0 && !box.edges[id][before].met)
+                        ret[(*ret_n)++] = box.edges[id][before];
+        return 0;
+}
+
+int store_open_edges(Store *s, uint64_t job, uint64_t *ids, size_t n, uint64_t *ret_n) {
+        *ret_n = 0;
+        for (unsigned before = 1; before < NJ; before++)
+                *ret_n += box.edges[job][before].job != 0 && !box.edges[job][before].met;
+        return 0;
+}
+
+int store_load_inputs(Store *s, uint64_t job, char **ret) {
+        *ret = NULL;
+        return 0;
+}
+
+static void record_edges(const Model *m) {
+        const Job *j;
+
+        TAILQ_FOREACH(j, &m->changed, changed_entry)
+                for (size_t i = 0; j->is_new && i < j->spec->n_after; i++) {
+                        const After *a = j->spec->after + i;
+
+                        box.edges[j->id][a->id] = (Edge) { j->id, a->id, a->condition, a->otherwise, a->met };
+                }
+        for (size_t i = 0; i < m->releases.n_changes; i++)
+                for (unsigned before = 1; before < NJ; before++)
+                        if (m->releases.changes[i].before == 0 || m->releases.changes[i].before == before)
+                                box.edges[m->releases.changes[i].job][before].met = m->releases.changes[i].met;
+        for (const Ended *e = m->releases.ended; e; e = e->hh.next)
+                if (e->id < NJ)
+                        box.ended[e->id] = !e->through;
+}
+
+/* The count is what it counts, and an edge is open exactly where it should be; but for those that the daemon is on its way to, which it has
+ * written down. */
+static void compare_edges(void) {
+        for (unsigned id = 1; id < NJ; id++) {
+                uint64_t n_open;
+
+                (void) store_open_edges(NULL, id, NULL, 0, &n_open);
+                if (box.rows[id].there && n_open != box.rows[id].blockers)
+                        naive_fail("job %u waits for %u jobs, and %u are stored", id, (unsigned) box.rows[id].blockers, (unsigned) n_open);
+                for (unsigned before = 1; before < NJ; before++) {
+                        const NaiveEdge *e = &box.naive.edges[id][before];
+
+                        if (e->there != (box.edges[id][before].job != 0) || (e->there && e->met != box.edges[id][before].met))
+                                naive_fail("that job %u waits for job %u is stored wrongly", id, before);
+                        if (naive_edge_is_overdue(&box.naive, id, before) && !box.ended[before])
+                                naive_fail("that job %u has ended is lost for job %u after a crash", before, id);
+                }
+        }
+}
+
 /* What is about to be stored is what the small model has. */
 static void compare_job(const Job *j) {
         const NaiveJob *n = box.naive.jobs + j->id;
@@ -308,10 +369,13 @@ int store_record(Store *s, Model *m) {
                 box.queues[i].fair = q->ranked_fair;
                 box.queues[i].reranking = q->reranking;
         }
+        record_edges(m);
         for (size_t i = 0; i < m->n_purged; i++) {
+                memset(box.edges[m->purged[i]], 0, sizeof(box.edges[0]));
                 box.rows[m->purged[i]] = (Row) {};
                 memset(box.attempts[m->purged[i]], 0, sizeof(box.attempts[0]));
         }
+        compare_edges();
         box.next_id = m->next_id;
         box.stored = box.naive;
         box.commits++;
@@ -376,6 +440,9 @@ int manager_load_model(Manager *m) {
         model->poison_max = POISON_MAX;
         model->next_id = MAX(box.next_id, UINT64_C(1));
         for (unsigned id = 1; id < NJ; id++)
+                if (box.ended[id])
+                        (void) model_ended_add(model, id, true);
+        for (unsigned id = 1; id < NJ; id++)
                 if (box.rows[id].there && job_state_is_queued(box.rows[id].state)) {
                         backlog_add(model, model_queue(model, queue_names[box.rows[id].queue]), box.rows[id].owner, 1);
                         backlog_recorded(model_queue(model, queue_names[box.rows[id].queue]));
@@ -428,7 +495,8 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
                 if (c->state == JOB_DONE && c->state_changed && c->attempt < NA) {
                         unsigned *told = &box.told_results[c->id][c->attempt];
 
-                        if (*told != 0 && c->attempt > 0 && *told != (unsigned) c->result && c->result != JOB_CANCELLED)
+                        if (*told != 0 && c->attempt > 0 && *told != (unsigned) c->result && c->result != JOB_CANCELLED &&
+                            c->result != JOB_DEPENDENCY)
                                 naive_fail("job %u, attempt %u, is told to have ended as %s and as %s", (unsigned) c->id, c->attempt,
                                            job_result_to_string(*told), job_result_to_string(c->result));
                         *told = c->result;
@@ -573,4 +641,12 @@ void manager_sample_pressure(Manager *m) {
                 return;
         naive_pressure(&box.naive, box.pressure, &m->now);
         admission_pressure(m->model, samples, &m->now);
+}
+
+int __real_model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now);
+int __wrap_model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now);
+int __wrap_model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now) {
+        if (!j->edges_void)
+                naive_edge_ended(&box.naive, j->id, before->id, now);
+        return __real_model_edge_ended(m, j, e, n_open, before, now);
 }

@@ -37,7 +37,7 @@ typedef struct Row {
         int64_t rank, age;
         uint32_t owner;
         unsigned queue;
-        uint32_t slots, attempt, max_attempts, failures, grown, poison;
+        uint32_t slots, attempt, max_attempts, blockers, failures, grown, poison;
         unsigned retry_on;
         bool requeue_lost, exponential, spool, verify;
         usec_t backoff;
@@ -65,6 +65,8 @@ typedef struct Box {
         Naive naive, stored;
         Row rows[NJ];
         AttemptRow attempts[NJ][NA];
+        Edge edges[NJ][NJ];       /* job 0: none */
+        bool ended[NJ];
         struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; RateWindow starts; bool fair, reranking; usec_t ageing; } queues[NQ];
         uint64_t next_id;
         unsigned fail_commits;    /* so many from now on */

@@ -51,7 +51,7 @@ static void done(NaiveJob *j, JobResult result) {
 }
 
 /* The one result of an attempt, which is the job's where none can follow. What was intended is what it was. */
-static void finish(Naive *n, unsigned id, JobResult result) {
+void naive_finish(Naive *n, unsigned id, JobResult result) {
         NaiveJob *j = n->jobs + id;
         NaiveAttempt *a = &n->attempts[id][j->attempt];
         bool was_live = is_live(j);
@@ -90,7 +90,7 @@ static bool is_early(const NaiveJob *j, const Now *now) {
 }
 
 /* What is left of the last attempt is to be gone before the next one. */
-static void let_go(const Naive *n, NaiveJob *j, const Now *now) {
+void naive_let_go(const Naive *n, NaiveJob *j, const Now *now) {
         const NaiveAttempt *last = &n->attempts[j - n->jobs][j->attempt];
 
         if (!is_early(j, now) && last->there && !last->live && !last->stray) {
@@ -98,7 +98,7 @@ static void let_go(const Naive *n, NaiveJob *j, const Now *now) {
                 j->delayed = true;
                 j->not_before = now->steady + CLEANING_LOOK;
         }
-        become(j, is_early(j, now) ? JOB_WAITING : JOB_READY);
+        become(j, naive_is_blocked(n, j - n->jobs) || is_early(j, now) ? JOB_WAITING : JOB_READY);
 }
 
 static bool asks_for_another(const NaiveJob *j) {
@@ -156,7 +156,7 @@ void naive_judge(Naive *n, unsigned id, bool readable, const Now *now) {
                 if (j->state == JOB_HELD)
                         COVER(judged_held);
                 else
-                        let_go(n, j, now);
+                        naive_let_go(n, j, now);
         }
         j->end = END_NOT;
 }
@@ -254,8 +254,9 @@ int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, cons
                 j->scope = !spec->unique_scope ? UNIQUE_LIVE : streq(spec->unique_scope, "queued") ? UNIQUE_QUEUED : UNIQUE_SPAN;
                 j->until = j->scope == UNIQUE_SPAN ? now->steady + 20 * USEC_PER_SEC : USEC_INFINITY;
         }
+        naive_edges_submitted(n, n->next_id, spec);
         if (!spec->hold)
-                let_go(n, j, now);
+                naive_let_go(n, j, now);
         n->next_id++;
         return 0;
 }
@@ -286,7 +287,7 @@ int naive_cancel(Naive *n, unsigned id) {
                 j->intent = JOB_CANCELLED;
         } else {
                 COVER(cancelled_queued);
-                finish(n, id, JOB_CANCELLED);
+                naive_finish(n, id, JOB_CANCELLED);
         }
         return 0;
 }
@@ -308,7 +309,7 @@ int naive_release(Naive *n, unsigned id, const Now *now) {
                 return -EALREADY;
         if (j->state == JOB_HELD) {
                 COVER(released);
-                let_go(n, j, now);
+                naive_let_go(n, j, now);
         }
         return 0;
 }
@@ -318,6 +319,8 @@ int naive_retry(Naive *n, unsigned id, unsigned attempts, usec_t delay, const No
 
         if (j->state != JOB_DONE)
                 return -EBUSY;
+        if (!naive_edges_retried(n, id))
+                return COVER(retry_in_vain), -EPERM;
         COVER(retried);
         if (attempts > 1)
                 COVER(retried_with_more);
@@ -328,17 +331,7 @@ int naive_retry(Naive *n, unsigned id, unsigned attempts, usec_t delay, const No
         j->failures = j->poison = 0;
         j->delayed = delay > 0;
         j->not_before = delay > 0 ? now->steady + delay : USEC_INFINITY;
-        let_go(n, j, now);
-        return 0;
-}
-
-int naive_purge(Naive *n, unsigned id) {
-        if (n->jobs[id].state != JOB_DONE)
-                return -EBUSY;
-        COVER(purged);
-        n->jobs[id] = (NaiveJob) {};
-        for (unsigned i = 1; i < NA; i++)
-                n->attempts[id][i].row = false;
+        naive_let_go(n, j, now);
         return 0;
 }
 
@@ -393,7 +386,7 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
         j->timeout = spec->timeout_usec;
         j->stop_timeout = spec->stop_timeout_usec;
         if (j->state == JOB_WAITING || (j->state == JOB_READY && is_early(j, now)))
-                let_go(n, j, now);
+                naive_let_go(n, j, now);
         return 0;
 }
 
@@ -416,14 +409,14 @@ void naive_deadlines(Naive *n, const Now *now) {
 }
 
 bool naive_is_due(const Naive *n, unsigned id, const Now *now) {
-        return n->jobs[id].there && n->jobs[id].state == JOB_WAITING && !is_early(n->jobs + id, now);
+        return n->jobs[id].there && n->jobs[id].state == JOB_WAITING && !naive_is_blocked(n, id) && !is_early(n->jobs + id, now);
 }
 
 void naive_due(Naive *n, unsigned id, const Now *now) {
         if (!naive_is_due(n, id, now))
                 return;
         COVER(came_due);
-        let_go(n, n->jobs + id, now);
+        naive_let_go(n, n->jobs + id, now);
 }
 
 /* By then it is to have been started, once. */
@@ -443,7 +436,7 @@ void naive_expire(Naive *n, unsigned id, const Now *now) {
         COVER(expired);
         if (n->jobs[id].state == JOB_HELD)
                 COVER(expired_held);
-        finish(n, id, JOB_EXPIRED);
+        naive_finish(n, id, JOB_EXPIRED);
 }
 
 /* ---- who starts ---- */
@@ -738,7 +731,7 @@ static void absent_start(Naive *n, unsigned id, NaiveAttempt *a, const Unit *his
                 a->asked = false;
                 return;
         }
-        finish(n, id, result);
+        naive_finish(n, id, result);
 }
 
 /* Before one that was stopped is called cancelled the manager is asked whether the system stops. true: its answer is out. */
@@ -769,7 +762,7 @@ static void absent(Naive *n, unsigned id, NaiveAttempt *a, const Unit *history, 
                 COVER(vanished_journal);
         else
                 COVER(vanished_lost);
-        finish(n, id, result);
+        naive_finish(n, id, result);
 }
 
 static void foreign(Naive *n, unsigned id, NaiveAttempt *a, unsigned number) {
@@ -777,12 +770,12 @@ static void foreign(Naive *n, unsigned id, NaiveAttempt *a, unsigned number) {
 
         if (a->running) {
                 COVER(foreign_lost);
-                finish(n, id, JOB_LOST);
+                naive_finish(n, id, JOB_LOST);
         } else if (j->intent != JOB_RESULT_NONE) {
                 unsigned poison = j->poison;
 
                 COVER(foreign_intent);
-                finish(n, id, j->intent);
+                naive_finish(n, id, j->intent);
                 j->poison = poison; /* it never was one of its attempts */
         } else { /* it was never started: the next number */
                 COVER(foreign_withdrawn);
@@ -804,10 +797,10 @@ static void seen_over(Naive *n, unsigned id, NaiveAttempt *a, const Unit *u) {
         COVER(ended);
         if (n->shutting_down && stopped) {
                 COVER(shutdown);
-                finish(n, id, JOB_LOST);
+                naive_finish(n, id, JOB_LOST);
         } else {
                 n->jobs[id].end = u->end;
-                finish(n, id, result_of[u->end]);
+                naive_finish(n, id, result_of[u->end]);
         }
 }
 
@@ -821,7 +814,7 @@ void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Uni
                         COVER(other_epoch_intent);
                 else
                         COVER(other_epoch_lost);
-                finish(n, id, JOB_LOST);
+                naive_finish(n, id, JOB_LOST);
         } else if (!u)
                 absent(n, id, a, history, now);
         else if (!u->ours)
@@ -832,14 +825,14 @@ void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Uni
                         n->mismatch = true;
                         if (!a->running && u->is != OVER) {
                                 COVER(mismatch);
-                                finish(n, id, JOB_EXEC);
+                                naive_finish(n, id, JOB_EXEC);
                                 return;
                         }
                 }
                 n->checked = n->checked || !u->odd;
                 if (a->running && u->invocation > 0 && u->invocation != a->invocation) {
                         COVER(restarted);
-                        finish(n, id, JOB_LOST);
+                        naive_finish(n, id, JOB_LOST);
                 } else if (u->is == OVER)
                         seen_over(n, id, a, u);
                 else if (u->is == PENDING && !a->running)
@@ -877,7 +870,7 @@ void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer an
         switch (answer) {
         case START_REFUSED:
                 COVER(start_refused);
-                finish(n, id, JOB_EXEC);
+                naive_finish(n, id, JOB_EXEC);
                 break;
         case START_LATER:
                 COVER(start_again);
@@ -896,7 +889,7 @@ void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer an
 
 void naive_no_spec(Naive *n, unsigned id) {
         COVER(no_spec);
-        finish(n, id, JOB_EXEC);
+        naive_finish(n, id, JOB_EXEC);
 }
 
 void naive_never_asked(Naive *n, const Naive *stored, unsigned id, unsigned number) {
@@ -907,7 +900,7 @@ void naive_never_asked(Naive *n, const Naive *stored, unsigned id, unsigned numb
         if (!a->mine || a->asked || stored->jobs[id].state != JOB_STOPPING)
                 naive_fail("attempt %u of job %u was ended without a cause", number, id);
         COVER(never_asked);
-        finish(n, id, JOB_CANCELLED);
+        naive_finish(n, id, JOB_CANCELLED);
 }
 
 void naive_withdrawn(Naive *n, unsigned id, unsigned number) {
@@ -967,6 +960,7 @@ void naive_gone(Naive *n, unsigned id, unsigned number) {
 
 void naive_forget(Naive *n, const Naive *stored) {
         memcpy(n->jobs, stored->jobs, sizeof(n->jobs));
+        memcpy(n->edges, stored->edges, sizeof(n->edges));
         memcpy(n->attempts, stored->attempts, sizeof(n->attempts));
         memcpy(n->is_paused, stored->is_paused, sizeof(n->is_paused));
         memcpy(n->is_draining, stored->is_draining, sizeof(n->is_draining));

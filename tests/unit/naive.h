@@ -5,7 +5,7 @@
  * words and not from the code. It is told each request, and each thing that the manager lets the daemon know, at the moment
  * when it is known; it says what must have become of every job. Who may start next it answers by looking at all jobs. */
 
-#include "queue/model.h"
+#include "naive-edge.h"
 
 enum {
         NQ = 5, /* queues */
@@ -32,7 +32,7 @@ enum {
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
         X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
-        X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown)
+        X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
 
 enum {
 #define X(name) COVER_##name,
@@ -106,6 +106,7 @@ typedef struct NaiveAttempt {
 
 typedef struct Naive {
         NaiveJob jobs[NJ];
+        NaiveEdge edges[NJ][NJ];
         NaiveAttempt attempts[NJ][NA];
         bool is_paused[NQ], is_draining[NQ];
         unsigned next_id;

@@ -161,6 +161,9 @@ static void compare(void) {
                         naive_fail("the time of job %u has come, and it waits", id);
                 if (!box.m.storage_failed && naive_is_expired(&box.naive, id, &box.now))
                         naive_fail("the deadline of job %u has passed, and it waits", id);
+                for (unsigned before = 1; before < NJ; before++)
+                        if (!box.m.storage_failed && naive_edge_is_overdue(&box.naive, id, before))
+                                naive_fail("job %u has ended, and job %u still waits for it", before, id);
                 for (i = 1; i < NA; i++)
                         there += box.naive.attempts[id][i].there;
         }
@@ -185,8 +188,10 @@ static void settle(void) {
                 progress->turns++;
                 if (manager_settle(&box.m) < 0)
                         naive_fail("the daemon gave up");
+                if (box.m.model->releases.ended)
+                        COVER(many_at_once);
                 /* what its timers would do */
-        } while (!box.m.storage_failed && (box.m.next_due <= box.now.realtime || box.m.next_start_deadline <= box.now.realtime || box.step != 0));
+        } while (!box.m.storage_failed && (box.m.model->releases.ended || box.m.next_due <= box.now.realtime || box.m.next_start_deadline <= box.now.realtime || box.step != 0));
         compare();
 }
 

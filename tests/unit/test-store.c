@@ -789,6 +789,75 @@ static void test_update_is_durable(void **state) {
         assert_environment(s, id, "A=1");
 }
 
+/* ---- edges ---- */
+
+static uint64_t submit_after(Model *m, const uint64_t *before, size_t n) {
+        JobSpec *spec = make_spec("true");
+        After *l = new0(After, n);
+
+        for (size_t i = 0; i < n; i++)
+                l[i] = (After) { .id = before[i], .otherwise = i % _AFTER_OTHERWISE_MAX };
+        assert_int_equal(spec_set_edges(spec, spec_field_find("after"), l, n, NULL), 0);
+        return submit(m, add_queue(m, "q"), spec);
+}
+
+static int sum_edges(void *userdata, const Edge *e) {
+        *(uint64_t *) userdata += e->before;
+        return 0;
+}
+
+static void test_edges(void **state) {
+        _cleanup_model_ Model *m = model_new(), *again = NULL;
+        _cleanup_free_ char *inputs = NULL, *none = NULL;
+        uint64_t ids[4], open[2], n, sum = 0;
+        Store *s = open_memory();
+        Edge edges[2];
+        size_t k;
+
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++)
+                ids[i] = submit_after(m, ids, i);
+        record(s, m);
+        assert_int_equal(store_open_edges(s, ids[3], open, 2, &n), 0);
+        assert_true(n == 3 && open[0] == ids[0] && open[1] == ids[1]);
+        assert_int_equal(store_edges(s, ids[3], sum_edges, &sum), 0);
+        assert_int_equal(sum, ids[0] + ids[1] + ids[2]);
+        assert_int_equal(store_load_waiting_for(s, ids[0], ids[1], edges, 2, &k), 0);
+        assert_true(k == 2 && edges[0].job == ids[2] && edges[1].job == ids[3] && edges[1].otherwise == OTHERWISE_FAIL);
+        assert_int_equal(store_is_needed(s, ids[0]), 1);
+        assert_int_equal(store_is_needed(s, ids[3]), 0);
+
+        /* Its end, whose row says that there is more to do, until there is not. */
+        assert_int_equal(model_cancel(m, fetch(s, m, ids[0]), NULL, &now), 0);
+        assert_int_equal(model_ended_add(m, ids[0], false), 0);
+        assert_int_equal(model_edge_ended(m, fetch(s, m, ids[1]), &(Edge) { ids[1], ids[0], .otherwise = OTHERWISE_IGNORE }, 0,
+                                          fetch(s, m, ids[0]), &now), 0);
+        assert_int_equal(model_edge_ended(m, fetch(s, m, ids[3]), &(Edge) { ids[3], ids[0], .otherwise = OTHERWISE_CONTINUE }, 3,
+                                          fetch(s, m, ids[0]), &now), 0);
+        record(s, m);
+        again = load(s);
+        assert_true(again->releases.ended && again->releases.ended->id == ids[0] && again->releases.ended->stored);
+        assert_int_equal(store_open_edges(s, ids[3], open, 2, &n), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(fetch(s, again, ids[3])->blockers, 0);
+        assert_int_equal(fetch(s, again, ids[3])->state, JOB_READY);
+        assert_int_equal(fetch(s, again, ids[2])->blockers, 2);
+        again->releases.ended->through = true;
+        record(s, again);
+        assert_int_equal(number(s, "SELECT count(*) FROM ended"), 0);
+
+        assert_int_equal(store_load_inputs(s, ids[1], &inputs), 0);
+        assert_string_equal(inputs, "[{\"id\":1,\"name\":null,\"result\":\"cancelled\",\"exit_status\":null,\"exit_signal\":null,"
+                                    "\"success\":null,\"verdict\":null}]");
+        assert_int_equal(store_load_inputs(s, ids[0], &none), 0);
+        assert_null(none);
+
+        assert_int_equal(model_cancel(m, fetch(s, m, ids[1]), NULL, &now), 0);
+        assert_int_equal(model_purge(m, fetch(s, m, ids[1])), 0);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM edge WHERE job = 2"), 0);
+        count_and_close(&s);
+}
+
 /* ---- last ---- */
 
 static int on_attempt(void *userdata, const Attempt *a) {
@@ -903,6 +972,7 @@ int main(void) {
                 cmocka_unit_test(test_update_is_durable),
                 cmocka_unit_test(test_backlog),
                 cmocka_unit_test(test_rates),
+                cmocka_unit_test(test_edges),
                 cmocka_unit_test(test_every_statement_ran),
         };
 

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Waiting for other jobs, as far as callers are concerned: which ones they may name, and what becomes of what waits when one is retried
+ * or purged. */
+
+#include "api/methods.h"
+#include "api/request.h"
+#include "queue/flow.h"
+
+/* Somebody else's: to be told how it ended is to read it. */
+static int check_may_read(Call *c, const Job *j, sd_bus_error *error) {
+        bool all = false;
+        int r;
+
+        if (j->owner == c->client->uid || call_is_root(c))
+                return 1;
+        r = call_may(c, JOBMILL_ACTION_READ_ALL, false, &all);
+        if (r <= 0 || all)
+                return r;
+        return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "after: job %" PRIu64 " is another user's", j->id);
+}
+
+int request_check_after(Call *c, Request *q, sd_bus_error *error) {
+        int r;
+
+        q->never = mfree(q->never);
+        for (size_t i = 0; i < q->spec->n_after; i++) {
+                Job *before;
+
+                if (flow_is_place(q->spec->after[i].id))
+                        continue;
+                r = call_load_job(c, q->spec->after[i].id, &before, error);
+                if (r >= 0)
+                        r = check_may_read(c, before, error);
+                if (r <= 0)
+                        return r;
+                q->spec->after[i].met = false;
+        }
+        for (size_t i = 0; i < q->spec->n_after && !flow_is_place(q->spec->after[i].id); i++) {
+                r = spec_resolve_after(q->spec, i, model_job(c->api->model, q->spec->after[i].id), &q->never);
+                if (r != 0)
+                        return r;
+        }
+        return 1;
+}
+
+/* ---- retry, purge ---- */
+
+typedef struct Reopening {
+        Call *call;
+        Job *job;
+        bool look_only;
+        uint64_t failed; /* that it can not start because of */
+} Reopening;
+
+static int reopen_edge(void *userdata, const Edge *e) {
+        Reopening *o = userdata;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        Job *before;
+        int r;
+
+        r = call_load_job(o->call, e->before, &before, &error);
+        if (sd_bus_error_has_name(&error, JOBMILL_ERROR_NO_SUCH_JOB)) /* purged: what it was is decided */
+                return 0;
+        if (r < 0)
+                return r;
+        if (!o->look_only)
+                return model_edge_reopen(o->call->api->model, o->job, e, before);
+        if (!model_edge_forbids(o->job, e, before))
+                return 0;
+        o->failed = e->before;
+        return -EPERM;
+}
+
+/* Of one that this turn brought the store knows nothing yet. */
+static int each_edge(Reopening *o) {
+        const Job *j = o->job;
+        int r = 0;
+
+        if (!j->is_new)
+                return store_edges(o->call->api->store, j->id, reopen_edge, o);
+        for (const After *a = j->spec->after; r >= 0 && a < j->spec->after + j->spec->n_after; a++)
+                r = reopen_edge(o, &(Edge) { j->id, a->id, a->condition, a->otherwise, a->met });
+        return r;
+}
+
+int control_reopen_edges(Call *c, Job *j, sd_bus_error *error) {
+        Reopening o = { .call = c, .job = j, .look_only = true };
+        int r;
+
+        if (j->edges_open_again)
+                return 0;
+        r = each_edge(&o);
+        if (r == -EPERM)
+                return api_error(error, JOBMILL_ERROR_DEPENDENCY_FAILED,
+                                 "Job %" PRIu64 " could not start because of job %" PRIu64 ", which has to be retried first", j->id,
+                                 o.failed);
+        o.look_only = false;
+        if (r >= 0)
+                r = each_edge(&o);
+        if (r < 0)
+                return r == -ENOMEM ? r : api_error_store(c->api, error, r);
+        j->edges_open_again = true;
+        return 0;
+}
+
+int control_is_needed(Call *c, const Job *j, sd_bus_error *error) {
+        int r;
+
+        if (j->reopened || model_has_new_edge_to(c->api->model, j->id, false))
+                return true;
+        r = store_is_needed(c->api->store, j->id);
+        return r < 0 ? api_error_store(c->api, error, r) : r;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What waits for other jobs, in the model. Edges are rows of the store; here are only the changes to them that the next commit
+ * records, together with the jobs that they are about.
+ *
+ * job->blockers counts the open edges of a job (and whatever else it waits for). It follows each edge, in whatever state the
+ * job is, so that the two never part: also one that was cancelled while it waited may be retried. */
+
+#include "queue/model-internal.h"
+
+/* Those that are through; all: the others, too. */
+static void ended_free(Releases *l, bool all) {
+        Ended *e, *t;
+
+        HASH_ITER(hh, l->ended, e, t)
+                if (all || e->through) {
+                        HASH_DEL(l->ended, e);
+                        free(e);
+                }
+}
+
+void releases_done(Releases *l) {
+        ended_free(l, true);
+        free(l->changes);
+}
+
+bool releases_changed(const Releases *l) {
+        for (const Ended *e = l->ended; e; e = e->hh.next)
+                if (e->stored == e->through)
+                        return true;
+        return l->n_changes > 0;
+}
+
+void releases_recorded(Releases *l) {
+        ended_free(l, false);
+        for (Ended *e = l->ended; e; e = e->hh.next) {
+                e->stored = true;
+                e->looked_at = false;
+        }
+        l->n_changes = l->n_new = 0;
+}
+
+int model_ended_add(Model *m, uint64_t id, bool stored) {
+        Ended *e;
+
+        HASH_FIND(hh, m->releases.ended, &id, sizeof(id), e);
+        if (e) { /* once more, after a retry */
+                e->after = 0;
+                e->through = false;
+                return 0;
+        }
+        e = new0(Ended, 1);
+        if (!e)
+                return -ENOMEM;
+        e->id = id;
+        e->stored = stored;
+        HASH_ADD(hh, m->releases.ended, id, sizeof(e->id), e);
+        return 0;
+}
+
+static int change_edge(Model *m, uint64_t job, uint64_t before, bool met) {
+        if (m->releases.n_changes >= m->releases.capacity) {
+                size_t capacity = MAX(2 * m->releases.capacity, (size_t) 16);
+                EdgeChange *l = reallocarray(m->releases.changes, capacity, sizeof(EdgeChange));
+
+                if (!l)
+                        return -ENOMEM;
+                m->releases.changes = l;
+                m->releases.capacity = capacity;
+        }
+        m->releases.changes[m->releases.n_changes++] = (EdgeChange) { job, before, met };
+        return 0;
+}
+
+static void unblock(Model *m, Job *j, uint64_t n, const Now *now) {
+        j->blockers -= MIN((uint64_t) j->blockers, n);
+        model_job_changed(m, j);
+        if (j->state == JOB_WAITING && j->blockers == 0)
+                job_let_go(m, j, now);
+}
+
+int model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now) {
+        _cleanup_free_ char *reason = NULL;
+        EdgeOutcome o = edge_decide(e->condition, e->otherwise, before->result);
+        int r;
+
+        if (j->edges_void) /* one before this one, in the same commit, let it wait for nothing more */
+                return 0;
+        r = change_edge(m, j->id, o == EDGE_CONTINUES ? 0 : e->before, true);
+        if (r < 0)
+                return r;
+        j->n_edges_met++;
+        if (o == EDGE_CONTINUES) {
+                j->edges_void = true;
+                unblock(m, j, n_open - MIN(n_open, (uint64_t) j->n_edges_met - 1), now);
+        } else if (o == EDGE_FAILED && job_state_is_queued(j->state)) {
+                j->blockers -= MIN(j->blockers, UINT32_C(1));
+                reason = edge_reason(e->condition, before->id, before->name, before->result);
+                job_finish(m, j, JOB_DEPENDENCY, reason, now);
+        } else
+                unblock(m, j, 1, now);
+        return 0;
+}
+
+/* Only an end that is recorded is one: in this turn it may still come to another attempt. */
+static bool has_ended(const Job *j) {
+        return j->state == JOB_DONE && j->told_state == JOB_DONE && !j->reopened;
+}
+
+bool model_edge_forbids(const Job *j, const Edge *e, const Job *before) {
+        return j->result == JOB_DEPENDENCY && has_ended(before) &&
+               edge_decide(e->condition, e->otherwise, before->result) == EDGE_FAILED;
+}
+
+int model_edge_reopen(Model *m, Job *j, const Edge *e, const Job *before) {
+        int r;
+
+        if (!e->met || has_ended(before))
+                return 0;
+        r = change_edge(m, j->id, e->before, false);
+        if (r < 0)
+                return r;
+        j->blockers++;
+        m->releases.n_new++;
+        model_job_changed(m, j);
+        return 0;
+}
+
+int spec_resolve_after(JobSpec *s, size_t i, const Job *before, char **ret_reason) {
+        After *a = s->after + i;
+
+        if (!has_ended(before))
+                return 0;
+        switch (edge_decide(a->condition, a->otherwise, before->result)) {
+        case EDGE_MET:
+                a->met = true;
+                return 0;
+        case EDGE_CONTINUES:
+                for (size_t k = 0; k < s->n_after; k++)
+                        s->after[k].met = true;
+                return 1;
+        default:
+                a->met = true;
+                if (!*ret_reason)
+                        *ret_reason = edge_reason(a->condition, before->id, before->name, before->result);
+                return *ret_reason ? 0 : -ENOMEM;
+        }
+}
+
+bool model_has_new_edge_to(const Model *m, uint64_t id, bool open) {
+        const Job *j;
+
+        if (open && m->releases.n_new == 0)
+                return false;
+        for (size_t i = 0; i < m->releases.n_changes; i++)
+                if (m->releases.changes[i].before == id && !m->releases.changes[i].met)
+                        return true;
+        TAILQ_FOREACH(j, &m->changed, changed_entry)
+                for (size_t i = 0; j->is_new && j->spec && i < j->spec->n_after; i++)
+                        if (j->spec->after[i].id == id && !(open && j->spec->after[i].met))
+                                return true;
+        return false;
+}

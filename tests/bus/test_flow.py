@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Jobs that wait for others, and flows of them: what is released when, what can never start, what is handed on, and that none of it is
+lost."""
+
+import json
+import os
+import signal
+import stat
+import time
+
+import pytest
+
+import client
+from conftest import until
+from test_update import refused, town  # noqa: F401
+from tool import tool  # noqa: F401
+
+
+def sh(command):
+    return ["/bin/sh", "-c", command]
+
+
+def job(name, command="true", after=(), **more):
+    return {"name": name, "argv": sh(command), "after": list(after), **more}
+
+
+def edge(before, on="success", otherwise="fail"):
+    return {"job": before, "on": on, "otherwise": otherwise}
+
+
+def flow(mill, *jobs, **more):
+    return mill.call("SubmitFlow", json.dumps({"jobs": list(jobs), **more}))
+
+
+def states(mill, ids):
+    return {n: mill.info(i)["result"] if mill.state(i) == "done" else mill.state(i) for n, i in ids.items()}
+
+
+def settled(mill, ids):
+    for i in ids.values():
+        mill.wait(i)
+    return states(mill, ids)
+
+
+# ---- single jobs ----
+
+def test_after_a_job(running):
+    a = running.submit("exec sleep 100")
+    b = running.submit("true", after=[(a, "success")])
+    c = running.submit("true", after=[(a, "success"), (b, "end")])
+    d = running.submit("true", after=[(a, "success"), (b, "end"), (c, "end")])
+    assert [running.state(i) for i in (b, c, d)] == ["waiting"] * 3
+    assert running.info(b)["reason"] == "after %d" % a
+    assert running.info(c)["reason"] == "after %d and %d" % (a, b)
+    assert running.info(d)["reason"] == "after %d, %d and 1 more" % (a, b)
+    assert [list(x) for x in running.info(c)["after"]] == [[a, "success"], [b, "end"]]
+    running.reach(a, "running")
+    running.call("KillJob", a, signal.SIGTERM)
+    assert running.result(a) == "signal"
+    assert (running.result(b), running.result(c), running.result(d)) == ("dependency", "dependency", "dependency")
+    assert running.info(b)["reason"] == "job %d ended as signal" % a
+    assert running.info(b)["dead"] and running.info(b)["attempt"] == 0
+
+
+@pytest.mark.parametrize("command, on, result", [
+    ("true", "success", "success"), ("exit 3", "success", "dependency"), ("true", "failure", "dependency"),
+    ("exit 3", "failure", "success"), ("true", "end", "success"), ("exit 3", "end", "success"),
+])
+def test_conditions_while_it_runs_and_when_it_is_done(running, command, on, result):
+    a = running.submit("while [ ! -e %s/go ]; do sleep 0.01; done; %s" % (running.out, command))
+    before = running.submit("true", after=[(a, on)])
+    (running.out / "go").touch()
+    running.wait(a)
+    later = running.submit("true", after=[(a, on)])
+    assert (running.result(before), running.result(later)) == (result, result)
+
+
+def test_held_and_delayed(running):
+    a = running.submit("true", hold=True)
+    held = running.submit("true", after=[(a, "success")], hold=True)
+    later = running.submit("true", after=[(a, "success")], delay_usec=600_000)
+    running.call("ReleaseJob", held)
+    assert running.state(held) == "waiting"
+    running.call("HoldJob", held)
+    running.call("ReleaseJob", a)
+    assert running.result(a) == "success"
+    assert running.state(held) == "held"
+    assert running.info(later)["reason"] != "after %d" % a
+    running.call("ReleaseJob", held)
+    assert running.result(held) == "success"
+    assert running.result(later) == "success"
+
+
+def test_what_is_held_ends_too(running):
+    a = running.submit("true", hold=True)
+    b = running.submit("true", after=[(a, "success")], hold=True)
+    running.call("CancelJob", a)
+    assert running.result(b) == "dependency"
+    assert running.info(b)["reason"] == "job %d ended as cancelled" % a
+
+
+def test_batches_and_requests_wait_too(running):
+    a = running.submit("true", hold=True)
+    ids = running.call("SubmitMany", [client.entry("", sh("true"), after=[(a, "end")]) for _ in range(3)])
+    assert {running.state(i) for i in ids} == {"waiting"}
+    running.call("CancelJob", a)
+    assert {running.result(i) for i in ids} == {"success"}
+
+
+@pytest.mark.parametrize("after, error, word", [
+    ([(99, "success")], "NoSuchJob", "99"),
+    ([(1, "win")], "InvalidSpec", "success, failure, end"),
+    ([(0, "end")], "InvalidSpec", "no id"),
+    ([(1, "end"), (1, "success")], "InvalidSpec", "twice"),
+])
+def test_refused_edges(running, after, error, word):
+    running.submit("true", hold=True)
+    with pytest.raises(client.BusError) as e:
+        running.submit("true", after=after)
+    assert e.value.short == error and word in e.value.message
+
+
+@pytest.mark.root
+def test_only_jobs_that_one_may_read(mill, remotes):
+    mill.queue("default", Slots=4, AllowUsers="root daemon")
+    running = mill.start()
+    mine = running.submit("true", hold=True)
+    other = remotes("daemon")
+    theirs = other.call("Submit", "default", ["/bin/true"], {"after": [[other.call("Submit", "default", ["/bin/true"], {})[0], "end"]]})[0]
+    assert running.result(theirs) == "success"
+    with pytest.raises(client.BusError) as e:
+        other.call("Submit", "default", ["/bin/true"], {"after": [[mine, "end"]]})
+    assert e.value.short == "NotAllowed" and str(mine) in e.value.message
+    with pytest.raises(client.BusError) as e:
+        other.call("SubmitFlow", json.dumps({"jobs": [job("a"), job("b", after=[mine])]}))
+    assert e.value.short == "NotAllowed" and "job 'b'" in e.value.message
+
+
+# ---- flows ----
+
+def test_a_flow(running):
+    number, ids = flow(running, job("report", "exit 1", ["test", edge("lint", "end")]), job("test", after=["build"]), job("build"),
+                       job("lint", "exit 2"), job("never", after=["report"]), job("mend", after=[edge("report", "failure")]))
+    assert settled(running, ids) == {"build": "success", "lint": "exit-code", "test": "success", "report": "exit-code",
+                                     "never": "dependency", "mend": "success"}
+    info = {n: running.info(i) for n, i in ids.items()}
+    assert {i["flow"] for i in info.values()} == {number} and all(info[n]["name"] == n for n in ids)
+    assert ids["build"] < ids["test"] < ids["report"] < ids["never"]
+    assert info["build"]["finished_usec"] <= info["test"]["started_usec"]
+    with pytest.raises(client.BusError):
+        running.info(number)
+
+
+def test_otherwise(running):
+    go = running.out / "go"
+    _, ids = flow(running, job("bad", "exit 1"), job("slow", "while [ ! -e %s ]; do sleep 0.01; done" % go),
+                  job("fail", after=["bad", "slow"]), job("ignore", after=[edge("bad", otherwise="ignore"), "slow"]),
+                  job("continue", after=[edge("bad", otherwise="continue"), "slow"]))
+    assert running.result(ids["bad"]) == "exit-code"
+    assert running.result(ids["continue"]) == "success"
+    assert running.result(ids["fail"]) == "dependency"
+    assert running.state(ids["slow"]) == "running" and running.state(ids["ignore"]) == "waiting"
+    assert running.info(ids["ignore"])["reason"] == "after %d" % ids["slow"]
+    go.touch()
+    assert running.result(ids["ignore"]) == "success"
+
+
+def refused_flow(mill, error, *words, **document):
+    before = mill.call("ListJobs", {}, "", 0)[0]
+    with pytest.raises(client.BusError) as e:
+        mill.call("SubmitFlow", json.dumps(document))
+    assert e.value.short == error and all(w in e.value.message for w in words), e.value
+    assert mill.call("ListJobs", {}, "", 0)[0] == before
+
+
+def test_documents_that_are_refused(running):
+    refused_flow(running, "CycleInFlow", "a → b → c → a", jobs=[job("a", after=["c"]), job("b", after=["a"]), job("c", after=["b"])])
+    refused_flow(running, "InvalidSpec", "no job 'x'", jobs=[job("a", after=["x"])])
+    refused_flow(running, "InvalidSpec", "same name 'a'", jobs=[job("a"), job("a")])
+    refused_flow(running, "InvalidSpec", "job 'b'", "slots", jobs=[job("a"), job("b", slots=0)])
+    refused_flow(running, "InvalidSpec", "job 'b'", "argv", jobs=[job("a"), {"name": "b"}])
+    refused_flow(running, "NoSuchQueue", "job 'b'", "'nope'", jobs=[job("a"), job("b", queue="nope")])
+    refused_flow(running, "NoSuchJob", "job 'b'", "4711", jobs=[job("a"), job("b", after=[4711])])
+    refused_flow(running, "InvalidSpec", "unknown key", jobs=[job("a")], jbos=[])
+    refused_flow(running, "InvalidSpec", "job 'a'", "array", jobs=[job("a", array=3)])
+
+
+def test_max_queued_and_drain_hold_for_all_of_it(mill):
+    mill.queue("small", MaxQueued=3, AllowUsers="*", Slots=1)
+    mill.start()
+    mill.call("PauseQueue", "small")
+    four = [job(str(i), queue="small", after=[str(i - 1)] if i else []) for i in range(4)]
+    refused_flow(mill, "QueueFull", "job '3'", jobs=four)
+    _, ids = flow(mill, *four[:3])
+    refused_flow(mill, "QueueFull", "job '0'", jobs=four[:1])
+    mill.call("ResumeQueue", "small")
+    assert set(settled(mill, ids).values()) == {"success"}
+    mill.call("DrainQueue", "small")
+    refused_flow(mill, "QueueDraining", "job 'x'", jobs=[job("y"), job("x", queue="small")])
+
+
+def test_the_same_request_is_the_same_flow(running):
+    jobs = [job("a"), job("b", after=["a", edge("c", "end")]), job("c")]
+    answer = flow(running, *jobs, request_id="r")
+    assert flow(running, *jobs, request_id="r") == answer
+    running.kill()
+    running.start()
+    assert flow(running, *jobs, request_id="r") == answer
+    assert len(running.call("ListJobs", {"flow": answer[0]}, "", 0)[0]) == 3
+    jobs[1]["after"][1]["otherwise"] = "ignore"
+    with pytest.raises(client.BusError) as e:
+        flow(running, *jobs, request_id="r")
+    assert "another request" in e.value.message
+
+
+def test_lists(running):
+    running.call("PauseQueue", "default")
+    outside = running.submit("true")
+    number, ids = flow(running, job("a"), job("b", after=["a"]), job("c", after=["b"]), job("d"))
+    behind = running.submit("true", after=[(ids["b"], "end")])
+
+    def listed(**f):
+        return {int(j["id"]) for j in running.call("ListJobs", f, "", 0)[0]}
+    assert listed(flow=number) == set(ids.values())
+    assert listed(flow=ids["b"]) == {ids["b"], ids["c"], behind}
+    assert listed(flow=ids["b"], state="waiting", order="oldest") == {ids["b"], ids["c"], behind}
+    assert listed(flow=outside) == {outside}
+    assert listed(flow=9999) == set()
+    assert running.call("CountJobs", {"flow": number}) == 4
+
+
+def test_cancel_a_flow(running):
+    number, ids = flow(running, job("a", hold=True), job("b", after=[edge("a", "end")]), job("c", after=[edge("b", "end")]), job("d", hold=True))
+    assert running.call("CancelJobs", {"flow": ids["b"]}) == 2
+    assert states(running, ids) == {"a": "held", "b": "cancelled", "c": "cancelled", "d": "held"}
+    assert running.call("CancelJobs", {"flow": number}) == 2
+    assert set(states(running, ids).values()) == {"cancelled"}
+    assert {running.info(i)["attempt"] for i in ids.values()} == {0}
+
+
+def test_retry(running):
+    flag = running.out / "good"
+    number, ids = flow(running, job("a", "[ -e %s ]" % flag), job("b", after=["a"]), job("c", after=["b"]), job("other", "exit 1"),
+                       job("both", after=["a", "other"]), job("mend", after=[edge("a", "failure")]))
+    broken = {"a": "exit-code", "b": "dependency", "c": "dependency", "other": "exit-code", "both": "dependency", "mend": "success"}
+    assert settled(running, ids) == broken
+    # By itself it opens nothing behind it.
+    running.call("RetryJob", ids["a"], {})
+    assert settled(running, ids) == broken
+    with pytest.raises(client.BusError) as e:
+        running.call("RetryJob", ids["b"], {})
+    assert e.value.short == "DependencyFailed" and "job %d" % ids["a"] in e.value.message
+    flag.touch()
+    # From a node on; what can not start because of another one stays as it is.
+    assert running.call("RetryJobs", {"flow": ids["a"]}, {}) == 3
+    assert settled(running, ids) == {**broken, "a": "success", "b": "success", "c": "success"}
+    running.call("RetryJobs", {"flow": number}, {})
+    assert settled(running, ids)["both"] == "dependency" and running.info(ids["other"])["attempt"] == 2
+
+
+def test_a_retried_one_waits_again(running):
+    running.call("PauseQueue", "default")
+    number, ids = flow(running, job("a"), job("b", after=[edge("a", "end")]))
+    running.call("CancelJobs", {"flow": number})
+    assert running.call("RetryJobs", {"flow": number}, {}) == 2
+    assert states(running, ids) == {"a": "ready", "b": "waiting"}
+    assert running.info(ids["b"])["reason"] == "after %d" % ids["a"]
+    running.call("ResumeQueue", "default")
+    assert set(settled(running, ids).values()) == {"success"}
+
+
+def test_purge_leaves_what_is_needed(running):
+    a = running.submit("exit 4")
+    running.wait(a)
+    b = running.submit("true", after=[(a, "end")], hold=True)
+    assert running.call("PurgeJobs", {"ids": [a]}) == 0
+    running.call("ReleaseJob", b)
+    running.wait(b)
+    assert running.call("PurgeJobs", {"ids": [a, b]}) == 2
+
+
+# ---- what is handed on ----
+
+def test_inputs(running):
+    copy = "ls -l $JOBMILL_INPUTS > {0}/mode; cat $JOBMILL_INPUTS > {0}/inputs".format(running.out)
+    number, ids = flow(running, job("ok"), job("bad", "exit 7"), job("killed", "kill -9 $$"), job("skipped", after=["bad"]),
+                       job("use", copy, ["ok", edge("bad", "end"), edge("killed", "end"), edge("skipped", "end")]))
+    assert running.result(ids["use"]) == "success"
+    inputs = json.loads((running.out / "inputs").read_text())
+    keys = {"success": None, "verdict": None, "exit_status": None, "exit_signal": None}
+    assert sorted(inputs, key=lambda i: i["name"]) == [
+        {**keys, "id": ids["bad"], "name": "bad", "result": "exit-code", "exit_status": 7, "success": False},
+        {**keys, "id": ids["killed"], "name": "killed", "result": "signal", "exit_signal": 9},
+        {**keys, "id": ids["ok"], "name": "ok", "result": "success", "exit_status": 0, "success": True},
+        {**keys, "id": ids["skipped"], "name": "skipped", "result": "dependency"}]
+    assert (running.out / "mode").read_text().startswith("-r--------")
+    until(lambda: not os.listdir(running.folder / "run/attempt"), what="the files are gone")
+    bare = running.submit("echo ${JOBMILL_INPUTS:-none} > %s/bare" % running.out)
+    running.wait(bare)
+    assert (running.out / "bare").read_text() == "none\n"
+
+
+@pytest.mark.root
+def test_inputs_are_the_owners(mill, remotes):
+    mill.queue("default", Slots=4, AllowUsers="root daemon")
+    running = mill.start()
+    daemon = remotes("daemon")
+    first = daemon.call("Submit", "default", ["/bin/true"], {})[0]
+    go = running.out / "go"
+    second = daemon.call("Submit", "default", sh("while [ ! -e %s ]; do sleep 0.01; done" % go), {"after": [[first, "end"]]})[0]
+    until(lambda: running.state(second) == "running")
+    folder = running.folder / "run/attempt" / ("%d-1" % second)
+    s = (folder / "inputs.json").stat()
+    assert (s.st_uid, stat.S_IMODE(s.st_mode), stat.S_IMODE(folder.stat().st_mode)) == (daemon.uid, 0o400, 0o711)
+    go.touch()
+    assert running.result(second) == "success"
+
+
+# ---- the tool ----
+
+def test_tool_after(running):
+    a = int(tool(running, "submit", "--hold", "true"))
+    b = int(tool(running, "submit", "--after", a, "--after=%d:end" % a, "true", check=False).returncode)
+    assert b == 1
+    c = int(tool(running, "submit", "--after=%d:failure" % a, "true"))
+    assert "After: %d:failure" % a in tool(running, "show", c) and "after %d" % a in tool(running, "show", c)
+    assert json.loads(tool(running, "show", c, "--json=short"))[0]["after"] == [[a, "failure"]]
+    for bad in ("x", "0", "%d:never" % a, "%d:" % a):
+        p = tool(running, "submit", "--after", bad, "true", check=False)
+        assert p.returncode == 1 and "--after" in p.stderr and ":success, :failure or :end" in p.stderr
+    running.call("CancelJob", a)
+    assert running.result(c) == "success"
+
+
+@pytest.fixture
+def document(running):
+    path = running.out / "flow.json"
+    path.write_text(json.dumps({"defaults": {"priority": 3, "tags": {"k": "v"}}, "jobs": [
+        job("b", "echo $HERE; exit 5", ["a"], tags={"l": "w"}), job("a", "echo $HERE"), job("c", after=[edge("b", "end"), "a"]), job("d", after=["b"])]}))
+    return path
+
+
+def test_tool_flow(running, document):
+    answer = json.loads(tool(running, "submit", "--flow", document, "-E", "HERE=1", "-C", running.out, "--json=short"))
+    ids = answer["jobs"]
+    assert settled(running, ids) == {"a": "success", "b": "exit-code", "c": "success", "d": "dependency"}
+    info = running.info(ids["b"])
+    assert (info["cwd"], info["priority"], info["flow"]) == (str(running.out), 3, answer["flow"])
+    assert info["tags"] == {"k": "v", "l": "w"}
+    listed = json.loads(tool(running, "list", "--flow", answer["flow"], "--json=short"))
+    assert {j["id"] for j in listed} == set(ids.values()) and {j["flow"] for j in listed} == {answer["flow"]}
+    assert tool(running, "show", "--tree", answer["flow"]).splitlines() == [
+        "Flow %d" % answer["flow"], "%d a  success" % ids["a"], "└─ %d b  exit-code 5" % ids["b"],
+        "   ├─ %d c  success, on end, and after %d" % (ids["c"], ids["a"]), "   └─ %d d  dependency" % ids["d"]]
+    assert tool(running, "show", "--tree", ids["d"]) == tool(running, "show", "--tree", answer["flow"])
+    p = tool(running, "show", "--tree", 4711, check=False)
+    assert p.returncode == 1 and "neither a job nor a flow" in p.stderr
+    assert tool(running, "retry", "--flow", ids["b"], "--yes").startswith("2 jobs")
+    assert settled(running, ids)["d"] == "dependency" and running.info(ids["b"])["attempt"] == 2
+
+
+def test_tool_flow_waits_and_is_repeated(running, document):
+    p = tool(running, "submit", "--flow", document, "--wait", "--request-id=r", check=False)
+    assert p.returncode == 5
+    assert tool(running, "submit", "--flow=-", "--request-id=r", stdin=open(document)) == p.stdout
+    assert tool(running, "submit", "--flow", document, "--dry-run") == "4 jobs, not submitted\n"
+    assert len(running.jobs()) == 4
+
+
+@pytest.mark.parametrize("text, word", [
+    ("{", "ends too early"), ('{"jobs": []}', "'jobs' is empty"),
+    ('{"jobs": [{"name": "a", "argv": ["true"], "after": ["a"]}]}', "a → a"),
+    ('{"jobs": [{"name": "a", "argv": ["no-such-program"]}]}', "job 'a': no-such-program: command not found"),
+])
+def test_tool_flow_refused(running, text, word):
+    path = running.out / "bad.json"
+    path.write_text(text)
+    p = tool(running, "submit", "--flow", path, check=False)
+    assert p.returncode == 1 and word in p.stderr and "bad.json" in p.stderr
+    assert running.jobs() == []
+    p = tool(running, "submit", "--flow", path, "--", "true", check=False)
+    assert "takes no command" in p.stderr
+
+
+# ---- many, and crashes ----
+
+def many(n):
+    """A root, n behind it, and one behind all of them."""
+    return [job("root", hold=True), *(job("j%d" % i, after=["root"]) for i in range(n)),
+            job("end", after=["j%d" % i for i in range(n)])]
+
+
+def test_ten_thousand_end_at_once(running):
+    number, ids = flow(running, *many(9998))
+    assert running.state(ids["end"]) == "waiting"
+    assert running.info(ids["end"])["reason"].endswith("and 9996 more")
+    running.call("CancelJob", ids["root"])
+    until(lambda: running.call("CountJobs", {"flow": number, "result": "dependency"}) == 9999, 30)
+
+
+@pytest.mark.parametrize("n", [3000])
+def test_none_is_lost_in_a_crash(running, n):
+    number, ids = flow(running, *many(n))
+    running.bus.start("CancelJob", ids["root"])
+    for _ in range(3):
+        time.sleep(0.05)
+        running.kill()
+        running.start()
+    until(lambda: running.call("CountJobs", {"flow": number, "result": "dependency"}) in (0, n + 1), 30)
+    if running.state(ids["root"]) == "held":
+        running.call("CancelJob", ids["root"])
+    until(lambda: running.call("CountJobs", {"flow": number, "result": "dependency"}) == n + 1, 30)
