@@ -28,7 +28,7 @@ def gate(mill, name="go"):
     return "while [ ! -e %s/%s ]; do sleep 0.02; done" % (mill.out, name)
 
 
-@pytest.mark.parametrize("verify, command, result, verdict, success", [
+RESULTS = [  # verify, command, result, verdict, success
     ("exit", "true", "success", None, True),
     ("exit", "echo '%s'" % TRUE, "success", TRUE, True),
     ("exit", "echo '%s'" % FALSE, "verdict", FALSE, False),
@@ -45,18 +45,21 @@ def gate(mill, name="go"):
     ("verdict", "echo '%s'; exit 3" % TRUE, "exit-code", TRUE, False),
     ("verdict", "echo '%s'; kill -KILL $$" % TRUE, "signal", TRUE, None),
     ("verdict", "echo '%s'; kill -TERM $$" % TRUE, "signal", TRUE, None),
-])
-def test_results(running, verify, command, result, verdict, success):
-    id_ = running.submit(command, verify=verify, stdout="spool")
-    got, outcome = running.wait(id_)
-    assert (got, outcome.get("verdict"), outcome.get("success")) == (result, verdict, success), outcome
-    info = running.info(id_)
-    assert (info["result"], info.get("verdict"), info.get("success")) == (result, verdict, success)
-    assert (info["stdout"], info["verify"], info["dead"]) == ("spool", verify, result != "success")
-    if result == "unverified":
-        assert info["reason"]
-    assert running.call("ListAttempts", id_)[0] == outcome
-    assert [j.get("verdict") for j in running.jobs(fields=["id", "verdict"])] == [verdict]
+]
+
+
+def test_results(running):
+    ids = [running.submit(command, verify=verify, stdout="spool") for verify, command, *_ in RESULTS]
+    for id_, (verify, command, result, verdict, success) in zip(ids, RESULTS):
+        got, outcome = running.wait(id_)
+        assert (got, outcome.get("verdict"), outcome.get("success")) == (result, verdict, success), (command, outcome)
+        info = running.info(id_)
+        assert (info["result"], info.get("verdict"), info.get("success")) == (result, verdict, success)
+        assert (info["stdout"], info["verify"], info["dead"]) == ("spool", verify, result != "success")
+        if result == "unverified":
+            assert info["reason"]
+        assert running.call("ListAttempts", id_)[0] == outcome
+    assert {j["id"]: j.get("verdict") for j in running.jobs(fields=["id", "verdict"])} == dict(zip(ids, (r[3] for r in RESULTS)))
     until(lambda: not files(running), 5, "the spool is removed")
 
 
@@ -111,17 +114,20 @@ def test_levels(mill, daemon, queue, job, expected):
     assert o.get("verdict") == (TRUE if expected[0] == "spool" else None)
 
 
-@pytest.mark.parametrize("spec, what", [
+REFUSED = [
     ({"verify": "verdict", "stdout": "journal"}, "stdout"),
     ({"verify": "verdict", "output_file": "/tmp/x"}, "output_file"),
     ({"stdout": "spool", "output_file": "/tmp/x"}, "output_file"),
     ({"verify": "perhaps"}, "verify"),
     ({"stdout": "file"}, "stdout"),
-])
-def test_refused(running, spec, what):
-    with pytest.raises(client.BusError, match=what) as e:
-        running.submit("true", **spec)
-    assert e.value.short == "InvalidSpec"
+]
+
+
+def test_refused(running):
+    for spec, what in REFUSED:
+        with pytest.raises(client.BusError, match=what) as e:
+            running.submit("true", **spec)
+        assert e.value.short == "InvalidSpec"
     assert running.jobs() == []
 
 
@@ -222,10 +228,10 @@ def test_private(running, remotes):
 
 
 def test_bounded_while_it_writes(mill):
-    """1 GB, of which only the last bit is ever kept; the verdict at its end is found, over a restart in the middle too."""
+    """Hundreds of megabytes, of which only the last bit is ever kept; the verdict at its end is found, over a restart in the middle too."""
     mill.queue("default", Slots=4, AllowUsers="*", SpoolMax="1M")
     mill.start()
-    id_ = mill.submit("for i in $(seq 100); do head -c 10000000 /dev/zero; sleep 0.01; done; echo; echo '%s'" % TRUE,
+    id_ = mill.submit("for i in $(seq 40); do head -c 10000000 /dev/zero; sleep 0.01; done; echo; echo '%s'" % TRUE,
                       verify="verdict")
     path = spool(mill) / ("%d-1.stdout" % id_)
     most, size, restarted = 0, 0, False
@@ -235,12 +241,12 @@ def test_bounded_while_it_writes(mill):
         except FileNotFoundError:
             continue
         most, size = max(most, st.st_blocks * 512), max(size, st.st_size)
-        if size > 500000000 and not restarted:
+        if size > 150000000 and not restarted:
             mill.restart()
             restarted = True
         time.sleep(0.005)
     assert mill.result(id_) == "success" and restarted
-    assert size >= 900000000 and most < size / 2, (size, most)
+    assert size >= 350000000 and most < size / 2, (size, most)
 
 
 def test_killed_where_it_keeps_more(mill):

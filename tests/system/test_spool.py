@@ -57,12 +57,12 @@ def test_daemon_is_away(mill, folder, kill):
     go = folder / "go"
     mill.write_queue("some", "Slots=3", "AllowUsers=*")
     ids = [mill.user("alice").submit("echo begun; while [ ! -e %s ]; do sleep 0.1; done; %s; echo '%s'" % (go, more, TRUE),
-                                     queue="some", verify="verdict") for more in ("true", "sleep 4", "exit 3")]
+                                     queue="some", verify="verdict") for more in ("true", "sleep 1.5", "exit 3")]
     for id_ in ids:
         mill.reach(id_, "running")
     with mill.down(kill=kill):
         go.touch()
-        time.sleep(1)
+        time.sleep(0.7)
     ended = [mill.wait(id_) for id_ in ids]
     assert [j["result"] for j in ended] == ["success", "success", "exit-code"]
     assert [j.get("verdict") for j in ended] == [TRUE, TRUE, None]

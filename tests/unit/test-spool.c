@@ -73,11 +73,12 @@ static void expect(Run *r, size_t max, const char *verdict, int success, const c
 
 static void test_modes(void **state) {
         Run *r = *state;
+        const char *const paths[] = { r->out, r->err };
         struct stat st;
 
         assert_int_equal(stat(r->folder, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0700);
-        FOREACH_ELEMENT(p, ((const char *const[]) { r->out, r->err })) {
+        FOREACH_ELEMENT(p, paths) {
                 assert_int_equal(stat(*p, &st), 0);
                 assert_int_equal(st.st_mode & 07777, 0600);
                 assert_int_equal(st.st_uid, getuid());
