@@ -53,7 +53,7 @@ int manager_load_job(Manager *m, uint64_t id, Job **ret) {
 static int spec_to_judge(Manager *m, const Job *j, JobSpec **loaded, const JobSpec **ret) {
         int r;
 
-        *ret = j->edited ?: j->spec;
+        *ret = j->edited; /* in this turn */
         if (*ret)
                 return 0;
         r = store_read_spec(m->store, j, loaded);

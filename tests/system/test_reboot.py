@@ -119,6 +119,16 @@ def make_queued(mill):
     return jobs
 
 
+def make_tried(mill):
+    """One that a shutdown does not count against, one that has failed and waits, one that a loss is a failure of."""
+    jobs = {"requeued": mill.submit(BEGIN + "exec sleep 600", "live", requeue_lost=True),
+            "between": mill.submit(BEGIN + "exit 3", "live", max_attempts=2, backoff_base_usec=HOUR),
+            "counted": mill.submit(BEGIN + "exec sleep 600", "live", max_attempts=2, backoff_base_usec=1000)}
+    for kind, state in (("requeued", "running"), ("between", "waiting"), ("counted", "running")):
+        mill.reach(jobs[kind], state)
+    return jobs
+
+
 def make_ending(mill):
     """Some of these end by themselves in just that moment; and a queue in full swing."""
     ending = {str(n): mill.submit("%sread x <%s; sleep 0.%02d; exit %d" % (BEGIN, FOLDER / "gate", 2 * n, 7 * (n % 2)), "live",
@@ -145,9 +155,10 @@ def go_down(mill, way):
     start_submitter()
     live = make_live(mill)
     queued = make_queued(mill)
+    tried = make_tried(mill)
     ending, busy = make_ending(mill)
     state = {"begun": begun, "boot_id": pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(), "way": way, "live": live,
-             "queued": queued, "ending": ending, "busy": busy, "hers": hers, "not_before": {k: mill.info(i).get("not_before_usec") for k, i in queued.items()}}
+             "queued": queued, "tried": tried, "ending": ending, "busy": busy, "hers": hers, "not_before": {k: mill.info(i).get("not_before_usec") for k, i in queued.items()}}
     mill.call("CancelJob", live["cancelled"])
     mill.call("UpdateJob", live["timeout"], {"timeout_usec": 1000})
     for kind in ("cancelled", "timeout"):
@@ -245,6 +256,18 @@ def check_retry(mill, state):
     assert mill.wait(i)["attempt"] == 2
 
 
+def check_tried(mill, state):
+    """Once more after the boot, and not before it."""
+    jobs = state["tried"]
+    for kind in ("requeued", "counted"):
+        until(lambda: (mill.info(jobs[kind])["attempt"], mill.state(jobs[kind])) == (2, "running"), 10, "%s runs again" % kind)
+        assert mill.attempts(jobs[kind])[0]["result"] == "lost"
+        mill.call("CancelJob", jobs[kind])
+        assert mill.wait(jobs[kind])["result"] == "cancelled"
+    j = mill.info(jobs["between"])
+    assert (j["state"], j["attempt"]) == ("waiting", 1) and j["reason"].startswith("attempt 2 of 2 in "), j
+
+
 def check_nothing_started(state):
     """PID 1's own words, in order: from the first thing that it stops for the shutdown on, no job is started. How many were before."""
     entries = [(str(e["MESSAGE"]), str(e.get("UNIT"))) for e in of_last_boot("_PID=1") if int(e["__REALTIME_TIMESTAMP"]) > state["begun"]]
@@ -275,6 +298,7 @@ def judge(mill):
     refused = collections.Counter(line[1] for line in lines if line[0] == "error")
     check_busy(mill, state, late)
     check_retry(mill, state)
+    check_tried(mill, state)
     check_hers(state)
     started = check_nothing_started(state)
     twice = {k: v for k, v in runs().items() if len(v) > 1}
