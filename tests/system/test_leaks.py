@@ -65,14 +65,15 @@ class Round:
                 (["/nonexistent"], {"environment": ["NEVER=%d" % n]}), ("setsid sleep 60 & exit 0", {}),
                 ("exec sleep 60", {"timeout_usec": 100_000}), ("echo to the journal", {"tags": {"round": str(n), "k": "ä" * 50}}),
                 ("true", {"not_before_usec": int(time.time() * 1e6) + 300_000}),
-                ("seq 2000; echo '{\"success\": true}'", {"verify": "verdict"}), ("echo to the spool; exit 1", {"stdout": "spool"})]
+                ("seq 2000; echo '{\"success\": true}'", {"verify": "verdict"}), ("echo to the spool; exit 1", {"stdout": "spool"}),
+                ("[ $JOBMILL_ATTEMPT = 3 ]", {"max_attempts": 3, "backoff_base_usec": 1000, "environment": ["AGAIN=%d" % n]})]
 
     def submit(self, words, **spec):
         self.ids.append(self.mill.submit(words, "leaks", name="leaks", **spec))
         return self.ids[-1]
 
     def batch(self, n):
-        many = [self.kinds()[i % 12] for i in range(n)]
+        many = [self.kinds()[i % 13] for i in range(n)]
         entries = [client.entry("leaks", words if isinstance(words, list) else ["/bin/sh", "-c", words], name="leaks",
                                 **({"request_id": "%d-%d" % (self.number, time.monotonic_ns())} if i == 0 else {}), **spec)
                    for i, (words, spec) in enumerate(many)]
