@@ -98,7 +98,7 @@ struct Api {
         Store *store;
         UserDb *users;
         Now now;                 /* the loop's, when the call under way was begun */
-        int64_t clock_offset;    /* of now.steady from the clock of the boot */
+        int64_t clock_offset, clock_shift; /* of now.steady from the clock of the boot, and from now.even */
         sd_event_source *settle; /* daemon/'s turn: idle, unless many calls have come since the last one */
         unsigned n_since_turn;
 

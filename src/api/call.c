@@ -142,6 +142,7 @@ int api_read_clocks(const Api *a, Now *ret) {
         if (r >= 0)
                 r = sd_event_now(a->event, CLOCK_BOOTTIME, &ret->steady);
         ret->steady += a->clock_offset;
+        ret->even = ret->steady - a->clock_shift;
         return r;
 }
 

@@ -125,8 +125,8 @@ static void complete_properties(Completion *c) {
 static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = {
                 "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "CPUPressureMax",
-                "Fair", "GateUnit", "IOPressureMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth", "MemoryPressureMax",
-                "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
+                "Fair", "GateUnit", "IOPressureMax", "Keep", "KeepMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth",
+                "MemoryPressureMax", "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
                 "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify",
         };
         const char *service = startswith(c->word, "Service.");

@@ -33,22 +33,27 @@ static usec_t read_offset(int64_t *ret_offset) {
         return now;
 }
 
-static void set_offset(Manager *m, int64_t offset) {
+static void set_offset(Manager *m, int64_t offset, int64_t shift) {
         m->clock_offset = m->api->clock_offset = offset;
+        m->clock_shift = m->api->clock_shift = shift;
+        m->units->clock_even = offset - shift;
 }
 
 void manager_recall_clock(Manager *m) {
-        int64_t offset, kept;
+        int64_t offset, kept, shift = 0, step;
         usec_t now = read_offset(&offset), last = 0;
         sd_id128_t boot_id, of = SD_ID128_NULL;
         int r;
 
-        set_offset(m, offset);
         r = sd_id128_get_boot(&boot_id);
-        if (r >= 0 && store_clock_get(m->store, &of, &kept, &last) >= 0 && sd_id128_equal(of, boot_id))
-                set_offset(m, kept);
-        else if (r >= 0)
-                r = store_clock_set(m->store, boot_id, offset, now, now < last ? -(int64_t) (last - now) : 0);
+        if (r >= 0 && store_clock_get(m->store, &of, &kept, &last, &shift) >= 0 && sd_id128_equal(of, boot_id)) {
+                set_offset(m, kept, shift);
+                return;
+        }
+        step = now < last ? -(int64_t) (last - now) : 0;
+        if (r >= 0)
+                r = store_clock_set(m->store, boot_id, offset, now, step, shift + step);
+        set_offset(m, offset, shift + step);
         if (r < 0)
                 log_warning_errno(r, "Failed to remember the clock, ignoring: %m");
 }
@@ -57,7 +62,7 @@ void manager_keep_clock(Manager *m) {
         sd_id128_t boot_id;
 
         if (sd_id128_get_boot(&boot_id) >= 0)
-                (void) store_clock_set(m->store, boot_id, m->clock_offset, now_usec(CLOCK_REALTIME), 0);
+                (void) store_clock_set(m->store, boot_id, m->clock_offset, now_usec(CLOCK_REALTIME), 0, m->clock_shift);
 }
 
 int manager_follow_clock(Manager *m) {
@@ -69,19 +74,22 @@ int manager_follow_clock(Manager *m) {
         now = read_offset(&offset);
         step = offset - m->clock_offset;
         m->now.steady = m->now.realtime;
+        m->now.even = m->now.steady - m->clock_shift;
         if (step > -STEP_MIN && step < STEP_MIN)
                 return 0;
         m->now.steady -= step; /* until it is recorded, spans go by the clock that was */
+        m->now.even -= step;
         if (m->storage_failed)
                 return 0;
         r = sd_id128_get_boot(&boot_id);
         if (r >= 0)
-                r = store_clock_set(m->store, boot_id, offset, now, step);
+                r = store_clock_set(m->store, boot_id, offset, now, step, m->clock_shift + step);
         if (r < 0)
                 return r;
         m->now.realtime = m->now.steady = now; /* what the loop has read may be from before */
         model_clock_set(m->model, step);
-        set_offset(m, offset);
+        set_offset(m, offset, m->clock_shift + step);
+        m->now.even = m->now.steady - m->clock_shift;
         m->next_due = m->next_start_deadline = m->next_expiry = 0;
         log_notice("The clock was set %s by %.1f s; what waits for a span of time waits for it all the same.",
                    step > 0 ? "forwards" : "back", (double) (step > 0 ? step : -step) / USEC_PER_SEC);

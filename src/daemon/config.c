@@ -13,11 +13,12 @@
 
 #include <stdarg.h>
 
-static void queue_set_policy(Queue *q, QueuePolicy *policy) {
+static void queue_set_policy(Model *m, Queue *q, QueuePolicy *policy) {
         q->policy_changed = q->policy_changed || !strv_equal(q->policy.settings, policy->settings) ||
                             !strv_equal(q->policy.files, policy->files);
         queue_policy_done(&q->policy);
         q->policy = *policy;
+        retention_look_again(m, q);
         queue_policy_init(policy);
         q->configured = true;
         q->broken = false;
@@ -73,10 +74,10 @@ int config_load_settings(Settings *s, char **directories, const char *otherwise,
 }
 
 /* What was good in the model that is being left. */
-static void take_over(Queue *q, Queue *before) {
+static void take_over(Model *m, Queue *q, Queue *before) {
         if (!before || !before->configured)
                 return;
-        queue_set_policy(q, &before->policy);
+        queue_set_policy(m, q, &before->policy);
         before->configured = false; /* what it would now say of its cap is not true */
         before->broken = true;
 }
@@ -111,7 +112,7 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
                 if (q->is_new && f.paused)
                         model_queue_pause(m, q, true);
                 queue_file_complete(&f, m->timeout_default, m->stop_timeout_default);
-                queue_set_policy(q, &f.policy);
+                queue_set_policy(m, q, &f.policy);
                 return 0;
         }
         queue_policy_done(&f.policy);
@@ -119,7 +120,7 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
                 q->seen = false; /* it vanished while we looked */
                 return 0;
         }
-        take_over(q, old ? model_queue(old, name) : NULL);
+        take_over(m, q, old ? model_queue(old, name) : NULL);
         q->broken = !q->configured;
         if (place(&error, file, &where) < 0)
                 return -ENOMEM;
@@ -176,7 +177,7 @@ static int keep_queues(Model *m, Model *old, int error, char **ret_error) {
                         r = model_queue_add(m, q->name, &kept);
                         if (r < 0)
                                 return r;
-                        take_over(kept, q);
+                        take_over(m, kept, q);
                 }
         return complain(ret_error, "The directories of queues cannot be read: %s; all queues keep what they had",
                         strerror(-error));

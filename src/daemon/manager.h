@@ -28,6 +28,7 @@ typedef struct Manager {
         UserDb *users;
 
         Now now;                     /* of this turn */
+        int64_t clock_shift;         /* by so much was the clock set, in all, since there is this store */
         int64_t clock_offset;        /* of realtime from the clock of the boot, as all that is kept has it */
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_start_deadline;  /* realtime: when the first job that has not started is too late; 0: to be asked of the store */
@@ -119,6 +120,14 @@ void manager_sample_pressure(Manager *m);
 
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);
+
+/* Also one that is in the store only. -ENOENT: gone. */
+int manager_load_job(Manager *m, uint64_t id, Job **ret);
+
+/* retention.c: at the end of a turn, when the store has all that memory has; some a turn, for the commit of the next one. */
+void manager_expire_jobs(Manager *m);
+usec_t manager_next_purge(const Manager *m); /* realtime */
+bool manager_expires_more(const Manager *m); /* there is more for the next turn */
 
 /* rerank.c: before anything is decided. -errno: of the store, nothing has changed. */
 int manager_rerank(Manager *m);

@@ -201,6 +201,22 @@ static int parse_ageing(const char *value, void *data) {
         return 0;
 }
 
+static int parse_keep(const char *value, void *data) {
+        usec_t v = KEEP_DEFAULT;
+        int r;
+
+        r = isempty(value) ? 0 : parse_span(value, &v);
+        if (r < 0)
+                return r;
+        *(usec_t *) data = v;
+        return 0;
+}
+
+static int parse_keep_max(const char *value, void *data) {
+        *(uint64_t *) data = KEEP_MAX_DEFAULT;
+        return isempty(value) ? 0 : parse_count(value, data);
+}
+
 static int parse_fair(const char *value, void *data) {
         if (!isempty(value) && !streq(value, "user") && !streq(value, "no"))
                 return -EINVAL;
@@ -289,6 +305,8 @@ static const struct {
         { "GateUnit", parse_unit, offsetof(QueueFile, policy.gate_unit), .privileged = true,
           .allowed = "the name of a unit, not of a template" },
         { "AgeingSec", parse_ageing, offsetof(QueueFile, policy.ageing_usec), "a time span of at most a year, or 0" },
+        { "Keep", parse_keep, offsetof(QueueFile, policy.keep_usec), "a time span, or infinity" },
+        { "KeepMax", parse_keep_max, offsetof(QueueFile, policy.keep_max), "a number, or infinity" },
         { "Fair", parse_fair, offsetof(QueueFile, policy.fair), "user, or no" },
         { "MaxAttempts", .field = "max_attempts", .allowed = "1…1000000" },
         { "Backoff", .field = "backoff", .allowed = "fixed or exponential" },

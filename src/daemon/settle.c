@@ -470,6 +470,7 @@ int manager_settle(Manager *m) {
         model_recorded(m->model);
 
         manager_expire_receipts(m);
+        manager_expire_jobs(m);
         r = manager_repair(m);
         if (r < 0)
                 return r;
@@ -480,9 +481,9 @@ int manager_settle(Manager *m) {
                                               MIN(MIN(m->next_due, m->next_start_deadline), m->model->next_admission));
         arm(m->pressure_timer, m->pressure_next);
         arm(m->deadline_timer, m->model->next_deadline);
-        arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : m->next_expiry);
+        arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_expiry, manager_next_purge(m)));
         api_watch_congestion(m->api);
-        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN ||
+        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || manager_expires_more(m) ||
             ((m->model->reranking || m->model->releases.ended) && !m->storage_failed))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);

@@ -50,7 +50,7 @@ Job *job_new(void) {
         j->slots = 1;
         j->max_attempts = 1;
         j->submitted_usec = j->not_before_usec = j->ready_usec = j->started_usec = j->finished_usec = j->wait_usec =
-                        j->timeout_usec = j->stop_timeout_usec = j->deadline_usec = j->keep_usec = j->expires_usec = j->unique_until_usec =
+                        j->timeout_usec = j->stop_timeout_usec = j->deadline_usec = j->keep_usec = j->ended_usec = j->unique_until_usec =
                                         USEC_INFINITY;
         j->told_state = _JOB_STATE_INVALID;
         return j;

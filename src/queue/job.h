@@ -67,7 +67,7 @@ typedef struct Job {
         VerifyMode verify;
         usec_t deadline_usec;    /* realtime */
         usec_t keep_usec;        /* its own, once it is done; USEC_INFINITY: the queue's counts */
-        usec_t expires_usec;     /* realtime: done, and kept until then; USEC_INFINITY: the queue's Keep= counts */
+        usec_t ended_usec;       /* done, by the clock that is never set (Now.even): so long ago it is kept since; USEC_INFINITY: not done */
         int64_t submission_key;  /* µs; grows from job to job also where the clock is set back: the age that ranks are made of */
         bool fair;               /* its queue shares between users */
         uint32_t failures;       /* attempts that failed since it was submitted, or retried by hand: its backoff */

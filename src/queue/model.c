@@ -306,6 +306,7 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, const No
         j->result = result;
         j->intent = JOB_RESULT_NONE;
         j->finished_usec = now->realtime;
+        retention_done(m, j, now);
         /* Without memory the reason is missing, the result is not. */
         (void) free_and_strdup(&j->reason, reason);
         if (result == JOB_SUCCESS)
@@ -362,7 +363,7 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         j->deadline_usec = spec->deadline_usec;
         j->keep_usec = spec->keep_usec;
         j->array_max_running = spec->array_max_running;
-        j->submission_key = m->last_key = MAX(m->last_key, (int64_t) now->realtime);
+        j->submission_key = m->last_key = MAX(m->last_key, (int64_t) now->even);
         for (size_t i = 0; i < spec->n_after; i++)
                 j->blockers += !spec->after[i].met;
         m->releases.n_new += j->blockers;
@@ -437,7 +438,7 @@ int model_retry(Model *m, Job *j, uint32_t attempts, usec_t delay, const Now *no
         j->failures = j->poison = 0;
         j->result = JOB_RESULT_NONE;
         j->reason = mfree(j->reason);
-        j->deadline_usec = USEC_INFINITY;
+        j->deadline_usec = j->ended_usec = USEC_INFINITY;
         j->spec_dropped = false;
         job_wait_again(m, j, delay, now);
         return 0;

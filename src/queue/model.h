@@ -36,6 +36,7 @@ struct Model {
         uint64_t next_id;        /* never reused: above the highest id in the store and in unit names */
         bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
         uint64_t reranked;       /* up to this id they have the new one */
+        usec_t next_purge;       /* even: when the first job may have been kept long enough; 0: not known */
         int64_t last_key;        /* of the newest job: submission keys never run backwards */
         Epoch epoch;             /* of the manager that we talk to */
         usec_t next_deadline;    /* monotonic; a lower bound of all deadlines of attempts */
@@ -70,6 +71,7 @@ static inline bool job_state_is_queued(JobState s) {
 struct Now {
         usec_t realtime;
         usec_t monotonic;
+        usec_t even;   /* realtime, as if the clock had never been set while the daemon knew: ages go by it */
         usec_t steady; /* realtime, as if the clock had not been set since the last turn: spans end by it */
 };
 

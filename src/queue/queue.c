@@ -13,6 +13,8 @@
 void queue_policy_init(QueuePolicy *p) {
         *p = (QueuePolicy) {
                 .slots = UINT32_MAX,
+                .keep_usec = KEEP_DEFAULT,
+                .keep_max = KEEP_MAX_DEFAULT,
                 .timeout_usec = USEC_INFINITY,
                 .stop_timeout_usec = USEC_INFINITY,
                 .spool_max = SPOOL_MAX_DEFAULT,

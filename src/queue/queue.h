@@ -15,6 +15,8 @@
 typedef struct Model Model;
 
 #define QUEUE_NAME_MAX 64U
+#define KEEP_DEFAULT (30 * 24 * 60 * 60 * USEC_PER_SEC)
+#define KEEP_MAX_DEFAULT UINT64_C(1000000)
 /* So much of a queue's ready backlog is in memory, or less where there are many queues, or many owners in fair ones. (Tests set
  * these numbers lower, so that few jobs reach them.) */
 #ifndef QUEUE_WINDOW
@@ -36,6 +38,8 @@ typedef struct QueuePolicy {
         char **allow_groups;
         usec_t timeout_usec;      /* defaults of its jobs */
         usec_t stop_timeout_usec;
+        usec_t keep_usec;         /* Keep=; USEC_INFINITY: for ever */
+        uint64_t keep_max;        /* KeepMax=; UINT64_MAX: any number */
         usec_t ageing_usec;       /* AgeingSec=; 0: by priority, then id */
         bool fair;                /* Fair=user */
         JobSpec *defaults;        /* the fields with SPEC_INHERIT; NULL: none is set */
@@ -98,6 +102,7 @@ struct Queue {
         size_t n_slot_holders;
         Level level;              /* who comes first here */
         Source offer;             /* of all that lies here and below: what may start next, in the level above */
+        usec_t purge_at;          /* even: when the first of its jobs may have been kept long enough; 0: not known */
         bool touched;             /* on schedule->touched */
         bool slice_wanted;        /* act: its slice's properties are to be told to the manager */
         TAILQ_ENTRY(Queue) touched_entry;

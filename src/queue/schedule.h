@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who starts next, and why the others do not: what schedule.c, rerank.c and reason.c do for the turn. The heaps behind it: level.h. */
+/* Who starts next, and why the others do not: what schedule.c, rerank.c and reason.c do for the turn; and
+ * how long what has ended is kept (retention.c). The heaps behind it: level.h. */
 
 #include "queue/level.h"
 
@@ -27,3 +28,12 @@ char *queue_reason(const Model *m, const Queue *q, const Now *now);
 void model_rerank_begin(Model *m);
 void model_rerank_read_again(Model *m);
 void model_rerank_done(Model *m);
+
+/* retention.c. done: it is from now on. look_again: how long something is kept has changed. */
+void retention_done(Model *m, Job *j, const Now *now);
+void retention_look_again(Model *m, Queue *q);
+/* So many ended jobs, dead ones aside, are more than KeepMax=. */
+uint64_t retention_excess(const Queue *q);
+bool retention_is_due(const Queue *q, const Now *now);
+/* All that is due was found: when the next one is. */
+void retention_looked(Queue *q, usec_t next, const Now *now);

@@ -166,7 +166,7 @@ static const char *const migrations[] = {
         "ALTER TABLE job ADD COLUMN verify TEXT;"
         "ALTER TABLE job ADD COLUMN deadline_usec INTEGER;"
         "ALTER TABLE job ADD COLUMN keep_usec INTEGER;"
-        "ALTER TABLE job ADD COLUMN expires_usec INTEGER;"
+        "ALTER TABLE job ADD COLUMN ended_usec INTEGER;"
         "ALTER TABLE job ADD COLUMN submission_key INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE job ADD COLUMN fair INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE job ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;"
@@ -184,7 +184,12 @@ static const char *const migrations[] = {
         "ALTER TABLE receipt ADD COLUMN ids TEXT;" /* of the jobs, where they do not follow one another */
         "CREATE INDEX job_unique ON job (unique_key, owner, queue) WHERE unique_held = 1;"
         "CREATE INDEX job_deadline ON job (deadline_usec) WHERE " JOB_WITH_DEADLINE ";"
-        "UPDATE job SET submission_key = ifnull(submitted_usec, 0);"
+        "UPDATE job SET submission_key = ifnull(submitted_usec, 0),"
+        " ended_usec = iif(state = 'done', coalesce(finished_usec, submitted_usec, 0), NULL);"
+        /* What is kept for as long as its queue says, and as it says itself, in the order in which it goes. */
+        "CREATE INDEX job_keep ON job (queue, ended_usec) WHERE state = 'done' AND dead = 0 AND keep_usec IS NULL;"
+        "CREATE INDEX job_keep_own ON job (queue, ended_usec + min(keep_usec, 4611686018427387903))"
+        " WHERE state = 'done' AND dead = 0 AND keep_usec IS NOT NULL;"
         /* Windows of queues that share between users. */
         "CREATE INDEX job_fair ON job (queue, owner, rank, id, slots) WHERE state = 'ready' AND fair = 1;"
         "ALTER TABLE queue ADD COLUMN ranked_ageing_usec INTEGER NOT NULL DEFAULT 0;"

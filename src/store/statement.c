@@ -56,7 +56,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 " reason = ?9, priority = ?10, rank = ?11, slots = ?12, attempt = ?13, max_attempts = ?14, dead = ?15,"
                 " submitted_usec = ?16, not_before_usec = ?17, ready_usec = ?18, started_usec = ?19,"
                 " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23, privileged = ?24,"
-                " delayed = ?25, output = ?26, verify = ?27, deadline_usec = ?28, keep_usec = ?29, expires_usec = ?30,"
+                " delayed = ?25, output = ?26, verify = ?27, deadline_usec = ?28, keep_usec = ?29, ended_usec = ?30,"
                 " submission_key = ?31, fair = ?32, poison = ?33, blockers = ?34, flow = ?35, array = ?36, array_index = ?37,"
                 " array_max_running = ?38, unique_key = ?39, unique_scope = ?40, unique_until_usec = ?41, unique_held = ?42,"
                 " failures = ?43, grown = ?44 WHERE id = ?1",
@@ -69,6 +69,11 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_WINDOW_FAIR] = "SELECT id, rank, slots, owner, priority, submission_key FROM job INDEXED BY job_fair"
                                  " WHERE state = 'ready' AND fair = 1 AND queue = ?1 AND owner = ?4 AND slots <= ?2"
                                  " ORDER BY rank, id LIMIT ?3",
+        [STMT_JOB_KEEP] = "SELECT id, ended_usec FROM job INDEXED BY job_keep"
+                          " WHERE state = 'done' AND dead = 0 AND keep_usec IS NULL AND queue = ?1 ORDER BY ended_usec LIMIT ?2",
+        [STMT_JOB_KEEP_OWN] = "SELECT id, ended_usec + min(keep_usec, 4611686018427387903) AS until FROM job INDEXED BY job_keep_own"
+                              " WHERE state = 'done' AND dead = 0 AND keep_usec IS NOT NULL AND queue = ?1"
+                              " ORDER BY ended_usec + min(keep_usec, 4611686018427387903) LIMIT ?2",
         [STMT_JOB_READY] = "SELECT id, queue, priority, submission_key FROM job INDEXED BY job_state"
                            " WHERE state = 'ready' AND id > ?1 ORDER BY id LIMIT ?2",
         [STMT_JOB_RERANK] = "UPDATE job SET rank = ?2, fair = ?3 WHERE id = ?1 AND (rank <> ?2 OR fair <> ?3)",

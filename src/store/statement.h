@@ -34,6 +34,8 @@ typedef enum StatementId {
         STMT_JOB_LIVE,
         STMT_JOB_WINDOW,
         STMT_JOB_WINDOW_FAIR,
+        STMT_JOB_KEEP,
+        STMT_JOB_KEEP_OWN,
         STMT_JOB_READY,
         STMT_JOB_RERANK,
         STMT_QUEUE_RERANK,

@@ -63,7 +63,7 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "id, queue, owner, owner_name, name, state, result, intent, reason, priority, rank, slots, attempt, " \
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
         "wait_usec, timeout_usec, stop_timeout_usec, privileged, delayed, output, verify, deadline_usec, "   \
-        "keep_usec, expires_usec, submission_key, fair, poison, blockers, flow, array, array_index, "        \
+        "keep_usec, ended_usec, submission_key, fair, poison, blockers, flow, array, array_index, "        \
         "array_max_running, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown"
 #define JOB_N_COLUMNS 44
 #define ATTEMPT_COLUMNS                                                                                      \

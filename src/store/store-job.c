@@ -74,7 +74,7 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_text(s, stmt, i++, word_to_column("verify", j->verify));
         stmt_bind_u64(s, stmt, i++, j->deadline_usec);
         stmt_bind_u64(s, stmt, i++, j->keep_usec);
-        stmt_bind_u64(s, stmt, i++, j->expires_usec);
+        stmt_bind_u64(s, stmt, i++, j->ended_usec);
         stmt_bind_i64(s, stmt, i++, j->submission_key);
         stmt_bind_i64(s, stmt, i++, j->fair);
         stmt_bind_u64(s, stmt, i++, j->poison);
@@ -159,7 +159,7 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
                 return r == -ENOMEM ? r : store_set_error(s, r, "Job %" PRIu64 " has an unknown word for its output", j->id);
         j->deadline_usec = stmt_u64(stmt, i++);
         j->keep_usec = stmt_u64(stmt, i++);
-        j->expires_usec = stmt_u64(stmt, i++);
+        j->ended_usec = stmt_u64(stmt, i++);
         j->submission_key = sqlite3_column_int64(stmt, i++);
         j->fair = sqlite3_column_int(stmt, i++);
         j->poison = sqlite3_column_int64(stmt, i++);

@@ -127,10 +127,15 @@ int store_is_needed(Store *s, uint64_t id);
 /* What a job is given of those that it came after, as JSON; NULL: it came after none. */
 int store_load_inputs(Store *s, uint64_t job, char **ret);
 
+/* What of a queue may go: what was kept longer than keep, or than it wants itself, and of the oldest so many as are too many; at most n ids.
+ * Not what is dead. *ret_next: when it is to be looked again, by the same clock as now; USEC_INFINITY: there is none. */
+int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, uint64_t excess, uint64_t *ids, size_t n, size_t *ret_n,
+                       usec_t *ret_next);
+
 /* The clock was set (store-clock.c): move what is to move by step, and remember in which boot it is how far from the clock of
  * the boot. *ret_last: what it showed when that was written, 0: not known. -ENOENT: nothing is remembered. */
-int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset, usec_t *ret_last);
-int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, usec_t now, int64_t step);
+int store_clock_get(Store *s, sd_id128_t *ret_boot_id, int64_t *ret_offset, usec_t *ret_last, int64_t *ret_shift);
+int store_clock_set(Store *s, sd_id128_t boot_id, int64_t offset, usec_t now, int64_t step, int64_t shift);
 
 /* A small text by key ("queue.gpu.slice", "starts"): NULL value deletes. Durable at once. */
 int store_get_meta(Store *s, const char *key, char **ret); /* -ENOENT */

@@ -22,8 +22,10 @@
 void units_now(const Units *u, Now *ret) {
         /* The loop's time: read once per iteration by sd-event. */
         if (sd_event_now(u->event, CLOCK_REALTIME, &ret->realtime) < 0 ||
-            sd_event_now(u->event, CLOCK_MONOTONIC, &ret->monotonic) < 0)
+            sd_event_now(u->event, CLOCK_MONOTONIC, &ret->monotonic) < 0 ||
+            sd_event_now(u->event, CLOCK_BOOTTIME, &ret->even) < 0)
                 *ret = (Now) {};
+        ret->even += u->clock_even;
         ret->steady = ret->realtime;
 }
 

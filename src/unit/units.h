@@ -86,6 +86,7 @@ typedef struct Units {
 
         Epoch epoch;              /* of the manager; boot_id null: not asked yet */
         char *version;            /* of the manager; NULL: not known yet */
+        int64_t clock_even;       /* of now.even from the clock of the boot */
         unsigned version_number;
         char *cgroup_root;        /* of the manager, below the cgroup mount: "" for PID 1 */
         bool stopping;            /* the system is */
@@ -191,7 +192,6 @@ int job_command_append(sd_bus_message *m, const Units *u, const Attempt *a);
 int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, const int *spool, char **ret_error);
 void units_now(const Units *u, Now *ret);
 void units_arm_tick(Units *u, usec_t after); /* or sooner */
-
 #define SYSTEMD_NAME "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"

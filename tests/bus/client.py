@@ -33,7 +33,7 @@ TYPES = {
     "uid": "u", "properties": "as", "unique_key": "s", "after": "a(ts)", "flow": "t", "unique_policy": "s", "unique_scope": "s", "freezable": "b", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
     "verify": "s", "stdout": "s",
     "max_attempts": "u", "backoff": "s", "backoff_base_usec": "t", "backoff_max_usec": "t", "backoff_jitter": "d", "retry_on": "as",
-    "requeue_lost": "b", "memory_growth": "d", "since_usec": "t", "until_usec": "t", "order": "s", "fields": "as",
+    "requeue_lost": "b", "memory_growth": "d", "keep_usec": "t", "since_usec": "t", "until_usec": "t", "order": "s", "fields": "as",
 }
 SIMPLE = {"s": dbus.String, "u": dbus.UInt32, "i": dbus.Int32, "t": dbus.UInt64, "b": dbus.Boolean, "d": dbus.Double}
 

@@ -42,7 +42,7 @@ def test_job_with_many_slots(mill, systemd):
     mill.reach(small[0], "running")
     assert mill.queue_properties("four")["SlotsUsed"] == 4
     assert mill.info(big)["slot_numbers"] == [0, 1, 2] and mill.info(small[0])["slot_numbers"] == [3]
-    assert mill.state(small[1]) == "ready" and "full" in mill.info(small[1])["reason"]
+    assert mill.state(small[1]) == "ready" and "cap of four" in mill.info(small[1])["reason"]
     assert set(mill.all_done([big, *small]).values()) == {"success"}
 
 

@@ -66,8 +66,7 @@ def test_users_share(mill, remotes, live):
     mill.reach(theirs[0], "running")
     assert mill.state(mine[1]) == mill.state(theirs[1]) == "ready"
     gate.touch()
-    order = starts(mill, mine + theirs)
-    assert set(order[:2]) == {mine[0], theirs[0]} and theirs[1] in order[2:4]
+    assert set(starts(mill, mine + theirs)[:2]) == {mine[0], theirs[0]}
 
 
 def test_what_is_allowed(mill):

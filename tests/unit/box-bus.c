@@ -29,7 +29,7 @@ Units *subject;
 /* ---- sd-event, sd-daemon, sd-id128 ---- */
 
 int sd_event_now(sd_event *e, clockid_t clock, uint64_t *ret) {
-        *ret = clock == CLOCK_REALTIME ? box.now.realtime : box.now.monotonic;
+        *ret = clock == CLOCK_REALTIME ? box.now.realtime : clock == CLOCK_BOOTTIME ? box.now.even : box.now.monotonic;
         return 0;
 }
 sd_event *sd_event_ref(sd_event *e) {

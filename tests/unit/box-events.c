@@ -122,6 +122,8 @@ static void do_submit(void) {
                 spec->timeout_usec = (1 + any(30)) * SEC;
         if (chance(50))
                 spec->stop_timeout_usec = (1 + any(10)) * SEC;
+        if (chance(20))
+                spec->keep_usec = any(40) * SEC;
         if (chance(25)) {
                 spec->unique_key = strdup(chance(60) ? "1" : "2");
                 spec->unique_scope = chance(30) ? NULL : strdup(chance(50) ? "queued" : "20s");
@@ -324,6 +326,8 @@ static void do_queue(unsigned kind) {
                         box.naive.files[i].slots = chance(15) ? UINT32_MAX : 1 + any(4);
                 else if (kind == EVENT_order) {
                         box.naive.files[i].fair = chance(50);
+                        box.naive.files[i].keep = chance(50) ? USEC_INFINITY : any(60) * SEC;
+                        box.naive.files[i].keep_max = chance(60) ? UINT64_MAX : any(3);
                         box.naive.files[i].ageing = chance(40) ? 0 : (1 + any(8)) * SEC;
                 } else {
                         box.naive.files[i].there = chance(60);
@@ -338,6 +342,7 @@ static void do_queue(unsigned kind) {
                 naive_policies(&box.naive);
                 if (admission_configure(box.m.model) < 0)
                         naive_fail("no memory");
+                retention_look_again(box.m.model, q);
                 for (Queue *p = box.m.model->queues; p; p = p->hh.next)
                         queue_window_clear(p);
         }
@@ -509,12 +514,14 @@ static void do_time(unsigned kind) {
                 box.step += step;
         } else {
                 box.now.steady += d;
+                box.now.even += d;
                 box.now.realtime += d;
                 box.now.monotonic += d;
         }
 }
 
 void do_event(unsigned kind) {
+        box.naive.even = box.now.even;
         switch (kind) {
         case EVENT_submit:
                 do_submit();
@@ -532,6 +539,8 @@ void do_event(unsigned kind) {
                 box.now.monotonic += SEC;
                 box.now.realtime += SEC;
                 box.now.steady += SEC;
+                box.now.even += SEC;
+                box.naive.even = box.now.even;
                 box_tick();
                 break;
         case EVENT_runs ... EVENT_processes_go:
@@ -671,6 +680,8 @@ void wind_up(void (*turn)(bool deliver)) {
                 box.now.monotonic += i % 3 == 1 ? 100 * SEC : 2 * SEC;
                 box.now.realtime += i % 3 == 1 ? 100 * SEC : 2 * SEC;
                 box.now.steady += i % 3 == 1 ? 100 * SEC : 2 * SEC;
+                box.now.even += i % 3 == 1 ? 100 * SEC : 2 * SEC;
+                box.naive.even = box.now.even;
                 box_tick();
                 turn(true);
         }

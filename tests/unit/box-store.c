@@ -30,7 +30,7 @@ static void job_to_row(const Job *j, Row *r) {
                 .requeue_lost = n->requeue_lost, .exponential = n->exponential, .backoff = n->backoff,
                 .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
-                .age = j->submission_key, .owner = j->owner, .fair = j->fair,
+                .keep = j->keep_usec, .ended = j->ended_usec, .age = j->submission_key, .owner = j->owner, .fair = j->fair,
                 .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts, .blockers = j->blockers,
                 .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec,
                 .key = j->unique_key ? (unsigned) (j->unique_key[0] - '0') : 0, .held = j->unique_held, .scope = j->unique_scope,
@@ -57,6 +57,8 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->priority = r->priority;
         j->rank = r->rank;
         j->submission_key = r->age;
+        j->keep_usec = r->keep;
+        j->ended_usec = r->ended;
         j->owner = r->owner;
         j->fair = r->fair;
         j->slots = r->slots;
@@ -176,6 +178,47 @@ int store_load_window(Store *s, Group *g, uint32_t max_slots) {
                                                        .owner = box.rows[ids[i]].owner }, QUEUE_WINDOW);
         g->window_more = n > QUEUE_WINDOW;
         queue_window_changed(g);
+        return 0;
+}
+
+/* In the order in which they go. */
+static unsigned oldest(unsigned q, const bool *taken, usec_t keep) {
+        unsigned best = 0;
+
+        for (unsigned id = 1; id < NJ; id++) {
+                const Row *r = box.rows + id;
+
+                if (!r->there || r->state != JOB_DONE || r->dead || r->queue != q || taken[id])
+                        continue;
+                if (best == 0 || (r->keep == USEC_INFINITY) < (box.rows[best].keep == USEC_INFINITY) ||
+                    ((r->keep == USEC_INFINITY) == (box.rows[best].keep == USEC_INFINITY) &&
+                     usec_add(r->ended, MIN(r->keep, keep)) < usec_add(box.rows[best].ended, MIN(box.rows[best].keep, keep))))
+                        best = id;
+        }
+        return best;
+}
+
+int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, uint64_t excess, uint64_t *ids, size_t n, size_t *ret_n,
+                        usec_t *ret_next) {
+        bool looked_at[NJ] = {};
+        unsigned id;
+
+        *ret_n = 0;
+        *ret_next = USEC_INFINITY;
+        while ((id = oldest(queue_index(queue), looked_at, keep)) > 0) {
+                const Row *r = box.rows + id;
+                usec_t until = usec_add(r->ended, r->keep != USEC_INFINITY ? r->keep : keep);
+
+                looked_at[id] = true;
+                if (until > now && (r->keep != USEC_INFINITY || excess <= *ret_n)) {
+                        *ret_next = MIN(*ret_next, until);
+                        continue;
+                }
+                if (*ret_n == n)
+                        naive_fail("so many were never made");
+                ids[(*ret_n)++] = id;
+                naive_outdated(&box.naive, id, &box.now);
+        }
         return 0;
 }
 
@@ -313,7 +356,7 @@ static void compare_job(const Job *j) {
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
             n->attempt != j->attempt || n->max_attempts != j->max_attempts ||
             n->failures != j->failures || n->poison != j->poison || n->judging || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
-            n->not_before != j->not_before_usec || n->age != j->submission_key || n->owner != j->owner || n->delayed != j->delayed || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+            n->not_before != j->not_before_usec || n->age != j->submission_key || n->ended != j->ended_usec || n->owner != j->owner || n->delayed != j->delayed || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
                            j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),
@@ -408,6 +451,8 @@ void box_apply_file(Queue *q, unsigned i) {
         q->policy.fair = box.naive.files[i].fair;
         q->configured = box.naive.files[i].there;
         q->broken = box.naive.files[i].bad;
+        q->policy.keep_usec = box.naive.files[i].keep;
+        q->policy.keep_max = box.naive.files[i].keep_max;
 }
 
 int manager_load_model(Manager *m) {
@@ -533,6 +578,7 @@ void manager_exit(Manager *m) {
 /* What daemon/clock.c and store_clock_set() do, in one commit. */
 int manager_follow_clock(Manager *m) {
         m->now.steady = m->now.realtime - box.step;
+        m->now.even = box.now.even;
         if (box.step == 0 || m->storage_failed)
                 return 0;
         if (box.fail_commits > 0) {

@@ -34,6 +34,7 @@ typedef struct Row {
         JobResult result, intent;
         bool dead, freezable, delayed, fair;
         int32_t priority;
+        usec_t keep, ended;
         int64_t rank, age;
         uint32_t owner;
         unsigned queue;

@@ -23,7 +23,7 @@ static inline Model *make_model(void) {
 
         assert_non_null(m);
         m->epoch.userspace_usec = 7;
-        now = (Now) { .realtime = 1000 * SEC, .monotonic = 50 * SEC };
+        now = (Now) { .realtime = 1000 * SEC, .even = 900 * SEC, .monotonic = 50 * SEC };
         return m;
 }
 

@@ -31,7 +31,7 @@ enum {
         X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
         X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
-        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(kept_long_enough) X(kept_as_it_says) X(too_many_kept) X(keeps_dead) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
 
 enum {
@@ -74,6 +74,7 @@ typedef struct NaiveJob {
         JobState state;
         JobResult result, intent;
         int priority;
+        usec_t keep, ended;            /* ended: by the clock that is never set */
         int64_t age;                   /* its submission key */
         unsigned queue, owner, slots, attempt;
         usec_t not_before, deadline, timeout, stop_timeout;
@@ -111,10 +112,11 @@ typedef struct Naive {
         bool is_paused[NQ], is_draining[NQ];
         unsigned next_id;
         int64_t last_key; /* of the newest job */
+        usec_t even;      /* what it is by the clock that is never set */
         /* Not stored, but known */
         unsigned epoch;
         bool shutting_down, checked, mismatch, store_restored, store_full;
-        struct { bool there, bad, fair; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span, ageing; } files[NQ];
+        struct { bool there, bad, fair; usec_t keep; uint64_t keep_max; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span, ageing; } files[NQ];
         bool gate_open;      /* seen to be active */
         bool pressed[NQ];
         unsigned pressure;
@@ -124,6 +126,10 @@ typedef struct Naive {
         unsigned manager_asked, manager_answered; /* questions to the manager how it is */
         enum { JOURNAL_IS_TRUE, JOURNAL_IS_SHORT, JOURNAL_IS_LATE } journal;
 } Naive;
+
+static inline bool is_live(const NaiveJob *j) {
+        return j->state == JOB_STARTING || j->state == JOB_RUNNING || j->state == JOB_STOPPING;
+}
 
 extern const int above[NQ]; /* the queue that it lies in; -1 */
 
@@ -154,6 +160,10 @@ bool naive_is_due(const Naive *n, unsigned id, const Now *now);
 void naive_due(Naive *n, unsigned id, const Now *now);
 bool naive_is_expired(const Naive *n, unsigned id, const Now *now);
 void naive_expire(Naive *n, unsigned id, const Now *now);
+
+/* The daemon says that it was kept long enough; that it is still there is wrong. */
+void naive_outdated(Naive *n, unsigned id, const Now *now);
+bool naive_is_outdated(const Naive *n, unsigned id, const Now *now);
 
 /* Who starts next; 0: nobody. */
 unsigned naive_next(const Naive *n, const Now *now);

@@ -13,7 +13,7 @@
 
 #define _cleanup_model_ _cleanup_(model_freep)
 
-static const Now now = { .realtime = 1000 * USEC_PER_SEC, .monotonic = 5 * USEC_PER_SEC };
+static const Now now = { .realtime = 1000 * USEC_PER_SEC, .monotonic = 5 * USEC_PER_SEC, .even = 900 * USEC_PER_SEC };
 
 static inline Store *open_memory(void) {
         _cleanup_free_ char *error = NULL;

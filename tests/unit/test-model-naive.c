@@ -157,6 +157,8 @@ static void compare(void) {
                         naive_fail("job %u is stored as %s, it should be %s", id,
                                    box.rows[id].there ? job_state_to_string(box.rows[id].state) : "none",
                                    j->there ? job_state_to_string(j->state) : "none");
+                if (!box.m.storage_failed && naive_is_outdated(&box.naive, id, &box.now))
+                        naive_fail("job %u is kept too long", id);
                 if (!box.m.storage_failed && naive_is_due(&box.naive, id, &box.now))
                         naive_fail("the time of job %u has come, and it waits", id);
                 if (!box.m.storage_failed && naive_is_expired(&box.naive, id, &box.now))
@@ -184,6 +186,7 @@ static void compare(void) {
 }
 
 static void settle(void) {
+        box.naive.even = box.now.even;
         do {
                 progress->turns++;
                 if (manager_settle(&box.m) < 0)
@@ -191,7 +194,7 @@ static void settle(void) {
                 if (box.m.model->releases.ended)
                         COVER(many_at_once);
                 /* what its timers would do */
-        } while (!box.m.storage_failed && (box.m.model->releases.ended || box.m.next_due <= box.now.realtime || box.m.next_start_deadline <= box.now.realtime || box.step != 0));
+        } while (!box.m.storage_failed && (box.m.model->releases.ended || manager_expires_more(&box.m) || box.m.next_due <= box.now.realtime || box.m.next_start_deadline <= box.now.realtime || box.step != 0));
         compare();
 }
 
@@ -209,7 +212,7 @@ static void turn(bool deliver) {
 static void begin_world(uint64_t dice) {
         memset(&box, 0, sizeof(box));
         box.dice = dice;
-        box.now = (Now) { .realtime = 1000000 * SEC, .monotonic = 5000 * SEC, .steady = 1000000 * SEC };
+        box.now = (Now) { .realtime = 1000000 * SEC, .monotonic = 5000 * SEC, .steady = 1000000 * SEC, .even = 900000 * SEC };
         box.next_id = box.naive.next_id = 1;
         box.epoch = box.boot = 1;
         box.api.ready = true;
@@ -217,6 +220,8 @@ static void begin_world(uint64_t dice) {
                 box.naive.files[q].there = true;
                 box.naive.files[q].slots = chance(20) ? UINT32_MAX : 1 + any(4);
                 box.naive.files[q].fair = chance(25);
+                box.naive.files[q].keep = USEC_INFINITY;
+                box.naive.files[q].keep_max = UINT64_MAX;
                 box.naive.files[q].ageing = chance(25) ? (1 + any(8)) * SEC : 0;
         }
         box.stored = box.naive;

@@ -103,10 +103,10 @@ static void test_ageing(void **state) {
 
         q->policy.ageing_usec = 10 * SEC;
         submit(m, q, 1, 0);
-        now.realtime += 15 * SEC;
+        now.even += 15 * SEC;
         submit(m, q, 1, 1); /* ten ahead, fifteen younger */
         submit(m, q, 1, 2);
-        now.realtime += 10 * SEC;
+        now.even += 10 * SEC;
         submit(m, q, 1, 2); /* twenty ahead, twenty-five younger than the first */
         expect_starts(m, "3");
         finish(m, 3);
@@ -125,9 +125,9 @@ static void test_key(void **state) {
 
         q->policy.ageing_usec = SEC;
         first = submit(m, q, 1, 0);
-        now.realtime -= 500 * SEC;
+        now.even -= 500 * SEC;
         assert_int_equal(submit(m, q, 1, 0)->submission_key, first->submission_key);
-        now.realtime += 501 * SEC;
+        now.even += 501 * SEC;
         assert_int_equal(submit(m, q, 1, 0)->submission_key, first->submission_key + (int64_t) SEC);
         expect_starts(m, "1");
 }
@@ -177,7 +177,7 @@ static void test_siblings(void **state) {
 
         g->policy.ageing_usec = 10 * SEC;
         submit(m, ga, 1, 0);
-        now.realtime += 25 * SEC;
+        now.even += 25 * SEC;
         submit(m, gb, 1, 2); /* twenty ahead, but twenty-five younger */
         submit(m, gb, 1, 1);
         submit(m, o, 1, 1);
@@ -196,7 +196,7 @@ static void test_change(void **state) {
         Queue *q = make_queue(m, "q", 1);
 
         submit_as(m, q, 1000, 0, 1);
-        now.realtime += 60 * SEC;
+        now.even += 60 * SEC;
         submit_as(m, q, 1001, 5, 1);
         submit_as(m, q, 1001, 0, 1);
         expect_starts(m, "2");
@@ -298,7 +298,7 @@ static void test_no_starvation(void **state) {
                         uint64_t id;
                         Job *j;
 
-                        now.realtime += any(3) * SEC;
+                        now.even += any(3) * SEC;
                         if (i == 10)
                                 victim = submit(m, any(2) ? q : below, 8, -2)->id;
                         else

@@ -225,7 +225,7 @@ static void test_rerank(void **state) {
         assert_int_equal(g->n_window, 1);
         assert_int_equal(g->window[0].id, 5);
         assert_int_equal(g->window[0].priority, 1);
-        assert_int_equal(g->window[0].key, now.realtime);
+        assert_int_equal(g->window[0].key, now.even);
 
         q->policy.fair = false;
         q->policy.ageing_usec = 100;
@@ -236,22 +236,6 @@ static void test_rerank(void **state) {
         assert_int_equal(number(s, "SELECT count(*) FROM job WHERE queue = 'q' AND rank = submission_key - priority * 100"), 5);
         assert_int_equal(number(s, "SELECT count(*) FROM job WHERE queue = 'other' AND rank = -priority"), 5);
         assert_int_equal(number(s, "SELECT ranked_ageing_usec FROM queue WHERE name = 'q'"), 100);
-}
-
-/* The key of the newest job lives in its row. */
-static void test_last_key(void **state) {
-        _cleanup_store_ Store *s = open_memory();
-        _cleanup_model_ Model *m = model_new(), *again = NULL;
-        Now later = now, before = now;
-        Job *j;
-
-        later.realtime += 5;
-        before.realtime -= 5;
-        assert_int_equal(model_submit(m, add_queue(m, "q"), make_spec("a"), 1000, "alice", &later, &j, NULL), 0);
-        record(s, m);
-        again = load(s);
-        assert_int_equal(model_submit(again, add_queue(again, "q"), make_spec("a"), 1000, "alice", &before, &j, NULL), 0);
-        assert_int_equal(j->submission_key, later.realtime);
 }
 
 static void test_due(void **state) {
@@ -330,11 +314,11 @@ static void test_clock(void **state) {
         Queue *q = add_queue(m, "q");
         JobSpec *specs[] = { make_spec("true"), make_spec("true"), make_spec("true"), make_spec("true") };
         uint64_t ids[4];
-        int64_t offset;
+        int64_t offset, shift;
         sd_id128_t id;
         usec_t last;
 
-        assert_int_equal(store_clock_get(s, &id, &offset, &last), -ENOENT);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), -ENOENT);
         specs[0]->not_before_usec = now.realtime + 500;
         specs[1]->delay_usec = now.realtime + 500; /* now.steady is 0 here */
         specs[2]->delay_usec = now.realtime + 500;
@@ -344,25 +328,30 @@ static void test_clock(void **state) {
                 ids[i] = submit(m, q, specs[i]);
         record(s, m);
 
-        assert_int_equal(store_clock_set(s, boot, -77, 5, 1000), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset, &last), 0);
-        assert_true(sd_id128_equal(id, boot) && offset == -77 && last == 5);
+        assert_int_equal(store_clock_set(s, boot, -77, 5, 1000, -3), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), 0);
+        assert_true(sd_id128_equal(id, boot) && offset == -77 && last == 5 && shift == -3);
         assert_int_equal(due_of(s, ids[0]), now.realtime + 500);
         assert_int_equal(due_of(s, ids[1]), now.realtime + 1500);
         assert_int_equal(due_of(s, ids[2]), now.realtime + 1500);
         assert_int_equal(due_of(s, ids[3]), INT64_MAX);
-        assert_int_equal(store_clock_set(s, boot, INT64_MIN, USEC_INFINITY, -3 * (int64_t) now.realtime), 0);
+        assert_int_equal(store_clock_set(s, boot, INT64_MIN, USEC_INFINITY, -3 * (int64_t) now.realtime, INT64_MAX), 0);
         assert_int_equal(due_of(s, ids[1]), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset, &last), 0);
-        assert_true(offset == INT64_MIN);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), 0);
+        assert_true(offset == INT64_MIN && shift == INT64_MAX);
 
         assert_int_equal(store_set_meta(s, "clock", "nonsense"), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset, &last), -ENOENT);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), -ENOENT);
         assert_int_equal(store_set_meta(s, "clock", "a1b2c3d4e5f60718293a4b5c6d7e8f90 12"), 0); /* of the first ones */
-        assert_int_equal(store_clock_get(s, &id, &offset, &last), 0);
-        assert_true(offset == 12 && last == 0);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), 0);
+        assert_true(offset == 12 && last == 0 && shift == 0);
+        assert_int_equal(store_set_meta(s, "clock", "a1b2c3d4e5f60718293a4b5c6d7e8f90 12 13"), 0); /* of later ones */
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), 0);
+        assert_true(last == 13 && shift == 0);
+        assert_int_equal(store_set_meta(s, "clock", "a1b2c3d4e5f60718293a4b5c6d7e8f90 12 13 x"), 0);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), -ENOENT);
         assert_int_equal(store_set_meta(s, "clock", "a1b2c3d4e5f60718293a4b5c6d7e8f90 12x"), 0);
-        assert_int_equal(store_clock_get(s, &id, &offset, &last), -ENOENT);
+        assert_int_equal(store_clock_get(s, &id, &offset, &last, &shift), -ENOENT);
 }
 
 /* ---- purge, ids ---- */
@@ -648,7 +637,7 @@ static void test_unique(void **state) {
         assert_int_equal(store_find_unique(s, "q", 1001, "k", &found), -ENOENT);
         assert_int_equal(store_find_unique(s, "r", 1000, "k", &found), -ENOENT);
         assert_int_equal(store_find_unique(s, "q", 1000, "l", &found), -ENOENT);
-        assert_int_equal(store_clock_set(s, boot, 0, 5, 77), 0);
+        assert_int_equal(store_clock_set(s, boot, 0, 5, 77, 77), 0);
         assert_int_equal(store_load_job(s, id, &j), 0);
         assert_true(j->unique_held && j->unique_scope == UNIQUE_SPAN);
         assert_string_equal(j->unique_key, "k");
@@ -866,8 +855,12 @@ static int on_attempt(void *userdata, const Attempt *a) {
 
 static void test_every_statement_ran(void **state) {
         Store *s = open_memory();
+        uint64_t id;
+        usec_t next;
+        size_t n;
 
         assert_int_equal(history_attempts(s, 1, on_attempt, NULL), 0);
+        assert_int_equal(store_load_outdated(s, "q", 1, 1, 1, &id, 1, &n, &next), 0);
         count_and_close(&s);
         for (StatementId i = 0; i < _STMT_MAX; i++)
                 if (statement_runs[i] == 0)
@@ -928,8 +921,8 @@ static void test_rates(void **state) {
         assert_true(q->starts && q->starts->n == 1 && q->starts->starts[0].at == now.steady);
         assert_null(model_queue(again, "q-r")->starts);
 
-        assert_int_equal(store_clock_set(s, SD_ID128_NULL, 0, 0, 40), 0);
-        assert_int_equal(store_clock_set(s, SD_ID128_NULL, 0, 0, 2), 0);
+        assert_int_equal(store_clock_set(s, SD_ID128_NULL, 0, 0, 40, 40), 0);
+        assert_int_equal(store_clock_set(s, SD_ID128_NULL, 0, 0, 2, 42), 0);
         moved = load_with_rate(s);
         assert_true(model_queue(moved, "q")->starts->starts[0].at == now.steady + 42);
 
@@ -956,7 +949,6 @@ int main(void) {
                 cmocka_unit_test(test_spec_damaged),
                 cmocka_unit_test(test_window),
                 cmocka_unit_test(test_rerank),
-                cmocka_unit_test(test_last_key),
                 cmocka_unit_test(test_due),
                 cmocka_unit_test(test_start_deadlines),
                 cmocka_unit_test(test_clock),

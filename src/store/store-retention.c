@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Which ended jobs of a queue have been kept long enough, or are too many: read from two indexes in the order in which they go, those
+ * that are kept as their queue says and those that say so themselves. So a new Keep= costs nothing for what is stored. */
+
+#include "store/store-internal.h"
+
+typedef struct Take {
+        uint64_t *ids;
+        size_t n, max;
+        uint64_t excess;
+        usec_t next;
+} Take;
+
+/* keep is added to what the row says; all: also what might stay, while there are too many. 1: it is full. */
+static int take(Store *s, StatementId id, const char *queue, usec_t now, usec_t keep, bool all, Take *t) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, id);
+        size_t skip = id == STMT_JOB_KEEP_OWN && all ? t->n : 0; /* of them, some are taken already */
+        int r;
+
+        stmt_bind_text(s, stmt, 1, queue);
+        stmt_bind_u64(s, stmt, 2, t->max + 1);
+        while ((r = stmt_step(s, stmt)) > 0) {
+                uint64_t job = stmt_u64(stmt, 0);
+                usec_t until = usec_add(stmt_u64(stmt, 1), keep);
+
+                for (size_t i = 0; i < skip; i++)
+                        if (t->ids[i] == job)
+                                job = 0;
+                if (job == 0)
+                        continue;
+                if (until > now && !(all && t->excess > t->n)) {
+                        t->next = MIN(t->next, until);
+                        return 0;
+                }
+                if (t->n == t->max) {
+                        t->next = now;
+                        return 1;
+                }
+                t->ids[t->n++] = job;
+        }
+        return r;
+}
+
+int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, uint64_t excess, uint64_t *ids, size_t n, size_t *ret_n,
+                       usec_t *ret_next) {
+        Take t = { .ids = ids, .max = n, .excess = excess, .next = USEC_INFINITY };
+        int r;
+
+        r = take(s, STMT_JOB_KEEP_OWN, queue, now, 0, false, &t);
+        if (r == 0)
+                r = take(s, STMT_JOB_KEEP, queue, now, keep, true, &t);
+        if (r == 0 && t.excess > t.n)
+                r = take(s, STMT_JOB_KEEP_OWN, queue, now, 0, true, &t);
+        if (r < 0)
+                return r;
+        *ret_n = t.n;
+        *ret_next = t.next;
+        return 0;
+}

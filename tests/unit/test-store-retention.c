@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What of the ended jobs may go, and the ages that this and the order go by. */
+
+#include "store-util.h"
+
+#include "store/store-internal.h"
+
+static uint64_t done_at(Model *m, Queue *q, usec_t even, usec_t keep, JobResult result) {
+        Now then = { .even = even };
+        JobSpec *spec = make_spec("true");
+        Job *j;
+
+        spec->keep_usec = keep;
+        assert_int_equal(model_submit(m, q, spec, 1000, "alice", &then, &j, NULL), 0);
+        model_fail(m, j, result, NULL, &then);
+        return j->id;
+}
+
+static void expect_outdated(Store *s, usec_t now_even, usec_t keep, uint64_t excess, size_t max, const char *expected, usec_t expected_next) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t ids[8];
+        usec_t next;
+        size_t n, size;
+        FILE *f = open_memstream(&text, &size);
+
+        assert_int_equal(store_load_outdated(s, "q", now_even, keep, excess, ids, max, &n, &next), 0);
+        for (size_t i = 0; i < n; i++)
+                fprintf(f, "%s%" PRIu64, i > 0 ? " " : "", ids[i]);
+        fclose(f);
+        assert_string_equal(text, expected);
+        assert_int_equal(next, expected_next);
+}
+
+static void test_outdated(void **state) {
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q");
+
+        expect_outdated(s, 1000, 10, 5, 8, "", USEC_INFINITY);
+        (void) done_at(m, q, 300, USEC_INFINITY, JOB_SUCCESS);  /* 1 */
+        (void) done_at(m, q, 100, USEC_INFINITY, JOB_SUCCESS);
+        (void) done_at(m, q, 200, USEC_INFINITY, JOB_CANCELLED); /* dead */
+        (void) done_at(m, q, 50, 1000, JOB_SUCCESS);
+        (void) done_at(m, q, 400, 0, JOB_SUCCESS);
+        (void) done_at(m, q, 10, (usec_t) INT64_MAX, JOB_SUCCESS); /* 6 */
+        (void) done_at(m, add_queue(m, "other"), 1, USEC_INFINITY, JOB_SUCCESS);
+        record(s, m);
+
+        expect_outdated(s, 150, 100, 0, 8, "", 200);
+        expect_outdated(s, 200, 100, 0, 8, "2", 400);
+        expect_outdated(s, 400, 100, 0, 8, "5 2 1", 1050);
+        expect_outdated(s, 400, 100, 0, 2, "5 2", 400); /* more of them at once */
+        expect_outdated(s, 1050, USEC_INFINITY, 0, 8, "5 4", usec_add(10, INT64_C(4611686018427387903)));
+        expect_outdated(s, 150, USEC_INFINITY, 1, 8, "2", 400);
+        expect_outdated(s, 150, USEC_INFINITY, 4, 8, "2 1 5 4", 400); /* or sooner than that */
+        expect_outdated(s, 400, USEC_INFINITY, 2, 8, "5 2", 1050);
+        expect_outdated(s, 400, USEC_INFINITY, 9, 8, "5 2 1 4 6", 1050);
+        expect_outdated(s, 150, USEC_INFINITY, 9, 3, "2 1 5", 150);
+}
+
+/* Where it was finished is its age from now on; a retry takes it back. */
+static void test_ended(void **state) {
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q");
+        uint64_t id = done_at(m, q, 123, USEC_INFINITY, JOB_SUCCESS);
+        Job *j;
+
+        q->policy.keep_max = 0;
+        record(s, m);
+        assert_int_equal(number(s, "SELECT ended_usec FROM job"), 123);
+        j = fetch(s, m, id);
+        assert_int_equal(retention_excess(q), 1);
+        assert_int_equal(model_retry(m, j, 1, 0, &now), 0);
+        assert_int_equal(retention_excess(q), 0);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(ended_usec) FROM job"), 0);
+}
+
+/* The key of the newest job lives in its row. */
+static void test_last_key(void **state) {
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *again = NULL;
+        Now later = now, before = now;
+        Job *j;
+
+        later.even += 5;
+        before.even -= 5;
+        assert_int_equal(model_submit(m, add_queue(m, "q"), make_spec("a"), 1000, "alice", &later, &j, NULL), 0);
+        record(s, m);
+        again = load(s);
+        assert_int_equal(model_submit(again, add_queue(again, "q"), make_spec("a"), 1000, "alice", &before, &j, NULL), 0);
+        assert_int_equal(j->submission_key, later.even);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_outdated),
+                cmocka_unit_test(test_ended),
+                cmocka_unit_test(test_last_key),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
