@@ -376,6 +376,8 @@ int manager_start(Manager *m) {
                 r = manager_open_store(m);
         if (r < 0)
                 return r;
+        if (!m->user && !getenv("JOBMILL_RUNTIME_PATH") && !spool_is_mounted(m->run_path))
+                log_warning("%s/spool is not mounted (run-jobmill-spool.mount): jobs with stdout=spool take memory of /run.", m->run_path);
         api_connect(m->api);
         /* A post source runs only after some other source did. */
         return manager_settle(m);

@@ -25,6 +25,7 @@ int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_err
         j->owner = p->owner;
         j->timeout_usec = p->spec->timeout_usec;
         j->stop_timeout_usec = p->spec->stop_timeout_usec;
+        j->output = p->spec->output;
         j->privileged = p->privileged;
         j->queue = p->queue;
         a->job = j;

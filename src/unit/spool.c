@@ -41,6 +41,13 @@ int spool_prepare(const char *run_path) {
         return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+bool spool_is_mounted(const char *run_path) {
+        _cleanup_free_ char *path = spool_folder(run_path);
+        struct stat spool, run;
+
+        return path && stat(path, &spool) >= 0 && stat(run_path, &run) >= 0 && spool.st_dev != run.st_dev;
+}
+
 static int open_one(const char *path, uint32_t owner) {
         _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 

@@ -298,3 +298,27 @@ def test_many_at_once(mill):
     for id_ in ids:
         assert json.loads(mill.info(id_)["verdict"])["id"] == id_
         assert mill.info(id_)["io"]["stdout"] == "x" * 100 + "\n"
+
+
+def test_limits_are_live(running):
+    """SpoolMax= of a job that runs; Verify= and Stdout= of those that come."""
+    running.queue("live", Slots=1, AllowUsers="*")
+    running.call("Reload")
+    id_ = running.submit("head -c 3000000 /dev/zero; %s; echo; echo '%s'" % (gate(running), TRUE), queue="live", stdout="spool")
+    path = spool(running) / ("%d-1.stdout" % id_)
+    until(lambda: path.exists() and path.stat().st_size == 3000000, 10, "it has written")
+    assert path.stat().st_blocks * 512 > 2900000
+    running.call("SetQueue", "live", {"SpoolMax": "256K", "Verify": "verdict"}, True)
+    until(lambda: path.stat().st_blocks * 512 < 300000, 5, "it is cut short")
+    (running.out / "go").touch()
+    assert running.result(id_) == "success"
+    assert running.info(running.submit("true", queue="live", hold=True))["verify"] == "verdict"
+    for bad in ({"SpoolMax": "1K"}, {"Verify": "perhaps"}, {"Stdout": "file"}):
+        with pytest.raises(client.BusError):
+            running.call("SetQueue", "live", bad, True)
+
+
+def test_preview(running):
+    text = running.call("PreviewUnit", "", ["true"], {"verify": "verdict"})
+    assert "files of its spool" in text and "StandardOutput" not in text
+    assert "spool" not in running.call("PreviewUnit", "", ["true"], {})

@@ -154,6 +154,12 @@ def test_of_the_tool(mill):
     job = json.loads(mill.tool("show", "--json=short", id_, check=True))[0]
     assert (job["verdict"], job["success"], job["io"]) == (None, False, {"stdout": "no verdict\n", "stderr": ""})
     assert job["attempts"][0]["io"] == job["io"]
+    held = int(mill.tool("submit", "--hold", "--stdout=journal", "--", "true", check=True))
+    mill.tool("set", held, "verify=verdict", check=True)
+    assert mill.info(held)["stdout"] == "spool"
+    refused = mill.tool("set", held, "stdout=journal")
+    assert refused.returncode == 1 and "stdout" in refused.stderr
+    mill.call("CancelJob", held)
 
 
 def test_logs(mill, folder):
