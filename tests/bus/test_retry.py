@@ -287,3 +287,27 @@ def test_by_the_tool(running):
     assert running.info(dead[0])["max_attempts"] == 7
     tool(running, "cancel", *dead)
     assert "2 jobs purged" in tool(running, "purge", "--dead", "-y")
+
+
+# ---- with others ----
+
+def test_who_waits_for_it_waits_for_the_last_attempt(running):
+    good = running.submit("sleep 0.1; " + fails_until(3), max_attempts=3, **SOON)
+    bad = running.submit("sleep 0.1; exit 3", max_attempts=2, **SOON)
+    after = {(i, on): running.submit("true", after=[(i, on)]) for i in (good, bad) for on in ("success", "failure", "end")}
+    for i, on, result in ((good, "success", "success"), (good, "failure", "dependency"), (good, "end", "success"),
+                          (bad, "success", "dependency"), (bad, "failure", "success"), (bad, "end", "success")):
+        assert running.result(after[i, on]) == result, (i, on)
+        if result == "success":
+            assert running.info(after[i, on])["started_usec"] >= running.call("ListAttempts", i)[-1]["finished_usec"]
+    assert [len(running.call("ListAttempts", i)) for i in (good, bad)] == [3, 2]
+
+
+def test_a_shut_queue_holds_back_what_is_due(running):
+    id_ = running.submit(fails_until(2), max_attempts=2, backoff_base_usec=400_000)
+    running.reach(id_, "waiting")
+    running.call("PauseQueue", "default")
+    running.reach(id_, "ready")
+    assert "paused" in running.info(id_)["reason"]
+    running.call("ResumeQueue", "default")
+    assert running.result(id_) == "success"
