@@ -189,7 +189,7 @@ def test_retry_before_the_last_unit_is_released(mill, systemd):
     id_ = mill.submit("test -e %s/2 || { touch %s/2; exit 1; }" % (mill.out, mill.out), queue="one")
     assert mill.result(id_) == "exit-code"
     mill.call("RetryJob", id_, {})
-    assert mill.state(id_) == "ready"  # the slot is not free yet
+    assert mill.state(id_) == "waiting" and "what is left of the last one" in mill.info(id_)["reason"]
     assert mill.result(id_) == "success"
     assert systemd.do("counts")["max_holding"]["jobmill-one.slice"] == 1
 
