@@ -246,7 +246,16 @@ static int run_simple(Call *c, const Bulk *b, sd_bus_error *error) {
 static int handle_cancel_jobs(Call *c, sd_bus_error *error) {
         static const Bulk b = { "cancelled", STATES_ALL & ~(STATE(STOPPING) | STATE(DONE)), false, act_cancel };
 
-        return run_simple(c, &b, error);
+        _cleanup_(list_options_done) ListOptions o = {};
+        int r;
+
+        r = filter_read(c->message, false, &o, error);
+        if (r < 0)
+                return r;
+        r = bulk_run(c, &b, &o.filter, NULL, error);
+        if (r == 0 && c->in_pages) /* there is more to cancel: none of these is started in between */
+                c->api->model->deferred_array = o.filter.array;
+        return r;
 }
 DEFINE_METHOD(cancel_jobs);
 

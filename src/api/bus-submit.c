@@ -36,17 +36,23 @@ static void answer_done(Answer *a) {
 /* flow: its id; 0: of none. */
 static int submit_request(Call *c, Request *q, uint64_t flow, Job **ret, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
+        uint64_t n;
         int r;
 
         flow_resolve_ids(q->spec, flow + 1);
         r = model_submit(c->api->model, q->queue, q->spec, q->owner, q->owner_name, &c->api->now, ret, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
+        n = request_n_jobs(q);
         q->spec = NULL;
-        (*ret)->flow = flow;
-        (*ret)->privileged = q->privileged;
-        if (q->never)
-                model_fail(c->api->model, *ret, JOB_DEPENDENCY, q->never, &c->api->now);
+        for (uint64_t i = 0, first = (*ret)->id; i < n; i++) {
+                Job *j = model_job(c->api->model, first + i);
+
+                j->flow = flow;
+                j->privileged = q->privileged;
+                if (q->never)
+                        model_fail(c->api->model, j, JOB_DEPENDENCY, q->never, &c->api->now);
+        }
         return 0;
 }
 
@@ -102,7 +108,7 @@ static int make_receipt(Call *c, const char *id, Receipt **ret, sd_bus_error *er
         return *ret ? 0 : -ENOMEM;
 }
 
-/* Takes receipt over. Where the ids are not those of new jobs one after the other it has a number of its own. */
+/* Takes receipt over. */
 static int keep_receipt(Call *c, Receipt *receipt, const Answer *a, size_t n, uint64_t first_new) {
         Model *m = c->api->model;
 
@@ -116,7 +122,9 @@ static int keep_receipt(Call *c, Receipt *receipt, const Answer *a, size_t n, ui
                         memcpy(receipt->ids, a->ids, n * sizeof(uint64_t));
                 }
         receipt->digest = a->digest;
-        receipt->first_id = receipt->ids ? m->next_id++ : first_new;
+        receipt->first_id = first_new;
+        if (m->next_id == first_new) /* it made none */
+                m->next_id++;
         receipt->n_jobs = n;
         receipt->created_usec = c->api->now.realtime;
         model_receipt_add(m, receipt);
@@ -151,18 +159,17 @@ static bool wants_room(const Request *q) {
         return q->answer == 0 && q->answer_of == 0 && q->replaces == 0 && q->replaces_of == 0;
 }
 
-/* A batch is mostly of one user for one queue: then it is enough to look whether there is room for the last one. */
+/* A batch is mostly of one user for one queue: then it is enough to look whether there is room for all together. */
 static bool is_room_for_all(Model *m, const Request *l, size_t n) {
         _cleanup_free_ char *text = NULL;
-        int r;
+        uint64_t n_jobs = 0;
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 if (l[i].queue != l[0].queue || l[i].owner != l[0].owner || !wants_room(l + i))
                         return false;
-        backlog_add(m, l[0].queue, l[0].owner, n - 1);
-        r = backlog_check(m, l[0].queue, l[0].owner, &text);
-        backlog_add(m, l[0].queue, l[0].owner, -(int64_t) (n - 1));
-        return r >= 0;
+                n_jobs += request_n_jobs(l + i);
+        }
+        return backlog_check(m, l[0].queue, l[0].owner, n_jobs, &text) >= 0;
 }
 
 /* Is there room for all of them? Counted as if they were queued one after the other, and then taken back. */
@@ -178,19 +185,29 @@ static int check_room(Call *c, const Request *l, size_t n, Together together, sd
 
                 if (!wants_room(l + i))
                         continue;
-                r = backlog_check(m, l[i].queue, l[i].owner, &text);
+                r = backlog_check(m, l[i].queue, l[i].owner, request_n_jobs(l + i), &text);
                 if (r == -EXFULL)
                         r = api_error(error, JOBMILL_ERROR_QUEUE_FULL, "%s", text);
                 if (r < 0) {
                         r = name_job(r, l, i, together, error);
                         break;
                 }
-                backlog_add(m, l[i].queue, l[i].owner, 1);
+                backlog_add(m, l[i].queue, l[i].owner, (int64_t) request_n_jobs(l + i));
         }
         while (i-- > 0)
                 if (wants_room(l + i))
-                        backlog_add(m, l[i].queue, l[i].owner, -1);
+                        backlog_add(m, l[i].queue, l[i].owner, -(int64_t) request_n_jobs(l + i));
         return r;
+}
+
+/* With their arrays they are held in memory until the commit. */
+static int check_number(const Call *c, const Request *l, size_t n, sd_bus_error *error) {
+        uint64_t n_jobs = 0, max = MAX(c->api->limits.array_max, c->api->limits.submit_many_max);
+
+        for (size_t i = 0; i < n; i++)
+                n_jobs += request_n_jobs(l + i);
+        return n_jobs <= max ? 0 : api_error(error, JOBMILL_ERROR_TOO_MANY, "%" PRIu64 " jobs in one call, at most %" PRIu64
+                                             " may be, with all arrays (SubmitManyMax=, ArrayMax=)", n_jobs, max);
 }
 
 /* All that can be wrong with them. 1: nothing is; 0: not there yet. */
@@ -203,6 +220,13 @@ static int check_all(Call *c, Request *l, size_t n, Together together, sd_bus_er
                 if (r <= 0)
                         return name_job(r, l, i, together, error);
         }
+        r = check_number(c, l, n, error);
+        if (r < 0)
+                return r;
+        for (i = 0; together == FLOW && i < n; i++) /* in a flow the ids of all of them must be known before */
+                if (l[i].spec->array > 0 || l[i].spec->unique_policy == UNIQUE_RETURN)
+                        return name_job(api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s: not in a flow",
+                                                  l[i].spec->array > 0 ? "array" : "unique_policy: 'return'"), l, i, together, error);
         if (c->api->storage_full)
                 return api_error(error, JOBMILL_ERROR_STORAGE_FULL,
                                  "The disk is full, what room there is is kept for jobs that run; nothing was submitted");

@@ -174,6 +174,23 @@ static int waits_for_jobs(const Api *a, const Job *j, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+/* Of all jobs of its array. */
+static int append_states(sd_bus_message *m, const Array *a) {
+        int r;
+
+        r = bus_open_value(m, 'e', "array_states", "a{su}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{su}");
+        for (JobState i = 0; i < _JOB_STATE_MAX && r >= 0; i++)
+                if (a->count[i] > 0)
+                        r = sd_bus_message_append(m, "{su}", job_state_to_string(i), (uint32_t) a->count[i]);
+        if (r >= 0 && a->dead > 0)
+                r = sd_bus_message_append(m, "{su}", "dead", (uint32_t) a->dead);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return bus_close_value(m, r);
+}
+
 static bool row_is_frozen(const JobRow *row) {
         return row->job->state == JOB_RUNNING && row->attempt && row->attempt->freezer == FREEZER_FROZEN;
 }
@@ -255,6 +272,15 @@ static int append_public(sd_bus_message *m, const JobRow *row, char *const *fiel
         APPEND("slots", "u", true, j->slots);
         APPEND("dead", "b", true, (int) j->dead);
         APPEND("frozen", "b", row_is_frozen(row), true);
+        APPEND("array", "t", j->array > 0, j->array);
+        APPEND("array_index", "u", j->array > 0, j->array_index);
+        if (j->in_array) {
+                APPEND("array_size", "u", true, j->in_array->n);
+                APPEND("array_max_running", "u", j->in_array->max_running > 0, j->in_array->max_running);
+                r = WANTED("array_states") ? append_states(m, j->in_array) : 0;
+                if (r < 0)
+                        return r;
+        }
         APPEND_USEC("submitted_usec", j->submitted_usec);
         APPEND_USEC("not_before_usec", j->not_before_usec);
         APPEND_USEC("deadline_usec", j->deadline_usec);

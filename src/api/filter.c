@@ -120,11 +120,13 @@ typedef enum FilterKey {
         FILTER_NAME,
         FILTER_TAGS,
         FILTER_DEAD,
+        FILTER_ARRAY,
         FILTER_SINCE,
         FILTER_UNTIL,
         FILTER_FLOW,
         FILTER_ORDER,
         FILTER_FIELDS,
+        FILTER_COLLAPSE,
         _FILTER_KEY_MAX,
 } FilterKey;
 
@@ -140,17 +142,19 @@ static const struct {
         [FILTER_NAME] = { "name", "s", NULL },
         [FILTER_TAGS] = { "tags", "a{ss}", NULL },
         [FILTER_DEAD] = { "dead", "b", NULL },
+        [FILTER_ARRAY] = { "array", "t", NULL },
         [FILTER_SINCE] = { "since_usec", "t", NULL },
         [FILTER_UNTIL] = { "until_usec", "t", NULL },
         [FILTER_FLOW] = { "flow", "t", NULL },
         [FILTER_ORDER] = { "order", "s", NULL },
         [FILTER_FIELDS] = { "fields", "as", NULL },
+        [FILTER_COLLAPSE] = { "collapse", "b", NULL },
 };
 
 static int read_value(sd_bus_message *m, FilterKey key, const char *contents, ListOptions *o, sd_bus_error *error) {
         JobFilter *f = &o->filter;
         const char *s;
-        int r;
+        int b = false, r;
 
         switch (key) {
         case FILTER_IDS:
@@ -172,6 +176,9 @@ static int read_value(sd_bus_message *m, FilterKey key, const char *contents, Li
                 return bus_read_list(m, true, SPEC_TAGS_MAX, &f->tags);
         case FILTER_DEAD:
                 return sd_bus_message_read_basic(m, 'b', &f->dead);
+        case FILTER_ARRAY:
+                r = sd_bus_message_read_basic(m, 't', &f->array);
+                return r < 0 || f->array > 0 ? r : api_error(error, JOBMILL_ERROR_INVALID_FILTER, "array: 0 is none");
         case FILTER_SINCE:
                 return sd_bus_message_read_basic(m, 't', &f->since_usec);
         case FILTER_UNTIL:
@@ -188,6 +195,10 @@ static int read_value(sd_bus_message *m, FilterKey key, const char *contents, Li
                                                 "order: '%s' is none; newest, oldest, rank or finished", s) : 0;
         case FILTER_FIELDS:
                 return bus_read_list(m, false, WORDS_MAX, &o->fields);
+        case FILTER_COLLAPSE:
+                r = sd_bus_message_read_basic(m, 'b', &b);
+                f->collapse = b;
+                return r;
         default:
                 return -EINVAL;
         }

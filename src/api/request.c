@@ -168,6 +168,9 @@ int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
         if (n > l->environment_max)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "environment: %" PRIu64 " bytes, at most %" PRIu64
                                  " are allowed here (EnvironmentMax=)", n, l->environment_max);
+        if (s->array > l->array_max)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "array: %" PRIu32 " jobs, at most %" PRIu64
+                                 " are allowed here (ArrayMax=)", s->array, l->array_max);
         if (s->payload_size > l->payload_max)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "payload: %zu bytes, at most %" PRIu64
                                  " are allowed here (PayloadMax=)", s->payload_size, l->payload_max);

@@ -19,6 +19,10 @@ typedef struct Request {
 } Request;
 
 void request_done(Request *q);
+/* More than one: an array. */
+static inline uint64_t request_n_jobs(const Request *q) {
+        return MAX(q->spec->array, UINT32_C(1));
+}
 void requests_free(Request *l, size_t n);
 /* "" and none are the default one. */
 const char *request_queue_name(const Request *q);

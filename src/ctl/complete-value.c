@@ -325,6 +325,7 @@ static const struct {
         { "STATE", complete_states, NULL },
         { "TIME", NULL, NULL },
         { "KEY", NULL, NULL },
+        { "N[%M]", NULL, NULL },
         { "TOKEN", NULL, NULL },
         { "USER", complete_users, NULL },
         { "VARIABLE", complete_variables, NULL },

@@ -55,9 +55,9 @@ typedef struct Filter {
         char **queues, **states, **results, **tags; /* tags: KEY=VALUE */
         UidList owners;
         char *name;
-        bool dead;
+        bool dead, collapse;
         usec_t since, until;
-        uint64_t flow; /* 0: any */
+        uint64_t flow, array; /* 0: any */
         char *order; /* of lists; NULL: newest first */
 } Filter;
 
@@ -69,6 +69,7 @@ typedef struct SubmitArgs {
         int32_t priority;
         uint32_t slots; /* UINT32_MAX: not given */
         usec_t at, in, deadline, timeout, stop_timeout;
+        struct ArrayArg { uint32_t n, max_running; } array; /* 0: not given */
         uint32_t uid; /* UINT32_MAX: not given */
         uint32_t attempts;    /* 0: not given */
         Backoff backoff;
@@ -101,8 +102,7 @@ extern uint32_t arg_lines; /* UINT32_MAX: all */
 extern bool arg_follow, arg_wait, arg_yes;
 extern int arg_words_behind; /* "--" */
 extern usec_t arg_timeout;
-extern bool arg_runtime, arg_tree;
-extern bool arg_accept, arg_repair;
+extern bool arg_runtime, arg_tree, arg_accept, arg_repair;
 extern int arg_signal;
 
 /* options.c. options_parse() works on argv behind argv[0] and gives the index of the first other word; where

@@ -63,6 +63,30 @@ static int read_edges(sd_bus_message *m, char ***ret) {
         return sd_bus_message_exit_container(m);
 }
 
+/* Of words, as decimal numbers. */
+static int read_counts(sd_bus_message *m, char ***ret) {
+        _cleanup_strv_free_ char **l = NULL;
+        const char *key;
+        uint32_t n;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{su}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "{su}", &key, &n)) > 0) {
+                r = strv_extend(&l, key);
+                if (r >= 0)
+                        r = strv_extendf(&l, "%" PRIu32, n);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        strv_free(*ret);
+        *ret = TAKE_PTR(l);
+        return sd_bus_message_exit_container(m);
+}
+
 static int read_u32_list(sd_bus_message *m, U32List *ret) {
         const void *data;
         uint32_t *copy;
@@ -95,6 +119,10 @@ static int read_value(sd_bus_message *m, const DictField *f, void *p) {
         }
         if (streq(f->signature, "a(ts)")) {
                 r = read_edges(m, p);
+                return r < 0 ? r : 1;
+        }
+        if (streq(f->signature, "a{su}")) {
+                r = read_counts(m, p);
                 return r < 0 ? r : 1;
         }
         if (streq(f->signature, "au")) {
@@ -191,7 +219,7 @@ void dict_done(const DictField *fields, size_t n, void *data) {
                 if (streq(fields[i].signature, "s"))
                         free(*(char **) p);
                 else if (streq(fields[i].signature, "as") || streq(fields[i].signature, "a{ss}") ||
-                         streq(fields[i].signature, "a(ts)"))
+                         streq(fields[i].signature, "a(ts)") || streq(fields[i].signature, "a{su}"))
                         strv_free(*(char ***) p);
                 else if (streq(fields[i].signature, "au"))
                         free(((U32List *) p)->values);
@@ -223,6 +251,12 @@ static struct json_object *value_to_json(const DictField *f, const void *p) {
                         json_object_array_add(pair, json_object_new_string(on + 1));
                         json_object_array_add(o, pair);
                 }
+                return o;
+        }
+        if (streq(f->signature, "a{su}")) {
+                o = json_object_new_object();
+                STRV_FOREACH_PAIR(key, value, *(char **const *) p)
+                        json_object_object_add(o, *key, json_object_new_int64(strtoul(*value, NULL, 10)));
                 return o;
         }
         if (streq(f->signature, "au")) {

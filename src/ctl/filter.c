@@ -32,7 +32,7 @@ const char *const job_results[] = {
 
 bool filter_is_empty(const Filter *f) {
         return !f->queues && !f->states && !f->results && !f->tags && f->owners.n == 0 && !f->name &&
-               !f->dead && f->since == USEC_INFINITY && f->until == USEC_INFINITY && f->flow == 0;
+               !f->dead && f->array == 0 && f->since == USEC_INFINITY && f->until == USEC_INFINITY && f->flow == 0;
 }
 
 static int append_owners(sd_bus_message *m, const UidList *owners) {
@@ -69,6 +69,8 @@ int filter_append(sd_bus_message *m, const Filter *f) {
                 r = bus_append_string(m, "name", f->name);
         if (r >= 0 && f->dead)
                 r = bus_append_boolean(m, "dead", true);
+        if (r >= 0 && f->array > 0)
+                r = bus_append_u64(m, "array", f->array);
         if (r >= 0 && f->since != USEC_INFINITY)
                 r = bus_append_u64(m, "since_usec", f->since);
         if (r >= 0 && f->until != USEC_INFINITY)

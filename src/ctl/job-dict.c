@@ -69,8 +69,11 @@ static const DictField job_fields[] = {
         FIELD(tags, "a{ss}", J),
         FIELD(after, "a(ts)", J),
         FIELD(flow, "t", J),
-        NEVER(array),
-        NEVER(array_index),
+        FIELD(array, "t", J),
+        FIELD(array_index, "u", J),
+        FIELD(array_size, "u", J),
+        FIELD(array_max_running, "u", J),
+        FIELD(array_states, "a{su}", J),
         FIELD(unique_key, "s", J),
         FIELD(dead, "b", J),
         FIELD(frozen, "b", J),
@@ -247,6 +250,8 @@ int job_list_page(sd_bus *bus,
                 r = filter_append(call, filter);
         if (r >= 0)
                 r = bus_append_string(call, "order", filter->order ?: "newest");
+        if (r >= 0 && filter->collapse)
+                r = bus_append_boolean(call, "collapse", true);
         if (r >= 0 && fields)
                 r = bus_append_strv(call, "fields", fields);
         if (r >= 0)

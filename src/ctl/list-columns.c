@@ -26,7 +26,7 @@ static const struct {
                          { "owner", "owner_name" },
                          "The user that it runs as" },
         [LIST_STATE] = { { "STATE", 95, 0, false, 12 },
-                         { "exit_status", "exit_signal" },
+                         { "exit_status", "exit_signal", "array", "array_states" },
                          "Its state, or how it ended" },
         [LIST_RUN] = { { "RUN", 60, 0, true, 9 },
                        { "started_usec", "runtime_usec" },
@@ -51,6 +51,7 @@ static const struct {
                               { "not_before_usec" },
                               "The time that it waits for" },
         [LIST_PRIORITY] = { { "PRIORITY", 10, 0, true, 8 }, { "priority" }, "Its priority" },
+        [LIST_ARRAY] = { { "ARRAY", 10, 0, false, 10 }, { "array", "array_index", "array_size" }, "Its array, and its place in that" },
         [LIST_READ] = { { "READ", 10, 0, true, 6 }, { "io_read_bytes" }, "What it read from disks" },
         [LIST_RESULT] = { { "RESULT", 10, 0, false, 9 }, { "result" }, "Its result, once it is done" },
         [LIST_SLOTS] = { { "SLOTS", 10, 0, true }, { "slots" }, "How many slots it takes" },
@@ -262,6 +263,17 @@ static usec_t run_time(const JobInfo *j, usec_t now) {
         return runs ? usec_sub(now, j->started_usec) : j->runtime_usec;
 }
 
+/* "3 running, 12 waiting" of a whole array. */
+static const char *states_text(const JobInfo *j, char *buf) {
+        size_t n = 0;
+
+        *buf = 0;
+        STRV_FOREACH_PAIR (state, count, j->array_states)
+                if (n < CELL_MAX)
+                        n += snprintf(buf + n, CELL_MAX - n, "%s%s %s", n > 0 ? ", " : "", *count, *state);
+        return buf;
+}
+
 /* A cell of few characters; NULL: unknown. buf: CELL_MAX. */
 static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *buf) {
         switch (c) {
@@ -270,7 +282,7 @@ static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *
         case LIST_OWNER:
                 return j->owner_name ?: number(buf, j->owner, true);
         case LIST_STATE:
-                return job_info_outcome(j, buf, CELL_MAX);
+                return arg_filter.collapse && j->array > 0 ? states_text(j, buf) : job_info_outcome(j, buf, CELL_MAX);
         case LIST_RUN:
                 return human_span(buf, CELL_MAX, run_time(j, now));
         case LIST_CPU:
@@ -293,6 +305,14 @@ static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *
                 return stamp(buf, j->submitted_usec);
         case LIST_INVOCATION:
                 return j->invocation_id;
+        case LIST_ARRAY:
+                if (j->array == 0)
+                        return NULL;
+                if (arg_filter.collapse)
+                        snprintf(buf, CELL_MAX, "%" PRIu64 "[%" PRIu32 "]", j->array, j->array_size);
+                else
+                        snprintf(buf, CELL_MAX, "%" PRIu64 "[%" PRIu32 "]", j->array, j->array_index);
+                return buf;
         case LIST_PRIORITY:
                 snprintf(buf, CELL_MAX, "%" PRIi32, j->priority);
                 return buf;

@@ -25,6 +25,7 @@ typedef enum ListColumn {
         LIST_INVOCATION,
         LIST_NOT_BEFORE,
         LIST_PRIORITY,
+        LIST_ARRAY,
         LIST_READ,
         LIST_RESULT,
         LIST_SLOTS,

@@ -205,6 +205,21 @@ static int option_unique_scope(const char *value, void *target) {
         return free_and_strdup(target, value);
 }
 
+static int option_array(const char *value, void *target) {
+        _cleanup_free_ char *n = strndup(value, strcspn(value, "%"));
+        const char *limit = strchr(value, '%');
+        struct ArrayArg a = {};
+
+        if (!n)
+                return -ENOMEM;
+        if (parse_u32(n, &a.n) < 0 || a.n < 1 || a.n > SPEC_ARRAY_MAX)
+                return -EINVAL;
+        if (limit && (parse_u32(limit + 1, &a.max_running) < 0 || a.max_running < 1 || a.max_running > SPEC_ARRAY_MAX))
+                return -EINVAL;
+        *(struct ArrayArg *) target = a;
+        return 0;
+}
+
 /* "ID[:on]" */
 static int option_after(const char *value, void *target) {
         const char *on = strchr(value, ':');
@@ -483,6 +498,8 @@ static const Option options[] = {
           "What if there is one: an error, its id, or its place (default: reject)" },
         { "unique-scope", 0, "queued|live|SPAN", S, option_unique_scope, &arg_submit.unique_scope,
           "How long it has the key: until it starts, until it is done, for a SPAN too (default: live)", "queued, live, or a span: 10min, …" },
+        { "array", 0, "N[%M]", S, option_array, &arg_submit.array, "So many of it, told apart by $JOBMILL_ARRAY_INDEX; at most M at a time",
+          "1…1000000, and after a % how many at a time" },
         { "uid", 0, "USER", S, option_user, &arg_submit.uid, "Run it as another user, inheriting nothing" },
         { "hold", 0, NULL, S, option_true, &arg_submit.hold, "Start it only after `jobmill release`" },
         { "freezable", 0, NULL, S, option_true, &arg_submit.freezable,
@@ -503,6 +520,7 @@ static const Option options[] = {
           "success, exit-code, signal, core-dump, timeout, watchdog, oom-kill, exec, cancelled, lost" },
         { "dead", 0, NULL, F, option_true, &arg_filter.dead, "Jobs that are done, but not with success" },
         { "owner", 0, "USER,…", F, option_users, &arg_filter.owners, "Jobs of these users" },
+        { "array", 0, "ID", F, option_id, &arg_filter.array, "Jobs of this array: the id of its first one", "the id of a job" },
         { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags,
           "Jobs with this tag; several: with all of them" },
         { "flow", 0, "ID", F, option_id, &arg_filter.flow,
@@ -515,6 +533,7 @@ static const Option options[] = {
 
         { "lines", 'n', "N", OPTIONS_LIST, option_from_one, &arg_lines, "Only the first N",
           "1…4294967294" },
+        { "collapse", 0, NULL, OPTIONS_LIST, option_true, &arg_filter.collapse, "One line for each array" },
         { "columns", 'o', "COLUMN,…", OPTIONS_LIST, option_words, &arg_columns,
           "These columns; +COLUMN: more of them; help: which there are" },
         { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,

@@ -100,6 +100,7 @@ static const struct {
         { "queue", "QUEUE", set_text, AT(queue), 0, "Where it waits" },
         { "priority", "a number", set_i32, AT(priority), SET_PRIORITY, "-1000 to 1000, higher first" },
         { "slots", "a number", set_u32, AT(slots), SET_SLOTS, "Slots it takes of the queue" },
+        { "array-max", "a number", set_u32, AT(array_max), SET_ARRAY_MAX, "How many of its array run at a time" },
         { "at", "a time", set_time, AT(not_before), SET_NOT_BEFORE, "Not before this time" },
         { "in", "a time span", set_span, AT(delay), SET_DELAY,
           "Not before this much time has passed" },
@@ -198,6 +199,8 @@ static int append_numbers(sd_bus_message *m, const Settings *s) {
                 r = sd_bus_message_append(m, "{sv}", "priority", "i", s->priority);
         if (r >= 0 && (s->given & SET_SLOTS))
                 r = bus_append_u32(m, "slots", s->slots);
+        if (r >= 0 && (s->given & SET_ARRAY_MAX))
+                r = bus_append_u32(m, "array_max_running", s->array_max);
         FOREACH_ELEMENT (t, times)
                 if (r >= 0 && (s->given & t->bit))
                         r = bus_append_u64(m, t->key, t->value);

@@ -18,13 +18,14 @@ typedef enum SetBits {
         SET_ATTEMPTS = 1 << 7,
         SET_REQUEUE_LOST = 1 << 8,
         SET_MEMORY_GROWTH = 1 << 9,
+        SET_ARRAY_MAX = 1 << 10,
 } SetBits;
 
 typedef struct Settings {
         unsigned given;                                         /* of the numbers */
         char *name, *queue, *directory, *output, *error, *verify, *to, *unique, *unique_scope; /* NULL: not given */
         int32_t priority;
-        uint32_t slots, attempts;
+        uint32_t slots, attempts, array_max;
         bool requeue_lost;
         double memory_growth;
         Backoff backoff;

@@ -168,6 +168,8 @@ static void set_numbers(JobSpec *s) {
         s->not_before_usec = a->at;
         s->delay_usec = a->in;
         s->deadline_usec = a->deadline;
+        s->array = a->array.n;
+        s->array_max_running = a->array.max_running;
         s->timeout_usec = a->timeout;
         s->stop_timeout_usec = a->stop_timeout;
 }

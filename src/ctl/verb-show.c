@@ -135,6 +135,11 @@ static void print_what(const JobInfo *j) {
                 print_row("Output", "%s", j->output_file);
         if (j->error_file)
                 print_row("Errors", "%s", j->error_file);
+        if (j->array > 0 && j->array_max_running > 0)
+                print_row("Array", "%" PRIu64 ", index %" PRIu32 " of %" PRIu32 ", %" PRIu32 " at a time", j->array, j->array_index,
+                          j->array_size, j->array_max_running);
+        else if (j->array > 0)
+                print_row("Array", "%" PRIu64 ", index %" PRIu32 " of %" PRIu32, j->array, j->array_index, j->array_size);
         if (j->unique_key)
                 print_row("Unique key", "%s", j->unique_key);
         if (streq_ptr(j->verify, "verdict"))

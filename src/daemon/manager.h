@@ -97,6 +97,9 @@ int manager_load_job(Manager *m, uint64_t id, Job **ret);
 #endif
 int manager_release(Manager *m);
 
+/* arrays.c: decide */
+void manager_fill_arrays(Manager *m);
+
 /* preview.c: an Api's preview_t */
 int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_error);
 

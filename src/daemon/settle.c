@@ -136,6 +136,10 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
                 schedule_skip(q, c->owner);
                 return;
         }
+        if (array_is_full(j)) { /* its limit was lowered */
+                model_array_take_place(m->model, j);
+                return;
+        }
         r = check_owner(m, j);
         if (r == 0) {
                 schedule_skip(q, c->owner);
@@ -176,6 +180,7 @@ static int decide(Manager *m) {
                                                             units_blocked(m->units);
         manager_sample_pressure(m);
         admission_decide(m->model, &m->now);
+        manager_fill_arrays(m);
         schedule_begin(m->model);
         while (schedule_next(m->model, &c, &q))
                 decide_start(m, &c, q);
@@ -427,6 +432,7 @@ int manager_settle(Manager *m) {
                 manager_tell_slices(m);
         if (m->api->reload_wanted)
                 manager_reload(m);
+        m->model->deferred_array = 0;
         api_run_waiting(m->api);
         manager_edit_queues(m);
         manager_adopt_unknown(m);

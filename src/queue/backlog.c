@@ -78,24 +78,31 @@ void backlog_recorded(Queue *q) {
         }
 }
 
+static bool is_room(uint64_t there, uint64_t n, uint64_t max) {
+        return there < max && n <= max - there;
+}
+
 /* queue: its name; NULL: all together. */
-static int check(const Backlog *b, uint64_t max, uint64_t per_user_max, const char *queue, uint32_t owner,
+static int check(const Backlog *b, uint64_t max, uint64_t per_user_max, const char *queue, uint32_t owner, uint64_t n,
                  char **ret_error) {
         const UserBacklog *u = find(b, owner);
         uint64_t of_user = u ? u->all : 0, there = b->n, limit = max;
         const char *key = "MaxQueued=", *whose = "";
+        char room[64] = "full";
         int r;
 
-        if (b->n < max) {
-                if (owner == 0 || of_user < per_user_max)
+        if (is_room(b->n, n, max)) {
+                if (owner == 0 || is_room(of_user, n, per_user_max))
                         return 0;
                 there = of_user;
                 limit = per_user_max;
                 key = "MaxQueuedPerUser=";
                 whose = " of this user";
         }
-        r = asprintf(ret_error, "%s%s%s: %" PRIu64 " jobs%s are queued, at most %" PRIu64 " may be (%s)",
-                     queue ? "Queue '" : "", queue ?: "All queues", queue ? "' is full" : " together are full", there, whose,
+        if (n > 1)
+                (void) snprintf(room, sizeof(room), "too full for %" PRIu64 " more", n);
+        r = asprintf(ret_error, "%s%s%s%s: %" PRIu64 " jobs%s are queued, at most %" PRIu64 " may be (%s)",
+                     queue ? "Queue '" : "", queue ?: "All queues", queue ? "' is " : " together are ", room, there, whose,
                      limit, key);
         if (r < 0) {
                 *ret_error = NULL;
@@ -104,10 +111,10 @@ static int check(const Backlog *b, uint64_t max, uint64_t per_user_max, const ch
         return -EXFULL;
 }
 
-int backlog_check(const Model *m, const Queue *q, uint32_t owner, char **ret_error) {
+int backlog_check(const Model *m, const Queue *q, uint32_t owner, uint64_t n, char **ret_error) {
         int r = 0;
 
         for (; r >= 0 && q; q = q->parent)
-                r = check(&q->backlog, q->policy.queued_max, q->policy.queued_per_user_max, q->name, owner, ret_error);
-        return r < 0 ? r : check(&m->backlog, m->queued_max, m->queued_per_user_max, NULL, owner, ret_error);
+                r = check(&q->backlog, q->policy.queued_max, q->policy.queued_per_user_max, q->name, owner, n, ret_error);
+        return r < 0 ? r : check(&m->backlog, m->queued_max, m->queued_per_user_max, NULL, owner, n, ret_error);
 }

@@ -33,8 +33,8 @@ void backlog_done(Backlog *b);
 
 /* n more, or less, of this owner in the queue, above it, and in the model. */
 void backlog_add(Model *m, Queue *q, uint32_t owner, int64_t n);
-/* Is there room for one more? 0, or -EXFULL with what is full in *ret_error, or -ENOMEM. root is no user of whom there may be
+/* Is there room for n more? 0, or -EXFULL with what is full in *ret_error, or -ENOMEM. root is no user of whom there may be
  * too many. */
-int backlog_check(const Model *m, const Queue *q, uint32_t owner, char **ret_error);
+int backlog_check(const Model *m, const Queue *q, uint32_t owner, uint64_t n, char **ret_error);
 /* The rows are written. */
 void backlog_recorded(Queue *q);

@@ -2,7 +2,7 @@
 
 /* Jobs, attempts and outcomes as objects: their words, their making and freeing. What they may become is model.c's. */
 
-#include "queue/job.h"
+#include "queue/array.h"
 
 #include "base/parse.h"
 #include "base/string-table.h"
@@ -65,6 +65,8 @@ Job *job_free(Job *j) {
         free(j->name);
         free(j->reason);
         free(j->unique_key);
+        if (j->owns_array)
+                array_free(j->in_array);
         spec_free(j->spec);
         spec_free(j->edited);
         return mfree(j);
@@ -83,7 +85,8 @@ int job_to_spec(const Job *j, JobSpec *spec) {
         spec->max_attempts = j->max_attempts;
         spec->deadline_usec = j->deadline_usec;
         spec->keep_usec = j->keep_usec;
-        spec->array_max_running = j->array_max_running;
+        spec->array = j->in_array ? j->in_array->n : 0;
+        spec->array_max_running = j->in_array ? j->in_array->max_running : 0;
         return 0;
 }
 

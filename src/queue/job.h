@@ -37,6 +37,8 @@ static inline bool job_state_is_live(JobState s) {
         return s == JOB_STARTING || s == JOB_RUNNING || s == JOB_STOPPING;
 }
 
+typedef struct Array Array;
+
 typedef struct Job {
         /* The row. Strings are owned. */
         uint64_t id;
@@ -75,7 +77,8 @@ typedef struct Job {
         uint32_t poison;         /* so many attempts in a row took the machine's memory, or were lost */
         uint32_t blockers;       /* what it waits for besides its time: jobs, or room in its array */
         uint64_t flow, array;    /* id of its first job; 0: of none */
-        uint32_t array_index, array_max_running;
+        uint32_t array_index;
+        bool array_waits;        /* for a place: one of the blockers */
         char *unique_key;
         UniqueScope unique_scope;
         usec_t unique_until_usec; /* scope span: realtime, moves when the clock is set */
@@ -86,6 +89,9 @@ typedef struct Job {
         Attempt *live;           /* STARTING, RUNNING, STOPPING: its lease */
         Attempt *ended;          /* WAITING: its attempt that ended in this turn, about which is to be judged (model_judge()) */
         JobResult retried_after; /* commit: it is tried again, since its attempt ended so; to be told */
+        Array *in_array;         /* as it is stored, until it is the model's */
+        bool owns_array;
+        bool own_spec;           /* new: edited already, so not its array's */
         JobSpec *spec;           /* while needed: from submit to commit, and while a start is being asked for */
         JobSpec *edited;         /* commit: the spec as it shall be stored, where one of these fields is not the job's own: */
         uint64_t edited_fields;  /* what was changed, as a set (spec-change.h); payload and environment are else missing */
@@ -101,6 +107,7 @@ typedef struct Job {
         bool edges_void;         /* commit: it waits for no other job any more, whatever is stored */
         uint32_t n_edges_met;    /* commit: so many of its edges, which are stored as open */
         TAILQ_ENTRY(Job) changed_entry;
+        TAILQ_ENTRY(Job) array_entry;
         TAILQ_ENTRY(Job) unique_entry; /* unique_held */
         UT_hash_handle hh;       /* model->jobs, by id */
 } Job;

@@ -7,7 +7,7 @@
 
 /* The one place that changes a job's state: counters and window follow. */
 void job_set_state(Model *m, Job *j, JobState state);
-void job_set_dead(Job *j, bool dead);
+void job_set_dead(Model *m, Job *j, bool dead);
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now);
 
 /* Its place among the ready ones of its queue, by the order that this has now. */

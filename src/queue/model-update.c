@@ -56,7 +56,7 @@ static int check_place(Model *m, const Job *j, const Queue *to, const JobSpec *s
                 return 0;
         if (to != j->queue) { /* there it does not count twice where both lie in one */
                 backlog_add(m, j->queue, j->owner, -1);
-                r = backlog_check(m, to, j->owner, ret_error);
+                r = backlog_check(m, to, j->owner, 1, ret_error);
                 backlog_add(m, j->queue, j->owner, 1);
                 if (r < 0)
                         return r;
@@ -88,6 +88,12 @@ static int check_unique(const Job *j, const JobSpec *spec, uint64_t fields, char
         if (!(touches(fields, "unique_key") ? spec->unique_key : j->unique_key))
                 return spec_error(ret_error, -ERANGE, "'unique_scope': job %" PRIu64 " has no 'unique_key'", j->id);
         return unique_scope_parse(spec->unique_scope, &scope, &span) < 0 ? spec_error(ret_error, -ERANGE, "'unique_scope' is none") : 0;
+}
+
+static int check_array(const Job *j, uint64_t fields, char **ret_error) {
+        if (!touches(fields, "array_max_running") || j->in_array)
+                return 0;
+        return spec_error(ret_error, -ERANGE, "'array_max_running': job %" PRIu64 " is of no array", j->id);
 }
 
 static void move_to(Model *m, Job *j, Queue *to) {
@@ -130,7 +136,6 @@ static void change_plain(Job *j, const JobSpec *spec, uint64_t fields) {
                 j->grown = 0; /* a MemoryMax= that is given anew counts as it is */
         j->deadline_usec = spec->deadline_usec;
         j->keep_usec = spec->keep_usec;
-        j->array_max_running = spec->array_max_running;
 }
 
 static void change_timeouts(Model *m, Job *j, const JobSpec *spec) {
@@ -147,6 +152,7 @@ static void keep_spec(Job *j, JobSpec *spec, uint64_t fields) {
         if (j->is_new) {
                 spec_free(j->spec);
                 j->spec = spec;
+                j->own_spec = true;
                 return;
         }
         j->edited_fields |= fields;
@@ -171,6 +177,8 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
                 r = check_times(spec, fields, now, ret_error);
         if (r >= 0)
                 r = check_unique(j, spec, fields, ret_error);
+        if (r >= 0)
+                r = check_array(j, fields, ret_error);
         if (r < 0)
                 return r;
         queue_name = strdup(to->name);
@@ -187,6 +195,8 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
         if (!live && j->state != JOB_DONE)
                 place_anew(m, j, to, spec, fields, now);
         unique_change(m, j, &key, spec, fields);
+        if (touches(fields, "array_max_running"))
+                model_array_set_max(m, j->in_array, spec->array_max_running);
         keep_spec(j, spec, fields);
         j->was_edited = true;
         model_job_changed(m, j);

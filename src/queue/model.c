@@ -23,6 +23,8 @@ Model *model_new(void) {
         TAILQ_INIT(&m->receipts);
         TAILQ_INIT(&m->regulated);
         m->next_admission = USEC_INFINITY;
+        TAILQ_INIT(&m->changed_arrays);
+        TAILQ_INIT(&m->wanted_arrays);
         unique_init(&m->unique);
         schedule_init(&m->schedule);
         backlog_init(&m->backlog);
@@ -38,6 +40,7 @@ Model *model_free(Model *m) {
         Job *j, *tj;
         Attempt *a, *ta;
         Queue *q, *tq;
+        Array *r, *tr;
 
         if (!m)
                 return NULL;
@@ -56,6 +59,10 @@ Model *model_free(Model *m) {
         }
         admission_done(m);
         level_done(&m->schedule.top);
+        HASH_ITER(hh, m->arrays, r, tr) {
+                HASH_DEL(m->arrays, r);
+                array_free(r);
+        }
         receipts_free(&m->receipts);
         backlog_done(&m->backlog);
         releases_done(&m->releases);
@@ -65,7 +72,7 @@ Model *model_free(Model *m) {
 
 bool model_has_changes(const Model *m) {
         return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) ||
-               m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts);
+               !TAILQ_EMPTY(&m->changed_arrays) || m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts);
 }
 
 /* ---- lists of what changed ---- */
@@ -100,6 +107,7 @@ static void model_drop_job(Model *m, Job *j) {
         if (j->listed)
                 TAILQ_REMOVE(j->changed ? &m->changed : &m->idle, j, changed_entry);
         unique_job_dropped(m, j);
+        array_job_dropped(m, j);
         HASH_DEL(m->jobs, j);
         job_free(j);
 }
@@ -133,6 +141,7 @@ void model_recorded(Model *m) {
                 backlog_recorded(q);
                 q->changed = q->is_new = q->starts_changed = false;
         }
+        arrays_recorded(m);
         receipts_free(&m->receipts);
         releases_recorded(&m->releases);
         m->purged = mfree(m->purged);
@@ -217,6 +226,7 @@ void model_job_add(Model *m, Job *j, Queue *q) {
         j->told_state = j->is_new ? _JOB_STATE_INVALID : j->state;
         HASH_ADD(hh, m->jobs, id, sizeof(j->id), j);
         unique_job_added(m, j);
+        array_job_added(m, j);
         if (!job_state_is_live(j->state)) {
                 TAILQ_INSERT_TAIL(&m->idle, j, changed_entry);
                 j->listed = true;
@@ -231,16 +241,18 @@ void job_set_state(Model *m, Job *j, JobState state) {
         if (job_state_is_queued(j->state) != job_state_is_queued(state))
                 backlog_add(m, j->queue, j->owner, job_state_is_queued(state) ? 1 : -1);
         unique_state_changes(m, j, state);
+        array_state_changes(m, j, state);
         j->state = state;
         model_job_changed(m, j);
         model_queue_changed(m, j->queue);
 }
 
-void job_set_dead(Job *j, bool dead) {
+void job_set_dead(Model *m, Job *j, bool dead) {
         if (j->dead == dead)
                 return;
         j->dead = dead;
         j->queue->dead += dead ? 1 : -1;
+        array_dead_changes(m, j, dead);
 }
 
 void job_into_window(Job *j) {
@@ -302,7 +314,7 @@ void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now) {
 
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
         job_set_state(m, j, JOB_DONE);
-        job_set_dead(j, result != JOB_SUCCESS);
+        job_set_dead(m, j, result != JOB_SUCCESS);
         j->result = result;
         j->intent = JOB_RESULT_NONE;
         j->finished_usec = now->realtime;
@@ -313,10 +325,96 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, const No
                 j->spec_dropped = true;
 }
 
+/* All of it that can fail. */
+static int job_make(const Queue *q, const JobSpec *spec, uint32_t owner, const char *owner_name, Job **ret) {
+        _cleanup_(job_freep) Job *j = job_new();
+
+        if (!j)
+                return -ENOMEM;
+        j->queue_name = strdup(q->name);
+        if (!j->queue_name || free_and_strdup(&j->owner_name, owner_name) < 0 ||
+            free_and_strdup(&j->name, spec->name) < 0 || free_and_strdup(&j->unique_key, spec->unique_key) < 0)
+                return -ENOMEM;
+        j->is_new = true;
+        j->owner = owner;
+        *ret = TAKE_PTR(j);
+        return 0;
+}
+
+static void job_take_spec(Job *j, JobSpec *spec, const Now *now) {
+        j->priority = spec->priority;
+        j->slots = spec->slots;
+        j->submitted_usec = now->realtime;
+        j->timeout_usec = spec->timeout_usec;
+        j->stop_timeout_usec = spec->stop_timeout_usec;
+        j->output = spec->output;
+        j->verify = spec->verify;
+        j->max_attempts = MAX(spec->max_attempts, UINT32_C(1));
+        j->deadline_usec = spec->deadline_usec;
+        j->keep_usec = spec->keep_usec;
+        unique_submitted(j, spec, now);
+        for (size_t i = 0; i < spec->n_after; i++)
+                j->blockers += !spec->after[i].met;
+        j->spec = spec;
+        j->state = JOB_HELD;
+}
+
+/* Takes j over. */
+static void job_enter(Model *m, Job *j, Queue *q, bool hold, const Now *now) {
+        j->id = m->next_id++;
+        j->submission_key = m->last_key = MAX(m->last_key, (int64_t) now->even);
+        model_job_add(m, j, q);
+        job_set_rank(j);
+        q->count[JOB_HELD]++;
+        backlog_add(m, q, j->owner, 1);
+        model_job_changed(m, j);
+        model_queue_changed(m, q);
+        unique_take(m, j);
+        array_submitted(m, j);
+        if (!hold)
+                job_let_go(m, j, now);
+}
+
+/* Of an array all, or one. */
+static int submit_jobs(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now, Job **ret) {
+        _cleanup_(array_freep) Array *a = NULL;
+        uint32_t n = MAX(spec->array, UINT32_C(1));
+        _cleanup_free_ Job **l = new0(Job *, n);
+        int r = l ? 0 : -ENOMEM;
+
+        if (r >= 0 && spec->array > 0) {
+                a = array_new(m->next_id, n, spec->array_max_running);
+                r = a ? 0 : -ENOMEM;
+        }
+        for (uint32_t i = 0; i < n && r >= 0; i++)
+                r = job_make(q, spec, owner, owner_name, l + i);
+        if (r < 0) {
+                for (uint32_t i = 0; l && i < n; i++)
+                        job_free(l[i]);
+                return r;
+        }
+        job_set_due(l[0], spec, now);
+        for (uint32_t i = 0; i < n; i++) {
+                Job *j = l[i];
+
+                job_take_spec(j, i > 0 ? spec_ref(spec) : spec, now);
+                m->releases.n_new += j->blockers;
+                j->delayed = l[0]->delayed;
+                j->not_before_usec = l[0]->not_before_usec;
+                if (a)
+                        array_add_element(a, j, i);
+                job_enter(m, j, q, spec->hold, now);
+        }
+        TAKE_PTR(a);
+        *ret = l[0];
+        return 0;
+}
+
 int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now, Job **ret,
                  char **ret_error) {
-        _cleanup_(job_freep) Job *j = NULL;
         const Queue *at;
+        UniqueScope scope;
+        usec_t span;
         int r;
 
         at = queue_draining_at(q);
@@ -329,57 +427,12 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
         r = spec_check_deadline(spec, now, ret_error);
         if (r < 0)
                 return r;
-
-        j = job_new();
-        if (!j)
-                return -ENOMEM;
-        j->queue_name = strdup(q->name);
-        if (!j->queue_name || free_and_strdup(&j->owner_name, owner_name) < 0 ||
-            free_and_strdup(&j->name, spec->name) < 0 || free_and_strdup(&j->unique_key, spec->unique_key) < 0)
-                return -ENOMEM;
-
-        if (j->unique_key) {
-                usec_t span;
-
-                r = unique_scope_parse(spec->unique_scope, &j->unique_scope, &span);
+        if (spec->unique_key) {
+                r = unique_scope_parse(spec->unique_scope, &scope, &span);
                 if (r < 0)
                         return spec_error(ret_error, -ERANGE, "'unique_scope' is none");
-                if (span != USEC_INFINITY)
-                        j->unique_until_usec = MIN(usec_add(now->steady, span), (usec_t) INT64_MAX);
         }
-
-        j->is_new = true;
-        j->id = m->next_id++;
-        j->owner = owner;
-        j->priority = spec->priority;
-        j->slots = spec->slots;
-        j->submitted_usec = now->realtime;
-        job_set_due(j, spec, now);
-        j->timeout_usec = spec->timeout_usec;
-        j->stop_timeout_usec = spec->stop_timeout_usec;
-        j->output = spec->output;
-        j->verify = spec->verify;
-        j->max_attempts = MAX(spec->max_attempts, UINT32_C(1));
-        j->deadline_usec = spec->deadline_usec;
-        j->keep_usec = spec->keep_usec;
-        j->array_max_running = spec->array_max_running;
-        j->submission_key = m->last_key = MAX(m->last_key, (int64_t) now->even);
-        for (size_t i = 0; i < spec->n_after; i++)
-                j->blockers += !spec->after[i].met;
-        m->releases.n_new += j->blockers;
-        j->spec = spec;
-        j->state = JOB_HELD;
-        model_job_add(m, j, q);
-        job_set_rank(j);
-        q->count[JOB_HELD]++;
-        backlog_add(m, q, owner, 1);
-        model_job_changed(m, j);
-        model_queue_changed(m, q);
-        unique_take(m, j);
-        if (!spec->hold)
-                job_let_go(m, j, now);
-        *ret = TAKE_PTR(j);
-        return 0;
+        return submit_jobs(m, q, spec, owner, owner_name, now, ret);
 }
 
 int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
@@ -433,13 +486,14 @@ int model_retry(Model *m, Job *j, uint32_t attempts, usec_t delay, const Now *no
                 return -EBUSY;
 
         j->reopened = true;
-        job_set_dead(j, false);
+        job_set_dead(m, j, false);
         j->max_attempts = MIN(j->attempt, UINT32_MAX - attempts) + attempts;
         j->failures = j->poison = 0;
         j->result = JOB_RESULT_NONE;
         j->reason = mfree(j->reason);
         j->deadline_usec = j->ended_usec = USEC_INFINITY;
         j->spec_dropped = false;
+        array_ask(m, j);
         job_wait_again(m, j, delay, now);
         return 0;
 }
@@ -463,7 +517,8 @@ int model_purge(Model *m, Job *j) {
         m->purged = p;
         m->purged[m->n_purged++] = j->id;
         j->queue->count[JOB_DONE]--;
-        job_set_dead(j, false);
+        job_set_dead(m, j, false);
+        array_job_purged(m, j);
         model_queue_changed(m, j->queue);
         model_drop_job(m, j);
         return 0;

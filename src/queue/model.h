@@ -8,6 +8,7 @@
  * transaction, acts, and tells (design.md, section 3). A job in memory that is neither live nor changed may be evicted
  * at any time: the store has it. */
 
+#include "queue/array.h"
 #include "queue/job.h"
 #include "queue/queue.h"
 #include "queue/receipt.h"
@@ -18,6 +19,7 @@
 TAILQ_HEAD(JobList, Job);
 TAILQ_HEAD(AttemptList, Attempt);
 TAILQ_HEAD(QueueList, Queue);
+TAILQ_HEAD(ArrayList, Array);
 
 struct Model {
         Schedule schedule;
@@ -52,6 +54,9 @@ struct Model {
         uint64_t poison_max;     /* so many attempts in a row that were lost or ran out of memory, and no more; UINT64_MAX: no limit */
         Backlog backlog;         /* of all queues together */
         UniqueKeys unique;
+        Array *arrays;           /* uthash by id: those of which a job is in memory */
+        struct ArrayList changed_arrays, wanted_arrays;
+        uint64_t deferred_array; /* decide: its places stay free for now, as it is being cancelled; 0: of none */
         uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */
         usec_t timeout_default, stop_timeout_default; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT */
         JobSpec defaults;        /* of jobs whose queue does not say: output and verify */

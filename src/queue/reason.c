@@ -80,6 +80,8 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
 
         if (j->state == JOB_HELD)
                 return strdup("held");
+        if (j->state == JOB_WAITING && j->array_waits && j->blockers == 1 && j->in_array)
+                return say(&s, "array %" PRIu64 ": %" PRIu32 " of %" PRIu32, j->array, j->in_array->used, j->in_array->max_running) < 0 ? NULL : s;
         if (j->state == JOB_WAITING && j->attempt > 0)
                 return retry_reason(m, j, now);
         if (j->state == JOB_WAITING)

@@ -19,8 +19,8 @@ typedef struct Receipt {
         uint32_t caller;   /* uid: ids of different callers have nothing to do with each other */
         char *request_id;
         uint64_t digest;   /* of what was asked for */
-        uint64_t first_id; /* the jobs have consecutive ids from this on; */
-        uint64_t *ids;     /* or these, and that is a number which nothing else has. NULL: the former */
+        uint64_t first_id; /* the first new job: the jobs have consecutive ids from this on; */
+        uint64_t *ids;     /* or these, and without a new one that is a number which nothing else has. NULL: the former */
         uint32_t n_jobs;
         usec_t created_usec;
         TAILQ_ENTRY(Receipt) entry; /* model->receipts */

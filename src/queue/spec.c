@@ -63,9 +63,18 @@ JobSpec *spec_new(void) {
         return s;
 }
 
+JobSpec *spec_ref(JobSpec *s) {
+        s->n_refs++;
+        return s;
+}
+
 JobSpec *spec_free(JobSpec *s) {
         if (!s)
                 return NULL;
+        if (s->n_refs > 0) {
+                s->n_refs--;
+                return NULL;
+        }
         free(s->name);
         strv_free(s->argv);
         free(s->cwd);
@@ -399,10 +408,12 @@ static int check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_e
         return spec_error(ret_error, EINVAL, "'%s' is neither 'queued' nor 'live' nor a span of time", f->name);
 }
 
-static int check_array_max_running(const SpecField *f, const JobSpec *s, char **ret_error) {
-        if (s->array_max_running == 0 || s->array > 0)
-                return 0;
-        return spec_error(ret_error, EINVAL, "'array' is missing, which '%s' is about", f->name);
+static int check_array(const SpecField *f, const JobSpec *s, char **ret_error) {
+        if (s->array == 0 && s->array_max_running > 0)
+                return spec_error(ret_error, EINVAL, "'%s' is missing, which 'array_max_running' is about", f->name);
+        if (s->array > 0 && s->unique_key)
+                return spec_error(ret_error, EINVAL, "'%s' and 'unique_key' exclude each other", f->name);
+        return 0;
 }
 
 static int check_request_id(const SpecField *f, const JobSpec *s, char **ret_error) {
@@ -465,8 +476,8 @@ static const SpecField fields[] = {
         FIELD(unique_key, SPEC_STRING, .check = check_unique_key, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(unique_policy, SPEC_ENUM, .words = unique_policy_words, .flags = SPEC_NOT_STORED),
         FIELD(unique_scope, SPEC_STRING, .check = check_unique_scope, .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
-        FIELD(array, SPEC_U32, .min = 1, .max = SPEC_ARRAY_MAX, .flags = SPEC_NOT_STORED),
-        FIELD(array_max_running, SPEC_U32, .min = 1, .max = SPEC_ARRAY_MAX, .check = check_array_max_running,
+        FIELD(array, SPEC_U32, .min = 1, .max = SPEC_ARRAY_MAX, .check = check_array, .flags = SPEC_NOT_STORED),
+        FIELD(array_max_running, SPEC_U32, .min = 1, .max = SPEC_ARRAY_MAX,
               .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(freezable, SPEC_BOOL, .max = 1, .flags = OF_OWNER),
         FIELD(request_id, SPEC_STRING, .check = check_request_id, .flags = SPEC_NOT_STORED),

@@ -96,11 +96,13 @@ typedef struct JobSpec {
         uint32_t array;           /* so many of them; 0: no array */
         uint32_t array_max_running; /* 0: no limit */
         bool freezable;           /* may be frozen although it has a time-out: its unit then has none of its own */
+        unsigned n_refs;          /* spec_ref(): spec_free() does nothing so often */
         char *request_id;         /* the client's name for this request (queue/receipt.h); not a part of the job */
 } JobSpec;
 
 JobSpec *spec_new(void); /* all defaults; NULL: out of memory */
 JobSpec *spec_free(JobSpec *s);
+JobSpec *spec_ref(JobSpec *s); /* one more owner, who changes nothing of it */
 DEFINE_TRIVIAL_CLEANUP_FUNC(JobSpec *, spec_free);
 
 typedef enum SpecType {

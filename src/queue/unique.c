@@ -60,6 +60,16 @@ bool unique_is_over(const Job *j, const Now *now) {
 
 /* ---- holding ---- */
 
+void unique_submitted(Job *j, const JobSpec *spec, const Now *now) {
+        usec_t span;
+
+        if (!j->unique_key)
+                return;
+        (void) unique_scope_parse(spec->unique_scope, &j->unique_scope, &span);
+        if (span != USEC_INFINITY)
+                j->unique_until_usec = MIN(usec_add(now->steady, span), (usec_t) INT64_MAX);
+}
+
 void unique_job_added(Model *m, Job *j) {
         if (j->unique_held)
                 TAILQ_INSERT_TAIL(bucket(m, j->owner, j->unique_key), j, unique_entry);

@@ -36,6 +36,8 @@ void unique_change(Model *m, Job *j, char **key, const JobSpec *spec, uint64_t f
 
 /* ---- between the files of queue/ ---- */
 
+/* A new job. */
+void unique_submitted(Job *j, const JobSpec *spec, const Now *now);
 /* It comes into memory and goes out of it. */
 void unique_job_added(Model *m, Job *j);
 void unique_job_dropped(Model *m, Job *j);

@@ -42,7 +42,7 @@ void job_filter_done(JobFilter *f) {
 
 bool job_filter_is_empty(const JobFilter *f) {
         return f->n_ids == 0 && strv_length(f->queues) == 0 && f->states == 0 && f->results == 0 && f->n_owners == 0 &&
-               !f->name && strv_length(f->tags) == 0 && f->dead < 0 && f->since_usec == USEC_INFINITY &&
+               !f->name && strv_length(f->tags) == 0 && f->dead < 0 && f->array == 0 && f->since_usec == USEC_INFINITY &&
                f->until_usec == USEC_INFINITY && f->flow == 0;
 }
 
@@ -191,6 +191,11 @@ static int filter_write(Query *q, const JobFilter *f) {
                 fprintf(q->f, " AND name = ?%i", query_add_text(q, f->name));
         if (f->dead >= 0)
                 fputs(f->dead > 0 ? " AND dead = 1" : " AND dead = 0", q->f);
+        if (f->array > 0) { /* the ids of an array follow one another */
+                int a = query_add_number(q, f->array);
+
+                fprintf(q->f, " AND id >= ?%i AND id < ?%i + ifnull((SELECT n FROM array WHERE id = ?%i), 0) AND array = ?%i", a, a, a, a);
+        }
         if (f->since_usec != USEC_INFINITY)
                 fprintf(q->f, " AND submitted_usec >= ?%i", query_add_number(q, f->since_usec));
         if (f->until_usec != USEC_INFINITY)
@@ -198,8 +203,9 @@ static int filter_write(Query *q, const JobFilter *f) {
         STRV_FOREACH_PAIR(key, value, f->tags) {
                 int k = query_add_text(q, *key), v = query_add_text(q, *value);
 
-                fprintf(q->f, " AND EXISTS (SELECT 1 FROM job_spec AS s, json_each(s.spec, '$.tags') AS t"
-                              " WHERE s.job = job.id AND t.key = ?%i AND t.value = ?%i)", k, v);
+                fprintf(q->f, " AND EXISTS (SELECT 1 FROM json_each(ifnull((SELECT s.spec FROM job_spec AS s WHERE s.job = job.id),"
+                              " (SELECT a.spec FROM array AS a WHERE a.id = job.array)), '$.tags') AS t"
+                              " WHERE t.key = ?%i AND t.value = ?%i)", k, v);
         }
         return 0;
 }
@@ -220,6 +226,20 @@ static int query_init(Query *q, const JobFilter *f, const char *more) {
                 r = -ENOMEM;
         fclosep(&q->f);
         return r;
+}
+
+/* Of an array the one that comes first in the list, of those that match: what the filter says of columns it says inside of the others of its array. */
+static int query_collapse(Query *q, JobOrder order) {
+        const char *others = order == JOB_ORDER_NEWEST ? "o.id > job.id AND o.id < job.array + (SELECT n FROM array WHERE id = job.array)" :
+                                                         "o.id >= job.array AND o.id < job.id";
+        char *text;
+
+        if (asprintf(&text, "%s AND (array IS NULL OR NOT EXISTS (SELECT 1 FROM job AS o NOT INDEXED WHERE %s AND o.array = job.array%s))",
+                     q->filter, others, q->filter) < 0)
+                return -ENOMEM;
+        free(q->filter);
+        q->filter = text;
+        return 0;
 }
 
 /* Frees text. */
@@ -344,7 +364,7 @@ static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrde
         if (states == 0 && filter->results != 0 && !(filter->results & (1U << JOB_RESULT_NONE)))
                 states = 1U << JOB_DONE; /* no other has a result */
 
-        if (filter->n_ids > 0 || filter->flow > 0)
+        if (filter->n_ids > 0 || filter->flow > 0 || filter->array > 0)
                 fprintf(f, "%s%s", ways_by_id[order], q->filter);
         else if (order == JOB_ORDER_RANK)
                 fprintf(f, "SELECT j.id, j.rank AS key FROM queue AS q CROSS JOIN job AS j NOT INDEXED ON j.id IN"
@@ -403,6 +423,8 @@ static int page_read(Store *s, const JobFilter *f, JobOrder order, const Cursor 
         int r;
 
         r = query_init(&q, f, "");
+        if (r >= 0 && f->collapse)
+                r = query_collapse(&q, order);
         if (r < 0)
                 return r;
         q.parameters[PARAMETER_CURSOR_ID].number = after->id;

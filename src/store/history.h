@@ -29,6 +29,8 @@ typedef struct JobFilter {
         size_t n_owners;
         char *name;
         char **tags;              /* pairs; all must match */
+        uint64_t array;           /* 0: any */
+        bool collapse;            /* lists: of an array only the first one, in the order of the list, of those that match */
         int dead;                 /* -1: either */
         usec_t since_usec;        /* submitted: since ≤ submitted < until; USEC_INFINITY: any */
         usec_t until_usec;

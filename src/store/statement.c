@@ -58,7 +58,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 " finished_usec = ?20, wait_usec = ?21, timeout_usec = ?22, stop_timeout_usec = ?23, privileged = ?24,"
                 " delayed = ?25, output = ?26, verify = ?27, deadline_usec = ?28, keep_usec = ?29, ended_usec = ?30,"
                 " submission_key = ?31, fair = ?32, poison = ?33, blockers = ?34, flow = ?35, array = ?36, array_index = ?37,"
-                " array_max_running = ?38, unique_key = ?39, unique_scope = ?40, unique_until_usec = ?41, unique_held = ?42,"
+                " array_waits = ?38, unique_key = ?39, unique_scope = ?40, unique_until_usec = ?41, unique_held = ?42,"
                 " failures = ?43, grown = ?44 WHERE id = ?1",
         [STMT_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
         [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
@@ -129,8 +129,24 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_SPEC_INSERT] = "INSERT INTO job_spec (job, spec, payload) VALUES (?1, ?2, ?3)",
         [STMT_SPEC_UPDATE] = "UPDATE job_spec SET spec = ?2 WHERE job = ?1",
         [STMT_SPEC_SET_PAYLOAD] = "UPDATE job_spec SET payload = ?2 WHERE job = ?1",
-        [STMT_SPEC_GET] = "SELECT spec FROM job_spec WHERE job = ?1",
-        [STMT_SPEC_PAYLOAD] = "SELECT payload FROM job_spec WHERE job = ?1",
+        /* Its own, or that of its array ?2. */
+        [STMT_SPEC_GET] = "SELECT ifnull((SELECT spec FROM job_spec WHERE job = ?1), (SELECT spec FROM array WHERE id = ?2))",
+        [STMT_SPEC_PAYLOAD] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM job_spec WHERE job = ?1)"
+                              " THEN (SELECT payload FROM job_spec WHERE job = ?1) ELSE (SELECT payload FROM array WHERE id = ?2) END",
+        [STMT_SPEC_OF_ARRAY] = "INSERT OR IGNORE INTO job_spec (job, spec, payload) SELECT ?1, spec, payload FROM array WHERE id = ?2",
+
+        [STMT_ARRAY_INSERT] =
+                "INSERT INTO array (" ARRAY_COLUMNS ", spec, payload)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        [STMT_ARRAY_UPDATE] =
+                "UPDATE array SET n = ?2, max_running = ?3, used = ?4, held = ?5, waiting = ?6, ready = ?7, starting = ?8, running = ?9,"
+                " stopping = ?10, done = ?11, dead = ?12 WHERE id = ?1",
+        [STMT_ARRAY_GET] = "SELECT " ARRAY_COLUMNS " FROM array WHERE id = ?1",
+        [STMT_ARRAY_WAITING] = "SELECT id FROM job INDEXED BY job_array_waiting"
+                               " WHERE array_waits = 1 AND state = 'waiting' AND array = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        [STMT_ARRAY_DELETE_WITH_LAST] = /* ids of an array follow one another */
+                "DELETE FROM array WHERE id = (SELECT array FROM job WHERE id = ?1) AND NOT EXISTS (SELECT 1 FROM job NOT INDEXED"
+                " WHERE job.id >= array.id AND job.id < array.id + array.n AND job.array = array.id AND job.id <> ?1)",
         [STMT_SPEC_DELETE] = "DELETE FROM job_spec WHERE job = ?1",
 
         [STMT_ENVIRONMENT_FIND] = "SELECT e.id, c.content FROM environment AS e INDEXED BY environment_hash"

@@ -19,7 +19,8 @@
 static const struct Part {
         const char *end, *wrong, *kind, *text, *mend, *mends[2];
 } parts[] = {
-        { JOBS_IN_ORDER, "SELECT id FROM job WHERE id > ?1 AND id <= ?2 AND NOT EXISTS (SELECT 1 FROM job_spec WHERE job = id)",
+        { JOBS_IN_ORDER, "SELECT id FROM job WHERE id > ?1 AND id <= ?2 AND NOT EXISTS (SELECT 1 FROM job_spec WHERE job = job.id)"
+                         " AND NOT EXISTS (SELECT 1 FROM array WHERE array.id = job.array)",
           "job-without-spec", "its spec is not in the store: it cannot be started; cancel it, and purge it", NULL, {} },
         { JOBS_IN_ORDER,
           "SELECT id FROM job j WHERE id > ?1 AND id <= ?2 AND state IN ('starting', 'running', 'stopping')"
@@ -41,6 +42,10 @@ static const struct Part {
 #define QUEUE_SUMS \
         "SELECT queue, sum(state = 'held') a, sum(state = 'waiting') b, sum(state = 'ready') c, sum(state = 'starting') d," \
         " sum(state = 'running') e, sum(state = 'stopping') f, sum(state = 'done') g, sum(dead) h FROM job NOT INDEXED GROUP BY queue"
+#define ARRAY_SUMS \
+        "SELECT array i, sum(array_waits = 0 AND state NOT IN ('held', 'done')) u, sum(state = 'held') a, sum(state = 'waiting') b," \
+        " sum(state = 'ready') c, sum(state = 'starting') d, sum(state = 'running') e, sum(state = 'stopping') f, sum(state = 'done') g," \
+        " sum(dead) h FROM job NOT INDEXED WHERE array IS NOT NULL GROUP BY array"
 #define BACKLOG_SUMS \
         "SELECT queue, owner, count(*) k FROM job NOT INDEXED WHERE state IN ('held', 'waiting', 'ready') GROUP BY 1, 2"
 #define ENVIRONMENT_SUMS "SELECT environment e, count(*) k FROM job WHERE environment > 0 GROUP BY 1"
@@ -57,7 +62,8 @@ static const struct Sum {
         { INDEX_DIFFERS("job_ready", "state = 'ready'") " UNION ALL " INDEX_DIFFERS("job_due", "state = 'waiting' AND blockers = 0")
           " UNION ALL " INDEX_DIFFERS("job_dead", "dead = 1") " UNION ALL " INDEX_DIFFERS("job_finished", "state = 'done'")
           " UNION ALL " INDEX_DIFFERS("job_state", "state > ''") " UNION ALL " INDEX_DIFFERS("job_deadline", JOB_WITH_DEADLINE)
-          " UNION ALL " INDEX_DIFFERS("job_unique", "unique_held = 1"),
+          " UNION ALL " INDEX_DIFFERS("job_unique", "unique_held = 1")
+          " UNION ALL " INDEX_DIFFERS("job_array_waiting", "array_waits = 1 AND state = 'waiting'"),
           "index", "it is made again", { "REINDEX job" } },
         { "SELECT 'a queue has the impossible name \"' || name || '\"' FROM queue WHERE " IMPOSSIBLE_QUEUE
           " AND name NOT IN (SELECT queue FROM job)",
@@ -74,6 +80,15 @@ static const struct Sum {
             " UPDATE queue SET held = ifnull(a, 0), waiting = ifnull(b, 0), ready = ifnull(c, 0), starting = ifnull(d, 0),"
             " running = ifnull(e, 0), stopping = ifnull(f, 0), done = ifnull(g, 0), dead = ifnull(h, 0) FROM n"
             " WHERE n.name = queue.name" } },
+        { "SELECT 'array ' || id || ': there is none of its jobs' FROM array WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.array = array.id)",
+          "array", "it is dropped", { "DELETE FROM array WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.array = array.id)" } },
+        { "WITH r AS (" ARRAY_SUMS ")"
+          " SELECT 'array ' || id || ': its counters are not what is in it' FROM array JOIN r ON i = id"
+          " WHERE (used, held, waiting, ready, starting, running, stopping, done, dead) IS NOT (u, a, b, c, d, e, f, g, h)",
+          "counters", "it is counted again",
+          { "WITH r AS (" ARRAY_SUMS ")"
+            " UPDATE array SET used = u, held = a, waiting = b, ready = c, starting = d, running = e, stopping = f, done = g, dead = h"
+            " FROM r WHERE i = id" } },
         { "WITH r AS (" BACKLOG_SUMS ")"
           " SELECT 'queue ' || queue || ': user ' || owner || ' does not have as many jobs queued as is counted' FROM"
           " (SELECT queue, owner, n FROM backlog EXCEPT SELECT queue, owner, k FROM r"

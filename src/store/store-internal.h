@@ -64,13 +64,16 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
         "wait_usec, timeout_usec, stop_timeout_usec, privileged, delayed, output, verify, deadline_usec, "   \
         "keep_usec, ended_usec, submission_key, fair, poison, blockers, flow, array, array_index, "        \
-        "array_max_running, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown"
+        "array_waits, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown"
 #define JOB_N_COLUMNS 44
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \
         "memory_peak, memory_peak_sampled, io_read_bytes, io_write_bytes, tasks_peak, "                       \
         "freezer, freezer_usec, frozen_usec, verdict, success, io_stdout, io_stderr, memory_max"
+
+#define ARRAY_COLUMNS "id, n, max_running, used, held, waiting, ready, starting, running, stopping, done, dead"
+#define ARRAY_N_COLUMNS 12
 
 /* Those that have a start deadline to keep: in the words of their index. */
 #define JOB_WITH_DEADLINE "deadline_usec IS NOT NULL AND attempt = 0 AND state IN ('held', 'waiting', 'ready')"
@@ -81,6 +84,10 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret);
 /* numbers: the text of slot_numbers, which the caller keeps. */
 void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *numbers);
 int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret);
+
+/* store-array.c: the row of a changed array; and that of a job which was loaded, if it is of one. */
+int store_record_array(Store *s, const Array *a);
+int store_read_array(Store *s, Job *j);
 
 /* ---- store-backup.c ---- */
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */

@@ -82,7 +82,7 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         bind_id(s, stmt, i++, j->flow);
         bind_id(s, stmt, i++, j->array);
         stmt_bind_u64(s, stmt, i++, j->array == 0 ? UINT64_MAX : j->array_index);
-        bind_id(s, stmt, i++, j->array_max_running);
+        stmt_bind_i64(s, stmt, i++, j->array_waits);
         stmt_bind_text(s, stmt, i++, j->unique_key);
         stmt_bind_text(s, stmt, i++, j->unique_scope == UNIQUE_NONE ? NULL : unique_scope_to_string(j->unique_scope));
         stmt_bind_u64(s, stmt, i++, j->unique_until_usec);
@@ -167,7 +167,7 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         j->flow = row_to_id(stmt, i++);
         j->array = row_to_id(stmt, i++);
         j->array_index = row_to_id(stmt, i++);
-        j->array_max_running = row_to_id(stmt, i++);
+        j->array_waits = sqlite3_column_int(stmt, i++);
         r = row_to_unique(s, stmt, i, j);
         if (r < 0)
                 return r;
@@ -175,6 +175,9 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         j->failures = sqlite3_column_int64(stmt, i++);
         j->grown = sqlite3_column_int64(stmt, i++);
         assert(i == JOB_N_COLUMNS);
+        r = store_read_array(s, j);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(j);
         return 0;
 }
@@ -351,6 +354,7 @@ int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
         int r;
 
         stmt_bind_u64(s, stmt, 1, j->id);
+        stmt_bind_u64(s, stmt, 2, j->array);
         r = stmt_step(s, stmt);
         if (r < 0)
                 return r;
@@ -372,12 +376,13 @@ int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
         return 0;
 }
 
-static int store_read_payload(Store *s, uint64_t id, JobSpec *spec) {
+static int store_read_payload(Store *s, const Job *j, JobSpec *spec) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_PAYLOAD);
         size_t size;
         int r;
 
-        stmt_bind_u64(s, stmt, 1, id);
+        stmt_bind_u64(s, stmt, 1, j->id);
+        stmt_bind_u64(s, stmt, 2, j->array);
         r = stmt_step(s, stmt);
         if (r <= 0)
                 return r;
@@ -433,7 +438,7 @@ int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {
         r = store_read_spec(s, j, &spec);
         if (r < 0)
                 return r;
-        r = store_read_payload(s, id, spec);
+        r = store_read_payload(s, j, spec);
         if (r < 0)
                 return r;
         if (environment > 0) {

@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: jobs, attempts, queues, what is purged, who waits for whom, receipts of requests, the counts of environments, the next id. All or nothing: on any
+ * Order within it: arrays, jobs, attempts, queues, what is purged, who waits for whom, receipts of requests, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "base/crash-point.h"
@@ -84,7 +84,9 @@ static int record_new_job(Store *s, const Job *j) {
         r = stmt_exec(s, stmt);
         if (r >= 0)
                 r = store_record_new_edges(s, j);
-        return r < 0 ? r : record_new_spec(s, j);
+        if (r < 0 || (j->in_array && !j->own_spec))
+                return r;
+        return record_new_spec(s, j);
 }
 
 /* Whether a row was there. */
@@ -125,6 +127,15 @@ static int record_new_payload(Store *s, const Job *j) {
         return exec_update(s, stmt, "the spec of job", j->id);
 }
 
+/* From now on it is not that of its array any more. */
+static int record_spec_of_array(Store *s, const Job *j) {
+        sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_OF_ARRAY);
+
+        stmt_bind_u64(s, stmt, 1, j->id);
+        stmt_bind_u64(s, stmt, 2, j->array);
+        return stmt_exec(s, stmt);
+}
+
 /* What stands beside the job's row, as far as it was changed. */
 static int record_edited(Store *s, const Job *j) {
         uint64_t environment = spec_field_bit(spec_field_find("environment")),
@@ -133,7 +144,9 @@ static int record_edited(Store *s, const Job *j) {
         sqlite3_stmt *stmt;
         int r = 0;
 
-        if (j->edited_fields & environment)
+        if (j->array > 0 && (j->edited_fields & ~(spec_fields_of_job() | environment)))
+                r = record_spec_of_array(s, j);
+        if (r >= 0 && (j->edited_fields & environment))
                 r = record_new_environment(s, j);
         if (r >= 0 && (j->edited_fields & payload))
                 r = record_new_payload(s, j);
@@ -224,7 +237,8 @@ static int record_queue(Store *s, const Queue *q) {
 }
 
 static int record_purge(Store *s, uint64_t id) {
-        static const StatementId deletes[] = { STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE, STMT_EDGE_DELETE };
+        static const StatementId deletes[] = { STMT_ARRAY_DELETE_WITH_LAST, STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE,
+                                               STMT_EDGE_DELETE };
         int r;
 
         CRASH_POINT("purge-begun");
@@ -257,11 +271,17 @@ static int record_next_id(Store *s, uint64_t next_id) {
 
 static int record_changes(Store *s, const Model *m) {
         const Receipt *receipt;
+        const Array *array;
         const Attempt *a;
         const Queue *q;
         const Job *j;
         int r;
 
+        TAILQ_FOREACH(array, &m->changed_arrays, changed_entry) {
+                r = store_record_array(s, array);
+                if (r < 0)
+                        return r;
+        }
         TAILQ_FOREACH(j, &m->changed, changed_entry) {
                 r = record_job(s, j);
                 if (r < 0)

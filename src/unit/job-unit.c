@@ -36,6 +36,10 @@ static int append_environment(sd_bus_message *m, const Units *u, const Attempt *
                 r = strv_extendf(&l, "JOBMILL_SLOTS=%s", slots);
         if (r >= 0 && a->inputs)
                 r = strv_extendf(&l, "JOBMILL_INPUTS=%s", inputs);
+        if (r >= 0 && a->job->array > 0)
+                r = strv_extendf(&l, "JOBMILL_ARRAY_ID=%" PRIu64, a->job->array);
+        if (r >= 0 && a->job->array > 0)
+                r = strv_extendf(&l, "JOBMILL_ARRAY_INDEX=%" PRIu32, a->job->array_index);
         if (r >= 0 && variable)
                 r = strv_extendf(&l, "%s=%s", variable, slots);
         if (r < 0)

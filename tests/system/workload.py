@@ -15,6 +15,8 @@ import tempfile
 import time
 import uuid
 
+import dbus
+
 import client
 from client import BusError
 from mill import BUILD, CONFIG, RUN, SLOW, job_units, run, systemctl, until
@@ -179,6 +181,7 @@ class Workload:
         self.purged = self.submit("purged", "exit 1", "exit-code", environment=["A=purged %s" % self.folder])
         self.submit_capped()
         self.submit_batch()
+        self.submit_array()
         at_once = self.submit("cancelled at once", "exec sleep 60", "cancelled", runs=None)
         self.late("CancelJob", at_once.id)
 
@@ -209,6 +212,15 @@ class Workload:
         assert self.insist("SubmitMany", entries) == ids, "the same request has made other jobs"
         for id_ in ids:
             job = Job("batch", ("success", ))
+            job.id = id_
+            self.jobs.append(job)
+
+    def submit_array(self):
+        spec = {"request_id": uuid.uuid4().hex, "name": "array", "array": dbus.UInt32(5), "array_max_running": dbus.UInt32(2)}
+        argv = self.command("[ $(( $JOBMILL_ARRAY_ID + $JOBMILL_ARRAY_INDEX )) = $JOBMILL_JOB_ID ]")
+        first = self.insist("Submit", "crash", argv, spec)[0]
+        for id_ in range(first, first + 5):
+            job = Job("array", ("success", ))
             job.id = id_
             self.jobs.append(job)
 

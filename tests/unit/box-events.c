@@ -65,8 +65,8 @@ static void resolve_after(JobSpec *spec, unsigned id, char **never) {
 
                 box_fetch(spec->after[i].id, &before);
                 r = spec_resolve_after(spec, i, before, never);
-                if (spec->after[i].met)
-                        naive_edge_ended(&box.naive, id, before->id, &box.now);
+                for (unsigned k = 0; spec->after[i].met && k < MAX(spec->array, 1U); k++)
+                        naive_edge_ended(&box.naive, id + k, before->id, &box.now);
                 if (r != 0)
                         return;
         }
@@ -99,7 +99,7 @@ static int reopen(Job *j, bool look_only) {
 }
 
 static void do_submit(void) {
-        unsigned q = any(NQ), id = box.naive.next_id, owner = 1000 + any(2);
+        unsigned q = any(NQ), id = box.naive.next_id, owner = 1000 + any(2), n;
         JobSpec *spec;
         char *error = NULL, *never = NULL;
         Job *j;
@@ -143,13 +143,19 @@ static void do_submit(void) {
                 add_after(spec, id);
         spec->output = chance(50) ? OUTPUT_SPOOL : OUTPUT_JOURNAL;
         spec->verify = spec->output == OUTPUT_SPOOL && chance(60) ? VERIFY_VERDICT : VERIFY_EXIT;
+        if (!spec->unique_key && chance(20) && id + 2 < NJ) {
+                spec->array = 2 + any(NJ - id - 2 < 3 ? 1 : 3);
+                spec->array_max_running = any(3);
+                say("    an array of %u, %u at a time\n", spec->array, spec->array_max_running);
+        }
         r = naive_submit(&box.naive, q, owner, spec, &box.now);
         if (r >= 0)
                 resolve_after(spec, id, &never);
         say("    to %s, %u slots, priority %i\n", queue_names[q], spec->slots, spec->priority);
+        n = MAX(spec->array, 1U);
         expect(model_submit(box.m.model, model_queue(box.m.model, queue_names[q]), spec, owner, "alice", &box.now, &j, &error), r, "submit", id);
-        if (r >= 0 && never)
-                model_fail(box.m.model, j, JOB_DEPENDENCY, never, &box.now);
+        for (unsigned k = 0; r >= 0 && never && k < n; k++)
+                model_fail(box.m.model, model_job(box.m.model, id + k), JOB_DEPENDENCY, never, &box.now);
         free(never);
         free(error);
         if (r < 0)
@@ -197,6 +203,10 @@ static void do_update(Job *j, unsigned id) {
                 else
                         *(i == 4 ? &spec->timeout_usec : &spec->stop_timeout_usec) = chance(10) ? USEC_INFINITY : (1 + any(20)) * SEC;
         }
+        if (first == 0 && j->in_array && chance(40)) {
+                set |= spec_field_bit(spec_field_find("array_max_running"));
+                spec->array_max_running = any(3);
+        }
         if (set == 0 && to == box.naive.jobs[id].queue) {
                 spec_free(spec);
                 return;
@@ -216,6 +226,10 @@ static void do_update(Job *j, unsigned id) {
                          set & spec_field_bit(spec_field_find("deadline_usec")), &box.now);
         expect(model_update(box.m.model, j, model_queue(box.m.model, queue_names[to]), spec, set, &box.now, &error), r, "update", id);
         free(error);
+        if (r >= 0 && (set & spec_field_bit(spec_field_find("array_max_running")))) {
+                COVER(array_limit_changed);
+                box.naive.array_max[j->array] = j->in_array->max_running;
+        }
         if (r < 0)
                 spec_free(spec);
 }
@@ -466,6 +480,11 @@ static void do_reboot(void) {
 /* An old copy of the store is put back while jobs run: their units are strays then. */
 static void do_store_restored(void) {
         unsigned id = 1 + any(NJ - 1);
+
+        while (id < NJ && box.rows[id].array > 0) /* an array is there as a whole, or not at all */
+                id++;
+        if (id == NJ)
+                id = 0;
 
         /* It is known at once if it is older than its last use; it may also be empty. */
         box.naive.store_restored = box.api.restored = chance(50);

@@ -172,6 +172,8 @@ int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *e
         m->call.net = a->has_net;
         m->call.slots = a->slots;
         m->call.queue = queue_index(a->queue->name);
+        for (unsigned p = 0; p < NQ; p++)
+                m->call.caps[p] = box.naive.files[p].slots;
         return 0;
 }
 
@@ -290,7 +292,7 @@ static void make_unit(const FakeCall *c, Unit *u) {
         *u = (Unit) { .there = true, .ours = true, .is = PENDING, .token = c->token, .invocation = ++box.invocations, .slots = c->slots,
                       .queue = c->queue, .net = c->net, .odd = box.drop_in, .stubborn = chance(20), .starts = starts + 1, .populated = true, .started = box.now.monotonic };
         for (int p = (int) c->queue; p >= 0; p = above[p])
-                if (box.naive.files[p].slots != UINT32_MAX && slots_there(p) > MAX(box.naive.files[p].slots, naive_slots_used(&box.naive, p)))
+                if (box.naive.files[p].slots != UINT32_MAX && slots_there(p) > MAX(MAX(box.naive.files[p].slots, c->caps[p]), naive_slots_used(&box.naive, p)))
                         naive_fail("%u slots of %s are in use, %u there are", slots_there(p), queue_names[p], box.naive.files[p].slots);
 }
 

@@ -31,14 +31,29 @@ static void job_to_row(const Job *j, Row *r) {
                 .there = true, .state = j->state, .result = j->result, .intent = j->intent, .dead = j->dead,
                 .freezable = j->is_new ? j->spec->freezable : r->freezable, .priority = j->priority, .rank = j->rank,
                 .keep = j->keep_usec, .ended = j->ended_usec, .age = j->submission_key, .owner = j->owner, .fair = j->fair,
-                .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts, .blockers = j->blockers,
+                .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
                 .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec,
+                .array = (unsigned) j->array, .index = j->array_index, .blockers = j->blockers, .waits = j->array_waits,
                 .key = j->unique_key ? (unsigned) (j->unique_key[0] - '0') : 0, .held = j->unique_held, .scope = j->unique_scope,
                 .until = j->unique_until_usec, .deadline = j->deadline_usec, .ready = j->ready_usec,
                 .started = j->started_usec, .finished = j->finished_usec, .wait = j->wait_usec,
                 .timeout = j->timeout_usec, .stop_timeout = j->stop_timeout_usec,
                 .spool = j->output == OUTPUT_SPOOL, .verify = j->verify == VERIFY_VERDICT,
         };
+}
+
+/* Its row, counted anew. */
+static void load_array(Job *j) {
+        if (j->array == 0)
+                return;
+        j->in_array = array_new(j->array, box.arrays[j->array].n, box.arrays[j->array].max);
+        j->owns_array = true;
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && box.rows[id].array == j->array) {
+                        j->in_array->count[box.rows[id].state]++;
+                        j->in_array->dead += box.rows[id].dead;
+                        j->in_array->used += !box.rows[id].waits && box.rows[id].state != JOB_HELD && box.rows[id].state != JOB_DONE;
+                }
 }
 
 int store_load_job(Store *s, uint64_t id, Job **ret) {
@@ -67,7 +82,6 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->failures = r->failures;
         j->grown = r->grown;
         j->poison = r->poison;
-        j->blockers = r->blockers;
         j->submitted_usec = r->submitted;
         j->not_before_usec = r->not_before;
         j->delayed = r->delayed;
@@ -76,6 +90,11 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->verify = r->verify ? VERIFY_VERDICT : VERIFY_EXIT;
         if (r->key > 0)
                 j->unique_key = strdup((char[]) { (char) ('0' + r->key), 0 });
+        j->array = r->array;
+        j->array_index = r->index;
+        j->blockers = r->blockers;
+        j->array_waits = r->waits;
+        load_array(j);
         j->unique_held = r->held;
         j->unique_scope = r->scope;
         j->unique_until_usec = r->until;
@@ -282,6 +301,32 @@ int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *k
         return -ENOENT;
 }
 
+int store_load_array_waiting(Store *s, uint64_t array, uint64_t after, uint64_t *ids, size_t n, size_t *ret_n) {
+        *ret_n = 0;
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.rows[id].there && box.rows[id].array == array && box.rows[id].waits && box.rows[id].state == JOB_WAITING &&
+                    id > after && *ret_n < n)
+                        ids[(*ret_n)++] = id;
+        return 0;
+}
+
+/* Its counters are what is in it. */
+static void record_array(const Array *a) {
+        uint64_t count[_JOB_STATE_MAX] = {}, dead = 0;
+
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.naive.jobs[id].there && box.naive.jobs[id].array == a->id) {
+                        count[box.naive.jobs[id].state]++;
+                        dead += box.naive.jobs[id].dead;
+                }
+        if (memcmp(count, a->count, sizeof(count)) != 0 || dead != a->dead || a->used != naive_array_used(&box.naive, (unsigned) a->id) ||
+            a->max_running != box.naive.array_max[a->id])
+                naive_fail("the counters of array %u are wrong: %u of %u places are taken, it should be %u of %u", (unsigned) a->id, a->used,
+                           a->max_running, naive_array_used(&box.naive, (unsigned) a->id), box.naive.array_max[a->id]);
+        box.arrays[a->id].n = a->n;
+        box.arrays[a->id].max = a->max_running;
+}
+
 const char *store_error(const Store *s) {
         return "by lot";
 }
@@ -336,7 +381,7 @@ static void compare_edges(void) {
                 uint64_t n_open;
 
                 (void) store_open_edges(NULL, id, NULL, 0, &n_open);
-                if (box.rows[id].there && n_open != box.rows[id].blockers)
+                if (box.rows[id].there && n_open + box.rows[id].waits != box.rows[id].blockers)
                         naive_fail("job %u waits for %u jobs, and %u are stored", id, (unsigned) box.rows[id].blockers, (unsigned) n_open);
                 for (unsigned before = 1; before < NJ; before++) {
                         const NaiveEdge *e = &box.naive.edges[id][before];
@@ -356,7 +401,7 @@ static void compare_job(const Job *j) {
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
             n->attempt != j->attempt || n->max_attempts != j->max_attempts ||
             n->failures != j->failures || n->poison != j->poison || n->judging || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
-            n->not_before != j->not_before_usec || n->age != j->submission_key || n->ended != j->ended_usec || n->owner != j->owner || n->delayed != j->delayed || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+            n->not_before != j->not_before_usec || n->age != j->submission_key || n->ended != j->ended_usec || n->owner != j->owner || n->delayed != j->delayed || n->array != j->array || n->waits != j->array_waits || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
                            j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),
@@ -380,6 +425,7 @@ static void record_attempt(const Attempt *a) {
 }
 
 int store_record(Store *s, Model *m) {
+        const Array *array;
         const Attempt *a;
         const Queue *q;
         const Job *j;
@@ -391,6 +437,8 @@ int store_record(Store *s, Model *m) {
                 say("    commit failed\n");
                 return -ENOSPC;
         }
+        TAILQ_FOREACH(array, &m->changed_arrays, changed_entry)
+                record_array(array);
         TAILQ_FOREACH(j, &m->changed, changed_entry) {
                 if (j->is_new == box.rows[j->id].there)
                         naive_fail("job %u is stored as if it were %s", (unsigned) j->id, j->is_new ? "new" : "there");
@@ -641,6 +689,20 @@ void __wrap_model_expire(Model *m, Job *j, const Now *now);
 void __wrap_model_expire(Model *m, Job *j, const Now *now) {
         naive_expire(&box.naive, j->id, now);
         __real_model_expire(m, j, now);
+}
+
+void __real_model_array_give_place(Model *m, Job *j, const Now *now);
+void __wrap_model_array_give_place(Model *m, Job *j, const Now *now);
+void __wrap_model_array_give_place(Model *m, Job *j, const Now *now) {
+        naive_give_place(&box.naive, (unsigned) j->id, now);
+        __real_model_array_give_place(m, j, now);
+}
+
+void __real_model_array_take_place(Model *m, Job *j);
+void __wrap_model_array_take_place(Model *m, Job *j);
+void __wrap_model_array_take_place(Model *m, Job *j) {
+        naive_take_place(&box.naive, (unsigned) j->id);
+        __real_model_array_take_place(m, j);
 }
 
 int __real_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);

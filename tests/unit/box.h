@@ -20,6 +20,7 @@ typedef struct FakeCall {
         sd_id128_t token;
         bool net;
         unsigned slots, queue;
+        unsigned caps[NQ];        /* when it was sent */
         sd_bus_message_handler_t callback;
         void *userdata;
         struct sd_bus_slot *slot; /* NULL: nobody waits for the answer */
@@ -42,6 +43,9 @@ typedef struct Row {
         unsigned retry_on;
         bool requeue_lost, exponential, spool, verify;
         usec_t backoff;
+        unsigned array;
+        uint32_t index;
+        bool waits;
         unsigned key;
         bool held;
         UniqueScope scope;
@@ -70,6 +74,7 @@ typedef struct Box {
         bool ended[NJ];
         struct { bool there, paused, draining; uint64_t count[_JOB_STATE_MAX], dead; RateWindow starts; bool fair, reranking; usec_t ageing; } queues[NQ];
         uint64_t next_id;
+        struct { unsigned n, max; } arrays[NJ];
         unsigned fail_commits;    /* so many from now on */
         uint64_t told, commits;
         unsigned told_results[NJ][NA];

@@ -128,13 +128,16 @@ static bool too_many_start(const Naive *n) {
 
 unsigned naive_next(const Naive *n, const Now *now) {
         bool crossed = false;
+        Naive left = *n;
         unsigned best;
 
         if (n->shutting_down || n->mismatch || n->store_restored || n->store_full)
                 return COVER(blocked), 0;
         if (too_many_start(n))
                 return 0;
-        best = best_of(n, -1, now, &crossed);
+        /* Those of an array that runs as much as it may lose their places when it is their turn. */
+        while ((best = best_of(&left, -1, now, &crossed)) != 0 && naive_array_is_full(&left, left.jobs[best].array))
+                left.jobs[best].state = JOB_WAITING;
         return best != 0 && crossed ? COVER(order_crossed), best : best;
 }
 

@@ -29,6 +29,12 @@ static const JobResult result_of[_END_MAX] = {
 static void become(NaiveJob *j, JobState state) {
         if (j->state == state)
                 return;
+        if (j->array > 0 && !j->waits && state == JOB_HELD)
+                COVER(array_held_gives_place), j->waits = true;
+        if (j->array > 0 && !j->waits && state == JOB_DONE)
+                COVER(array_done_gives_place);
+        if (state == JOB_DONE)
+                j->waits = false;
         if (j->holds && state == JOB_STARTING && j->scope == UNIQUE_QUEUED)
                 COVER(key_given_up_at_start), j->holds = false;
         if (j->holds && state == JOB_DONE && (j->scope != UNIQUE_SPAN || j->attempt == 0))
@@ -95,7 +101,7 @@ void naive_let_go(const Naive *n, NaiveJob *j, const Now *now) {
                 j->delayed = true;
                 j->not_before = now->steady + CLEANING_LOOK;
         }
-        become(j, naive_is_blocked(n, j - n->jobs) || is_early(j, now) ? JOB_WAITING : JOB_READY);
+        become(j, j->waits || naive_is_blocked(n, j - n->jobs) || is_early(j, now) ? JOB_WAITING : JOB_READY);
 }
 
 static bool asks_for_another(const NaiveJob *j) {
@@ -163,25 +169,6 @@ static void set_due(NaiveJob *j, const JobSpec *spec, const Now *now) {
         j->not_before = j->delayed ? now->steady + spec->delay_usec : spec->not_before_usec;
 }
 
-/* docs/states.md, Unique keys. A span that is over counts from when somebody asks. */
-unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now) {
-        for (unsigned id = 1; id < NJ; id++) {
-                NaiveJob *j = n->jobs + id;
-
-                if (!j->there || !j->holds || j->key != key || j->owner != owner || j->queue != q)
-                        continue;
-                if (j->state == JOB_DONE && j->until <= now->steady) {
-                        COVER(key_span_over);
-                        j->holds = false;
-                        continue;
-                }
-                if (j->state == JOB_DONE)
-                        COVER(key_of_span);
-                return id;
-        }
-        return 0;
-}
-
 void naive_clock_set(Naive *n, int64_t step) {
         for (unsigned id = 1; id < NJ; id++)
                 if (n->jobs[id].there && n->jobs[id].holds && n->jobs[id].until != USEC_INFINITY)
@@ -194,6 +181,10 @@ void naive_clock_set(Naive *n, int64_t step) {
         for (unsigned p = 0; p < NQ; p++)
                 for (unsigned i = 0; i < n->n_starts[p]; i++)
                         n->starts[p][i] += step;
+}
+
+void naive_become(Naive *n, unsigned id, JobState state) {
+        become(n->jobs + id, state);
 }
 
 /* ---- requests ---- */
@@ -218,30 +209,23 @@ static int check_deadline(const JobSpec *spec, const Now *now) {
         return 0;
 }
 
-int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now) {
-        int r = check_place(n, q, spec->slots, true);
+/* One of its array, or alone. */
+static void submit_one(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, unsigned array, const Now *now) {
         NaiveJob *j = n->jobs + n->next_id;
 
-        if (r == -EDQUOT)
-                COVER(submit_draining);
-        if (r == -ERANGE)
-                COVER(submit_too_wide);
-        if (r >= 0)
-                r = check_deadline(spec, now);
-        if (r < 0)
-                return r;
-        COVER(submitted);
         /* Never backwards. */
         if ((int64_t) now->even > n->last_key)
                 n->last_key = (int64_t) now->even;
         else
                 COVER(age_kept);
+
         *j = (NaiveJob) {
                 .there = true, .queue = q, .owner = owner, .age = n->last_key, .slots = spec->slots, .priority = spec->priority, .freezable = spec->freezable,
                 .keep = spec->keep_usec, .ended = USEC_INFINITY,
                 .deadline = spec->deadline_usec, .timeout = spec->timeout_usec, .stop_timeout = spec->stop_timeout_usec, .state = JOB_HELD,
                 .max_attempts = spec->max_attempts, .requeue_lost = spec->requeue_lost, .backoff = spec->backoff_base_usec,
                 .exponential = spec->backoff == BACKOFF_EXPONENTIAL, .spool = spec->output == OUTPUT_SPOOL, .verify = spec->verify == VERIFY_VERDICT,
+                .array = array, .waits = array > 0,
         };
         STRV_FOREACH(r, spec->retry_on)
                 j->retry_on |= 1U << job_result_from_string(*r);
@@ -253,9 +237,35 @@ int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, cons
                 j->until = j->scope == UNIQUE_SPAN ? now->steady + 20 * USEC_PER_SEC : USEC_INFINITY;
         }
         naive_edges_submitted(n, n->next_id, spec);
+        /* The first ones have a place at once. */
+        if (array > 0 && !spec->hold && (spec->array_max_running == 0 || naive_array_used(n, array) < spec->array_max_running))
+                j->waits = false;
         if (!spec->hold)
                 naive_let_go(n, j, now);
         n->next_id++;
+}
+
+int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now) {
+        int r = check_place(n, q, spec->slots, true);
+        unsigned first = n->next_id;
+
+        if (r == -EDQUOT)
+                COVER(submit_draining);
+        if (r == -ERANGE)
+                COVER(submit_too_wide);
+        if (r >= 0)
+                r = check_deadline(spec, now);
+        if (r < 0)
+                return r;
+        COVER(submitted);
+        if (spec->array == 0) {
+                submit_one(n, q, owner, spec, 0, now);
+                return 0;
+        }
+        COVER(array_submitted);
+        n->array_max[first] = spec->array_max_running;
+        for (unsigned i = 0; i < spec->array; i++)
+                submit_one(n, q, owner, spec, first, now);
         return 0;
 }
 
@@ -330,6 +340,8 @@ int naive_retry(Naive *n, unsigned id, unsigned attempts, usec_t delay, const No
         j->delayed = delay > 0;
         j->not_before = delay > 0 ? now->steady + delay : USEC_INFINITY;
         j->ended = USEC_INFINITY;
+        if (j->array > 0)
+                COVER(array_retried_waits), j->waits = true;
         naive_let_go(n, j, now);
         return 0;
 }
@@ -408,7 +420,7 @@ void naive_deadlines(Naive *n, const Now *now) {
 }
 
 bool naive_is_due(const Naive *n, unsigned id, const Now *now) {
-        return n->jobs[id].there && n->jobs[id].state == JOB_WAITING && !naive_is_blocked(n, id) && !is_early(n->jobs + id, now);
+        return n->jobs[id].there && n->jobs[id].state == JOB_WAITING && !n->jobs[id].waits && !naive_is_blocked(n, id) && !is_early(n->jobs + id, now);
 }
 
 void naive_due(Naive *n, unsigned id, const Now *now) {
@@ -416,26 +428,6 @@ void naive_due(Naive *n, unsigned id, const Now *now) {
                 return;
         COVER(came_due);
         naive_let_go(n, n->jobs + id, now);
-}
-
-/* By then it is to have been started, once. */
-bool naive_is_expired(const Naive *n, unsigned id, const Now *now) {
-        const NaiveJob *j = n->jobs + id;
-
-        if (!j->there || is_live(j) || j->state == JOB_DONE || j->deadline > now->realtime)
-                return false;
-        if (j->attempt > 0)
-                return COVER(deadline_kept), false;
-        return true;
-}
-
-void naive_expire(Naive *n, unsigned id, const Now *now) {
-        if (!naive_is_expired(n, id, now))
-                return;
-        COVER(expired);
-        if (n->jobs[id].state == JOB_HELD)
-                COVER(expired_held);
-        naive_finish(n, id, JOB_EXPIRED);
 }
 
 static void count_start(Naive *n, unsigned q, const Now *now) {
@@ -768,6 +760,7 @@ void naive_forget(Naive *n, const Naive *stored) {
         for (unsigned id = 1; id < NJ; id++)
                 if (n->jobs[id].there)
                         n->last_key = n->jobs[id].age;
+        memcpy(n->array_max, stored->array_max, sizeof(n->array_max));
         for (unsigned id = 1; id < NJ; id++)
                 for (unsigned i = 1; i < NA; i++) {
                         NaiveAttempt *a = &n->attempts[id][i];

@@ -5,6 +5,7 @@
  * words and not from the code. It is told each request, and each thing that the manager lets the daemon know, at the moment
  * when it is known; it says what must have become of every job. Who may start next it answers by looking at all jobs. */
 
+#include "naive-array.h"
 #include "naive-edge.h"
 
 enum {
@@ -32,7 +33,7 @@ enum {
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
         X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(kept_long_enough) X(kept_as_it_says) X(too_many_kept) X(keeps_dead) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
-        X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
+        X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) ARRAYS_COVERED(X) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
 
 enum {
 #define X(name) COVER_##name,
@@ -78,6 +79,8 @@ typedef struct NaiveJob {
         int64_t age;                   /* its submission key */
         unsigned queue, owner, slots, attempt;
         usec_t not_before, deadline, timeout, stop_timeout;
+        unsigned array;                /* its first job; 0: none */
+        bool waits;                    /* for a place in it */
         unsigned key;                  /* 0: none */
         bool holds;                    /* … its key */
         UniqueScope scope;
@@ -113,6 +116,7 @@ typedef struct Naive {
         unsigned next_id;
         int64_t last_key; /* of the newest job */
         usec_t even;      /* what it is by the clock that is never set */
+        unsigned array_max[NJ];        /* of the array that begins there; 0: no limit */
         /* Not stored, but known */
         unsigned epoch;
         bool shutting_down, checked, mismatch, store_restored, store_full;
@@ -137,8 +141,6 @@ void naive_fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn)
 
 /* Requests: 0 or what they are refused with. */
 int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now);
-/* Who has this key in that queue; 0: nobody. */
-unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now);
 int naive_cancel(Naive *n, unsigned id);
 int naive_hold(Naive *n, unsigned id);
 int naive_release(Naive *n, unsigned id, const Now *now);
@@ -158,8 +160,6 @@ void naive_clock_set(Naive *n, int64_t step);
 void naive_deadlines(Naive *n, const Now *now);
 bool naive_is_due(const Naive *n, unsigned id, const Now *now);
 void naive_due(Naive *n, unsigned id, const Now *now);
-bool naive_is_expired(const Naive *n, unsigned id, const Now *now);
-void naive_expire(Naive *n, unsigned id, const Now *now);
 
 /* The daemon says that it was kept long enough; that it is still there is wrong. */
 void naive_outdated(Naive *n, unsigned id, const Now *now);

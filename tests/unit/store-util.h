@@ -4,6 +4,7 @@
 /* What the tests of the store have in common: a store, a model, jobs in them. */
 
 #include "base/strv.h"
+#include "queue/spec-change.h"
 #include "store/history.h"
 #include "store/schema.h"
 
@@ -105,6 +106,35 @@ static inline Job *start(Store *s, Model *m, uint64_t id) {
 
         assert_int_equal(model_start(m, j, token, &now), 0);
         return j;
+}
+
+static inline uint64_t bit(const char *field) {
+        return spec_field_bit(spec_field_find(field));
+}
+
+/* The job's spec as a request would make it from what is stored, with these fields to be changed. */
+static inline void edit(Store *s, Model *m, uint64_t id, const JobSpec *changes, uint64_t fields) {
+        _cleanup_free_ char *error = NULL;
+        Job *j = fetch(s, m, id);
+        JobRow row = {};
+
+        assert_int_equal(history_get(s, id, true, &row), 0);
+        assert_int_equal(spec_change(row.spec, changes, fields, &error), 0);
+        assert_int_equal(model_update(m, j, NULL, TAKE_PTR(row.spec), fields, &now, &error), 0);
+        assert_null(error);
+        job_row_done(&row);
+        record(s, m);
+}
+
+static inline void check_spec(Store *s, uint64_t id, const char *word, const char *variable, const char *payload) {
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
+
+        assert_int_equal(store_load_spec(s, id, &spec), 0);
+        assert_string_equal(spec->argv[0], word);
+        assert_string_equal(strempty(spec->environment ? spec->environment[0] : NULL), variable);
+        assert_int_equal(spec->has_payload, !!payload);
+        assert_int_equal(spec->payload_size, payload ? strlen(payload) : 0);
+        assert_true(!payload || memcmp(spec->payload, payload, spec->payload_size) == 0);
 }
 
 /* A directory of its own for a file. */

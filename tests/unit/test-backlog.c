@@ -14,7 +14,7 @@ static Job *submit_as(Model *m, Queue *q, uint32_t owner) {
 /* said: NULL, there is room. */
 static void check_room(const Model *m, const Queue *q, uint32_t owner, const char *said) {
         _cleanup_free_ char *text = NULL;
-        int r = backlog_check(m, q, owner, &text);
+        int r = backlog_check(m, q, owner, 1, &text);
 
         assert_int_equal(r, said ? -EXFULL : 0);
         if (said)

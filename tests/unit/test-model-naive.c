@@ -166,6 +166,8 @@ static void compare(void) {
                 for (unsigned before = 1; before < NJ; before++)
                         if (!box.m.storage_failed && naive_edge_is_overdue(&box.naive, id, before))
                                 naive_fail("job %u has ended, and job %u still waits for it", before, id);
+                if (!box.m.storage_failed && j->there && j->array > 0 && naive_array_next(&box.naive, j->array) != 0)
+                        naive_fail("job %u waits for its array, and there is a place", naive_array_next(&box.naive, j->array));
                 for (i = 1; i < NA; i++)
                         there += box.naive.attempts[id][i].there;
         }

@@ -230,11 +230,53 @@ static void test_attempt_columns(void **state) {
         assert_int_equal(store_load_attempt(s, 4711, 1, &none), -ENOENT);
 }
 
+static void test_relaxed(void **state) {
+        _cleanup_directory_ Directory d = make_directory();
+        _cleanup_store_ Store *s = NULL;
+        _cleanup_model_ Model *m = model_new();
+        Attempt *a;
+        Job *j;
+
+        assert_int_equal(store_open(d.file, &s, NULL), 0);
+        j = start(s, m, submit(m, add_queue(m, "q"), make_spec("true")));
+        a = j->live;
+        record(s, m);
+        assert_false(s->relaxed);
+
+        model_attempt_started(m, a, invocation, now.realtime, now.monotonic);
+        record(s, m);
+        assert_true(s->relaxed);
+        assert_int_equal(number(s, "PRAGMA synchronous"), 1);
+
+        /* With anything else in it, it is not. */
+        model_job_changed(m, j);
+        model_queue_pause(m, j->queue, true);
+        record(s, m);
+        assert_false(s->relaxed);
+        assert_int_equal(number(s, "PRAGMA synchronous"), 2);
+
+        model_job_changed(m, j);
+        record(s, m);
+        assert_true(s->relaxed);
+        assert_int_equal(store_set_meta(s, "k", "v"), 0);
+        assert_false(s->relaxed);
+
+        model_job_changed(m, j);
+        (void) submit(m, j->queue, make_spec("true"));
+        record(s, m);
+        assert_false(s->relaxed);
+
+        assert_int_equal(model_cancel(m, j, NULL, &now), 0);
+        record(s, m);
+        assert_false(s->relaxed);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_job_columns),
                 cmocka_unit_test(test_spec_columns),
                 cmocka_unit_test(test_attempt_columns),
+                cmocka_unit_test(test_relaxed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

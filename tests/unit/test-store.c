@@ -524,47 +524,6 @@ static void test_crash(void **state) {
 
 /* ---- fsync ---- */
 
-static void test_relaxed(void **state) {
-        _cleanup_directory_ Directory d = make_directory();
-        _cleanup_store_ Store *s = NULL;
-        _cleanup_model_ Model *m = model_new();
-        Attempt *a;
-        Job *j;
-
-        assert_int_equal(store_open(d.file, &s, NULL), 0);
-        j = start(s, m, submit(m, add_queue(m, "q"), make_spec("true")));
-        a = j->live;
-        record(s, m);
-        assert_false(s->relaxed);
-
-        model_attempt_started(m, a, invocation, now.realtime, now.monotonic);
-        record(s, m);
-        assert_true(s->relaxed);
-        assert_int_equal(number(s, "PRAGMA synchronous"), 1);
-
-        /* With anything else in it, it is not. */
-        model_job_changed(m, j);
-        model_queue_pause(m, j->queue, true);
-        record(s, m);
-        assert_false(s->relaxed);
-        assert_int_equal(number(s, "PRAGMA synchronous"), 2);
-
-        model_job_changed(m, j);
-        record(s, m);
-        assert_true(s->relaxed);
-        assert_int_equal(store_set_meta(s, "k", "v"), 0);
-        assert_false(s->relaxed);
-
-        model_job_changed(m, j);
-        (void) submit(m, j->queue, make_spec("true"));
-        record(s, m);
-        assert_false(s->relaxed);
-
-        assert_int_equal(model_cancel(m, j, NULL, &now), 0);
-        record(s, m);
-        assert_false(s->relaxed);
-}
-
 /* ---- receipts ---- */
 
 static Receipt *make_receipt(uint64_t first, const char *id, usec_t created) {
@@ -686,33 +645,72 @@ static void test_receipts_expire(void **state) {
 
 /* ---- changes of a job that is stored ---- */
 
-static uint64_t bit(const char *field) {
-        return spec_field_bit(spec_field_find(field));
-}
+/* One spec for all of an array, until one of them has its own; it goes with the last of them. */
+static void test_array(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *again = NULL;
+        _cleanup_(spec_freep) JobSpec *changes = make_spec("new");
+        JobSpec *spec = make_spec("env");
+        uint64_t first, ids[4];
+        size_t n;
 
-/* The job's spec as a request would make it from what is stored, with these fields to be changed. */
-static void edit(Store *s, Model *m, uint64_t id, const JobSpec *changes, uint64_t fields) {
-        _cleanup_free_ char *error = NULL;
-        Job *j = fetch(s, m, id);
-        JobRow row = {};
-
-        assert_int_equal(history_get(s, id, true, &row), 0);
-        assert_int_equal(spec_change(row.spec, changes, fields, &error), 0);
-        assert_int_equal(model_update(m, j, NULL, TAKE_PTR(row.spec), fields, &now, &error), 0);
-        assert_null(error);
-        job_row_done(&row);
+        assert_int_equal(strv_extend(&spec->environment, "A=1"), 0);
+        assert_int_equal(strv_extend(&spec->environment, "LANG=C"), 0);
+        assert_int_equal(spec_set_bytes(spec, spec_field_find("payload"), (uint8_t *) strdup("all"), 3, NULL), 0);
+        spec->array = 4;
+        spec->array_max_running = 2;
+        first = submit(m, add_queue(m, "q"), spec);
+        model_array_settled(m, TAILQ_FIRST(&m->wanted_arrays)); /* as decide does */
         record(s, m);
-}
+        assert_null(m->arrays);
+        assert_int_equal(number(s, "SELECT count(*) FROM job_spec"), 0);
+        assert_int_equal(number(s, "SELECT refs FROM environment"), 4);
+        assert_int_equal(number(s, "SELECT used * 100 + ready * 10 + waiting FROM array"), 222);
+        for (uint64_t i = 0; i < 4; i++)
+                check_spec(s, first + i, "env", "A=1", "all");
+        assert_int_equal(store_load_array_waiting(s, first, 0, ids, 4, &n), 0);
+        assert_true(n == 2 && ids[0] == first + 2 && ids[1] == first + 3);
+        assert_int_equal(store_load_array_waiting(s, first, first + 2, ids, 4, &n), 0);
+        assert_true(n == 1 && ids[0] == first + 3);
 
-static void check_spec(Store *s, uint64_t id, const char *word, const char *variable, const char *payload) {
-        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        edit(s, m, first, changes, bit("argv"));
+        check_spec(s, first, "new", "A=1", "all");
+        check_spec(s, first + 1, "env", "A=1", "all");
+        assert_int_equal(spec_set_bytes(changes, spec_field_find("payload"), (uint8_t *) strdup("own"), 3, NULL), 0);
+        edit(s, m, first + 2, changes, bit("payload"));
+        check_spec(s, first + 2, "env", "A=1", "own");
+        assert_int_equal(number(s, "SELECT count(*) FROM job_spec"), 2);
 
-        assert_int_equal(store_load_spec(s, id, &spec), 0);
-        assert_string_equal(spec->argv[0], word);
-        assert_string_equal(strempty(spec->environment ? spec->environment[0] : NULL), variable);
-        assert_int_equal(spec->has_payload, !!payload);
-        assert_int_equal(spec->payload_size, payload ? strlen(payload) : 0);
-        assert_true(!payload || memcmp(spec->payload, payload, spec->payload_size) == 0);
+        (void) start(s, m, first + 1);
+        record(s, m);
+        again = load(s);
+        assert_int_equal(model_job(again, first + 1)->in_array->used, 2);
+        assert_int_equal(again->arrays->count[JOB_STARTING], 1);
+        assert_int_equal(again->arrays->n, 4);
+
+        for (uint64_t i = 0; i < 4; i++) {
+                Job *j = fetch(s, m, first + i);
+
+                if (i == 1) {
+                        Outcome o = OUTCOME_INIT;
+
+                        o.result = JOB_SUCCESS;
+                        model_attempt_ended(m, j->live, &o, &now);
+                } else
+                        assert_int_equal(model_cancel(m, j, NULL, &now), 0);
+        }
+        assert_int_equal(TAILQ_FIRST(&m->wanted_arrays)->used, 0);
+        model_array_settled(m, TAILQ_FIRST(&m->wanted_arrays));
+        record(s, m);
+        assert_int_equal(number(s, "SELECT used * 100 + done * 10 + dead FROM array"), 43);
+        for (uint64_t i = 4; i-- > 0;) {
+                assert_int_equal(number(s, "SELECT count(*) FROM array"), 1);
+                assert_int_equal(model_purge(m, fetch(s, m, first + i)), 0);
+                record(s, m);
+        }
+        assert_int_equal(number(s, "SELECT count(*) FROM array"), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM job_spec"), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM environment"), 0);
 }
 
 static void test_update(void **state) {
@@ -956,9 +954,9 @@ int main(void) {
                 cmocka_unit_test(test_full),
                 cmocka_unit_test(test_record_refused),
                 cmocka_unit_test(test_crash),
-                cmocka_unit_test(test_relaxed),
                 cmocka_unit_test(test_receipts),
                 cmocka_unit_test(test_unique),
+                cmocka_unit_test(test_array),
                 cmocka_unit_test(test_receipts_expire),
                 cmocka_unit_test(test_update),
                 cmocka_unit_test(test_update_is_durable),

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Of the small model: places in arrays, unique keys, start deadlines. */
+
+#include "queue/model.h"
+
+typedef struct Naive Naive;
+
+#define ARRAYS_COVERED(X)                                                                                               \
+        X(array_submitted) X(array_place_given) X(array_held_gives_place) X(array_done_gives_place)                     \
+        X(array_retried_waits) X(array_limit_changed) X(array_place_taken)
+
+/* Arrays: who is to have a place; 0: nobody, or there is none. It is given, or taken away again. */
+unsigned naive_array_next(const Naive *n, unsigned array);
+unsigned naive_array_used(const Naive *n, unsigned array);
+void naive_give_place(Naive *n, unsigned id, const Now *now);
+void naive_take_place(Naive *n, unsigned id);
+bool naive_array_is_full(const Naive *n, unsigned array);
+/* Between its files. */
+void naive_become(Naive *n, unsigned id, JobState state);
+/* Who has this key in that queue; 0: nobody. */
+unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now);
+bool naive_is_expired(const Naive *n, unsigned id, const Now *now);
+void naive_expire(Naive *n, unsigned id, const Now *now);
