@@ -7,6 +7,7 @@
 
 #include "daemon/manager.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 
 #ifndef RELEASES_AT_ONCE
@@ -62,15 +63,18 @@ static int release_some(Manager *m, Ended *ended, const Job *before, size_t *ret
 }
 
 static int release(Manager *m, Ended *ended) {
-        Job *before;
+        /* One that is not there can not tell any more how it ended. */
+        Job gone = { .id = ended->id, .state = JOB_DONE, .told_state = JOB_DONE, .result = JOB_LOST }, *before;
         size_t n;
         int r;
 
         r = manager_load_job(m, ended->id, &before);
-        if (r < 0 && r != -ENOENT)
+        if (r == -ENOENT)
+                before = &gone;
+        else if (r < 0)
                 return r;
         /* It was retried meanwhile: when it ends again they are decided by that. */
-        if (r == -ENOENT || before->state != JOB_DONE) {
+        if (before->state != JOB_DONE) {
                 ended->through = true;
                 return 0;
         }
@@ -78,6 +82,7 @@ static int release(Manager *m, Ended *ended) {
                 r = release_some(m, ended, before, &n);
         while (r > 0 && m->releases_left > 0);
         ended->looked_at = ended->looked_at || r == 0;
+        CRASH_POINT("released");
         return MIN(r, 0);
 }
 

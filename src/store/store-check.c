@@ -37,6 +37,10 @@ static const struct Part {
           "SELECT DISTINCT job FROM attempt WHERE job > ?1 AND job <= ?2 AND NOT EXISTS (SELECT 1 FROM job WHERE id = job)",
           "attempt-without-job", "there are attempts, but no such job", "they are dropped",
           { "DELETE FROM attempt WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = job)" } },
+        { "SELECT count(*), max(job) FROM (SELECT job FROM edge WHERE job > ?1 ORDER BY job LIMIT ?2)",
+          "SELECT DISTINCT job FROM edge WHERE job > ?1 AND job <= ?2 AND NOT EXISTS (SELECT 1 FROM job WHERE id = job)",
+          "edge-without-job", "there is something that it waits for, but no such job", "it is dropped",
+          { "DELETE FROM edge WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = job)" } },
 };
 
 #define QUEUE_SUMS \
@@ -49,6 +53,11 @@ static const struct Part {
 #define BACKLOG_SUMS \
         "SELECT queue, owner, count(*) k FROM job NOT INDEXED WHERE state IN ('held', 'waiting', 'ready') GROUP BY 1, 2"
 #define ENVIRONMENT_SUMS "SELECT environment e, count(*) k FROM job WHERE environment > 0 GROUP BY 1"
+#define EDGES_OPEN "count(*) FROM edge AS e WHERE e.job = job.id AND e.met = 0"
+/* One that is purged has no end any more that could be told: what waits for it is as if it were told already. */
+#define EDGE_OVERDUE \
+        "CASE WHEN j.id IS NULL THEN 'is not there' ELSE 'has ended' END FROM edge AS e LEFT JOIN job AS j ON j.id = e.before" \
+        " WHERE e.met = 0 AND (j.id IS NULL OR j.state = 'done') AND e.before NOT IN (SELECT job FROM ended)"
 #define IMPOSSIBLE_QUEUE "(name = '' OR length(name) > 64 OR name GLOB '*[^a-z0-9_-]*')"
 #define INDEX_DIFFERS(name, where) \
         "SELECT 'index " name ": does not have the rows of its table' WHERE (SELECT count(*) FROM job NOT INDEXED WHERE " where ")" \
@@ -68,13 +77,22 @@ static const struct Sum {
         { "SELECT 'a queue has the impossible name \"' || name || '\"' FROM queue WHERE " IMPOSSIBLE_QUEUE
           " AND name NOT IN (SELECT queue FROM job)",
           "queue", "it is dropped", { "DELETE FROM queue WHERE " IMPOSSIBLE_QUEUE " AND name NOT IN (SELECT queue FROM job)" } },
+        { "SELECT DISTINCT 'job ' || before || ': jobs wait for it, and it ' || " EDGE_OVERDUE,
+          "edges", "they are decided, as by its end",
+          { "INSERT OR IGNORE INTO ended SELECT before FROM (SELECT before, " EDGE_OVERDUE ")" } },
+        { "SELECT 'job ' || id || ': waits for ' || (SELECT " EDGES_OPEN ") || ' jobs, ' || blockers || ' are counted' FROM job NOT INDEXED"
+          " WHERE array IS NULL AND blockers != (SELECT " EDGES_OPEN ")",
+          "edges", "they are counted again",
+          { "UPDATE job SET blockers = (SELECT " EDGES_OPEN ") WHERE array IS NULL AND blockers != (SELECT " EDGES_OPEN ")",
+            "UPDATE job SET not_before_usec = 0 WHERE state = 'waiting' AND blockers = 0 AND not_before_usec IS NULL" } },
         { "WITH r AS (" QUEUE_SUMS ")"
           " SELECT 'queue ' || name || ': its counters are not what is in it' FROM queue LEFT JOIN r ON r.queue = name"
           " WHERE held != ifnull(a, 0) OR waiting != ifnull(b, 0) OR ready != ifnull(c, 0) OR starting != ifnull(d, 0)"
           " OR running != ifnull(e, 0) OR stopping != ifnull(f, 0) OR done != ifnull(g, 0) OR dead != ifnull(h, 0)"
           " UNION ALL SELECT 'queue ' || queue || ': has jobs, and no counters' FROM r WHERE queue NOT IN (SELECT name FROM queue)",
           "counters", "it is counted again",
-          { "INSERT INTO queue SELECT DISTINCT queue, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM job"
+          { "INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead)"
+            " SELECT DISTINCT queue, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM job"
             " WHERE queue NOT IN (SELECT name FROM queue)",
             "WITH r AS (" QUEUE_SUMS "), n AS (SELECT * FROM queue LEFT JOIN r ON r.queue = name)"
             " UPDATE queue SET held = ifnull(a, 0), waiting = ifnull(b, 0), ready = ifnull(c, 0), starting = ifnull(d, 0),"

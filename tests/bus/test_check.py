@@ -246,11 +246,15 @@ def test_large_store_in_parts(mill):
     ("DELETE FROM receipt_count", ("receipts", None)),
     ("INSERT INTO environment VALUES (99, 1, 0)", ("environment", None)),
     ("INSERT INTO environment_content VALUES (99, x'00')", ("environment", None)),
+    ("INSERT INTO edge VALUES (77, 1, 'end', 'fail', 1)", ("edge-without-job", 77)),
+    ("UPDATE edge SET met = 0", ("edges", None)),
+    ("UPDATE edge SET met = 0, before = 55", ("edges", None)),
+    ("UPDATE job SET blockers = 3 WHERE id = 2", ("edges", None)),
 ])
 def test_rows_that_do_not_fit(mill, statement, wanted):
     mill.start()
     assert mill.result(mill.submit("true")) == "success"
-    mill.submit("true", hold=True, environment=["A=1"], request_id="r")
+    mill.submit("true", hold=True, environment=["A=1"], request_id="r", **({"after": [(1, "end")]} if wanted[0].startswith("edge") else {}))
     edit(mill, statement)
     found = kinds(mill)
     assert wanted in found

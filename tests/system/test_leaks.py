@@ -5,6 +5,7 @@ for jobmill afterwards is what they held before.
     JOBMILL_LEAKS_JOBS=10000    how many"""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -71,6 +72,14 @@ class Round:
     def submit(self, words, **spec):
         self.ids.append(self.mill.submit(words, "leaks", name="leaks", **spec))
         return self.ids[-1]
+
+    def flow(self):
+        names = ["f%d" % i for i in range(6)]
+        document = {"defaults": {"queue": "leaks", "argv": ["/bin/sh", "-c", "[ ! -e $JOBMILL_INPUTS ]"]},
+                    "jobs": [{"name": n, "after": [{"job": b, "on": "end", "otherwise": "continue"} for b in names[:i]]} for i, n in enumerate(names)]}
+        ids = list(self.mill.call("SubmitFlow", json.dumps(document))[1].values())
+        self.mill.wait_all(ids)
+        return len(ids)
 
     def batch(self, n):
         many = [self.kinds()[i % 13] for i in range(n)]
@@ -172,7 +181,8 @@ class Round:
 
     def run(self):
         jobs = 0
-        while jobs < ROUND - 12:
+        jobs += self.flow()
+        while jobs < ROUND - 18:
             self.batch(94)
             jobs += 94
         jobs += self.act()
@@ -225,7 +235,7 @@ def look(mill, folder):
     pieces, size = struct.unpack("qq", COUNTS.read_bytes())
     db = sqlite3.connect("file:%s?mode=ro" % (folder / "backup.db"), uri=True)
     Round(mill, folder, 0).backup()
-    rows = {t: db.execute("SELECT count(*) FROM " + t).fetchone()[0] for t in ("environment", "environment_content", "job", "attempt")}
+    rows = {t: db.execute("SELECT count(*) FROM " + t).fetchone()[0] for t in ("environment", "environment_content", "job", "attempt", "edge", "ended")}
     db.close()
     manager = dict(line.split("=", 1) for line in systemctl("show", "--property=NNames", "--property=NJobs").splitlines())
     exact = {"descriptors": fds(pid), "descriptors of PID 1": fds(1), "units": int(manager["NNames"]), "unit jobs": int(manager["NJobs"]),

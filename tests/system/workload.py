@@ -182,6 +182,7 @@ class Workload:
         self.submit_capped()
         self.submit_batch()
         self.submit_array()
+        self.submit_flow()
         at_once = self.submit("cancelled at once", "exec sleep 60", "cancelled", runs=None)
         self.late("CancelJob", at_once.id)
 
@@ -223,6 +224,26 @@ class Workload:
             job = Job("array", ("success", ))
             job.id = id_
             self.jobs.append(job)
+
+    def submit_flow(self):
+        """Jobs that wait for others, and are given what became of them."""
+        kinds = {  # what it does, after what, result
+            "flow: fails": ("exit 4", [], "exit-code"),
+            "flow: mends": ("grep -q '\"exit_status\":4' $JOBMILL_INPUTS", [{"job": "flow: fails", "on": "failure"}], "success"),
+            "flow: never": ("true", ["flow: fails"], "dependency"),
+            "flow: nor this": ("true", ["flow: never", "flow: mends"], "dependency"),
+            "flow: in any case": ("grep -q dependency $JOBMILL_INPUTS", [{"job": "flow: nor this", "on": "end"}, "flow: mends"], "success"),
+            "flow: goes on": ("true", [{"job": "flow: fails", "otherwise": "continue"}, self.held.id], "success"),
+            **{"flow: one of many %d" % i: ("true", ["flow: mends"], "success") for i in range(4)}}
+        document = json.dumps({"request_id": uuid.uuid4().hex, "defaults": {"queue": "crash", "uid": self.alice, "environment": ["F=f"]},
+                               "jobs": [{"name": n, "argv": self.command(words), "after": after} for n, (words, after, _) in kinds.items()]})
+        flow, ids = self.insist("SubmitFlow", document)
+        assert self.insist("SubmitFlow", document) == (flow, ids), "the same request has made another flow"
+        for name, (_, _, result) in kinds.items():
+            job = Job(name, (result, ), runs=result != "dependency")
+            job.id = ids[name]
+            self.jobs.append(job)
+        self.submit("after", "true", "success", after=[(self.held.id, "end"), (ids["flow: fails"], "failure")])
 
     def act(self):
         """What users do to jobs and queues."""

@@ -11,6 +11,8 @@
 
 /* ---- what the steps are made of ---- */
 
+#define FIRST UINT64_C(100) /* job ids count from there */
+
 static int get(Store *s, Model *m, uint64_t id, Job **ret) {
         Queue *q;
         Job *j;
@@ -37,6 +39,7 @@ typedef struct New {
         uint32_t owner;
         size_t payload;
         usec_t not_before;
+        bool after; /* the first two */
 } New;
 
 static int add(Model *m, const New *n, uint64_t *ret) {
@@ -64,6 +67,13 @@ static int add(Model *m, const New *n, uint64_t *ret) {
                 spec->payload_size = n->payload;
                 spec->has_payload = true;
         }
+        if (n->after) {
+                spec->after = new0(After, 2);
+                if (!spec->after)
+                        return -ENOMEM;
+                for (; spec->n_after < 2; spec->n_after++)
+                        spec->after[spec->n_after] = (After) { .id = FIRST + spec->n_after, .condition = AFTER_END };
+        }
         if (n->not_before > 0)
                 spec->not_before_usec = n->not_before;
         r = model_queue_add(m, n->queue, &q);
@@ -76,9 +86,7 @@ static int add(Model *m, const New *n, uint64_t *ret) {
         return 0;
 }
 
-/* ---- the steps; job ids count from FIRST ---- */
-
-#define FIRST UINT64_C(100)
+/* ---- the steps ---- */
 
 static int step_submit(Store *s, Model *m) {
         static const New jobs[] = {
@@ -88,6 +96,7 @@ static int step_submit(Store *s, Model *m) {
                 { "q", NULL, 1001, LARGE, 0 },
                 { "other", "A=1", 1000, 0, 5000 * USEC_PER_SEC },
                 { "other", "C=1", 1000, 0, 0 },
+                { "other", NULL, 1000, 0, 0, .after = true },
         };
         Receipt *receipt;
         uint64_t id;
@@ -159,12 +168,36 @@ static int end(Store *s, Model *m, uint64_t id, JobResult result) {
         return 0;
 }
 
+/* What waits for it. */
+static int release(Store *s, Model *m, uint64_t id) {
+        Job *before, *j;
+        Ended *ended;
+        Edge edges[2];
+        size_t n = 0;
+        int r;
+
+        r = store_load_waiting_for(s, id, 0, edges, 2, &n);
+        if (r >= 0)
+                r = get(s, m, id, &before);
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                r = get(s, m, edges[i].job, &j);
+                if (r >= 0)
+                        r = model_edge_ended(m, j, edges + i, 0, before, &now);
+        }
+        HASH_FIND(hh, m->releases.ended, &id, sizeof(id), ended);
+        if (r >= 0 && ended)
+                ended->through = true;
+        return r;
+}
+
 static int step_end(Store *s, Model *m) {
         int r = end(s, m, FIRST, JOB_SIGNAL);
 
         if (r >= 0)
                 r = end(s, m, FIRST + 1, JOB_SUCCESS);
-        return r;
+        for (uint64_t id = FIRST; r >= 0 && id < FIRST + 2; id++)
+                r = model_ended_add(m, id, false);
+        return r < 0 ? r : release(s, m, FIRST);
 }
 
 static int step_hold(Store *s, Model *m) {
@@ -173,6 +206,8 @@ static int step_hold(Store *s, Model *m) {
 
         if (r >= 0)
                 r = model_hold(m, j, &now);
+        if (r >= 0)
+                r = release(s, m, FIRST + 1);
         if (r < 0)
                 return r;
         model_queue_pause(m, j->queue, true);
@@ -246,10 +281,15 @@ static int on_attempt(void *userdata, const Attempt *a) {
         return 0;
 }
 
+static int on_edge(void *userdata, const Edge *e) {
+        return 0;
+}
+
 /* Everything that only reads. What it gives is whole, or an error. */
 static int step_read(Store *s, Model *m) {
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_(receipt_freep) Receipt *receipt = NULL;
+        _cleanup_free_ char *inputs = NULL;
         uint64_t ids[64], count;
         unsigned all = 0;
         size_t n;
@@ -282,6 +322,16 @@ static int step_read(Store *s, Model *m) {
                 return r;
         assert_int_equal(spec->payload_size, LARGE);
         assert_string_equal(spec->environment[0], "D=1");
+        r = store_edges(s, FIRST + 6, on_edge, NULL);
+        if (r >= 0)
+                r = store_open_edges(s, FIRST + 6, ids, 2, &count);
+        if (r >= 0)
+                r = store_load_inputs(s, FIRST + 6, &inputs);
+        if (r >= 0)
+                r = store_is_needed(s, FIRST);
+        if (r < 0)
+                return r;
+        assert_non_null(inputs);
         r = store_load_receipt(s, 1000, "one", &receipt);
         if (r >= 0 || r == -ENOENT) /* expired, later */
                 r = store_count_receipts(s, 1000, &count);
