@@ -20,24 +20,66 @@ static int check_may_read(Call *c, const Job *j, sd_bus_error *error) {
         return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "after: job %" PRIu64 " is another user's", j->id);
 }
 
+static int append_after(After **l, size_t *n, const After *a, uint64_t id) {
+        if ((*n & (*n - 1)) == 0) {
+                After *more = reallocarray(*l, 2 * *n + 1, sizeof(After));
+
+                if (!more)
+                        return -ENOMEM;
+                *l = more;
+        }
+        (*l)[*n] = *a;
+        (*l)[*n].id = id;
+        (*l)[(*n)++].met = false;
+        return 0;
+}
+
+/* Each job that is named, into the model; the id of an array means all of it. */
+static int read_after(Call *c, const JobSpec *s, After **l, size_t *n, sd_bus_error *error) {
+        for (const After *a = s->after; a < s->after + s->n_after; a++) {
+                bool place = flow_is_place(a->id);
+                uint64_t elements = 1;
+                int r = 1;
+
+                for (uint64_t i = 0; r > 0 && i < elements; i++) {
+                        Job *before;
+
+                        if (*n >= SPEC_AFTER_MAX)
+                                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "after: more than %u jobs", SPEC_AFTER_MAX);
+                        r = place ? 0 : call_load_job(c, a->id + i, &before, error);
+                        if (r >= 0)
+                                r = place ? 1 : check_may_read(c, before, error);
+                        if (r > 0 && !place && i == 0 && before->array == before->id && before->in_array)
+                                elements = before->in_array->n;
+                        if (r > 0 && append_after(l, n, a, a->id + i) < 0)
+                                r = -ENOMEM;
+                }
+                if (r <= 0)
+                        return r;
+        }
+        return 1;
+}
+
 int request_check_after(Call *c, Request *q, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ After *l = NULL;
+        JobSpec *s = q->spec;
+        size_t n = 0;
         int r;
 
         q->never = mfree(q->never);
-        for (size_t i = 0; i < q->spec->n_after; i++) {
-                Job *before;
-
-                if (flow_is_place(q->spec->after[i].id))
-                        continue;
-                r = call_load_job(c, q->spec->after[i].id, &before, error);
-                if (r >= 0)
-                        r = check_may_read(c, before, error);
-                if (r <= 0)
-                        return r;
-                q->spec->after[i].met = false;
-        }
-        for (size_t i = 0; i < q->spec->n_after && !flow_is_place(q->spec->after[i].id); i++) {
-                r = spec_resolve_after(q->spec, i, model_job(c->api->model, q->spec->after[i].id), &q->never);
+        if (s->n_after == 0)
+                return 1;
+        r = read_after(c, s, &l, &n, error);
+        if (r <= 0)
+                return r;
+        r = spec_set_edges(s, spec_field_find("after"), TAKE_PTR(l), n, &text);
+        if (r >= 0)
+                r = spec_validate(s, &text);
+        if (r < 0)
+                return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
+        for (size_t i = 0; i < s->n_after && !flow_is_place(s->after[i].id); i++) {
+                r = spec_resolve_after(s, i, model_job(c->api->model, s->after[i].id), &q->never);
                 if (r != 0)
                         return r;
         }

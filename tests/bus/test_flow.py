@@ -107,6 +107,17 @@ def test_batches_and_requests_wait_too(running):
     assert {running.result(i) for i in ids} == {"success"}
 
 
+def test_after_a_whole_array(running):
+    out = running.submit("[ $JOBMILL_ARRAY_INDEX != 2 ]", array=4, hold=True)
+    all_ok, any_end = (running.submit("cat $JOBMILL_INPUTS > %s/$JOBMILL_JOB_ID" % running.out, after=[(out, on)]) for on in ("success", "end"))
+    one = running.submit("true", after=[(out + 1, "success")])
+    assert [e[0] for e in running.info(any_end)["after"]] == [out + i for i in range(4)]
+    running.call("ReleaseJobs", {"ids": [out + i for i in range(4)]})
+    assert (running.result(one), running.result(all_ok), running.result(any_end)) == ("success", "dependency", "success")
+    inputs = json.loads((running.out / str(any_end)).read_text())
+    assert [i["result"] for i in inputs] == ["success", "success", "exit-code", "success"]
+
+
 @pytest.mark.parametrize("after, error, word", [
     ([(99, "success")], "NoSuchJob", "99"),
     ([(1, "win")], "InvalidSpec", "success, failure, end"),
