@@ -124,7 +124,7 @@ static void complete_properties(Completion *c) {
 /* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
 static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = {
-                "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "CPUPressureMax",
+                "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "Backstop", "CPUPressureMax",
                 "Fair", "GateUnit", "IOPressureMax", "Keep", "KeepMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth",
                 "MemoryPressureMax", "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
                 "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify",

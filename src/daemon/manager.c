@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "daemon/config.h"
 #include "daemon/queue-write.h"
+#include "unit/backstop.h"
 #include "unit/spool.h"
 
 #include <signal.h>
@@ -301,6 +302,7 @@ void manager_set_slices(Manager *m) {
                 q->slice_wanted = true;
         m->slices_set = m->slices_wanted = true;
         m->units->slices_again = false;
+        units_set_backstops(m->units);
         manager_tell_slices(m);
 }
 

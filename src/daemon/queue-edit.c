@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "daemon/config.h"
 #include "daemon/queue-write.h"
+#include "unit/backstop.h"
 
 /* The policy as the files have it now. */
 static int load_again(Manager *m, const char *name, char **ret_error) {
@@ -24,6 +25,7 @@ static int load_again(Manager *m, const char *name, char **ret_error) {
         if (q && m->slices_set) {
                 q->slice_wanted = m->slices_wanted = true;
                 manager_tell_slices(m);
+                units_set_backstops(m->units);
         }
         return *ret_error ? -EBADMSG : 0;
 }

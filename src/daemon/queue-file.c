@@ -308,6 +308,7 @@ static const struct {
         { "Keep", parse_keep, offsetof(QueueFile, policy.keep_usec), "a time span, or infinity" },
         { "KeepMax", parse_keep_max, offsetof(QueueFile, policy.keep_max), "a number, or infinity" },
         { "Fair", parse_fair, offsetof(QueueFile, policy.fair), "user, or no" },
+        { "Backstop", parse_flag, offsetof(QueueFile, policy.backstop), "a boolean" },
         { "MaxAttempts", .field = "max_attempts", .allowed = "1…1000000" },
         { "Backoff", .field = "backoff", .allowed = "fixed or exponential" },
         { "BackoffBaseSec", .field = "backoff_base_usec", .allowed = "a time span, at most BackoffMaxSec=" },

@@ -139,6 +139,8 @@ void admission_done(Model *m) {
 /* ---- decide ---- */
 
 static Shut judge(Queue *q, const Now *now) {
+        if (q->refused_until == USEC_INFINITY)
+                q->refused_until = usec_add(now->steady, REFUSED_FOR);
         if (q->refusal && q->refused_until <= now->steady)
                 q->refusal = mfree(q->refusal);
         q->rate_next = q->starts && q->policy.rate.n > 0 ? rate_next(q->starts, &q->policy.rate, now->steady) : 0;
@@ -184,18 +186,22 @@ const Queue *queue_shut_at(const Queue *q) {
 void admission_clock_set(Model *m, int64_t step) {
         Queue *q;
 
-        TAILQ_FOREACH(q, &m->regulated, regulated_entry)
+        TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
                 if (q->starts)
                         rate_moved(q->starts, step);
+                if (q->refused_until != USEC_INFINITY)
+                        q->refused_until = step < 0 ? usec_sub(q->refused_until, -(uint64_t) step) : usec_add(q->refused_until, step);
+        }
 }
 
-void admission_refused(Model *m, Queue *q, const char *error, const Now *now) {
+void admission_refused(Model *m, Queue *q, const char *error) {
         /* Without memory for the reason it is asked again at once. */
         if (free_and_strdup(&q->refusal, error) < 0)
                 return;
-        q->refused_until = usec_add(now->steady, REFUSED_FOR);
+        q->refused_until = USEC_INFINITY; /* it counts from the next decision: the clock may just have been set */
         regulate(m, q, true);
-        set_shut(q, judge(q, now));
+        if (q->shut == SHUT_NOT)
+                set_shut(q, SHUT_BACKSTOP);
 }
 
 /* ---- pressure ---- */

@@ -79,4 +79,4 @@ void admission_gates_forget(Model *m);
 /* The clock of the wall was set. */
 void admission_clock_set(Model *m, int64_t step);
 /* The manager refused a unit in this queue's slice: nothing more of it for a moment. */
-void admission_refused(Model *m, Queue *q, const char *error, const Now *now);
+void admission_refused(Model *m, Queue *q, const char *error);

@@ -213,6 +213,23 @@ void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now 
         job_make_ready(m, j, now->realtime);
 }
 
+void model_attempt_refused(Model *m, Attempt *a, const char *error, const Now *now) {
+        Job *j = a->job;
+        Outcome o = OUTCOME_INIT;
+        Queue *q = j->queue;
+
+        if (a->job->intent != JOB_RESULT_NONE) {
+                model_attempt_withdraw(m, a, error, now);
+                return;
+        }
+        o.result = JOB_EXEC;
+        (void) attempt_end(m, a, &o, now);
+        a->refused = true;
+        j->attempt = a->number - 1;
+        job_make_ready(m, j, j->ready_usec);
+        admission_refused(m, q, error);
+}
+
 /* ---- another attempt ---- */
 
 Attempt *model_last_attempt(const Model *m, const Job *j) {

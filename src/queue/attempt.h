@@ -68,6 +68,7 @@ struct Attempt {
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
         bool asked;                 /* StartTransientUnit was sent by this process */
         bool kill_due;              /* kill_deadline has passed */
+        bool refused;               /* it was none: its row goes with the commit */
         bool changed;               /* on model->changed_attempts */
         bool is_new;
         bool outcome_changed;       /* commit: needs an fsync */

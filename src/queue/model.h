@@ -166,9 +166,10 @@ void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now
 void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);
 /* What it writes to its spool is more than can be kept: it is killed at once, without SIGTERM. */
 void model_attempt_overflow(Model *m, Attempt *a, const Now *now);
-/* It turned out that its unit's name is somebody else's: nothing was started, the job is ready again and will have the next
- * number. The row says so. */
+/* Its unit's name turned out to be somebody else's: nothing was started, it is ready again for the next number. The row says so. */
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
+/* The manager has no room for it (Backstop=): it was no attempt, its row goes; its queue starts nothing for a moment. */
+void model_attempt_refused(Model *m, Attempt *a, const char *error, const Now *now);
 /* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. A job that
  * may be tried again waits then, and is to be judged in the same turn (m->n_unjudged, j->ended). */
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now);

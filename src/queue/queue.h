@@ -93,7 +93,7 @@ struct Queue {
         usec_t rate_next;         /* realtime: when one more may start */
         uint8_t pressure_shut;    /* bit for each Pressure */
         char *refusal;            /* what the manager said to a start, not before refused_until one is asked for again; or NULL */
-        usec_t refused_until;     /* realtime */
+        usec_t refused_until;     /* realtime; USEC_INFINITY: from the next decision on */
         bool regulated;           /* on model->regulated */
         TAILQ_ENTRY(Queue) regulated_entry;
         bool told;                /* false: more than a counter changed, which QueueChanged tells */

@@ -173,6 +173,7 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",
         [STMT_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE job = ?1",
+        [STMT_ATTEMPT_DELETE_ONE] = "DELETE FROM attempt WHERE job = ?1 AND attempt = ?2",
 
         [STMT_RECEIPT_INSERT] = "INSERT INTO receipt (first_id, n_jobs, caller, request_id, digest, created_usec, ids)"
                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

@@ -187,6 +187,12 @@ static int record_attempt(Store *s, const Attempt *a) {
 
         if (a->phase == ATTEMPT_STRAY) /* has no row */
                 return 0;
+        if (a->refused) {
+                stmt = store_stmt(s, STMT_ATTEMPT_DELETE_ONE);
+                stmt_bind_u64(s, stmt, 1, a->job_id);
+                stmt_bind_u64(s, stmt, 2, a->number);
+                return stmt_exec(s, stmt);
+        }
 
         if (a->slot_numbers) {
                 numbers = attempt_slot_numbers_to_string(a);

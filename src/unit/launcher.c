@@ -107,6 +107,16 @@ static int units_open_spool(Units *u, Attempt *a, int spool[static _SPOOL_STREAM
         return r;
 }
 
+/* More units are in its slice than we count (Backstop=). */
+static void no_room(Units *u, Attempt *a, const char *message) {
+        Now now;
+
+        units_now(u, &now);
+        log_warning("The manager takes no more units of queue %s, trying again: %s", a->queue->name, strempty(message));
+        a->watch->removed = true;
+        model_attempt_refused(u->model, a, strempty(message), &now);
+}
+
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         UnitWatch *w = userdata;
         const sd_bus_error *e = sd_bus_message_get_error(m);
@@ -125,6 +135,8 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                         units_look(w);
         } else if (sd_bus_error_has_name(e, SYSTEMD_NAME ".UnitExists"))
                 units_look(w); /* asked again, and it had been heard the first time */
+        else if (sd_bus_error_has_name(e, SYSTEMD_NAME ".ConcurrencyLimitReached"))
+                no_room(u, a, e->message);
         else if (units_error_is_silence(e))
                 units_resync(u, true);
         else if (units_error_may_pass(e)) {

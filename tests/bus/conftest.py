@@ -292,7 +292,7 @@ class Mill:
         f = self.folder
         env.update(DBUS_SYSTEM_BUS_ADDRESS=self.address, DBUS_SESSION_BUS_ADDRESS=self.address,
                    STATE_DIRECTORY=str(f / "state"), JOBMILL_RUNTIME_PATH=str(f / "run"),
-                   JOBMILL_CONFIG_PATH="%s:%s:%s" % (f / "config", f / "run", f / "usr"), XDG_RUNTIME_DIR=str(f / "home"),
+                   JOBMILL_UNIT_PATH=str(f / "units"), JOBMILL_CONFIG_PATH="%s:%s:%s" % (f / "config", f / "run", f / "usr"), XDG_RUNTIME_DIR=str(f / "home"),
                    HOME=str(f / "home"), JOBMILL_EXEC_PATH=str(DAEMON.parent / "jobmill-exec"),
                    XDG_STATE_HOME=str(f / "home/state"), XDG_CONFIG_HOME=str(f / "home/config"))
         return env

@@ -174,6 +174,7 @@ class Systemd:
         self.system_state = "running"
         self.stopping = False    # nothing may start
         self.usage = {}          # what units report as used
+        self.version = "252.39-fake"
 
     def keep_connected(self):
         """The bus may be restarted, as PID 1 we come back."""
@@ -198,7 +199,7 @@ class Systemd:
              "ListUnits": (self.list_units, "a(ssssssouso)"),
              "ListUnitsByPatterns": (self.list_units_by_patterns, "a(ssssssouso)"),
              "ListUnitsByNames": (self.list_units_by_names, "a(ssssssouso)"),
-             "SetUnitProperties": (self.set_unit_properties, "")}
+             "SetUnitProperties": (self.set_unit_properties, ""), "Reload": (self.reload, "")}
         handlers = {(MANAGER, k): self.with_faults(k, *v) for k, v in m.items()}
         handlers[(PROPERTIES, "Get")] = self.with_faults("Get", self.property_get, "v")
         handlers[(PROPERTIES, "GetAll")] = self.with_faults("GetAll", self.property_get_all, "a{sv}")
@@ -699,6 +700,9 @@ class Systemd:
             self.add(u)
         u.settings.update({str(k): plain(v) for k, v in properties})
 
+    def reload(self, message):
+        self.do_reloading()
+
     # ---- properties ----
 
     def unit_at(self, path):
@@ -715,7 +719,7 @@ class Systemd:
 
     def manager_properties(self):
         return dbus.Dictionary({
-            "Version": dbus.String("252.39-fake"), "UserspaceTimestamp": dbus.UInt64(realtime()),
+            "Version": dbus.String(self.version), "UserspaceTimestamp": dbus.UInt64(realtime()),
             "UserspaceTimestampMonotonic": dbus.UInt64(self.userspace), "ControlGroup": dbus.String(""),
             "SystemState": dbus.String(self.system_state), "NJobs": dbus.UInt32(0),
             "NNames": dbus.UInt32(len(self.units))}, signature="sv")
@@ -866,6 +870,9 @@ class Systemd:
         u = self.find(name)
         u.state.update(properties)
         self.emit_changed(u)
+
+    def do_version(self, version):
+        self.version = version
 
     def do_unit(self, name, active, load="loaded", sub="", alias=""):
         """A unit of the machine, that nobody asked us to start: from now on it is so. alias: another name of it."""

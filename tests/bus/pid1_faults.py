@@ -27,6 +27,7 @@ METHODS = {
     "FreezeUnit": ("*", 1),
     "ThawUnit": ("*", 1),
     "SetUnitProperties": ("*", 2),
+    "Reload": ("*", 1),
     "Subscribe": ("*", 1),
     "ListUnitsByPatterns": ("*", 2),
     "ListUnitsByNames": ("*", 2),
@@ -72,7 +73,7 @@ def rows_of_method(method):
     yield "hang too long", dict(fault(method, "hang", ms=LATE), count=1)
     yield "never, done", fault(method, "never", execute="first")
     yield "never, not done", fault(method, "never")
-    if method in ("StartTransientUnit", "KillUnit", "StopUnit", "ResetFailedUnit", "FreezeUnit", "SetUnitProperties",
+    if method in ("StartTransientUnit", "KillUnit", "StopUnit", "ResetFailedUnit", "FreezeUnit", "SetUnitProperties", "Reload",
                   "Subscribe"):  # not ThawUnit: it is answered when the cgroup runs
         yield "answered, not done", fault(method, "pretend")
     start = method == "StartTransientUnit"
@@ -248,7 +249,7 @@ def judge(mill, systemd, name, jobs, rows):
     return wrong
 
 
-def make_mill(folder, modules):
+def make_mill(folder, modules, version):
     conftest, client = modules
     folder.mkdir(parents=True)
     bus = conftest.Bus(folder)
@@ -256,7 +257,9 @@ def make_mill(folder, modules):
     systemd = conftest.Fake(bus.address, c, "fake_systemd.py", "org.jobmill.Fake.systemd")
     mill = conftest.Mill(folder / "mill", bus.address, c, systemd)
     mill.queue("default", Slots=5, AllowUsers="*", StopTimeoutSec="1s")
-    mill.queue("sliced", Slots=1, AllowUsers="*", StopTimeoutSec="1s", GateUnit="gate.target")
+    if version:
+        systemd.do("version", version=version)
+    mill.queue("sliced", Slots=1, AllowUsers="*", StopTimeoutSec="1s", GateUnit="gate.target", **({"Backstop": "yes"} if version else {}))
     systemd.do("unit", name="gate.target", active="active")
     with open(mill.folder / "config/queues/sliced.queue", "a") as f:
         f.write("[Slice]\nCPUWeight=50\n")
@@ -275,7 +278,7 @@ def set_faults(systemd, faults):
 
 def play(folder, name, faults, modules):
     """One row, with a bus and a daemon of its own: Subscribe and the first look are as breakable as all else."""
-    bus, c, systemd, mill = make_mill(folder, modules)
+    bus, c, systemd, mill = make_mill(folder, modules, "262-fake" if name.startswith("Reload:") else "")
     began = time.monotonic()
     try:
         set_faults(systemd, faults)

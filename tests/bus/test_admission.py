@@ -237,3 +237,102 @@ def test_gates_are_looked_at_few_at_a_time(mill, systemd):
     jobs = [mill.submit("true", "q%d" % i) for i in range(40)]
     assert set(mill.all_done(jobs).values()) == {"success"}
     assert systemd.do("counts")["max_open"]["ListUnitsByNames"] <= 8
+
+
+# ---- Backstop= ----
+
+def hard_max(mill):
+    """{slice: ConcurrencyHardMax=} of our drop-ins."""
+    found = {}
+    for path in (mill.folder / "units").glob("*.slice.d/50-jobmill-backstop.conf"):
+        lines = path.read_text().splitlines()
+        assert lines[1] == "[Slice]" and lines[2].startswith("ConcurrencyHardMax=") and len(lines) == 3
+        found[path.parent.name[:-len(".slice.d")]] = int(lines[2].split("=")[1])
+    return found
+
+
+def reloads(systemd):
+    return len(systemd.do("calls", method="Reload"))
+
+
+def test_backstop_is_written_and_follows(mill, systemd):
+    systemd.do("version", version="262")
+    mill.queue("gpu", Slots=2, Backstop="yes", AllowUsers="*")
+    mill.queue("gpu-a", Slots=1, AllowUsers="*")
+    mill.queue("open", Backstop="yes", AllowUsers="*")
+    mill.start()
+    until(lambda: reloads(systemd) == 1, 5, "one reload for all")
+    assert hard_max(mill) == {"jobmill-gpu": 2 + 1 + 32}
+    mill.call("Reload")
+    mill.restart()
+    mill.settled()
+    assert reloads(systemd) == 1, "nothing has changed"
+    set_queue(mill, "gpu", Slots="5")
+    assert hard_max(mill) == {"jobmill-gpu": 5 + 1 + 32}
+    set_queue(mill, "gpu-b", Slots="1", Backstop="yes")
+    assert hard_max(mill) == {"jobmill-gpu": 5 + 2 + 32, "jobmill-gpu-b": 1 + 32}
+    mill.call("RemoveQueue", "gpu-b")
+    assert "jobmill-gpu-b" not in hard_max(mill)
+    set_queue(mill, "gpu", Backstop="no")
+    assert hard_max(mill) == {} and not list((mill.folder / "units").iterdir())
+    until(lambda: reloads(systemd) == 5, 5, "a reload for each")
+    assert mill.result(mill.submit("true", "gpu")) == "success"
+
+
+def test_backstop_of_an_older_systemd(mill, systemd):
+    mill.queue("gpu", Slots=2, Backstop="yes", AllowUsers="*")
+    mill.start()
+    assert mill.result(mill.submit("true", "gpu")) == "success"
+    assert hard_max(mill) == {} and reloads(systemd) == 0
+
+
+def test_a_refused_start_is_no_attempt(mill, systemd):
+    """It is ready again, its slots are free for others, and no attempt is used up."""
+    mill.queue("gpu", Slots=1, AllowUsers="*")
+    mill.queue("gpu-a", AllowUsers="*")
+    mill.start()
+    systemd.fault("StartTransientUnit", "refuse", error="org.freedesktop.systemd1.ConcurrencyLimitReached",
+                  message="Concurrency limit of the slice has been reached, refusing start job.", count=2, match="jobmill-job-1-*")
+    job = mill.submit("true", "gpu-a")
+    other = mill.submit("true", "gpu")
+    waits(mill, job, "systemd takes no more units of gpu-a: Concurrency limit of the slice has been reached")
+    assert mill.call("ListAttempts", job) == []
+    assert mill.result(other) == "success", "it does not wait for that one"
+    assert mill.result(job) == "success"
+    info = mill.info(job)
+    assert info["attempt"] == info["max_attempts"] == len(mill.call("ListAttempts", job)) == 1
+    assert [u for u, _ in systemd.do("calls", method="StartTransientUnit")].count(mill.unit(job)) == 3
+    assert not mill.call("CheckIntegrity")
+
+
+def test_a_refused_start_that_a_crash_follows(mill, systemd):
+    mill.start()
+    systemd.fault("StartTransientUnit", "refuse", error="org.freedesktop.systemd1.ConcurrencyLimitReached", message="full")
+    job = mill.submit("true")
+    waits(mill, job, "systemd takes no more units of default: full")
+    for _ in range(2):
+        mill.restart()
+        waits(mill, job, "systemd takes no more units of default: full")
+    systemd.do("clear_faults")
+    assert mill.result(job) == "success"
+    assert mill.info(job)["attempt"] == 1
+
+
+def test_backstop_that_was_not_reloaded(mill, systemd):
+    """By a crash, or as the manager refused: it is asked for once more."""
+    systemd.do("version", version="262")
+    mill.queue("gpu", Slots=2, Backstop="yes", AllowUsers="*")
+    systemd.fault("Reload", "never", count=1)
+    mill.start()
+    until(lambda: reloads(systemd) == 1, 5, "asked")
+    mill.restart()
+    until(lambda: reloads(systemd) == 2, 5, "asked again")
+    mill.settled()
+    systemd.fault("Reload", "refuse", count=1)
+    set_queue(mill, "gpu", Slots="3")
+    until(lambda: "The manager was not reloaded" in mill.log_tail(), 5, "told")
+    mill.call("Reload")
+    until(lambda: reloads(systemd) == 4, 5, "asked once more")
+    mill.restart()
+    mill.settled()
+    assert reloads(systemd) == 4 and hard_max(mill) == {"jobmill-gpu": 3 + 32}

@@ -311,6 +311,9 @@ static void do_start(FakeCall *c, Unit *u) {
         } else if (lot < 14) {
                 a = START_LATER;
                 error = passing[any(ELEMENTSOF(passing))];
+        } else if (lot >= 97 && !box.kind) {
+                a = START_FULL;
+                error = SYSTEMD_NAME ".ConcurrencyLimitReached";
         } else if (lot < 17)
                 c->silent = true; /* it was never heard */
         else {

@@ -416,6 +416,12 @@ static void record_attempt(const Attempt *a) {
                 return;
         if (a->is_new == r->there)
                 naive_fail("attempt %u-%u is stored as if it were %s", (unsigned) a->job_id, a->number, a->is_new ? "new" : "there");
+        if (a->refused) {
+                if (n->row)
+                        naive_fail("the row of attempt %u-%u goes", (unsigned) a->job_id, a->number);
+                *r = (AttemptRow) {};
+                return;
+        }
         /* Promise 2: one result for an attempt. */
         if (r->there && r->result != JOB_RESULT_NONE && r->result != a->outcome.result)
                 naive_fail("attempt %u-%u had another result", (unsigned) a->job_id, a->number);
@@ -743,6 +749,7 @@ void __wrap_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { box.pressure * 100, 0 } };
 
+        naive_decides(&box.naive, &m->now);
         if (admission_wants_pressure(m->model) != naive_wants_pressure(&box.naive))
                 naive_fail("the pressure is read though nobody waits for it, or not read");
         if (!naive_wants_pressure(&box.naive))

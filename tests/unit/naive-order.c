@@ -32,6 +32,8 @@ static const char *why_shut(const Naive *n, int p, const Now *now) {
                 return COVER(pressed), "cpu pressure of ";
         if (is_rated(n, p, now))
                 return COVER(rated), "rate";
+        if (n->full_until[p] > now->steady)
+                return "systemd takes no more units of ";
         return NULL;
 }
 
@@ -176,6 +178,12 @@ const char *naive_why(const Naive *n, unsigned id, const Now *now) {
                         return COVER(behind), "an earlier job needs the room in ";
         }
         return NULL;
+}
+
+void naive_decides(Naive *n, const Now *now) {
+        for (unsigned p = 0; p < NQ; p++)
+                if (n->full_until[p] == USEC_INFINITY)
+                        n->full_until[p] = now->steady + USEC_PER_SEC;
 }
 
 void naive_policies(Naive *n) {

@@ -178,9 +178,11 @@ void naive_clock_set(Naive *n, int64_t step) {
                         COVER(span_moved);
                         n->jobs[id].not_before += step;
                 }
-        for (unsigned p = 0; p < NQ; p++)
+        for (unsigned p = 0; p < NQ; p++) {
+                n->full_until[p] += n->full_until[p] > 0 && n->full_until[p] != USEC_INFINITY ? step : 0;
                 for (unsigned i = 0; i < n->n_starts[p]; i++)
                         n->starts[p][i] += step;
+        }
 }
 
 void naive_become(Naive *n, unsigned id, JobState state) {
@@ -664,6 +666,20 @@ void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer an
         case START_EXISTS:
                 COVER(start_exists);
                 break;
+        case START_FULL: /* it was none */
+                COVER(start_full);
+                if (n->jobs[id].intent != JOB_RESULT_NONE) {
+                        unsigned poison = n->jobs[id].poison;
+
+                        naive_finish(n, id, n->jobs[id].intent);
+                        n->jobs[id].poison = poison;
+                        break;
+                }
+                n->full_until[n->jobs[id].queue] = USEC_INFINITY; /* from the next decision on */
+                a->live = a->mine = a->row = false;
+                n->jobs[id].attempt = number - 1;
+                become(n->jobs + id, JOB_READY);
+                break;
         case START_OK:
                 break;
         }
@@ -749,6 +765,7 @@ void naive_forget(Naive *n, const Naive *stored) {
         memcpy(n->starts, stored->starts, sizeof(n->starts));
         memcpy(n->n_starts, stored->n_starts, sizeof(n->n_starts));
         n->gate_open = false;
+        memset(n->full_until, 0, sizeof(n->full_until));
         memset(n->pressed, 0, sizeof(n->pressed));
         n->pressure = n->pressure_at = 0;
         for (unsigned p = 0; p < NQ; p++)

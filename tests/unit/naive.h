@@ -27,7 +27,7 @@ enum {
         X(vanished_lost) X(restarted) X(other_epoch_lost) X(other_epoch_intent) X(absent_in_flight) X(absent_behind)    \
         X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
-        X(gated) X(gate_unknown) X(pressed) X(eased) X(rated) X(rate_passed) X(behind)                                  \
+        X(start_full) X(gated) X(gate_unknown) X(pressed) X(eased) X(rated) X(rate_passed) X(behind)                                  \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
         X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
@@ -125,6 +125,7 @@ typedef struct Naive {
         bool pressed[NQ];
         unsigned pressure;
         usec_t pressure_at;
+        usec_t full_until[NQ]; /* the manager took no more */
         usec_t starts[NQ][NS]; /* when the last ones started, of queues with a rate; the newest last */
         unsigned n_starts[NQ];
         unsigned manager_asked, manager_answered; /* questions to the manager how it is */
@@ -170,8 +171,7 @@ unsigned naive_next(const Naive *n, const Now *now);
 void naive_start(Naive *n, unsigned id, const Now *now);
 /* How the reason of a ready job begins that waits; NULL: it does so for none. */
 const char *naive_why(const Naive *n, unsigned id, const Now *now);
-
-/* What shuts queues */
+void naive_decides(Naive *n, const Now *now);
 void naive_policies(Naive *n); /* files were read */
 bool naive_wants_pressure(const Naive *n);
 void naive_pressure(Naive *n, unsigned percent, const Now *now);
@@ -180,7 +180,7 @@ void naive_pressure(Naive *n, unsigned percent, const Now *now);
 void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Unit *history, const Now *now);
 void naive_signal(Naive *n, unsigned id, unsigned number, const Unit *u);
 void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u);
-typedef enum StartAnswer { START_OK, START_REFUSED, START_LATER, START_SILENT, START_EXISTS } StartAnswer;
+typedef enum StartAnswer { START_OK, START_REFUSED, START_LATER, START_SILENT, START_EXISTS, START_FULL } StartAnswer;
 void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer answer);
 void naive_seen_frozen(Naive *n, unsigned id, unsigned number, bool frozen, const Now *now);
 void naive_freeze_failed(Naive *n, unsigned id, unsigned number);

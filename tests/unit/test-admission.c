@@ -289,7 +289,7 @@ static void test_refused(void **state) {
 
         submit_n(m, ga, 1);
         submit_n(m, g, 1);
-        admission_refused(m, ga, "too many", &now);
+        admission_refused(m, ga, "too many");
         assert_int_equal(starts(m), 1); /* that of g */
         expect_reason(m, model_job(m, 1), "systemd takes no more units of g-a: too many");
         assert_true(m->next_admission == now.steady + SEC);

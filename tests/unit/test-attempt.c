@@ -192,6 +192,34 @@ static void test_cancel_running(void **state) {
 
 /* ---- withdraw ---- */
 
+/* The manager had no room for it: it was no attempt, whoever asks. */
+static void test_refused(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *j = submit(m, q, 1, 0);
+        usec_t ready = j->ready_usec;
+        Attempt *a = start(m, j);
+
+        now.realtime += SEC;
+        now.steady = now.realtime;
+        model_attempt_refused(m, a, "full", &now);
+        assert_int_equal(j->state, JOB_READY);
+        assert_true(j->attempt == 0 && j->max_attempts == 1 && j->ready_usec == ready && !j->live && !j->dead);
+        assert_true(a->refused && a->changed && a->phase == ATTEMPT_ENDED);
+        assert_ptr_equal(queue_shut_at(q), q);
+        check_model(m);
+        model_attempt_gone(m, a);
+        check_model(m);
+        a = start(m, j);
+        assert_int_equal(a->number, 1);
+
+        /* Cancelled meanwhile: that was its end, and it has a row. */
+        model_cancel(m, j, "by root", &now);
+        model_attempt_refused(m, a, "full", &now);
+        assert_true(j->state == JOB_DONE && j->result == JOB_CANCELLED && j->attempt == 1 && !a->refused);
+        check_model(m);
+}
+
 static void test_withdraw(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_queue(m, "q", 4);
@@ -552,6 +580,7 @@ int main(void) {
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_cancel_starting),
                 cmocka_unit_test(test_cancel_running),
+                cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_withdraw),
                 cmocka_unit_test(test_timeout),
                 cmocka_unit_test(test_stop_timeout),

@@ -892,6 +892,27 @@ static void test_backlog(void **state) {
         assert_int_equal(empty->backlog.n, 0);
 }
 
+/* A start that the manager had no room for leaves no row. */
+static void test_refused_attempt(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        uint64_t id = submit(m, add_queue(m, "q"), make_spec("true"));
+        Job *j;
+
+        record(s, m);
+        j = start(s, m, id);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM attempt"), 1);
+        model_attempt_refused(m, j->live, "full", &now);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT count(*) FROM attempt"), 0);
+        assert_int_equal(number(s, "SELECT attempt FROM job WHERE state = 'ready'"), 0);
+        model_attempt_gone(m, m->attempts);
+        (void) start(s, m, id);
+        record(s, m);
+        assert_int_equal(number(s, "SELECT max(attempt) FROM attempt"), 1);
+}
+
 static Model *load_with_rate(Store *s) {
         Model *m = model_new();
 
@@ -961,6 +982,7 @@ int main(void) {
                 cmocka_unit_test(test_update),
                 cmocka_unit_test(test_update_is_durable),
                 cmocka_unit_test(test_backlog),
+                cmocka_unit_test(test_refused_attempt),
                 cmocka_unit_test(test_rates),
                 cmocka_unit_test(test_edges),
                 cmocka_unit_test(test_every_statement_ran),
