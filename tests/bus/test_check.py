@@ -250,11 +250,15 @@ def test_large_store_in_parts(mill):
     ("UPDATE edge SET met = 0", ("edges", None)),
     ("UPDATE edge SET met = 0, before = 55", ("edges", None)),
     ("UPDATE job SET blockers = 3 WHERE id = 2", ("edges", None)),
+    ("UPDATE array SET used = used + 1", ("counters", None)),
+    ("UPDATE array SET held = 1", ("counters", None)),
+    ("DELETE FROM job WHERE array IS NOT NULL", ("array", None)),
 ])
 def test_rows_that_do_not_fit(mill, statement, wanted):
     mill.start()
     assert mill.result(mill.submit("true")) == "success"
     mill.submit("true", hold=True, environment=["A=1"], request_id="r", **({"after": [(1, "end")]} if wanted[0].startswith("edge") else {}))
+    mill.submit("true", hold=True, array=2)
     edit(mill, statement)
     found = kinds(mill)
     assert wanted in found
@@ -416,7 +420,8 @@ def repair_offline(mill, status):
 
 @pytest.mark.parametrize("statement, wanted", [
     ("DELETE FROM attempt WHERE job = 2", "job 2: job-without-attempt: it is live, and its attempt is not in the store [it is lost]"),
-    ("INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+    ("INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead)"
+      " VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
      'queue: a queue has the impossible name "NOT A NAME" [it is dropped]'),
     ("DELETE FROM queue WHERE name = 'gone'", "counters: queue gone: has jobs, and no counters [it is counted again]"),
 ])

@@ -78,7 +78,8 @@ def test_of_something_else(used):
 
 
 def test_rows_are_wrong(used):
-    execute(used.file, "INSERT INTO queue VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+    execute(used.file, "INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead)"
+      " VALUES ('NOT A NAME', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
     refused(used, 65, "impossible name", "put a backup in its place")
 
 

@@ -16,6 +16,7 @@ TYPES = {
     "boolean": lambda v: type(v) is bool,
     "object": lambda v: type(v) is dict,
     "object of strings": lambda v: type(v) is dict and all(type(e) is str for e in v.values()),
+    "object of integers": lambda v: type(v) is dict and all(type(e) is int for e in v.values()),
     "array": lambda v: type(v) is list,
     "array of integers": lambda v: type(v) is list and all(type(e) is int for e in v),
     "array of strings": lambda v: type(v) is list and all(type(e) is str for e in v),
@@ -70,6 +71,7 @@ def full(mill):
     mill.submit("true", queue="gpu")
     mill.submit("true", queue="open")
     mill.submit("true", hold=True)
+    mill.submit("true", queue="open", array=2, array_max_running=1)
     mill.submit("true", not_before_usec=int((time.time() + 3600) * 1e6))
     mill.call("SubmitFlow", json.dumps({"defaults": {"argv": ["true"], "queue": "open"}, "jobs": [{"name": "a"}, {"name": "b", "after": ["a"]}]}))
     yield mill

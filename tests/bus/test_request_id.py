@@ -143,7 +143,7 @@ def test_a_day_later_it_is_forgotten(running):
         db.execute("UPDATE receipt SET created_usec = ? WHERE request_id = 'old'", (now - day - 1000000,))
         db.execute("UPDATE receipt SET created_usec = ? WHERE request_id = 'new'", (now - day + 600 * 10**6,))
         # Many of that age: more than one turn forgets.
-        db.executemany("INSERT INTO receipt VALUES (?, 1, 0, ?, 0, ?)",
+        db.executemany("INSERT INTO receipt VALUES (?, 1, 0, ?, 0, ?, NULL)",
                        [(-i, "x%d" % i, now - 2 * day) for i in range(1, 2001)])
     db.close()
     for _ in range(50):  # nobody else may look into the store while the daemon runs; in each turn it forgets some
