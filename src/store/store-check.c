@@ -80,10 +80,10 @@ static const struct Sum {
         { "SELECT DISTINCT 'job ' || before || ': jobs wait for it, and it ' || " EDGE_OVERDUE,
           "edges", "they are decided, as by its end",
           { "INSERT OR IGNORE INTO ended SELECT before FROM (SELECT before, " EDGE_OVERDUE ")" } },
-        { "SELECT 'job ' || id || ': waits for ' || (SELECT " EDGES_OPEN ") || ' jobs, ' || blockers || ' are counted' FROM job NOT INDEXED"
-          " WHERE array IS NULL AND blockers != (SELECT " EDGES_OPEN ")",
+        { "SELECT 'job ' || id || ': waits for ' || (array_waits + (SELECT " EDGES_OPEN ")) || ' jobs, ' || blockers || ' are counted' FROM job NOT INDEXED"
+          " WHERE blockers != array_waits + (SELECT " EDGES_OPEN ")",
           "edges", "they are counted again",
-          { "UPDATE job SET blockers = (SELECT " EDGES_OPEN ") WHERE array IS NULL AND blockers != (SELECT " EDGES_OPEN ")",
+          { "UPDATE job SET blockers = array_waits + (SELECT " EDGES_OPEN ") WHERE blockers != array_waits + (SELECT " EDGES_OPEN ")",
             "UPDATE job SET not_before_usec = 0 WHERE state = 'waiting' AND blockers = 0 AND not_before_usec IS NULL" } },
         { "WITH r AS (" QUEUE_SUMS ")"
           " SELECT 'queue ' || name || ': its counters are not what is in it' FROM queue LEFT JOIN r ON r.queue = name"
