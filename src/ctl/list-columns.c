@@ -51,6 +51,8 @@ static const struct {
                               { "not_before_usec" },
                               "The time that it waits for" },
         [LIST_PRIORITY] = { { "PRIORITY", 10, 0, true, 8 }, { "priority" }, "Its priority" },
+        [LIST_FLOW] = { { "FLOW", 10, 0, true, 7 }, { "flow" }, "Its flow" },
+        [LIST_AFTER] = { { "AFTER", 20, 8, false }, { "after" }, "Jobs that it waits for, or came after" },
         [LIST_ARRAY] = { { "ARRAY", 10, 0, false, 10 }, { "array", "array_index", "array_size" }, "Its array, and its place in that" },
         [LIST_READ] = { { "READ", 10, 0, true, 6 }, { "io_read_bytes" }, "What it read from disks" },
         [LIST_RESULT] = { { "RESULT", 10, 0, false, 9 }, { "result" }, "Its result, once it is done" },
@@ -220,6 +222,9 @@ static int long_text(const JobInfo *j, ListColumn c, usec_t now, char **ret) {
         case LIST_TAGS:
                 s = tags_text(j);
                 break;
+        case LIST_AFTER:
+                s = j->after ? strv_join(j->after, " ") : strdup("");
+                break;
         case LIST_REASON:
                 s = reason_text(j, now);
                 break;
@@ -313,6 +318,8 @@ static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *
                 else
                         snprintf(buf, CELL_MAX, "%" PRIu64 "[%" PRIu32 "]", j->array, j->array_index);
                 return buf;
+        case LIST_FLOW:
+                return number(buf, j->flow, j->flow > 0);
         case LIST_PRIORITY:
                 snprintf(buf, CELL_MAX, "%" PRIi32, j->priority);
                 return buf;

@@ -26,6 +26,8 @@ typedef enum ListColumn {
         LIST_NOT_BEFORE,
         LIST_PRIORITY,
         LIST_ARRAY,
+        LIST_FLOW,
+        LIST_AFTER,
         LIST_READ,
         LIST_RESULT,
         LIST_SLOTS,

@@ -39,19 +39,15 @@ static int add(json_object *o, const char *key, json_object *v, bool wanted) {
 
 static int add_verdict(InputsWriter *w, json_object *o, const Input *in) {
         size_t size = in->verdict ? strlen(in->verdict) : 0;
-        json_object *v = NULL;
         int r;
 
-        if (w->verdicts + size > INPUTS_VERDICTS_MAX)
+        r = add(o, "success", in->success < 0 ? NULL : json_object_new_boolean(in->success), in->success >= 0);
+        if (r < 0)
+                return r;
+        if (size > 0 && w->verdicts + size > INPUTS_VERDICTS_MAX)
                 return add(o, "verdict_omitted", json_object_new_boolean(true), true);
         w->verdicts += size;
-        if (in->verdict)
-                v = json_tokener_parse(in->verdict);
-        r = add(o, "success", in->success < 0 ? NULL : json_object_new_boolean(in->success), in->success >= 0);
-        if (r >= 0)
-                return add(o, "verdict", v, false);
-        json_object_put(v);
-        return r;
+        return add(o, "verdict", in->verdict ? json_tokener_parse(in->verdict) : NULL, false);
 }
 
 int inputs_add(InputsWriter *w, const Input *in) {

@@ -360,6 +360,9 @@ def test_tool_flow(running, document):
     assert info["tags"] == {"k": "v", "l": "w"}
     listed = json.loads(tool(running, "list", "--flow", answer["flow"], "--json=short"))
     assert {j["id"] for j in listed} == set(ids.values()) and {j["flow"] for j in listed} == {answer["flow"]}
+    columns = tool(running, "list", "--flow", answer["flow"], "--order=oldest", "--no-legend", "--columns=id,flow,after").splitlines()
+    assert [c.split() for c in columns[1:3]] == [[str(ids["b"]), str(answer["flow"]), "%d:success" % ids["a"]],
+                                                 [str(ids["c"]), str(answer["flow"]), "%d:success" % ids["a"], "%d:end" % ids["b"]]]
     assert tool(running, "show", "--tree", answer["flow"]).splitlines() == [
         "Flow %d" % answer["flow"], "%d a  success" % ids["a"], "└─ %d b  exit-code 5" % ids["b"],
         "   ├─ %d c  success, on end, and after %d" % (ids["c"], ids["a"]), "   └─ %d d  dependency" % ids["d"]]
