@@ -128,6 +128,8 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         int r;
 
         r = manager_load_job(m, c->id, &j);
+        if (r >= 0) /* one of this turn, of which the store's index does not know yet */
+                model_expire(m->model, j, &m->now);
         if (r == -ENOENT || (r >= 0 && j->state != JOB_READY)) {
                 queue_window_remove(q, c->owner, c->id);
                 return;
@@ -140,6 +142,8 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
                 model_array_take_place(m->model, j);
                 return;
         }
+        if (model_must_wait(m->model, j, &m->now))
+                return;
         r = check_owner(m, j);
         if (r == 0) {
                 schedule_skip(q, c->owner);

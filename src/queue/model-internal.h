@@ -17,6 +17,8 @@ void job_make_ready(Model *m, Job *j, usec_t since);
 /* Where a job goes that nobody holds: to wait for its time, or to the ready ones. */
 void job_let_go(Model *m, Job *j, const Now *now);
 bool job_is_early(const Job *j, const Now *now); /* its time has not come */
+/* Before one that is ready is anything else: its span is over, and stays so though the clock was set back since. */
+void job_keep_time(Job *j, const Now *now);
 /* For its next attempt, after so long. */
 void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now);
 /* Its time, from a time or a span of the spec; which has a time from then on. */

@@ -112,6 +112,7 @@ static void move_to(Model *m, Job *j, Queue *to) {
 static void place_anew(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now) {
         if (j->state == JOB_READY)
                 queue_window_remove(j->queue, j->owner, j->id);
+        job_keep_time(j, now);
         move_to(m, j, to);
         j->priority = spec->priority;
         j->slots = spec->slots;

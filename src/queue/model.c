@@ -288,6 +288,11 @@ bool job_is_early(const Job *j, const Now *now) {
         return j->not_before_usec != USEC_INFINITY && j->not_before_usec > (j->delayed ? now->steady : now->realtime);
 }
 
+void job_keep_time(Job *j, const Now *now) {
+        if (j->state == JOB_READY && j->delayed)
+                j->not_before_usec = MIN(j->not_before_usec, now->steady);
+}
+
 static void wait_for(Job *j, usec_t delay, const Now *now) {
         j->delayed = delay > 0;
         j->not_before_usec = delay > 0 ? MIN(usec_add(now->steady, delay), (usec_t) INT64_MAX) : USEC_INFINITY;
@@ -300,6 +305,13 @@ void job_let_go(Model *m, Job *j, const Now *now) {
                 job_set_state(m, j, JOB_WAITING);
         else
                 job_make_ready(m, j, now->realtime);
+}
+
+bool model_must_wait(Model *m, Job *j, const Now *now) {
+        if (!model_is_cleaning_up(m, j))
+                return false;
+        job_let_go(m, j, now);
+        return true;
 }
 
 void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now) {
@@ -468,6 +480,7 @@ int model_hold(Model *m, Job *j, const Now *now) {
                 return -EALREADY;
         if (job_state_is_live(j->state))
                 return -EBUSY;
+        job_keep_time(j, now);
         if (j->state != JOB_HELD)
                 job_set_state(m, j, JOB_HELD);
         return 0;

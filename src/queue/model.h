@@ -88,7 +88,6 @@ bool model_has_changes(const Model *m);
 uint32_t model_count_strays(const Model *m);
 
 /* ---- queues ---- */
-
 Queue *model_queue(Model *m, const char *name); /* NULL: none */
 /* Creates it, and its ancestors, where they do not exist. -EINVAL: not a name. */
 int model_queue_add(Model *m, const char *name, Queue **ret);
@@ -181,6 +180,7 @@ Attempt *model_last_attempt(const Model *m, const Job *j); /* NULL: none that ho
  * at again and again; there is no list of those who wait, which would have to outlive the daemon. */
 #define CLEANING_LOOK (250 * USEC_PER_MSEC)
 bool model_is_cleaning_up(const Model *m, const Job *j);
+bool model_must_wait(Model *m, Job *j, const Now *now); /* … of one that is about to start: true, and it waits */
 /* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones, and only when what became of
  * them is recorded (not a->changed). */
 void model_attempt_gone(Model *m, Attempt *a);
@@ -197,4 +197,3 @@ void model_recorded(Model *m);
 void model_job_changed(Model *m, Job *j);
 void model_attempt_changed(Model *m, Attempt *a);
 void model_queue_changed(Model *m, Queue *q);
-

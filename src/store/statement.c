@@ -11,6 +11,11 @@
 /* A time, moved by ?1: never below 0 nor above what a number of SQLite's holds. */
 #define MOVED(column) "max(0, min(" column ", 9223372036854775807 - max(?1, 0)) + ?1)"
 
+/* Somebody who has not ended comes after this job, and is given its outcome. */
+#define IS_NEEDED                                                                                                    \
+        "EXISTS (SELECT 1 FROM edge AS e INDEXED BY edge_before CROSS JOIN job AS w ON w.id = e.job"                 \
+        " WHERE e.before = job.id AND w.state <> 'done')"
+
 static const char *const statement_table[_STMT_MAX] = {
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
@@ -69,11 +74,12 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_WINDOW_FAIR] = "SELECT id, rank, slots, owner, priority, submission_key FROM job INDEXED BY job_fair"
                                  " WHERE state = 'ready' AND fair = 1 AND queue = ?1 AND owner = ?4 AND slots <= ?2"
                                  " ORDER BY rank, id LIMIT ?3",
-        [STMT_JOB_KEEP] = "SELECT id, ended_usec FROM job INDEXED BY job_keep"
-                          " WHERE state = 'done' AND dead = 0 AND keep_usec IS NULL AND queue = ?1 ORDER BY ended_usec LIMIT ?2",
-        [STMT_JOB_KEEP_OWN] = "SELECT id, ended_usec + min(keep_usec, 4611686018427387903) AS until FROM job INDEXED BY job_keep_own"
+        [STMT_JOB_KEEP] = "SELECT id, ended_usec, " IS_NEEDED " FROM job INDEXED BY job_keep"
+                          " WHERE state = 'done' AND dead = 0 AND keep_usec IS NULL AND queue = ?1 ORDER BY ended_usec",
+        [STMT_JOB_KEEP_OWN] = "SELECT id, ended_usec + min(keep_usec, 4611686018427387903) AS until, " IS_NEEDED
+                              " FROM job INDEXED BY job_keep_own"
                               " WHERE state = 'done' AND dead = 0 AND keep_usec IS NOT NULL AND queue = ?1"
-                              " ORDER BY ended_usec + min(keep_usec, 4611686018427387903) LIMIT ?2",
+                              " ORDER BY ended_usec + min(keep_usec, 4611686018427387903)",
         [STMT_JOB_READY] = "SELECT id, queue, priority, submission_key FROM job INDEXED BY job_state"
                            " WHERE state = 'ready' AND id > ?1 ORDER BY id LIMIT ?2",
         [STMT_JOB_RERANK] = "UPDATE job SET rank = ?2, fair = ?3 WHERE id = ?1 AND (rank <> ?2 OR fair <> ?3)",

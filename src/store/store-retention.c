@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Which ended jobs of a queue have been kept long enough, or are too many: read from two indexes in the order in which they go, those
- * that are kept as their queue says and those that say so themselves. So a new Keep= costs nothing for what is stored. */
+ * that are kept as their queue says and those that say so themselves. So a new Keep= costs nothing for what is stored. What somebody
+ * still needs who comes after it stays until he has ended. */
 
 #include "store/store-internal.h"
+
+#define NEEDED_MAX 1000U                      /* that are passed over in one look */
+#define NEEDED_LOOK (60 * USEC_PER_SEC)       /* until the next one */
 
 typedef struct Take {
         uint64_t *ids;
         size_t n, max;
+        size_t needed; /* that may go, but for somebody who comes after them */
         uint64_t excess;
         usec_t next;
 } Take;
@@ -19,7 +24,6 @@ static int take(Store *s, StatementId id, const char *queue, usec_t now, usec_t 
         int r;
 
         stmt_bind_text(s, stmt, 1, queue);
-        stmt_bind_u64(s, stmt, 2, t->max + 1);
         while ((r = stmt_step(s, stmt)) > 0) {
                 uint64_t job = stmt_u64(stmt, 0);
                 usec_t until = usec_add(stmt_u64(stmt, 1), keep);
@@ -32,6 +36,12 @@ static int take(Store *s, StatementId id, const char *queue, usec_t now, usec_t 
                 if (until > now && !(all && t->excess > t->n)) {
                         t->next = MIN(t->next, until);
                         return 0;
+                }
+                if (sqlite3_column_int(stmt, 2)) {
+                        t->next = MIN(t->next, usec_add(now, NEEDED_LOOK));
+                        if (++t->needed > NEEDED_MAX)
+                                return 1;
+                        continue;
                 }
                 if (t->n == t->max) {
                         t->next = now;

@@ -256,7 +256,7 @@ static void do_request(unsigned kind) {
                 expect(model_cancel(m, j, NULL, &box.now), r, "cancel", id);
                 break;
         case EVENT_hold:
-                r = naive_hold(n, id);
+                r = naive_hold(n, id, &box.now);
                 expect(model_hold(m, j, &box.now), r, "hold", id);
                 break;
         case EVENT_release:

@@ -711,6 +711,16 @@ void __wrap_model_array_take_place(Model *m, Job *j) {
         __real_model_array_take_place(m, j);
 }
 
+bool __real_model_must_wait(Model *m, Job *j, const Now *now);
+bool __wrap_model_must_wait(Model *m, Job *j, const Now *now);
+bool __wrap_model_must_wait(Model *m, Job *j, const Now *now) {
+        bool wanted = j->id == naive_next(&box.naive, now) && naive_must_wait(&box.naive, j->id, now);
+
+        if (__real_model_must_wait(m, j, now) != wanted)
+                naive_fail("job %u waits until its last attempt is gone, or does not", (unsigned) j->id);
+        return wanted;
+}
+
 int __real_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {

@@ -104,6 +104,17 @@ void naive_let_go(const Naive *n, NaiveJob *j, const Now *now) {
         become(j, j->waits || naive_is_blocked(n, j - n->jobs) || is_early(j, now) ? JOB_WAITING : JOB_READY);
 }
 
+bool naive_must_wait(Naive *n, unsigned id, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+        const NaiveAttempt *last = &n->attempts[id][j->attempt];
+
+        if (!last->there || last->live || last->stray)
+                return false;
+        COVER(cleaning_found);
+        naive_let_go(n, j, now);
+        return true;
+}
+
 static bool asks_for_another(const NaiveJob *j) {
         if (j->over == JOB_EXIT_CODE && j->end == END_AGAIN)
                 return COVER(status_again), true;
@@ -302,11 +313,20 @@ int naive_cancel(Naive *n, unsigned id) {
         return 0;
 }
 
-int naive_hold(Naive *n, unsigned id) {
+/* A span that was over stays over, though the clock was set back since. */
+static void keep_time(NaiveJob *j, const Now *now) {
+        if (j->state == JOB_READY && j->delayed && j->not_before > now->steady) {
+                COVER(span_stays_over);
+                j->not_before = now->steady;
+        }
+}
+
+int naive_hold(Naive *n, unsigned id, const Now *now) {
         int r = check_queued(n->jobs + id);
 
         if (r < 0)
                 return r;
+        keep_time(n->jobs + id, now);
         COVER(held);
         become(n->jobs + id, JOB_HELD);
         return 0;
@@ -390,6 +410,7 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
         if (to != j->queue)
                 COVER(moved);
         COVER(updated);
+        keep_time(j, now);
         j->queue = to;
         j->slots = spec->slots;
         j->priority = spec->priority;

@@ -30,7 +30,7 @@ enum {
         X(start_full) X(gated) X(gate_unknown) X(pressed) X(eased) X(rated) X(rate_passed) X(behind)                                  \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
         X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
-        X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning)    \
+        X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning) X(cleaning_found) X(span_stays_over)    \
         X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(kept_long_enough) X(kept_as_it_says) X(too_many_kept) X(keeps_dead) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) ARRAYS_COVERED(X) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
@@ -135,7 +135,6 @@ typedef struct Naive {
 static inline bool is_live(const NaiveJob *j) {
         return j->state == JOB_STARTING || j->state == JOB_RUNNING || j->state == JOB_STOPPING;
 }
-
 extern const int above[NQ]; /* the queue that it lies in; -1 */
 
 void naive_fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn));
@@ -143,7 +142,7 @@ void naive_fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn)
 /* Requests: 0 or what they are refused with. */
 int naive_submit(Naive *n, unsigned q, unsigned owner, const JobSpec *spec, const Now *now);
 int naive_cancel(Naive *n, unsigned id);
-int naive_hold(Naive *n, unsigned id);
+int naive_hold(Naive *n, unsigned id, const Now *now);
 int naive_release(Naive *n, unsigned id, const Now *now);
 int naive_retry(Naive *n, unsigned id, unsigned attempts, usec_t delay, const Now *now);
 int naive_purge(Naive *n, unsigned id);
@@ -168,6 +167,7 @@ bool naive_is_outdated(const Naive *n, unsigned id, const Now *now);
 
 /* Who starts next; 0: nobody. */
 unsigned naive_next(const Naive *n, const Now *now);
+bool naive_must_wait(Naive *n, unsigned id, const Now *now); /* its last attempt has come to light */
 void naive_start(Naive *n, unsigned id, const Now *now);
 /* How the reason of a ready job begins that waits; NULL: it does so for none. */
 const char *naive_why(const Naive *n, unsigned id, const Now *now);

@@ -488,6 +488,33 @@ static void test_again(void **state) {
         check_model(m);
 }
 
+/* A daemon that has just begun: the time came before the unit of the last one was found. */
+static void test_again_found_late(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *j = submit_again(m, q, 3);
+        Attempt *a;
+
+        fail_once(m, j, JOB_EXIT_CODE);
+        pass(10 * SEC);
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_READY);
+
+        a = attempt_new(j->id, 1);
+        a->phase = ATTEMPT_ENDED;
+        a->slots = 1;
+        a->outcome.result = JOB_EXIT_CODE;
+        assert_int_equal(model_attempt_add(m, a, NULL, q), 0);
+        assert_true(model_must_wait(m, j, &now));
+        assert_int_equal(j->state, JOB_WAITING);
+        model_attempt_gone(m, a);
+        pass(CLEANING_LOOK);
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_READY);
+        assert_false(model_must_wait(m, j, &now));
+        check_model(m);
+}
+
 /* Between its end and the judgement of the same turn. */
 static void test_again_in_between(void **state) {
         _cleanup_model_ Model *m = make_model();
@@ -573,6 +600,7 @@ static void test_again_lost(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_again),
+                cmocka_unit_test(test_again_found_late),
                 cmocka_unit_test(test_again_in_between),
                 cmocka_unit_test(test_again_no_more),
                 cmocka_unit_test(test_again_lost),

@@ -160,6 +160,27 @@ static void test_due(void **state) {
 
 /* ---- fail, cancel, kill ---- */
 
+/* A span that was over is over, though the clock is set back after it. */
+static void test_due_and_clock(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        JobSpec *spec = make_spec(1, 0);
+        Queue *q = make_queue(m, "q", 1);
+        Job *j;
+
+        spec->delay_usec = 5 * SEC;
+        now.steady = now.realtime;
+        j = submit_spec(m, q, spec);
+        now.realtime = now.steady += 5 * SEC;
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_READY);
+
+        now.realtime = now.steady -= 100 * SEC;
+        model_clock_set(m, -100 * (int64_t) SEC);
+        assert_int_equal(model_hold(m, j, &now), 0);
+        assert_int_equal(model_release(m, j, &now), 0);
+        assert_int_equal(j->state, JOB_READY);
+}
+
 static void test_fail(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_queue(m, "q", 4);
@@ -331,6 +352,7 @@ int main(void) {
                 cmocka_unit_test(test_submit_refused),
                 cmocka_unit_test(test_hold),
                 cmocka_unit_test(test_due),
+                cmocka_unit_test(test_due_and_clock),
                 cmocka_unit_test(test_fail),
                 cmocka_unit_test(test_cancel_idle),
                 cmocka_unit_test(test_kill),

@@ -59,6 +59,29 @@ static void test_outdated(void **state) {
         expect_outdated(s, 150, USEC_INFINITY, 9, 3, "2 1 5", 150);
 }
 
+/* Its outcome is an input of one that comes after it, and until that one has ended it stays. */
+static void test_needed(void **state) {
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q");
+        JobSpec *spec = make_spec("true");
+        Job *j;
+
+        (void) done_at(m, q, 100, USEC_INFINITY, JOB_SUCCESS); /* 1 */
+        (void) done_at(m, q, 200, USEC_INFINITY, JOB_SUCCESS);
+        assert_non_null(spec->after = new0(After, 1));
+        spec->after[0] = (After) { .id = 1, .met = true };
+        spec->n_after = 1;
+        assert_int_equal(model_submit(m, add_queue(m, "other"), spec, 1000, "alice", &now, &j, NULL), 0);
+        record(s, m);
+
+        expect_outdated(s, 150, USEC_INFINITY, 1, 8, "2", 150 + 60 * USEC_PER_SEC);
+        expect_outdated(s, 500, 100, 0, 8, "2", 500 + 60 * USEC_PER_SEC);
+        model_fail(m, fetch(s, m, 3), JOB_CANCELLED, NULL, &now);
+        record(s, m);
+        expect_outdated(s, 150, USEC_INFINITY, 1, 8, "1", USEC_INFINITY);
+}
+
 /* Where it was finished is its age from now on; a retry takes it back. */
 static void test_ended(void **state) {
         _cleanup_(store_closep) Store *s = open_memory();
@@ -97,6 +120,7 @@ static void test_last_key(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_outdated),
+                cmocka_unit_test(test_needed),
                 cmocka_unit_test(test_ended),
                 cmocka_unit_test(test_last_key),
         };
