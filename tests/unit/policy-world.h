@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The world of test-policy-random.c: the daemon's turn, model and store as they are; PID 1, what else sends it events, and all clocks are
+ * here. Below the queues and jobs of the test are described as they were asked for, which is all that policy-check.c judges by. */
+
+#include "daemon/manager.h"
+
+#include <limits.h>
+#include <systemd/sd-bus.h>
+
+#define SEC USEC_PER_SEC
+#define N_QUEUES 8U
+#define N_OWNERS 3U
+#define JOBS_MAX 600U
+#define ATTEMPTS_MAX 24U
+#define LEASES_MAX 128U
+#define STARTS_MAX 64U
+
+struct sd_event_source {
+        bool on;
+        usec_t at;
+};
+
+/* What a queue's file says. */
+typedef struct Setup {
+        uint32_t slots;
+        bool fair, gate;
+        usec_t ageing;
+        RateLimit rate;
+        unsigned pressure;       /* percent; 0: no limit */
+        uint64_t keep_max;
+} Setup;
+
+/* From the decision to start an attempt until its unit is gone. */
+typedef struct Lease {
+        bool there;
+        enum { DECIDED, COMMITTED, ASKED, RUNNING, OVER } is;
+        bool told, released;     /* to end; that it may go */
+        uint64_t id;
+        uint32_t number, slots, owner;
+        unsigned queue;
+        uint32_t numbers[8];
+        sd_id128_t token;
+        Outcome outcome;
+        usec_t started;
+} Lease;
+
+typedef struct Start {
+        usec_t at;               /* steady */
+        bool committed;
+} Start;
+
+typedef struct World {
+        Manager m;
+        Api api;
+        Units units;
+        Now now;
+        int64_t step;            /* the clock was set by so much, and the daemon has not seen it */
+        int64_t shift;           /* … of all that it has seen */
+        Setup setup[N_QUEUES];
+        bool gate_open;
+        unsigned pressure;
+        Lease leases[LEASES_MAX];
+        struct { Start l[STARTS_MAX]; unsigned n; } starts[N_QUEUES]; /* of those with a rate */
+        unsigned fail_commits, dies_after; /* acts; UINT_MAX: it does not */
+        bool dying, sync;        /* sync: PID 1 was not looked at yet */
+        bool deaf;               /* signals of PID 1 get lost */
+        struct sd_event_source due, deadline, storage, status, again, expiry, stop, pressure_timer;
+        JobResult results[JOBS_MAX][ATTEMPTS_MAX];
+        usec_t times[JOBS_MAX];  /* monotonic: when the span ends that somebody asked for; 0: none */
+        bool undecided[JOBS_MAX]; /* … which is not stored yet */
+        uint64_t dice;
+        bool verbose;
+        unsigned kind;           /* of jobs end well; percent */
+} World;
+
+extern World w;
+extern const char *const queue_names[N_QUEUES];
+extern const int above[N_QUEUES];
+
+unsigned any(unsigned n);
+bool chance(unsigned percent);
+void fail(const char *format, ...) _printf_(1, 2) __attribute__((noreturn));
+#define say(...)                                                                                                                   \
+        do {                                                                                                                       \
+                if (w.verbose)                                                                                                     \
+                        printf(__VA_ARGS__);                                                                                       \
+        } while (false)
+
+/* Somebody has asked for a span to pass, or for none. */
+void world_note_time(const Job *j);
+void world_begin(uint64_t dice);
+void world_end(void);
+void world_restart(void);                /* the daemon dies, and another one comes */
+void world_apply_setup(Model *m);        /* files were read */
+void world_turn(void);
+bool world_passes(usec_t span);          /* time; false: nothing was armed before its end */
+usec_t world_next_timer(void);           /* by realtime; USEC_INFINITY: none is armed */
+void world_gate(bool open);
+unsigned queue_index(const char *name);
+uint32_t world_used(unsigned queue, int64_t owner); /* slots there and below; owner -1: by all */
+Lease *world_lease(uint64_t id, uint32_t number);
+void unit_runs(Lease *l);
+void unit_ends(Lease *l, JobResult result, int status);
+void unit_goes(Lease *l);
+void world_look(void);                   /* what was not heard is seen */
+
+/* policy-check.c: before an attempt starts; and when the daemon rests. */
+void check_start(const Job *j);
+void check_purge(uint64_t id);
+void check_rest(void);
+extern uint64_t seen[];                  /* how often what was checked was not empty */
+bool check_counts(bool print); /* true: everything was */
