@@ -59,6 +59,11 @@ const char *queue_info_state(const QueueInfo *q) {
                                         : "open";
 }
 
+/* What its state does not say. */
+const char *queue_info_reason(const QueueInfo *q) {
+        return q->paused || streq_ptr(q->reason, "store restored") ? NULL : q->reason;
+}
+
 const char *queue_info_color(const QueueInfo *q) {
         return q->paused || q->draining || streq_ptr(q->reason, "store restored") ? COLOR_YELLOW : NULL;
 }

@@ -26,6 +26,7 @@ uint64_t queue_info_live(const QueueInfo *q); /* jobs that hold slots */
 /* Without a file and without anything to do: a name, and finished jobs at most. */
 bool queue_info_is_past(const QueueInfo *q);
 const char *queue_info_state(const QueueInfo *q);
+const char *queue_info_reason(const QueueInfo *q);
 const char *queue_info_color(const QueueInfo *q);
 
 /* All of them, by name. */

@@ -12,7 +12,9 @@ static const Column columns[] = {
         { "NAME", 99, 8, false }, { "SLOTS", 80, 0, true },   { "USED", 90, 0, true },
         { "READY", 70, 0, true },  { "WAITING", 30, 0, true }, { "HELD", 20, 0, true },
         { "RUNNING", 60, 0, true }, { "DEAD", 40, 0, true },   { "STATE", 95, 6, false },
+        { "REASON", 50, 8, false },
 };
+#define COLUMN_REASON 9
 
 static int add_line(Table *t, const QueueInfo *q) {
         uint64_t numbers[] = {
@@ -29,7 +31,9 @@ static int add_line(Table *t, const QueueInfo *q) {
                 r = table_add(t, numbers[i] == UINT64_MAX ? NULL : buf,
                               i + 1 == ELEMENTSOF(numbers) && numbers[i] > 0 ? COLOR_RED : NULL);
         }
-        return r < 0 ? r : table_add(t, queue_info_state(q), queue_info_color(q));
+        if (r >= 0)
+                r = table_add(t, queue_info_state(q), queue_info_color(q));
+        return r < 0 ? r : table_add(t, queue_info_reason(q), NULL);
 }
 
 static void print_queue(const QueueInfo *q) {
@@ -53,6 +57,7 @@ typedef struct QueueView {
         Table *table; /* NULL: one after the other */
         JsonArray array;
         size_t n;
+        bool reasons; /* one has something to say */
 } QueueView;
 
 static int show_queue(QueueView *v, sd_bus *bus, const char *name, const char *path) {
@@ -67,6 +72,7 @@ static int show_queue(QueueView *v, sd_bus *bus, const char *name, const char *p
                 pager_open();
         if (arg_json != JSON_OFF)
                 return json_array_add(&v->array, queue_info_to_json(&q));
+        v->reasons = v->reasons || queue_info_reason(&q);
         if (v->table)
                 return queue_info_is_past(&q) || add_line(v->table, &q) >= 0 ? 0 : ctl_oom();
         if (v->n > 1)
@@ -118,8 +124,12 @@ int verb_queue_list(int argc, char **argv) {
         pager_open();
         if (arg_json != JSON_OFF)
                 json_array_end(&v.array);
-        else if (table_print(t) < 0)
-                return ctl_oom();
+        else {
+                if (!v.reasons)
+                        table_hide(t, COLUMN_REASON);
+                if (table_print(t) < 0)
+                        return ctl_oom();
+        }
         return 0;
 }
 

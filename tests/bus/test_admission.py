@@ -8,6 +8,7 @@ import pytest
 
 import client
 from conftest import until
+from tool import tool
 
 FOREVER = "exec sleep 1000"
 
@@ -82,6 +83,7 @@ def test_rate_changes_live(mill):
     waits(mill, ids[3], "rate: next in 23 h 59 min")
     set_queue(mill, "web", RateLimit="")
     assert set(mill.all_done(ids).values()) == {"success"}
+    assert "REASON" not in tool(mill, "queue", "list")
     assert not mill.call("CheckIntegrity")
 
 
@@ -153,6 +155,9 @@ def test_gate(mill, systemd):
         mill.call("Reload")
         waits(mill, job, "gate ollama.service is " + state)
     assert mill.queue_properties("llm")["Reason"] == "gate ollama.service is failed"
+    lines = tool(mill, "queue", "list").splitlines()
+    assert lines[0].split()[-1] == "REASON" and any("gate ollama.service is failed" in line for line in lines), lines
+    assert "Reason: gate ollama.service is failed" in tool(mill, "queue", "show", "llm")
     looks = len(systemd.do("calls", method="ListUnitsByNames"))
     systemd.do("unit", name="ollama.service", active="active")
     mill.reach(job, "running")

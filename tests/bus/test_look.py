@@ -133,7 +133,7 @@ def test_nothing_but_ascii_where_the_locale_has_no_more(stocked):
 
 
 @pytest.mark.parametrize("columns,kept", [(40, ["ID", "NAME", "STATE", "RUN"]),
-                                          (80, ["ID", "NAME", "QUEUE", "OWNER", "STATE", "RUN", "REASON"]),
+                                          (80, ["ID", "NAME", "QUEUE", "OWNER", "STATE", "RUN", "MEMORY", "REASON"]),
                                           (200, ["ID", "NAME", "QUEUE", "OWNER", "STATE", "RUN", "CPU", "MEMORY", "REASON"])])
 def test_what_matters_stays(stocked, columns, kept):
     lines = on_terminal(stocked, "list", columns=columns).splitlines()
@@ -149,7 +149,7 @@ def test_overview_fits_a_screen(stocked):
     for lines in (24, 50):
         text = on_terminal(stocked, lines=lines)
         assert len(text.splitlines()) < lines
-        for word in ("Running", "train", "Next", "Failed lately", "exit-code 1", "queue gpu is full", "night", "paused"):
+        for word in ("Running", "train", "Next", "Failed lately", "exit-code 1", "cap of gpu: 1 of 1", "night", "paused"):
             assert word in text, text
     assert "Next (" in on_terminal(stocked, lines=24) and "of 32:" in on_terminal(stocked, lines=24)
     assert len(tool(stocked).splitlines()) < 24
