@@ -34,12 +34,16 @@ static int get(Store *s, Model *m, uint64_t id, Job **ret) {
         return 0;
 }
 
+#define ARRAY (FIRST + 7)
+
 typedef struct New {
         const char *queue, *variable;
         uint32_t owner;
         size_t payload;
         usec_t not_before;
         bool after; /* the first two */
+        uint32_t array;
+        const char *unique;
 } New;
 
 static int add(Model *m, const New *n, uint64_t *ret) {
@@ -74,6 +78,11 @@ static int add(Model *m, const New *n, uint64_t *ret) {
                 for (; spec->n_after < 2; spec->n_after++)
                         spec->after[spec->n_after] = (After) { .id = FIRST + spec->n_after, .condition = AFTER_END };
         }
+        spec->array = n->array;
+        spec->array_max_running = n->array / 2;
+        r = free_and_strdup(&spec->unique_key, n->unique);
+        if (r < 0)
+                return r;
         if (n->not_before > 0)
                 spec->not_before_usec = n->not_before;
         r = model_queue_add(m, n->queue, &q);
@@ -97,20 +106,28 @@ static int step_submit(Store *s, Model *m) {
                 { "other", "A=1", 1000, 0, 5000 * USEC_PER_SEC },
                 { "other", "C=1", 1000, 0, 0 },
                 { "other", NULL, 1000, 0, 0, .after = true },
+                { "other", "A=1", 1000, 10, 0, .array = 3 },
+                { "other", NULL, 1000, 0, 0, .unique = "k" },
         };
+        uint64_t ids[ELEMENTSOF(jobs)];
         Receipt *receipt;
-        uint64_t id;
         int r;
 
         m->next_id = MAX(m->next_id, FIRST);
         FOREACH_ELEMENT(i, jobs) {
-                r = add(m, i, &id);
+                r = add(m, i, ids + (i - jobs));
                 if (r < 0)
                         return r;
         }
         receipt = receipt_new(1000, "one");
         if (!receipt)
                 return -ENOMEM;
+        receipt->ids = new0(uint64_t, ELEMENTSOF(jobs));
+        if (!receipt->ids) {
+                receipt_free(receipt);
+                return -ENOMEM;
+        }
+        memcpy(receipt->ids, ids, sizeof(ids));
         receipt->first_id = FIRST;
         receipt->n_jobs = ELEMENTSOF(jobs);
         receipt->created_usec = 5;
@@ -215,8 +232,8 @@ static int step_hold(Store *s, Model *m) {
 }
 
 static int step_update(Store *s, Model *m) {
+        static const uint64_t which[] = { FIRST + 3, ARRAY + 2 };
         _cleanup_(spec_freep) JobSpec *changes = spec_new();
-        _cleanup_(job_row_done) JobRow row = {};
         uint64_t fields = spec_field_bit(spec_field_find("environment")) | spec_field_bit(spec_field_find("tags"));
         Job *j;
         int r;
@@ -224,16 +241,21 @@ static int step_update(Store *s, Model *m) {
         if (!changes)
                 return -ENOMEM;
         r = strv_extend(&changes->environment, "D=1");
-        if (r >= 0)
-                r = get(s, m, FIRST + 3, &j);
-        if (r >= 0)
-                r = history_get(s, FIRST + 3, true, &row);
-        if (r >= 0)
-                r = spec_change(row.spec, changes, fields, NULL);
-        if (r >= 0)
-                r = model_update(m, j, NULL, row.spec, fields, &now, NULL);
-        if (r >= 0)
+        FOREACH_ELEMENT(id, which) {
+                _cleanup_(job_row_done) JobRow row = {};
+
+                if (r >= 0)
+                        r = get(s, m, *id, &j);
+                if (r >= 0)
+                        r = history_get(s, *id, true, &row);
+                if (r >= 0)
+                        r = spec_change(row.spec, changes, fields, NULL);
+                if (r >= 0)
+                        r = model_update(m, j, NULL, row.spec, fields, &now, NULL);
+                if (r < 0)
+                        return r;
                 row.spec = NULL;
+        }
         return r;
 }
 
@@ -287,7 +309,7 @@ static int on_edge(void *userdata, const Edge *e) {
 
 /* Everything that only reads. What it gives is whole, or an error. */
 static int step_read(Store *s, Model *m) {
-        _cleanup_(spec_freep) JobSpec *spec = NULL;
+        _cleanup_(spec_freep) JobSpec *spec = NULL, *of_array = NULL;
         _cleanup_(receipt_freep) Receipt *receipt = NULL;
         _cleanup_free_ char *inputs = NULL;
         uint64_t ids[64], count;
@@ -320,6 +342,17 @@ static int step_read(Store *s, Model *m) {
                 r = store_load_spec(s, FIRST + 3, &spec);
         if (r < 0)
                 return r;
+        r = store_load_spec(s, ARRAY + 1, &of_array);
+        if (r >= 0)
+                r = store_load_array_waiting(s, ARRAY, 0, ids, 4, &n);
+        if (r < 0)
+                return r;
+        assert_true(n == 2 && ids[1] == ARRAY + 2);
+        assert_string_equal(of_array->environment[0], "A=1");
+        r = store_find_unique(s, "other", 1000, "k", &count);
+        if (r < 0)
+                return r;
+        assert_int_equal(count, ARRAY + 3);
         assert_int_equal(spec->payload_size, LARGE);
         assert_string_equal(spec->environment[0], "D=1");
         r = store_edges(s, FIRST + 6, on_edge, NULL);
@@ -517,7 +550,7 @@ bool script_ignore_reasons;
 
 uint64_t script_digest(sqlite3 *db) {
         static const char *const tables[] = { "meta", "queue", "job", "job_spec", "environment", "environment_content",
-                                              "attempt", "receipt", "receipt_count", "backlog" };
+                                              "attempt", "receipt", "receipt_count", "backlog", "array" };
         uint64_t h = UINT64_C(14695981039346656037);
 
         FOREACH_ELEMENT(i, tables) {
@@ -550,7 +583,10 @@ static int on_text(void *userdata, int n, char **values, char **names) {
 
 void script_check(sqlite3 *db) {
         static const char *const counts[] = {
-                "SELECT count(*) FROM job AS j WHERE NOT EXISTS (SELECT 1 FROM job_spec WHERE job = j.id)",
+                "SELECT count(*) FROM job AS j WHERE NOT EXISTS (SELECT 1 FROM job_spec WHERE job = j.id)"
+                " AND NOT EXISTS (SELECT 1 FROM array WHERE id = j.array)",
+                "SELECT count(*) FROM array AS a WHERE held + waiting + ready + done <> (SELECT count(*) FROM job WHERE array = a.id)"
+                " OR used <> (SELECT count(*) FROM job WHERE array = a.id AND array_waits = 0 AND state NOT IN ('held', 'done'))",
                 "SELECT count(*) FROM job_spec AS s WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = s.job)",
                 "SELECT count(*) FROM attempt AS a WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = a.job)",
                 "SELECT count(*) FROM job AS j WHERE attempt > 0"
