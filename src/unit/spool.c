@@ -123,6 +123,7 @@ static int read_tail(const char *run_path, const Attempt *a, SpoolStream stream,
                         break;
                 n += l;
         }
+        data[n] = 0; /* for who reads it as a string, to its end */
         *ret = (Tail) { TAKE_PTR(data), n, (size_t) st.st_size == max };
         return 0;
 }

@@ -322,3 +322,16 @@ def test_preview(running):
     text = running.call("PreviewUnit", "", ["true"], {"verify": "verdict"})
     assert "files of its spool" in text and "StandardOutput" not in text
     assert "spool" not in running.call("PreviewUnit", "", ["true"], {})
+
+
+def test_tried_again(running):
+    """What it said of itself counts for another attempt, which has a spool of its own."""
+    say = "echo attempt $JOBMILL_ATTEMPT; [ $JOBMILL_ATTEMPT = 3 ] && echo '%s' || [ $JOBMILL_ATTEMPT = 1 ] || echo '%s'" % (TRUE, FALSE)
+    id_ = running.submit(say, verify="verdict", max_attempts=3, backoff_base_usec=1000)
+    result, o = running.wait(id_)
+    assert (result, o["attempt"], o["io"]["stdout"]) == ("success", 3, "attempt 3\n")
+    assert [(a["result"], a.get("verdict"), a["io"]["stdout"]) for a in running.call("ListAttempts", id_)] == [
+        ("unverified", None, "attempt 1\n"), ("verdict", FALSE, "attempt 2\n"), ("success", TRUE, "attempt 3\n")]
+    id_ = running.submit(say, verify="verdict", max_attempts=3, retry_on=["verdict"])
+    assert running.result(id_) == "unverified" and running.info(id_)["attempt"] == 1
+    until(lambda: not files(running), 5, "the spools are removed")
