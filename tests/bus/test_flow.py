@@ -12,8 +12,9 @@ import pytest
 
 import client
 from conftest import until
-from test_update import refused, town  # noqa: F401
-from tool import tool  # noqa: F401
+from test_clock import HOUR, clock  # noqa: F401 (a fixture)
+from test_retention import known
+from tool import tool
 
 
 def sh(command):
@@ -288,6 +289,23 @@ def test_purge_leaves_what_is_needed(running):
     running.call("ReleaseJob", b)
     running.wait(b)
     assert running.call("PurgeJobs", {"ids": [a, b]}) == 2
+
+
+def test_retention_leaves_what_is_needed(mill, clock):
+    mill.queue("q", Keep="2h", AllowUsers="*")
+    mill.call("Reload")
+    a = mill.submit("true", queue="q")
+    own = mill.submit("true", queue="q", keep_usec=HOUR * 10**6)
+    mill.all_done([a, own])
+    b = mill.submit("true", queue="q", after=[(a, "success"), (own, "success")], hold=True)
+    other = mill.submit("true", queue="q")
+    mill.wait(other)
+    clock.sleep(3 * HOUR)
+    until(lambda: known(mill, [a, own, b, other]) == [a, own, b], 10)
+    mill.call("ReleaseJob", b)
+    assert mill.result(b) == "success"
+    clock.sleep(3 * HOUR)
+    until(lambda: known(mill, [a, own, b]) == [], 10)
 
 
 # ---- what is handed on ----
