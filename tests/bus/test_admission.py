@@ -341,3 +341,25 @@ def test_backstop_that_was_not_reloaded(mill, systemd):
     mill.restart()
     mill.settled()
     assert reloads(systemd) == 4 and hard_max(mill) == {"jobmill-gpu": 3 + 32}
+
+
+@pytest.mark.parametrize("key,value", [("RateLimit", "5/1min"), ("CPUPressureMax", "20%"), ("MemoryPressureMax", "12.5%"),
+                                       ("IOPressureMax", "100%"), ("GateUnit", "dbus.socket"), ("Backstop", "yes")])
+def test_every_key_by_call_and_by_file(mill, key, value):
+    """It is in Settings while it is set, from where it was set."""
+    def settings():
+        return [(v, f) for k, v, f in mill.queue_properties("web")["Settings"] if k == key]
+
+    path = mill.queue("web", AllowUsers="*")
+    mill.start()
+    set_queue(mill, "web", **{key: value})
+    assert [v for v, _ in settings()] == [value] and settings()[0][1].endswith("50-jobmill-set.conf")
+    set_queue(mill, "web", **{key: ""})
+    assert settings() == []
+    mill.queue("web", AllowUsers="*", **{key: value})
+    mill.call("Reload")
+    assert settings() == [(value, str(path))]
+    mill.queue("web", AllowUsers="*")
+    mill.call("Reload")
+    assert settings() == []
+    assert mill.result(mill.submit("true", "web")) == "success"
