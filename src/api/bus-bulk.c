@@ -14,7 +14,8 @@
 #define PAGE_FLOW 10000U /* … of a flow, all at once: what is cancelled must not release what is to be cancelled next */
 #define PAGE_SPECS 64U   /* where whole specs are held until the commit */
 #define PAGE_BYTES (8U * 1024U * 1024U)
-#define PAGE_IDS 50000U  /* so many ids are walked through for it */
+#define PAGE_IDS 10000U  /* so many ids are walked through for it */
+#define PAGE_IDS_TAGS 1000U /* … where each one's spec is looked at */
 
 #define STATE(s) (1U << JOB_##s)
 #define STATES_ALL ((1U << _JOB_STATE_MAX) - 1)
@@ -92,6 +93,10 @@ static int bulk_scope(Call *c, JobFilter *f, sd_bus_error *error) {
 
 /* ---- pages ---- */
 
+static uint64_t page_ids(const JobFilter *f) {
+        return f->tags ? PAGE_IDS_TAGS : PAGE_IDS;
+}
+
 static int bulk_one(Call *c, const Bulk *b, const JobFilter *f, const Update *up, uint64_t id, sd_bus_error *error) {
         Job *j;
         int r;
@@ -121,7 +126,7 @@ static int bulk_page(Call *c, const Bulk *b, const JobFilter *f, const Update *u
 
         if (c->until == 0)
                 c->until = MAX(c->api->model->next_id - 1, UINT64_C(1));
-        end = f->n_ids > 0 || f->flow > 0 ? c->until : MIN(c->until, c->after + PAGE_IDS);
+        end = f->n_ids > 0 || f->flow > 0 ? c->until : MIN(c->until, c->after + page_ids(f));
         r = history_ids(c->api->store, f, c->after, end, ids, size, &n);
         if (r < 0)
                 return api_error_store(c->api, error, r);
@@ -342,7 +347,7 @@ static int handle_count_jobs(Call *c, sd_bus_error *error) {
                 return sd_bus_reply_method_return(c->message, "t", UINT64_C(0));
         if (c->until == 0)
                 c->until = MAX(c->api->model->next_id - 1, UINT64_C(1));
-        end = o.filter.n_ids > 0 || o.filter.flow > 0 ? c->until : MIN(c->until, c->after + PAGE_IDS);
+        end = o.filter.n_ids > 0 || o.filter.flow > 0 ? c->until : MIN(c->until, c->after + page_ids(&o.filter));
         r = history_count(c->api->store, &o.filter, c->after, end, &n);
         if (r < 0)
                 return api_error_store(c->api, error, r);

@@ -77,6 +77,10 @@ static int list_pages(sd_bus *bus, Listing *l) {
                                   &jobs, &n, &cursor);
                 if (r < 0)
                         return r;
+                if (n == 0 && cursor) { /* it has only looked so far */
+                        job_info_array_free(jobs, n);
+                        continue;
+                }
                 r = print_page(l, jobs, n, !cursor || l->total + n >= arg_lines);
                 job_info_array_free(jobs, n);
                 if (r < 0)

@@ -14,7 +14,8 @@
  *   rank             ready jobs by (rank, id): the head of each queue from job_ready, then sorted
  *   finished         done jobs by (finished_usec, id) from job_finished
  *
- * What else the filter asks for is looked at row by row on that way. */
+ * What else the filter asks for is looked at row by row on that way: at so many rows, and the page ends there, so that no page takes long where
+ * few rows or none match. */
 
 #include "store/history.h"
 
@@ -346,19 +347,32 @@ static const char *const ways_dead[] = {
         [JOB_ORDER_OLDEST] = "SELECT id, 0 AS key FROM job INDEXED BY job_dead WHERE dead = 1 AND id > ?1",
 };
 
+/* scan: all rows of the way, with a third column that says whether the filter fits. */
+static void write_way(FILE *f, const Query *q, const char *way, const char *more, bool scan) {
+        const char *from = strstr(way, " FROM job");
+
+        if (scan)
+                fprintf(f, "%.*s, (1%s)%s%s", (int) (from - way), way, q->filter, from, more);
+        else
+                fprintf(f, "%s%s%s", way, more, q->filter);
+}
+
 /* One ordered way for each state, which SQLite merges as they are read. */
-static void write_states(FILE *f, const Query *q, unsigned states, JobOrder order) {
+static void write_states(FILE *f, const Query *q, unsigned states, JobOrder order, bool scan) {
         const char *separator = "";
 
         for (JobState i = 0; i < _JOB_STATE_MAX; i++)
                 if (states & (1U << i)) {
-                        fprintf(f, "%s%s AND state = '%s'%s", separator, ways_by_state[order], job_state_to_string(i),
-                                q->filter);
+                        char state[64];
+
+                        (void) snprintf(state, sizeof(state), " AND state = '%s'", job_state_to_string(i));
+                        fputs(separator, f);
+                        write_way(f, q, ways_by_state[order], state, scan);
                         separator = " UNION ALL ";
                 }
 }
 
-static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrder order) {
+static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrder order, bool scan) {
         unsigned states = filter->states;
 
         if (states == 0 && filter->results != 0 && !(filter->results & (1U << JOB_RESULT_NONE)))
@@ -370,24 +384,31 @@ static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrde
                 fprintf(f, "SELECT j.id, j.rank AS key FROM queue AS q CROSS JOIN job AS j NOT INDEXED ON j.id IN"
                            " (SELECT id FROM (%s%s UNION ALL %s%s ORDER BY rank, id LIMIT ?3))",
                         way_rank_equal, q->filter, way_rank_above, q->filter);
-        else if (order == JOB_ORDER_FINISHED)
-                fprintf(f, "%s%s UNION ALL %s%s", way_finished_equal, q->filter, way_finished_below, q->filter);
-        else if (filter->dead > 0)
-                fprintf(f, "%s%s", ways_dead[order], q->filter);
+        else if (order == JOB_ORDER_FINISHED) {
+                write_way(f, q, way_finished_equal, "", scan);
+                fputs(" UNION ALL ", f);
+                write_way(f, q, way_finished_below, "", scan);
+        } else if (filter->dead > 0)
+                write_way(f, q, ways_dead[order], "", scan);
         else if (states != 0)
-                write_states(f, q, states, order);
+                write_states(f, q, states, order, scan);
         else
-                fprintf(f, "%s%s", ways_by_id[order], q->filter);
+                write_way(f, q, ways_by_id[order], "", scan);
 }
 
-static char *list_text(const Query *q, const JobFilter *filter, JobOrder order) {
+/* Is there more to look at than what the way itself gives? Ids and flows are few; of the order of ranks each queue gives a page. */
+static bool needs_scan(const Query *q, const JobFilter *f, JobOrder order) {
+        return f->n_ids == 0 && f->flow == 0 && order != JOB_ORDER_RANK && !isempty(q->filter);
+}
+
+static char *list_text(const Query *q, const JobFilter *filter, JobOrder order, bool scan) {
         char *text = NULL;
         size_t size;
         FILE *f = open_memstream(&text, &size);
         if (!f)
                 return NULL;
 
-        write_ways(f, q, filter, order);
+        write_ways(f, q, filter, order, scan);
         fprintf(f, " ORDER BY %s LIMIT ?3", orders[order].by);
         bool failed = ferror(f);
         if (fclose(f) != 0 || failed)
@@ -400,6 +421,8 @@ static char *list_text(const Query *q, const JobFilter *filter, JobOrder order) 
 typedef struct Page {
         Cursor *rows;
         size_t n, capacity;
+        Cursor last;  /* of those that were looked at */
+        bool ended;   /* there, because they were enough */
 } Page;
 
 static int page_add(Page *p, int64_t key, int64_t id) {
@@ -415,11 +438,16 @@ static int page_add(Page *p, int64_t key, int64_t id) {
         return 0;
 }
 
+#define SCAN_MAX 5000       /* rows that are looked at for a page: some ten milliseconds */
+#define SCAN_TAGS_MAX 1000  /* … also at their specs */
+
 /* Up to one row more than limit, which tells whether there is another page. */
 static int page_read(Store *s, const JobFilter *f, JobOrder order, const Cursor *after, uint32_t limit, Page *ret) {
         _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
         _cleanup_(query_done) Query q;
         char *text;
+        int64_t n;
+        bool scan;
         int r;
 
         r = query_init(&q, f, "");
@@ -429,15 +457,21 @@ static int page_read(Store *s, const JobFilter *f, JobOrder order, const Cursor 
                 return r;
         q.parameters[PARAMETER_CURSOR_ID].number = after->id;
         q.parameters[PARAMETER_CURSOR_KEY].number = after->key;
-        q.parameters[PARAMETER_LIMIT].number = (int64_t) limit + 1;
-        text = list_text(&q, f, order);
+        scan = needs_scan(&q, f, order);
+        n = scan ? MAX((int64_t) limit + 1, f->tags ? SCAN_TAGS_MAX : SCAN_MAX) : (int64_t) limit + 1;
+        q.parameters[PARAMETER_LIMIT].number = n;
+        text = list_text(&q, f, order, scan);
         if (!text)
                 return -ENOMEM;
         r = query_prepare(s, &q, text, &stmt);
         if (r < 0)
                 return r;
-        while ((r = stmt_step(s, stmt)) > 0) {
-                r = page_add(ret, sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 0));
+        while (ret->n <= limit && (r = stmt_step(s, stmt)) > 0) {
+                ret->last = (Cursor) { .key = sqlite3_column_int64(stmt, 1), .id = sqlite3_column_int64(stmt, 0) };
+                ret->ended = scan && --n == 0;
+                if (scan && !sqlite3_column_int(stmt, 2))
+                        continue;
+                r = page_add(ret, ret->last.key, ret->last.id);
                 if (r < 0)
                         return r;
         }
@@ -501,6 +535,8 @@ int history_list(Store *s, const JobFilter *f, JobOrder order, const char *curso
 
         if (page.n > n)
                 next = cursor_format(order, n > 0 ? rows + n - 1 : &after);
+        else if (page.ended)
+                next = cursor_format(order, &page.last);
         else
                 next = strdup("");
         if (!next)
@@ -545,7 +581,7 @@ static int query_range(Store *s, Query *q, const JobFilter *f, uint64_t after, u
         if (!stream)
                 return -ENOMEM;
         fputs(before, stream);
-        write_ways(stream, q, f, JOB_ORDER_OLDEST);
+        write_ways(stream, q, f, JOB_ORDER_OLDEST, false);
         fputs(behind, stream);
         failed = ferror(stream);
         if (fclose(stream) != 0 || failed) {

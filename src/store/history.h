@@ -55,8 +55,8 @@ void job_row_done(JobRow *r);
 /* Calls back for each row, in order, at most limit; the row is the callback's only during the call (it may take members
  * out). cursor: "" for the start, else what *ret_next gave; *ret_next: "" when there is no more (malloc'd). The callback
  * returns 0 to go on, positive to end the page with this row; what is negative ends it and is returned. -EINVAL: not a cursor of this order. Does not hold a statement open
- * between calls. A page costs the same wherever it lies and however large the store is, where an index serves the
- * filter (ids; states; results; dead; none): other conditions are looked at row by row on the way. */
+ * between calls. A page costs the same wherever it lies and however large the store is: where no index serves the filter (other than
+ * ids, flow, states, dead, none), a page ends when so many rows were looked at, and may be empty though there is a next one. */
 typedef int (*job_row_t)(void *userdata, JobRow *row);
 int history_list(Store *s, const JobFilter *f, JobOrder order, const char *cursor, uint32_t limit, bool with_spec,
                  job_row_t callback, void *userdata, char **ret_next);

@@ -469,6 +469,62 @@ static void test_get(void **state) {
         job_row_done(&row);
 }
 
+typedef struct Seen {
+        uint64_t ids[8];
+        size_t n;
+} Seen;
+
+static int on_seen(void *userdata, JobRow *row) {
+        Seen *seen = userdata;
+
+        assert_true(seen->n < ELEMENTSOF(seen->ids));
+        seen->ids[seen->n++] = row->job->id;
+        return 0;
+}
+
+/* Few fit of very many: no page looks at all of them, and together they find all. */
+static void test_few_of_many(void **state) {
+        static const JobOrder by[] = { JOB_ORDER_NEWEST, JOB_ORDER_OLDEST, JOB_ORDER_FINISHED };
+        Store *s = *state;
+
+        /* One that has ended, twenty thousand times, as ids 1001 and up; of these two have a name, and two have the tag of another. */
+        assert_int_equal(store_exec(s, "DELETE FROM job WHERE id NOT IN (6, 7)"), 0);
+        assert_int_equal(store_exec(s, "WITH RECURSIVE n (i) AS (SELECT 1001 UNION ALL SELECT i + 1 FROM n WHERE i < 21000)"
+                                       " INSERT INTO job (id, queue, owner, state, result, priority, rank, slots, attempt, max_attempts, dead,"
+                                       "  privileged, finished_usec, name)"
+                                       " SELECT i, 'a', 1000, 'done', 'success', 0, 0, 1, 0, 1, 0, 0, i / 3,"
+                                       "  iif(i IN (1001, 20999), 'rare', NULL) FROM n"), 0);
+        assert_int_equal(store_exec(s, "INSERT INTO job_spec (job, spec) SELECT id, iif(id IN (1500, 20000),"
+                                       " '{\"argv\":[\"a\"],\"tags\":{\"k\":\"v\"}}', '{\"argv\":[\"a\"]}') FROM job WHERE id > 1000"), 0);
+        FOREACH_ELEMENT(order, by)
+                for (unsigned tags = 0; tags < 2; tags++) {
+                        _cleanup_(job_filter_done) JobFilter f = JOB_FILTER_INIT;
+                        _cleanup_free_ char *cursor = strdup("");
+                        unsigned pages = 0, last = tags ? 20000 : 20999, first = tags ? 1500 : 1001;
+                        Seen seen = {};
+
+                        if (tags) {
+                                assert_int_equal(strv_extend(&f.tags, "k"), 0);
+                                assert_int_equal(strv_extend(&f.tags, "v"), 0);
+                        } else
+                                f.name = strdup("rare");
+                        if (*order == JOB_ORDER_OLDEST)
+                                f.states = 1U << JOB_DONE | 1U << JOB_READY;
+                        do {
+                                char *next;
+
+                                assert_int_equal(history_list(s, &f, *order, cursor, 1, false, on_seen, &seen, &next), 0);
+                                free(cursor);
+                                cursor = next;
+                                assert_true(pages++ < 100);
+                        } while (!isempty(cursor));
+                        assert_true(pages > (tags ? 15 : 3));
+                        assert_int_equal(seen.n, 2);
+                        assert_int_equal(seen.ids[0], *order == JOB_ORDER_OLDEST ? first : last);
+                        assert_int_equal(seen.ids[1], *order == JOB_ORDER_OLDEST ? last : first);
+                }
+}
+
 #define history_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -485,6 +541,7 @@ int main(void) {
                 history_test(test_orders),
                 history_test(test_changing),
                 history_test(test_get),
+                history_test(test_few_of_many),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,14 @@ static void test_outdated(void **state) {
         expect_outdated(s, 400, USEC_INFINITY, 2, 8, "5 2", 1050);
         expect_outdated(s, 400, USEC_INFINITY, 9, 8, "5 2 1 4 6", 1050);
         expect_outdated(s, 150, USEC_INFINITY, 9, 3, "2 1 5", 150);
+
+        /* What comes after it, and waits for another one, will read what it said. */
+        assert_int_equal(store_exec(s, "INSERT INTO edge VALUES (8, 2, 'success', 'fail', 1)"), 0);
+        (void) submit(m, q, make_spec("true"));
+        record(s, m);
+        expect_outdated(s, 400, 100, 0, 8, "5 1", 1050);
+        assert_int_equal(store_exec(s, "UPDATE job SET state = 'done', ended_usec = 1060 WHERE id = 8"), 0);
+        expect_outdated(s, 400, 100, 0, 8, "5 2 1", 1050);
 }
 
 /* Its outcome is an input of one that comes after it, and until that one has ended it stays. */
