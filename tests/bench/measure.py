@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+import dbus
+
 TOOLS = pathlib.Path(os.environ["JOBMILL_BUILD"]) / "tests/bench"
 STATE = pathlib.Path("/var/lib/jobmill")
 BARE = STATE / "bare/jobmill.db"  # beside the daemon's own, so on the same file system
@@ -220,7 +222,152 @@ def million():
     streams()
 
 
-SCENARIOS = {f.__name__: f for f in (service, submit, million)}
+# ---- a million queued, a million finished ----
+
+FOLDERS = {"small": pathlib.Path("/var/lib/jobmill-small"), "big": pathlib.Path("/var/lib/jobmill-big")}
+in_use = []
+LISTS = [{}, {"order": "oldest"}, {"order": "finished"}, {"state": "ready"}, {"state": "done"}, {"state": "held"}, {"queue": "backlog"},
+         {"result": "success"}, {"result": "lost"}, {"dead": True}, {"owner": dbus.UInt32(0)}, {"owner": dbus.UInt32(4711)}, {"name": "nobody"},
+         {"tags": dbus.Dictionary({"a": "b"}, signature="ss")}, {"order": "rank"}]
+
+
+def use(name):
+    """That store. The daemon is stopped."""
+    stop()
+    if in_use:
+        STATE.rename(FOLDERS[in_use.pop()])
+    else:
+        shutil.rmtree(STATE)
+    FOLDERS[name].rename(STATE)
+    in_use.append(name)
+
+
+def clone(db, table, id_, copies, first, **values):
+    """A row, so many times, with other ids; values: SQL of i, 0…"""
+    key = "id" if table == "job" else "job"
+    columns = [r[1] for r in db.execute("PRAGMA table_info(%s)" % table)]
+    values[key] = "%d + i" % first
+    db.execute("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < %d)"
+               " INSERT INTO %s (%s) SELECT %s FROM n, %s AS t WHERE t.%s = %d"
+               % (copies, table, ", ".join(columns), ", ".join(values.get(c, "t." + c) for c in columns), table, key, id_))
+
+
+def fill(jobs, queues=1, users=1):
+    """So many queued in paused queues, and so many that have ended: two of them by the daemon, the others are copies of these."""
+    done = int(run("jobmill", "submit", "-q", "bench", "--env=none", "true"))
+    run("jobmill", "wait", done)
+    ready = int(run("jobmill", "submit", "-q", "backlog" if queues == 1 else "backlog-0", "--env=none", "true"))
+    stop()
+    db = sqlite3.connect(STATE / "jobmill.db")
+    db.execute("PRAGMA journal_mode = OFF")
+    db.execute("PRAGMA synchronous = OFF")
+    clone(db, "job", done, jobs, 1000, finished_usec="t.finished_usec - i", ended_usec="t.ended_usec - i")
+    clone(db, "job_spec", done, jobs, 1000)
+    clone(db, "attempt", done, jobs, 1000, token="randomblob(16)")
+    queue = "t.queue" if queues == 1 else "'backlog-' || (i %% %d)" % queues
+    clone(db, "job", ready, jobs, 1000 + jobs, queue=queue, owner="%d + i %% %d" % (20000 if users > 1 else 0, users))
+    clone(db, "job_spec", ready, jobs, 1000 + jobs)
+    db.execute("DELETE FROM queue WHERE name LIKE 'backlog%'")
+    db.execute("INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead, ranked_fair)"
+               " SELECT queue, 0, 0, 0, 0, count(*), 0, 0, 0, 0, 0, max(fair) FROM job WHERE state = 'ready' GROUP BY queue")
+    db.execute("UPDATE queue SET paused = 1 WHERE name = 'backlog'")
+    db.execute("UPDATE queue SET done = done + %d WHERE name = 'bench'" % jobs)
+    db.execute("DELETE FROM backlog")
+    db.execute("INSERT INTO backlog SELECT queue, owner, count(*) FROM job WHERE state = 'ready' GROUP BY queue, owner")
+    db.execute("UPDATE meta SET value = '%d' WHERE key = 'next_id'" % (2000 + 2 * jobs))
+    db.commit()
+    db.close()
+
+
+def make(name, jobs):
+    FOLDERS[name].mkdir(mode=0o700)
+    use(name)
+    start()
+    fill(jobs)
+
+
+def one_call(bus, filter_):
+    """The milliseconds that one call of a page takes, of however few it finds."""
+    order, filter_ = filter_.get("order", "newest"), {k: v for k, v in filter_.items() if k != "order"}
+    arguments = (dbus.Dictionary({"order": order, **filter_}, signature="sv"), "", dbus.UInt32(20))
+    times = []
+    for _ in range(40):
+        begin = time.monotonic()
+        bus.call_blocking("org.jobmill1", "/org/jobmill1", "org.jobmill1.Manager", "ListJobs", "a{sv}su", arguments)
+        times.append((time.monotonic() - begin) * 1e3)
+    return statistics.median(times)
+
+
+def scale_round(name):
+    use(name)
+    started = start()
+    pid = daemon_pid()
+    tool("submit-many", "--wait", "bench", WARM_UP)
+    (dispatch,) = tool("submit-many", "--wait", "bench", SERVICE_JOBS)
+    (submitted,) = tool("submit-many", "--hold", "bench", 20_000)
+    pages = [one_call(dbus.SystemBus(private=True), f) for f in LISTS]
+    memory = memory_mib(pid)
+    return started, SERVICE_JOBS / dispatch, 20_000 / submitted, pages, memory
+
+
+def scale():
+    """1,000,000 queued and 1,000,000 finished beside 1,000 of each"""
+    QUEUE_FILE.with_name("backlog.queue").write_text("[Queue]\nSlots=1\nPaused=yes\n")
+    make("small", SMALL)
+    make("big", MILLION)
+    small, big = alternate(3, lambda: scale_round("small"), lambda: scale_round("big"))
+    line("start until it answers, of the big one", ", ".join("%.2f s" % b[0] for b in big) + "  (target <= 1 s)")
+    ratio("jobs/s, big : small", [b[1] for b in big], [s[1] for s in small], "target >= 0.9")
+    ratio("jobs/s of SubmitMany, big : small", [b[2] for b in big], [s[2] for s in small], "target >= 0.9")
+    for i, f in enumerate(LISTS):
+        ratio("page, %s: big : small" % (" ".join("%s=%s" % (k, dict(v) if k == "tags" else v) for k, v in f.items()) or "newest"),
+              [b[3][i] for b in big], [s[3][i] for s in small], "%.2f ms" % statistics.median(b[3][i] for b in big))
+    line("resident set of the big one", "%.1f MiB (target <= 32; peak %.1f, anonymous %.1f)" % big[-1][4])
+
+
+def crowd(name, queues, users, fair):
+    """So many queues, or users, with 100,000 jobs that wait."""
+    FOLDERS[name] = STATE.with_name("jobmill-" + name.replace(" ", "-"))
+    for path in QUEUE_FILE.parent.glob("backlog*.queue"):
+        path.unlink()
+    for i in range(queues):
+        QUEUE_FILE.with_name("backlog%s.queue" % ("-%d" % i if queues > 1 else "")).write_text(
+            "[Queue]\nSlots=1\nAllowUsers=*\n%s" % ("Fair=user\n" if fair else ""))
+    if queues > 1:
+        QUEUE_FILE.with_name("backlog.queue").write_text("[Queue]\nSlots=1\n")
+    FOLDERS[name].mkdir(mode=0o700)
+    use(name)
+    start()
+    run("jobmill", "queue", "pause", "backlog")
+    fill(100_000, queues, users)
+    if queues > 1:
+        db = sqlite3.connect(STATE / "jobmill.db")
+        db.execute("INSERT OR IGNORE INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead)"
+                   " VALUES ('backlog', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        db.commit()
+        db.close()
+    started = start()
+    pid = daemon_pid()
+    tool("submit-many", "--wait", "bench", WARM_UP)
+    before = cpu_seconds(pid)
+    (seconds,) = tool("submit-many", "--wait", "bench", SERVICE_JOBS)
+    cpu = (cpu_seconds(pid) - before) / SERVICE_JOBS
+    page = one_call(dbus.SystemBus(private=True), {})
+    line("%s: start, RSS" % name, "%.2f s, %.1f MiB (peak %.1f)" % (started, *memory_mib(pid)[:2]))
+    line("%s: jobs/s of another queue, CPU a job, a page" % name, "%.0f, %.2f ms, %.1f ms" % (SERVICE_JOBS / seconds, cpu * 1e3, page))
+    run("jobmill", "queue", "resume", "backlog")
+    time.sleep(10)
+    line("%s: after ten seconds of its own jobs" % name, "RSS %.1f MiB (peak %.1f)" % memory_mib(pid)[:2])
+
+
+def crowds():
+    """10,000 queues below one; 10,000 users of a fair queue; beside none of that"""
+    crowd("one queue", 1, 1, False)
+    crowd("10,000 queues", 10_000, 1, False)
+    crowd("10,000 users", 1, 10_000, True)
+
+
+SCENARIOS = {f.__name__: f for f in (service, submit, million, scale, crowds)}
 
 
 def main():

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* submit-many [--hold] [--environment=N] [--wait] QUEUE JOBS: submits JOBS jobs of /bin/true by SubmitMany, 10,000 a call, two
- * calls on their way so that filling a message and taking it overlap. With --wait also until all jobs of the daemon are done
- * and their units released.
+ * calls on their way so that filling a message and taking it overlap. With --wait also until they are done and
+ * their units released: until no more are open than there were before.
  *
  * Prints the seconds from the first call to the last answer (or to the last release). */
 
@@ -25,6 +25,7 @@ typedef struct Submitter {
         unsigned n_environment;
         char *environment[ENVIRONMENT_MAX + 1];
         uint64_t n, sent, answered, last_id;
+        uint64_t before; /* were open before, in queues that stand still */
         unsigned in_flight;
         bool failed;
 } Submitter;
@@ -183,7 +184,7 @@ static int wait_released(Submitter *s) {
         int r;
 
         r = wait_last(s);
-        while (r >= 0 && (r = count_open(s, &n)) >= 0 && n > 0)
+        while (r >= 0 && (r = count_open(s, &n)) >= 0 && n > s->before)
                 (void) nanosleep(&(struct timespec) { .tv_nsec = POLL_NSEC }, NULL);
         return r;
 }
@@ -234,6 +235,8 @@ int main(int argc, char *argv[]) {
         r = make_environment(&s);
         if (r >= 0)
                 r = sd_bus_open_system(&s.bus);
+        if (r >= 0 && s.wait)
+                r = count_open(&s, &s.before);
         begin = seconds();
         if (r >= 0)
                 r = submit_all(&s);
