@@ -309,7 +309,7 @@ static const struct {
         { "KeepMax", parse_keep_max, offsetof(QueueFile, policy.keep_max), "a number, or infinity" },
         { "Fair", parse_fair, offsetof(QueueFile, policy.fair), "user, or no" },
         { "Backstop", parse_flag, offsetof(QueueFile, policy.backstop), "a boolean" },
-        { "MaxAttempts", .field = "max_attempts", .allowed = "1…1000000" },
+        { "MaxAttempts", .field = "max_attempts", .allowed = "1…10000" },
         { "Backoff", .field = "backoff", .allowed = "fixed or exponential" },
         { "BackoffBaseSec", .field = "backoff_base_usec", .allowed = "a time span, at most BackoffMaxSec=" },
         { "BackoffMaxSec", .field = "backoff_max_usec", .allowed = "a time span, at least BackoffBaseSec=" },
