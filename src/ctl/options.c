@@ -517,7 +517,8 @@ static const Option options[] = {
           "held, waiting, ready, starting, running, stopping, done" },
         { "result", 0, "RESULT,…", F, option_results, &arg_filter.results,
           "success, exit-code, signal, timeout, lost, …",
-          "success, exit-code, signal, core-dump, timeout, watchdog, oom-kill, exec, cancelled, lost" },
+          "success, exit-code, signal, core-dump, timeout, watchdog, oom-kill, verdict, unverified, exec, cancelled, dependency, "
+          "expired, lost" },
         { "dead", 0, NULL, F, option_true, &arg_filter.dead, "Jobs that are done, but not with success" },
         { "owner", 0, "USER,…", F, option_users, &arg_filter.owners, "Jobs of these users" },
         { "array", 0, "ID", F, option_id, &arg_filter.array, "Jobs of this array: the id of its first one", "the id of a job" },

@@ -58,6 +58,19 @@ BAD = [
     ("--timeout", "long", "1ms or longer"),
     ("--stop-timeout", "2days", "1ms…1day"),
     ("--stop-timeout", "0", "1ms…1day"),
+    ("--deadline", "later", "18:30"),
+    ("--attempts", "0", "1…10000"),
+    ("--backoff", "soon", "exponential:10s..1h"),
+    ("--retry-on", "fine", "exit-code, signal"),
+    ("--memory-growth", "0.5", "1…100"),
+    ("--verify", "maybe", "exit|verdict"),
+    ("--stdout", "file", "journal|spool"),
+    ("--after", "x", "the id of a job"),
+    ("--flow", "/nonexistent", "No such file"),
+    ("--unique", "", "1 to 256 bytes"),
+    ("--unique-policy", "maybe", "reject|return|replace"),
+    ("--unique-scope", "maybe", "queued, live"),
+    ("--array", "0", "how many at a time"),
     ("--env", "1X", "all, none"),
     ("--env", "", "all, none"),
     ("--env", "all,HOME", "-E"),
@@ -93,7 +106,7 @@ BAD = [
 @pytest.mark.parametrize("option, value, allowed", BAD, ids=["%s %.12r" % (o, v) for o, v, _ in BAD])
 def test_bad_values(running, option, value, allowed):
     argv = [option, value] if len(option) == 2 else ["%s=%s" % (option, value)]
-    command = [] if option in ("--script", "--file") else ["--", "true"]
+    command = [] if option in ("--script", "--file", "--flow") else ["--", "true"]
     message = refused(running, "submit", *argv, *command)
     assert message.startswith("jobmill: submit: %s: " % option) and allowed in message, message
     assert len(message.splitlines()) == 1
@@ -167,7 +180,7 @@ def test_no_option_is_forgotten():
     (["--priority"], "submit: --priority needs a value"),
     (["-q"], "submit: -q needs a value"),
     (["--hold=yes", "true"], "submit: --hold takes no value"),
-    ([], "submit: a command, --script or --file is missing"),
+    ([], "submit: a command, --script, --file or --flow is missing"),
     (["--at=18:00", "--in=5s", "true"], "submit: --at and --in cannot be combined"),
     (["--script=x", "--payload=y"], "submit: --script"),
     (["--file=x", "--", "true"], "submit: --file takes no command"),
