@@ -352,14 +352,14 @@ def test_every_key_by_call_and_by_file(mill, key, value):
 
     path = mill.queue("web", AllowUsers="*")
     mill.start()
-    set_queue(mill, "web", **{key: value})
-    assert [v for v, _ in settings()] == [value] and settings()[0][1].endswith("50-jobmill-set.conf")
-    set_queue(mill, "web", **{key: ""})
-    assert settings() == []
     mill.queue("web", AllowUsers="*", **{key: value})
     mill.call("Reload")
     assert settings() == [(value, str(path))]
     mill.queue("web", AllowUsers="*")
     mill.call("Reload")
+    assert settings() == []
+    set_queue(mill, "web", **{key: value})
+    assert [v for v, _ in settings()] == [value] and settings()[0][1].endswith("50-jobmill-set.conf")
+    set_queue(mill, "web", **{key: ""})
     assert settings() == []
     assert mill.result(mill.submit("true", "web")) == "success"
