@@ -223,11 +223,14 @@ bool admission_wants_pressure(const Model *m) {
                 any = any || (has_pressure_limit(&q->policy) && q->backlog.n > 0);
         if (!any)
                 return false;
-        /* Held jobs, and those whose time has not come, are queued too. */
-        HASH_ITER(hh, m->queues, q, t)
-                for (const Queue *p = q->count[JOB_READY] > 0 ? q : NULL; p; p = p->parent)
+        /* Held jobs, and those whose time has not come, are queued too; and those of a paused queue wait for something else. */
+        HASH_ITER(hh, m->queues, q, t) {
+                if (q->count[JOB_READY] == 0 || !q->configured || queue_broken_at(q) || queue_paused_at(q))
+                        continue;
+                for (const Queue *p = q; p; p = p->parent)
                         if (has_pressure_limit(&p->policy))
                                 return true;
+        }
         return false;
 }
 

@@ -199,11 +199,18 @@ void naive_policies(Naive *n) {
         n->gate_open = n->gate_open && any_gate;
 }
 
+/* Of a ready job of which nothing but that is known to be in the way. */
 bool naive_wants_pressure(const Naive *n) {
-        for (unsigned id = 1; id < NJ; id++)
-                for (int p = (int) n->jobs[id].queue; n->jobs[id].there && n->jobs[id].state == JOB_READY && p >= 0; p = above[p])
-                        if (n->files[p].pressure_max > 0)
-                                return true;
+        for (unsigned id = 1; id < NJ; id++) {
+                bool limited = false, off = !n->files[n->jobs[id].queue].there;
+
+                for (int p = (int) n->jobs[id].queue; n->jobs[id].there && n->jobs[id].state == JOB_READY && p >= 0; p = above[p]) {
+                        limited = limited || n->files[p].pressure_max > 0;
+                        off = off || n->files[p].bad || n->is_paused[p];
+                }
+                if (limited && !off)
+                        return true;
+        }
         return false;
 }
 

@@ -168,6 +168,10 @@ static void test_pressure(void **state) {
         assert_true(admission_wants_pressure(m));
         assert_true(admission_limits_pressure(m, PRESSURE_CPU) && !admission_limits_pressure(m, PRESSURE_IO));
 
+        model_queue_pause(m, g, true);
+        assert_false(admission_wants_pressure(m));
+        model_queue_pause(m, g, false);
+
         press(m, 2000, 101, 0);
         assert_int_equal(starts(m), 2);
         submit_n(m, ga, 1);
