@@ -72,6 +72,7 @@ DEFINE_METHOD(get_job_info);
 
 /* The bus ends the connection of whoever sends more than 128 MiB at once, and a page is made in one turn. */
 #define LIST_SIZE_MAX (4U * 1024U * 1024U)
+#define FLOW_SIZE (40U * 1024U) /* what it costs to count its jobs */
 
 typedef struct AttemptsReply {
         sd_bus_message *message;
@@ -120,7 +121,7 @@ typedef struct ListReply {
         Call *call;
         sd_bus_message *message;
         char **fields;
-        bool reads_all;
+        bool reads_all, collapse;
         size_t size; /* of what has no small limit */
 } ListReply;
 
@@ -139,6 +140,9 @@ static int append_row(void *userdata, JobRow *row) {
 
         int r;
 
+        row->collapsed = l->collapse;
+        if (row->collapsed && row->job->flow > 0)
+                l->size += FLOW_SIZE;
         r = dict_append_job(l->message, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
         if (r < 0)
                 return r;
@@ -177,6 +181,7 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
         if (limit == 0 || limit > c->api->limits.list_page_max)
                 limit = c->api->limits.list_page_max;
         l.fields = o.fields;
+        l.collapse = o.filter.collapse;
         with_spec = !o.fields;
         FOREACH_ELEMENT(f, spec_keys)
                 with_spec = with_spec || strv_contains(o.fields, *f);

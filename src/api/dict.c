@@ -174,21 +174,28 @@ static int waits_for_jobs(const Api *a, const Job *j, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* Of all jobs of its array. */
-static int append_states(sd_bus_message *m, const Array *a) {
+static int append_states(sd_bus_message *m, const char *key, const uint64_t count[static _JOB_STATE_MAX], uint64_t dead) {
         int r;
 
-        r = bus_open_value(m, 'e', "array_states", "a{su}");
+        r = bus_open_value(m, 'e', key, "a{su}");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{su}");
         for (JobState i = 0; i < _JOB_STATE_MAX && r >= 0; i++)
-                if (a->count[i] > 0)
-                        r = sd_bus_message_append(m, "{su}", job_state_to_string(i), (uint32_t) a->count[i]);
-        if (r >= 0 && a->dead > 0)
-                r = sd_bus_message_append(m, "{su}", "dead", (uint32_t) a->dead);
+                if (count[i] > 0)
+                        r = sd_bus_message_append(m, "{su}", job_state_to_string(i), (uint32_t) count[i]);
+        if (r >= 0 && dead > 0)
+                r = sd_bus_message_append(m, "{su}", "dead", (uint32_t) dead);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return bus_close_value(m, r);
+}
+
+static int append_flow_states(sd_bus_message *m, const Api *a, uint64_t flow) {
+        uint64_t count[_JOB_STATE_MAX], dead;
+        int r;
+
+        r = store_flow_states(a->store, flow, count, &dead);
+        return r < 0 ? r : append_states(m, "flow_states", count, dead);
 }
 
 static bool row_is_frozen(const JobRow *row) {
@@ -229,6 +236,11 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
         }
         APPEND("reason", "s", reason, reason);
         APPEND("flow", "t", j->flow > 0, j->flow);
+        if (row->collapsed && j->flow > 0 && WANTED("flow_states")) {
+                r = append_flow_states(m, a, j->flow);
+                if (r < 0)
+                        return r;
+        }
         if (WANTED("after")) {
                 r = append_after(m, a, j);
                 if (r < 0)
@@ -277,7 +289,7 @@ static int append_public(sd_bus_message *m, const JobRow *row, char *const *fiel
         if (j->in_array) {
                 APPEND("array_size", "u", true, j->in_array->n);
                 APPEND("array_max_running", "u", j->in_array->max_running > 0, j->in_array->max_running);
-                r = WANTED("array_states") ? append_states(m, j->in_array) : 0;
+                r = WANTED("array_states") ? append_states(m, "array_states", j->in_array->count, j->in_array->dead) : 0;
                 if (r < 0)
                         return r;
         }

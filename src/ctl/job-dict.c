@@ -69,6 +69,7 @@ static const DictField job_fields[] = {
         FIELD(tags, "a{ss}", J),
         FIELD(after, "a(ts)", J),
         FIELD(flow, "t", J),
+        FIELD(flow_states, "a{su}", J),
         FIELD(array, "t", J),
         FIELD(array_index, "u", J),
         FIELD(array_size, "u", J),

@@ -13,7 +13,7 @@ typedef struct JobInfo {
         char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id,
                         *status, *output_file, *error_file, *output, *verify, *verdict, *unique_key;
         uint64_t array;
-        char **array_states; /* state, how many of its array, … */
+        char **array_states, **flow_states; /* state, how many of its array, … */
         uint32_t array_index, array_size, array_max_running;
         uint32_t owner, attempt, max_attempts, slots;
         int32_t priority, exit_status, exit_signal;

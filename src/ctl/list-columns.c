@@ -16,7 +16,7 @@
 
 static const struct {
         Column column;
-        const char *fields[4];
+        const char *fields[6];
         const char *help;
 } known[_LIST_COLUMN_MAX] = {
         [LIST_ID] = { { "ID", 100, 0, true, 7 }, { "id" }, "The job's id" },
@@ -26,7 +26,7 @@ static const struct {
                          { "owner", "owner_name" },
                          "The user that it runs as" },
         [LIST_STATE] = { { "STATE", 95, 0, false, 12 },
-                         { "exit_status", "exit_signal", "array", "array_states" },
+                         { "exit_status", "exit_signal", "array", "array_states", "flow", "flow_states" },
                          "Its state, or how it ended" },
         [LIST_RUN] = { { "RUN", 60, 0, true, 9 },
                        { "started_usec", "runtime_usec" },
@@ -268,12 +268,12 @@ static usec_t run_time(const JobInfo *j, usec_t now) {
         return runs ? usec_sub(now, j->started_usec) : j->runtime_usec;
 }
 
-/* "3 running, 12 waiting" of a whole array. */
+/* "3 running, 12 waiting" of a whole array or flow. */
 static const char *states_text(const JobInfo *j, char *buf) {
         size_t n = 0;
 
         *buf = 0;
-        STRV_FOREACH_PAIR (state, count, j->array_states)
+        STRV_FOREACH_PAIR (state, count, j->array_states ?: j->flow_states)
                 if (n < CELL_MAX)
                         n += snprintf(buf + n, CELL_MAX - n, "%s%s %s", n > 0 ? ", " : "", *count, *state);
         return buf;
@@ -287,7 +287,7 @@ static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *
         case LIST_OWNER:
                 return j->owner_name ?: number(buf, j->owner, true);
         case LIST_STATE:
-                return arg_filter.collapse && j->array > 0 ? states_text(j, buf) : job_info_outcome(j, buf, CELL_MAX);
+                return arg_filter.collapse && (j->array > 0 || j->flow > 0) ? states_text(j, buf) : job_info_outcome(j, buf, CELL_MAX);
         case LIST_RUN:
                 return human_span(buf, CELL_MAX, run_time(j, now));
         case LIST_CPU:

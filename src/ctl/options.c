@@ -534,7 +534,7 @@ static const Option options[] = {
 
         { "lines", 'n', "N", OPTIONS_LIST, option_from_one, &arg_lines, "Only the first N",
           "1…4294967294" },
-        { "collapse", 0, NULL, OPTIONS_LIST, option_true, &arg_filter.collapse, "One line for each array" },
+        { "collapse", 0, NULL, OPTIONS_LIST, option_true, &arg_filter.collapse, "One line for each array, and each flow" },
         { "columns", 'o', "COLUMN,…", OPTIONS_LIST, option_words, &arg_columns,
           "These columns; +COLUMN: more of them; help: which there are" },
         { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,

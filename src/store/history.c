@@ -229,14 +229,18 @@ static int query_init(Query *q, const JobFilter *f, const char *more) {
         return r;
 }
 
-/* Of an array the one that comes first in the list, of those that match: what the filter says of columns it says inside of the others of its array. */
+/* Of an array, or a flow, the one that comes first in the list, of those that match: what the filter says of columns it says inside of the others. */
 static int query_collapse(Query *q, JobOrder order) {
         const char *others = order == JOB_ORDER_NEWEST ? "o.id > job.id AND o.id < job.array + (SELECT n FROM array WHERE id = job.array)" :
                                                          "o.id >= job.array AND o.id < job.id";
+        const char *of_flow = order == JOB_ORDER_NEWEST ? "o.id > job.id AND o.id <= (SELECT max(f.id) FROM job AS f INDEXED BY job_flow"
+                                                          " WHERE f.flow = job.flow)" :
+                                                          "o.id > job.flow AND o.id < job.id";
         char *text;
 
-        if (asprintf(&text, "%s AND (array IS NULL OR NOT EXISTS (SELECT 1 FROM job AS o NOT INDEXED WHERE %s AND o.array = job.array%s))",
-                     q->filter, others, q->filter) < 0)
+        if (asprintf(&text, "%s AND (array IS NULL OR NOT EXISTS (SELECT 1 FROM job AS o NOT INDEXED WHERE %s AND o.array = job.array%s))"
+                     " AND (flow IS NULL OR NOT EXISTS (SELECT 1 FROM job AS o NOT INDEXED WHERE %s AND o.flow = job.flow%s))",
+                     q->filter, others, q->filter, of_flow, q->filter) < 0)
                 return -ENOMEM;
         free(q->filter);
         q->filter = text;

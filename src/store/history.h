@@ -30,7 +30,7 @@ typedef struct JobFilter {
         char *name;
         char **tags;              /* pairs; all must match */
         uint64_t array;           /* 0: any */
-        bool collapse;            /* lists: of an array only the first one, in the order of the list, of those that match */
+        bool collapse;            /* lists: of an array or a flow only the first one, in the order of the list, of those that match */
         int dead;                 /* -1: either */
         usec_t since_usec;        /* submitted: since ≤ submitted < until; USEC_INFINITY: any */
         usec_t until_usec;
@@ -49,6 +49,7 @@ typedef struct JobRow {
         Job *job;
         Attempt *attempt;
         JobSpec *spec;
+        bool collapsed; /* it stands for all of its flow */
 } JobRow;
 void job_row_done(JobRow *r);
 

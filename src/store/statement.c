@@ -123,6 +123,7 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_EDGE_NEEDED] = /* the outcome of a job, by one that has not ended */
                 "SELECT e.job FROM edge AS e INDEXED BY edge_before CROSS JOIN job AS j ON j.id = e.job"
                 " WHERE e.before = ?1 AND j.state <> 'done' LIMIT 1",
+        [STMT_FLOW_STATES] = "SELECT state, count(*), sum(dead) FROM job INDEXED BY job_flow WHERE flow = ?1 GROUP BY state",
         [STMT_EDGE_INPUTS] =
                 "SELECT e.before, j.name, j.result, a.exit_status, a.exit_signal, a.success, a.verdict FROM edge AS e"
                 " LEFT JOIN job AS j ON j.id = e.before LEFT JOIN attempt AS a ON a.job = j.id AND a.attempt = j.attempt"

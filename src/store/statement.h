@@ -59,6 +59,7 @@ typedef enum StatementId {
         STMT_EDGE_COUNT_OPEN,
         STMT_EDGE_BEHIND,
         STMT_EDGE_NEEDED,
+        STMT_FLOW_STATES,
         STMT_EDGE_INPUTS,
         STMT_EDGE_DELETE,
         STMT_ENDED_INSERT,

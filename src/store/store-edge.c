@@ -139,6 +139,24 @@ int store_load_waiting_for(Store *s, uint64_t before, uint64_t after, Edge *ret,
         return r;
 }
 
+int store_flow_states(Store *s, uint64_t flow, uint64_t ret[static _JOB_STATE_MAX], uint64_t *ret_dead) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_FLOW_STATES);
+        int r;
+
+        memset(ret, 0, _JOB_STATE_MAX * sizeof(uint64_t));
+        *ret_dead = 0;
+        stmt_bind_u64(s, stmt, 1, flow);
+        while ((r = stmt_step(s, stmt)) > 0) {
+                JobState state = job_state_from_string(stmt_text(stmt, 0));
+
+                if (state < 0)
+                        return stmt_no_memory(stmt) ? -ENOMEM : store_set_error(s, -EUCLEAN, "A job has an unknown state");
+                ret[state] = sqlite3_column_int64(stmt, 1);
+                *ret_dead += sqlite3_column_int64(stmt, 2);
+        }
+        return r;
+}
+
 int store_is_needed(Store *s, uint64_t id) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_EDGE_NEEDED);
 

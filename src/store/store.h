@@ -124,6 +124,8 @@ int store_edges(Store *s, uint64_t job, edge_row_t callback, void *userdata); /*
 int store_open_edges(Store *s, uint64_t job, uint64_t *ids, size_t n, uint64_t *ret_n);
 /* Open edges to before, of jobs behind this one, by id, at most n. */
 int store_load_waiting_for(Store *s, uint64_t before, uint64_t after, Edge *ret, size_t n, size_t *ret_n);
+/* How many jobs of a flow are in which state, and dead. */
+int store_flow_states(Store *s, uint64_t flow, uint64_t ret[static _JOB_STATE_MAX], uint64_t *ret_dead);
 /* Does one that has not ended come after it? Then its outcome is still needed. */
 int store_is_needed(Store *s, uint64_t id);
 /* What a job is given of those that it came after, as JSON; NULL: it came after none. */

@@ -241,6 +241,26 @@ def test_lists(running):
     assert running.call("CountJobs", {"flow": number}) == 4
 
 
+def test_collapsed(running):
+    running.call("PauseQueue", "default")
+    alone = running.submit("true")
+    flows = [flow(running, job("a"), job("b", after=["a"]), job("c", after=["b"], tags={"k": str(i)})) for i in range(3)]
+    running.call("CancelJob", flows[1][1]["a"])
+    last = running.submit("true")
+
+    def listed(order, **f):
+        return [(int(j["id"]), {str(k): int(v) for k, v in j["flow_states"].items()} if "flow_states" in j else None)
+                for j in running.jobs(limit=2, collapse=True, order=order, **f)]
+    waiting, over = {"ready": 1, "waiting": 2}, {"done": 3, "dead": 3}
+    assert listed("newest") == [(last, None), *((ids["c"], over if i == 1 else waiting) for i, (_, ids) in reversed(list(enumerate(flows)))), (alone, None)]
+    assert listed("oldest") == [(alone, None), *((ids["a"], over if i == 1 else waiting) for i, (_, ids) in enumerate(flows)), (last, None)]
+    assert listed("newest", state="waiting") == [(flows[2][1]["c"], waiting), (flows[0][1]["c"], waiting)]
+    assert listed("newest", flow=flows[0][0]) == [(flows[0][1]["c"], waiting)]
+    assert all("flow_states" not in j for j in running.jobs())
+    lines = tool(running, "list", "--collapse", "--no-legend").splitlines()
+    assert len(lines) == 5 and "1 ready, 2 waiting" in lines[1] and "3 done, 3 dead" in lines[2] or "2 waiting, 1 ready" in lines[1]
+
+
 def test_cancel_a_flow(running):
     number, ids = flow(running, job("a", hold=True), job("b", after=[edge("a", "end")]), job("c", after=[edge("b", "end")]), job("d", hold=True))
     assert running.call("CancelJobs", {"flow": ids["b"]}) == 2

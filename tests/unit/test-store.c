@@ -796,7 +796,7 @@ static int sum_edges(void *userdata, const Edge *e) {
 static void test_edges(void **state) {
         _cleanup_model_ Model *m = model_new(), *again = NULL;
         _cleanup_free_ char *inputs = NULL, *none = NULL;
-        uint64_t ids[4], open[2], n, sum = 0;
+        uint64_t ids[4], open[2], states[_JOB_STATE_MAX], n, sum = 0;
         Store *s = open_memory();
         Edge edges[2];
         size_t k;
@@ -812,6 +812,8 @@ static void test_edges(void **state) {
         assert_true(k == 2 && edges[0].job == ids[2] && edges[1].job == ids[3] && edges[1].otherwise == OTHERWISE_FAIL);
         assert_int_equal(store_is_needed(s, ids[0]), 1);
         assert_int_equal(store_is_needed(s, ids[3]), 0);
+        assert_int_equal(store_flow_states(s, 1, states, &n), 0);
+        assert_true(n == 0 && states[JOB_READY] == 0);
 
         /* Its end, whose row says that there is more to do, until there is not. */
         assert_int_equal(model_cancel(m, fetch(s, m, ids[0]), NULL, &now), 0);
