@@ -400,9 +400,9 @@ static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrde
                 write_way(f, q, ways_by_id[order], "", scan);
 }
 
-/* Is there more to look at than what the way itself gives? Ids and flows are few; of the order of ranks each queue gives a page. */
+/* Is there more to look at than what the way itself gives? Ids, flows and arrays are few; of the order of ranks each queue gives a page. */
 static bool needs_scan(const Query *q, const JobFilter *f, JobOrder order) {
-        return f->n_ids == 0 && f->flow == 0 && order != JOB_ORDER_RANK && !isempty(q->filter);
+        return f->n_ids == 0 && f->flow == 0 && f->array == 0 && order != JOB_ORDER_RANK && !isempty(q->filter);
 }
 
 static char *list_text(const Query *q, const JobFilter *filter, JobOrder order, bool scan) {
