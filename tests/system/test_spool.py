@@ -36,13 +36,15 @@ def test_a_tmpfs_of_its_own():
 def test_of_a_user(mill, folder):
     """His files, which he can open again, in the tmpfs that the daemon sees; standard error is one of its own."""
     go = folder / "go"
-    id_ = mill.user("alice").submit("id -un; echo two >/dev/stdout; echo three | tee /dev/stderr; while [ ! -e %s ]; do sleep 0.1; done;"
+    id_ = mill.user("alice").submit("echo one; echo two >/dev/stdout; echo three | tee /dev/stderr; while [ ! -e %s ]; do sleep 0.1; done;"
                                     " echo '%s'" % (go, TRUE), verify="verdict")
     until(lambda: path(id_, "stderr").exists() and path(id_, "stderr").read_text() == "three\n", 20, "it has written")
     st = path(id_).stat()
     assert (st.st_uid, st.st_mode & 0o7777) == (pwd.getpwnam("alice").pw_uid, 0o600)
     assert st.st_dev == os.stat(SPOOL).st_dev != os.stat("/run").st_dev
     assert run("runuser", "-u", "alice", "--", "ls", SPOOL, check=False).returncode != 0
+    assert mill.tool("logs", id_, user="alice", check=True).splitlines() == ["two", "three", "three"]
+    assert mill.tool("logs", id_, user="bob").returncode == 1
     go.touch()
     j = mill.wait(id_)
     assert (j["result"], j["verdict"], j["success"]) == ("success", TRUE, True)
