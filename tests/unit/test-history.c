@@ -144,14 +144,14 @@ static size_t expect(Store *s, const JobFilter *f, JobOrder order, Entry *entrie
 /* ---- pages ---- */
 
 typedef struct Got {
-        uint64_t ids[N_JOBS + 1];
+        uint64_t ids[N_JOBS + 8];
         size_t n;
 } Got;
 
 static int on_row(void *userdata, JobRow *row) {
         Got *g = userdata;
 
-        assert_true(g->n < N_JOBS);
+        assert_true(g->n < ELEMENTSOF(g->ids));
         g->ids[g->n++] = row->job->id;
         assert_null(row->spec);
         assert_int_equal(row->job->attempt > 0, row->attempt != NULL);
@@ -525,6 +525,63 @@ static void test_few_of_many(void **state) {
                 }
 }
 
+static void expect_array(Store *s, unsigned states, bool collapse, JobOrder order, uint64_t first, size_t n) {
+        JobFilter f = JOB_FILTER_INIT;
+        uint64_t count;
+        Got g;
+
+        f.array = N_JOBS + 1;
+        f.states = states;
+        f.collapse = collapse;
+        read_pages(s, &f, order, 2, &g);
+        assert_int_equal(g.n, n);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(g.ids[i], order == JOB_ORDER_NEWEST ? first - i : first + i);
+        f.collapse = false;
+        assert_int_equal(history_count(s, &f, 0, UINT64_MAX, &count), 0);
+        assert_true(collapse || count == n);
+}
+
+/* Jobs 1 to 5 of it, of which two have a place. */
+static void test_array(void **state) {
+        _cleanup_(model_freep) Model *m = model_new();
+        const uint64_t first = N_JOBS + 1;
+        JobFilter f = JOB_FILTER_INIT;
+        JobSpec *spec = spec_new();
+        Store *s = *state;
+        Job *j;
+        Got g;
+
+        assert_int_equal(store_load(s, m), 0);
+        assert_int_equal(strv_extend(&spec->argv, "true"), 0);
+        spec->array = 5;
+        spec->array_max_running = 2;
+        add_tag(spec, "of", "array");
+        assert_int_equal(model_submit(m, add_queue(m, "a"), spec, 1000, "alice", &now, &j, NULL), 0);
+        assert_int_equal(store_record(s, m), 0);
+        model_recorded(m);
+
+        expect_array(s, 0, false, JOB_ORDER_NEWEST, first + 4, 5);
+        expect_array(s, 0, false, JOB_ORDER_OLDEST, first, 5);
+        expect_array(s, 1U << JOB_READY, false, JOB_ORDER_OLDEST, first, 2);
+        expect_array(s, 1U << JOB_WAITING, false, JOB_ORDER_NEWEST, first + 4, 3);
+        expect_array(s, 0, true, JOB_ORDER_NEWEST, first + 4, 1);
+        expect_array(s, 0, true, JOB_ORDER_OLDEST, first, 1);
+        expect_array(s, 1U << JOB_READY, true, JOB_ORDER_NEWEST, first + 1, 1);
+        expect_array(s, 1U << JOB_WAITING, true, JOB_ORDER_OLDEST, first + 2, 1);
+
+        f.collapse = true;
+        read_pages(s, &f, JOB_ORDER_OLDEST, 1000, &g);
+        assert_int_equal(g.n, N_JOBS + 1);
+        f.tags = (char *[]) { (char *) "of", (char *) "array", NULL };
+        read_pages(s, &f, JOB_ORDER_OLDEST, 1000, &g);
+        assert_true(g.n == 1 && g.ids[0] == first);
+        f = JOB_FILTER_INIT;
+        f.array = 7; /* none */
+        read_pages(s, &f, JOB_ORDER_OLDEST, 1000, &g);
+        assert_int_equal(g.n, 0);
+}
+
 #define history_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -542,6 +599,7 @@ int main(void) {
                 history_test(test_changing),
                 history_test(test_get),
                 history_test(test_few_of_many),
+                history_test(test_array),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
