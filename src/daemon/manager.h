@@ -46,7 +46,8 @@ typedef struct Manager {
         bool ready_told;
         bool stopping;               /* told to end: nothing starts; when the last look is through, that is it */
         char *status;                /* last STATUS= */
-        usec_t status_told;          /* monotonic: when */
+        unsigned decisions_left;     /* in this turn: jobs that may be started, or found to be impossible */
+        usec_t status_told, status_made; /* monotonic: when */
 
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */
         sd_event_source *clock_source;  /* the clock was set */

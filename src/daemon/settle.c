@@ -24,6 +24,7 @@
 #include <systemd/sd-daemon.h>
 
 #define DUE_PER_ROUND 256U
+#define DECISIONS_PER_TURN 1000U /* so many may fail at once, when their owner is gone */
 #define WINDOWS_PER_TURN 256U /* with thousands of queues or users, as after a start: requests come in between */
 #define TRIM_JOBS 1000U /* a batch of so many leaves enough free memory behind to give it back */
 #define STORAGE_RETRY (1 * USEC_PER_SEC)
@@ -144,11 +145,12 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         }
         if (model_must_wait(m->model, j, &m->now))
                 return;
-        r = check_owner(m, j);
+        r = check_owner(m, j); /* whoever is not known yet, and there may be many, keeps nobody else waiting */
         if (r == 0) {
                 schedule_skip(q, c->owner);
                 return;
         }
+        m->decisions_left--;
         if (r < 0) {
                 char reason[128];
                 snprintf(reason, sizeof(reason), "uid %" PRIu32 " is no longer user %s", j->owner, strempty(j->owner_name));
@@ -186,7 +188,7 @@ static int decide(Manager *m) {
         admission_decide(m->model, &m->now);
         manager_fill_arrays(m);
         schedule_begin(m->model);
-        while (schedule_next(m->model, &c, &q))
+        while (m->decisions_left > 0 && schedule_next(m->model, &c, &q))
                 decide_start(m, &c, q);
         return manager_release(m); /* of those that could not be started at all */
 }
@@ -384,6 +386,12 @@ static void tell_service_manager(Manager *m) {
         const char *bad = m->config_error;
         Queue *q, *t;
 
+        /* Not in each turn: there may be thousands of queues. */
+        if (m->ready_told && m->now.monotonic < usec_add(m->status_made, STATUS_INTERVAL)) {
+                arm(m->status_timer, usec_add(m->status_made, STATUS_INTERVAL));
+                return;
+        }
+        m->status_made = m->now.monotonic;
         HASH_ITER(hh, m->model->queues, q, t) {
                 running += q->count[JOB_STARTING] + q->count[JOB_RUNNING] + q->count[JOB_STOPPING];
                 queued += q->count[JOB_READY] + q->count[JOB_WAITING] + q->count[JOB_HELD];
@@ -453,6 +461,7 @@ int manager_settle(Manager *m) {
         }
 
         m->releases_left = RELEASES_PER_TURN;
+        m->decisions_left = DECISIONS_PER_TURN;
         for (bool more = true; more;) {
                 Told t = {};
 
@@ -493,7 +502,7 @@ int manager_settle(Manager *m) {
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_expiry, manager_next_purge(m)));
         api_watch_congestion(m->api);
-        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || manager_expires_more(m) ||
+        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || m->decisions_left == 0 || manager_expires_more(m) ||
             ((m->model->reranking || m->model->releases.ended) && !m->storage_failed))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);

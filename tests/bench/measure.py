@@ -3,6 +3,7 @@
 turns, in changing order, and the medians compared: on a machine that is busy with other things only the ratio means anything.
 """
 
+import json
 import os
 import pathlib
 import platform
@@ -261,12 +262,14 @@ def fill(jobs, queues=1, users=1):
     db = sqlite3.connect(STATE / "jobmill.db")
     db.execute("PRAGMA journal_mode = OFF")
     db.execute("PRAGMA synchronous = OFF")
-    clone(db, "job", done, jobs, 1000, finished_usec="t.finished_usec - i", ended_usec="t.ended_usec - i")
-    clone(db, "job_spec", done, jobs, 1000)
-    clone(db, "attempt", done, jobs, 1000, token="randomblob(16)")
+    first = max(done, ready) + 1
+    clone(db, "job", done, jobs, first, finished_usec="t.finished_usec - i", ended_usec="t.ended_usec - i")
+    clone(db, "job_spec", done, jobs, first)
+    clone(db, "attempt", done, jobs, first, token="randomblob(16)")
+    owners = {"owner": "60000 + i %% %d" % users, "owner_name": "'bench' || (i %% %d)" % users} if users > 1 else {}
     queue = "t.queue" if queues == 1 else "'backlog-' || (i %% %d)" % queues
-    clone(db, "job", ready, jobs, 1000 + jobs, queue=queue, owner="%d + i %% %d" % (20000 if users > 1 else 0, users))
-    clone(db, "job_spec", ready, jobs, 1000 + jobs)
+    clone(db, "job", ready, jobs, first + jobs, queue=queue, **owners)
+    clone(db, "job_spec", ready, jobs, first + jobs)
     db.execute("DELETE FROM queue WHERE name LIKE 'backlog%'")
     db.execute("INSERT INTO queue (name, paused, draining, held, waiting, ready, starting, running, stopping, done, dead, ranked_fair)"
                " SELECT queue, 0, 0, 0, 0, count(*), 0, 0, 0, 0, 0, max(fair) FROM job WHERE state = 'ready' GROUP BY queue")
@@ -274,7 +277,7 @@ def fill(jobs, queues=1, users=1):
     db.execute("UPDATE queue SET done = done + %d WHERE name = 'bench'" % jobs)
     db.execute("DELETE FROM backlog")
     db.execute("INSERT INTO backlog SELECT queue, owner, count(*) FROM job WHERE state = 'ready' GROUP BY queue, owner")
-    db.execute("UPDATE meta SET value = '%d' WHERE key = 'next_id'" % (2000 + 2 * jobs))
+    db.execute("UPDATE meta SET value = '%d' WHERE key = 'next_id'" % (first + 2 * jobs))
     db.commit()
     db.close()
 
@@ -325,16 +328,25 @@ def scale():
     line("resident set of the big one", "%.1f MiB (target <= 32; peak %.1f, anonymous %.1f)" % big[-1][4])
 
 
+def ended():
+    return json.loads(run("jobmill", "stats", "--json=short"))["done"]
+
+
 def crowd(name, queues, users, fair):
     """So many queues, or users, with 100,000 jobs that wait."""
+    if users > 1:
+        with open("/etc/passwd", "a") as passwd, open("/etc/group", "a") as group:
+            for i in range(users):
+                passwd.write("bench%d:x:%d:%d::/:/bin/sh\n" % (i, 60000 + i, 60000 + i))
+                group.write("bench%d:x:%d:\n" % (i, 60000 + i))
     FOLDERS[name] = STATE.with_name("jobmill-" + name.replace(" ", "-"))
     for path in QUEUE_FILE.parent.glob("backlog*.queue"):
         path.unlink()
     for i in range(queues):
         QUEUE_FILE.with_name("backlog%s.queue" % ("-%d" % i if queues > 1 else "")).write_text(
-            "[Queue]\nSlots=1\nAllowUsers=*\n%s" % ("Fair=user\n" if fair else ""))
+            "[Queue]\nSlots=%d\nAllowUsers=*\n%s" % (1 if queues > 1 else CAP, "Fair=user\n" if fair else ""))
     if queues > 1:
-        QUEUE_FILE.with_name("backlog.queue").write_text("[Queue]\nSlots=1\n")
+        QUEUE_FILE.with_name("backlog.queue").write_text("[Queue]\nSlots=%d\n" % CAP)
     FOLDERS[name].mkdir(mode=0o700)
     use(name)
     start()
@@ -356,7 +368,10 @@ def crowd(name, queues, users, fair):
     line("%s: start, RSS" % name, "%.2f s, %.1f MiB (peak %.1f)" % (started, *memory_mib(pid)[:2]))
     line("%s: jobs/s of another queue, CPU a job, a page" % name, "%.0f, %.2f ms, %.1f ms" % (SERVICE_JOBS / seconds, cpu * 1e3, page))
     run("jobmill", "queue", "resume", "backlog")
+    before = cpu_seconds(pid), ended()
     time.sleep(10)
+    done = ended() - before[1]
+    line("%s: its own jobs/s, CPU a job" % name, "%.0f, %.2f ms" % (done / 10, (cpu_seconds(pid) - before[0]) / max(done, 1) * 1e3))
     line("%s: after ten seconds of its own jobs" % name, "RSS %.1f MiB (peak %.1f)" % memory_mib(pid)[:2])
 
 
