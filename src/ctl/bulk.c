@@ -255,8 +255,8 @@ static int run_ids(sd_bus *bus, const Bulk *b, int n, char **words, const void *
         if (r >= 0)
                 r = print_count(b, count);
         if (r >= 0 && count < (uint64_t) n)
-                return n == 1 ? ctl_error(-ENOENT, "%s: the job is not there, not done or not yours", b->verb)
-                              : ctl_error(-ENOENT, "%s: %" PRIu64 " of the %i jobs are not there, not done or not yours",
+                return n == 1 ? ctl_error(-ENOENT, "%s: the job is not there, not done, not yours, or still needed by another one", b->verb)
+                              : ctl_error(-ENOENT, "%s: %" PRIu64 " of the %i jobs are not there, not done, not yours, or still needed by others",
                                           b->verb, n - count, n);
         return r;
 }

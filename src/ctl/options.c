@@ -228,7 +228,7 @@ static int option_after(const char *value, void *target) {
 
         if (!id)
                 return -ENOMEM;
-        if (parse_u64(id, &n) < 0 || n == 0 || n > INT64_MAX || (on && after_condition_from_string(on + 1) < 0))
+        if ((!streq(id, "@last") && (parse_u64(id, &n) < 0 || n == 0 || n > INT64_MAX)) || (on && after_condition_from_string(on + 1) < 0))
                 return -EINVAL;
         return strv_extend(target, value);
 }
@@ -447,7 +447,7 @@ static const Option options[] = {
           "1…65536" },
         { "after", 0, "ID[:on]", S, option_after, &arg_submit.after,
           "When this job has ended: with success, on :failure, or on :end in any way; several: all of them",
-          "the id of a job, and :success, :failure or :end" },
+          "the id of a job or @last, and :success, :failure or :end" },
         { "at", 0, "TIME", S, option_time, &arg_submit.at, "Not before this time", TIMES },
         { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed", SPANS },
         { "deadline", 0, "TIME", S, option_time, &arg_submit.deadline, "Start it by this time, or never", TIMES },

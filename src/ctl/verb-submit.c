@@ -107,6 +107,29 @@ static int print_preview(Request *q, const JobSpec *s) {
         return json_print(o);
 }
 
+/* "@last" becomes an id, before anything is made of it. */
+static int find_after(Request *q) {
+        STRV_FOREACH (a, arg_submit.after) {
+                const char *on = startswith(*a, "@last");
+                uint64_t id;
+                char *word;
+                int r;
+
+                if (!on)
+                        continue;
+                r = q->bus ? 0 : bus_open(&q->bus);
+                if (r >= 0)
+                        r = job_id_resolve(q->bus, "@last", &id);
+                if (r < 0)
+                        return r;
+                if (asprintf(&word, "%" PRIu64 "%s", id, on) < 0)
+                        return ctl_oom();
+                free(*a);
+                *a = word;
+        }
+        return 0;
+}
+
 static int submit(Request *q, JobSpec *s) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         uint64_t job;
@@ -147,6 +170,8 @@ int verb_submit(int argc, char **argv) {
                         return r;
         }
         r = check_arguments(argc, argv);
+        if (r >= 0)
+                r = find_after(&q);
         if (r < 0)
                 return r;
         if (arg_submit.flow)

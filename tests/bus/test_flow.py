@@ -374,7 +374,9 @@ def test_tool_after(running):
     c = int(tool(running, "submit", "--after=%d:failure" % a, "true"))
     assert "After: %d:failure" % a in tool(running, "show", c) and "after %d" % a in tool(running, "show", c)
     assert json.loads(tool(running, "show", c, "--json=short"))[0]["after"] == [[a, "failure"]]
-    for bad in ("x", "0", "%d:never" % a, "%d:" % a):
+    d = int(tool(running, "submit", "--after=@last:end", "true"))
+    assert json.loads(tool(running, "show", d, "--json=short"))[0]["after"] == [[c, "end"]]
+    for bad in ("x", "0", "@first", "%d:never" % a, "%d:" % a):
         p = tool(running, "submit", "--after", bad, "true", check=False)
         assert p.returncode == 1 and "--after" in p.stderr and ":success, :failure or :end" in p.stderr
     running.call("CancelJob", a)

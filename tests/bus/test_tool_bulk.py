@@ -82,10 +82,10 @@ def test_what_is_not_done_is_named(tool):
     a, b, c = (tool.submit("true") for _ in range(3))
     tool.ok("cancel", b, c)
     p = tool.run("purge", a)
-    assert p.returncode == 1 and p.stderr == "jobmill: purge: the job is not there, not done or not yours\n", p
+    assert p.returncode == 1 and p.stderr == "jobmill: purge: the job is not there, not done, not yours, or still needed by another one\n", p
     p = tool.run("purge", a, b, 99)
     assert (p.returncode, p.stdout) == (1, "1 job purged\n")
-    assert p.stderr == "jobmill: purge: 2 of the 3 jobs are not there, not done or not yours\n"
+    assert p.stderr == "jobmill: purge: 2 of the 3 jobs are not there, not done, not yours, or still needed by others\n"
     assert tool.bad("Job %d is ready" % a, "retry", a) == "jobmill: Job %d is ready, not done\n" % a, "it is named once"
 
 
