@@ -19,6 +19,7 @@
 
 #define USER_AGE_MAX (60 * USEC_PER_SEC)
 #define ANSWER_MAX 32768U
+#define CHILDREN_MAX 16U /* at a time, however many users have jobs */
 
 typedef struct Entry {
         User user;
@@ -33,6 +34,7 @@ typedef struct Entry {
 struct UserDb {
         sd_event *event;
         Entry *entries;
+        unsigned n_children;
 };
 
 static void user_done(User *u) {
@@ -85,6 +87,7 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata) {
         n = read(e->fd, buf, sizeof(buf) - 1);
         e->fd = safe_close(e->fd);
         e->child = sd_event_source_disable_unref(e->child);
+        e->db->n_children--;
         if (si->si_code != CLD_EXITED || si->si_status != 0 || n < 0)
                 return 0; /* asked again by whoever still wants to know */
 
@@ -137,7 +140,8 @@ static int entry_ask(Entry *e) {
         if (r < 0) {
                 e->fd = safe_close(e->fd);
                 (void) waitpid(pid, NULL, 0);
-        }
+        } else
+                e->db->n_children++;
         return r;
 }
 
@@ -159,7 +163,7 @@ const User *user_db_get(UserDb *db, uint32_t uid) {
                 return NULL;
         if (e->known && now < e->when + USER_AGE_MAX)
                 return &e->user;
-        if (!e->child)
+        if (!e->child && db->n_children < CHILDREN_MAX)
                 (void) entry_ask(e);
         return NULL;
 }

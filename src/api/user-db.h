@@ -20,7 +20,7 @@ int user_db_new(sd_event *event, UserDb **ret);
 UserDb *user_db_free(UserDb *db);
 DEFINE_TRIVIAL_CLEANUP_FUNC(UserDb *, user_db_free);
 
-/* The user, or NULL while a look-up is under way (it is started where needed). Valid until the loop goes on. */
+/* The user, or NULL while a look-up is under way (it is started where needed, or when some of those that are under way are through). Valid until the loop goes on. */
 const User *user_db_get(UserDb *db, uint32_t uid);
 /* Forget all: after a reload of the configuration. */
 void user_db_flush(UserDb *db);

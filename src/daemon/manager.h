@@ -47,6 +47,7 @@ typedef struct Manager {
         bool stopping;               /* told to end: nothing starts; when the last look is through, that is it */
         char *status;                /* last STATUS= */
         unsigned decisions_left;     /* in this turn: jobs that may be started, or found to be impossible */
+        unsigned skips_left;         /* … or passed over, as their owner is being looked up */
         usec_t status_told, status_made; /* monotonic: when */
 
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */

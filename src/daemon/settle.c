@@ -128,6 +128,12 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         Job *j;
         int r;
 
+        /* Whoever is not known yet keeps nobody else waiting, as long as there are not too many of them. */
+        if (!m->user && c->owner != 0 && !user_db_get(m->users, c->owner)) {
+                schedule_skip(q, c->owner);
+                m->skips_left--;
+                return;
+        }
         r = manager_load_job(m, c->id, &j);
         if (r >= 0) /* one of this turn, of which the store's index does not know yet */
                 model_expire(m->model, j, &m->now);
@@ -145,7 +151,7 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         }
         if (model_must_wait(m->model, j, &m->now))
                 return;
-        r = check_owner(m, j); /* whoever is not known yet, and there may be many, keeps nobody else waiting */
+        r = check_owner(m, j);
         if (r == 0) {
                 schedule_skip(q, c->owner);
                 return;
@@ -188,7 +194,7 @@ static int decide(Manager *m) {
         admission_decide(m->model, &m->now);
         manager_fill_arrays(m);
         schedule_begin(m->model);
-        while (m->decisions_left > 0 && schedule_next(m->model, &c, &q))
+        while (m->decisions_left > 0 && m->skips_left > 0 && schedule_next(m->model, &c, &q))
                 decide_start(m, &c, q);
         return manager_release(m); /* of those that could not be started at all */
 }
@@ -461,7 +467,7 @@ int manager_settle(Manager *m) {
         }
 
         m->releases_left = RELEASES_PER_TURN;
-        m->decisions_left = DECISIONS_PER_TURN;
+        m->decisions_left = m->skips_left = DECISIONS_PER_TURN;
         for (bool more = true; more;) {
                 Told t = {};
 
