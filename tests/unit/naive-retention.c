@@ -41,13 +41,10 @@ bool naive_is_outdated(const Naive *n, unsigned id, const Now *now) {
         usec_t slack = 10 * USEC_PER_SEC; /* the daemon is not woken for each one */
         static usec_t needed[NJ];
 
-        if (!j->there)
-                needed[id] = 0;
+        /* Somebody who comes after it has yet to be told; when that is done it is looked for now and then. */
+        needed[id] = naive_is_needed(n, id) ? now->even : j->there ? needed[id] : 0;
         if (!j->there || j->state != JOB_DONE || !n->files[j->queue].there)
                 return false;
-        /* Somebody who comes after it has yet to be told; when that is done it is looked for now and then. */
-        if (naive_is_needed(n, id))
-                needed[id] = now->even;
         if (needed[id] > 0 && now->even <= needed[id] + slack)
                 return false;
         if (j->dead) {
