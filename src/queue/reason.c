@@ -74,6 +74,16 @@ static int room_reason(const Model *m, const Queue *q, uint32_t slots, char **re
         return 0;
 }
 
+static char *time_reason(const Job *j, const Now *now) {
+        usec_t left = usec_sub(j->not_before_usec, j->delayed ? now->steady : now->realtime);
+        char span[SPAN_TEXT_MAX], *s = NULL;
+
+        if (j->not_before_usec == USEC_INFINITY || left == 0)
+                return strdup("waits for its time");
+        reason_span(span, left);
+        return say(&s, "waits for its time, in %s", span) < 0 ? NULL : s;
+}
+
 char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *now) {
         char *s = NULL;
         int r;
@@ -85,7 +95,7 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
         if (j->state == JOB_WAITING && j->attempt > 0)
                 return retry_reason(m, j, now);
         if (j->state == JOB_WAITING)
-                return strdup("waits for its time");
+                return time_reason(j, now);
         if (j->state != JOB_READY)
                 return strdup("");
 

@@ -3,7 +3,7 @@
 #include "queue/retry.h"
 
 #include "base/strv.h"
-#include "base/time-util.h"
+#include "queue/reason.h"
 #include "queue/unit-property-internal.h"
 
 bool retry_is_wanted(const JobSpec *spec, const Outcome *o) {
@@ -47,9 +47,9 @@ usec_t retry_delay(const JobSpec *spec, uint32_t failures, uint64_t random) {
 char *retry_reason(const Model *m, const Job *j, const Now *now) {
         usec_t left = j->not_before_usec == USEC_INFINITY ? 0 : usec_sub(j->not_before_usec, now->realtime);
         bool cleaning = left <= CLEANING_LOOK && model_is_cleaning_up(m, j);
-        char span[SPAN_MAX], *s;
+        char span[SPAN_TEXT_MAX], *s;
 
-        format_span(span, sizeof(span), left, left < 10 * USEC_PER_SEC ? 100 * USEC_PER_MSEC : USEC_PER_SEC);
+        reason_span(span, left);
         if (asprintf(&s, "attempt %" PRIu32 " of %" PRIu32 " %s%s", j->attempt + 1, j->max_attempts,
                      cleaning  ? "when what is left of the last one is gone" :
                      left == 0 ? "is due" :

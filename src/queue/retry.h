@@ -20,7 +20,7 @@ bool retry_is_poison(const Outcome *o);
 /* How long the next attempt waits after so many that failed (≥ 1). random: any 64 bits, for the jitter. */
 usec_t retry_delay(const JobSpec *spec, uint32_t failures, uint64_t random);
 
-/* Why a job that had an attempt waits: "attempt 2 of 5 in 4s". NULL: out of memory. */
+/* Why a job that had an attempt waits: "attempt 2 of 5 in 4 s". NULL: out of memory. */
 char *retry_reason(const Model *m, const Job *j, const Now *now);
 
 /* After so many oom-kills the job asks for MemoryMax × memory_growth, × memory_growth, …: of its own MemoryMax=, else of the

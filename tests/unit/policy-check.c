@@ -515,7 +515,7 @@ static void check_waiting(const View *v, const Job *j, const char *reason, const
                 COUNT(reason_retry);
                 if (next != v->attempt + 1 || max != j->max_attempts || next > max)
                         untrue(v, reason);
-        } else if (streq(reason, "waits for its time"))
+        } else if (startswith(reason, "waits for its time"))
                 COUNT(waits_for_time);
         else
                 fail("job %" PRIu64 " waits because of \"%s\"", v->id, reason);

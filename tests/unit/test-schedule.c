@@ -357,7 +357,7 @@ static void test_reasons(void **state) {
         held->hold = true;
         later->not_before_usec = now.realtime + SEC;
         expect_reason(m, submit_spec(m, a, held), "held");
-        expect_reason(m, submit_spec(m, a, later), "waits for its time");
+        expect_reason(m, submit_spec(m, a, later), "waits for its time, in 1 s");
         j = submit(m, a, 1, 0);
         expect_reason(m, j, "its turn is next");
         expect_starts(m, "3");
