@@ -164,7 +164,7 @@ static int start(Units *u, Attempt *a) {
 
         r = attempt_files_write(u->run_path, a, a->job->spec, &env_file);
         if (r < 0) {
-                log_warning_errno(r, "Failed to write the files of %s, trying again: %m", a->unit);
+                refuse_start(a, "Its files cannot be written", strerror(-r));
                 w->retry = true;
                 return 0;
         }

@@ -349,6 +349,19 @@ def test_inputs(running):
     assert (running.out / "bare").read_text() == "none\n"
 
 
+def test_inputs_that_cannot_be_written(running):
+    """As where /run is full: what it waits for is said, and it starts once that is over."""
+    first = running.submit("true")
+    running.wait(first)
+    folder, away = running.folder / "run/attempt", running.folder / "run/away"
+    until(lambda: not os.listdir(folder), what="the files are gone")
+    folder.rename(away)
+    second = running.submit("cat $JOBMILL_INPUTS", after=[(first, "end")])
+    until(lambda: running.info(second).get("reason") == "Its files cannot be written, asking again: No such file or directory")
+    away.rename(folder)
+    assert running.result(second) == "success"
+
+
 @pytest.mark.root
 def test_inputs_are_the_owners(mill, remotes):
     mill.queue("default", Slots=4, AllowUsers="root daemon")
