@@ -304,6 +304,8 @@ class Workload:
         # What holds is what was answered; or, when it was not, nothing of it.
         left = [str(p) for p in (*CONFIG.glob("*crash-new*"), *(RUN / "queues").glob("*crash-new*")) if not p.name.startswith(".")]
         assert not left, "the removed queue has left %s" % left
+        # The order of a queue in which jobs wait: all of them get a new place.
+        self.insist("SetQueue", "crash-paused", {"AgeingSec": str(1 + job.id % 7)}, False)
         self.insist("ResumeQueue", "crash-paused")
 
     def end_from_outside(self):
