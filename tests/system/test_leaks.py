@@ -81,6 +81,17 @@ class Round:
         self.mill.wait_all(ids)
         return len(ids)
 
+    def policy(self):
+        """Arrays, unique keys and start deadlines."""
+        first = self.mill.call("Submit", "leaks", ["/bin/true"], {"name": "leaks", "array": 8, "array_max_running": 3, "tags": {"of": "all"}})[0]
+        self.mill.call("UpdateJobs", {"ids": [first + 7]}, {"tags": {"own": str(self.number)}})
+        key = {"unique_key": "k%d" % self.number, "unique_scope": "1s", "hold": True}
+        ids = [self.submit("true", unique_policy="replace", **key) for _ in range(3)]
+        late = self.submit("true", hold=True, deadline_usec=int(time.time() * 1e6) + 300_000)
+        self.mill.call("ReleaseJob", ids[-1])
+        self.mill.wait_all([*range(first, first + 8), *ids, late])
+        return 12
+
     def batch(self, n):
         many = [self.kinds()[i % 13] for i in range(n)]
         entries = [client.entry("leaks", words if isinstance(words, list) else ["/bin/sh", "-c", words], name="leaks",
@@ -182,6 +193,7 @@ class Round:
     def run(self):
         jobs = 0
         jobs += self.flow()
+        jobs += self.policy()
         while jobs < ROUND - 18:
             self.batch(94)
             jobs += 94
