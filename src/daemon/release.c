@@ -30,19 +30,13 @@ static int add_ended(Manager *m) {
 }
 
 static int release_one(Manager *m, const Edge *e, const Job *before) {
-        uint64_t n_open = 0;
         Job *j;
         int r;
 
         r = manager_load_job(m, e->job, &j);
         if (r < 0)
                 return r == -ENOENT ? 0 : r; /* purged */
-        if (e->otherwise == OTHERWISE_CONTINUE) {
-                r = store_open_edges(m->store, e->job, NULL, 0, &n_open);
-                if (r < 0)
-                        return r;
-        }
-        return model_edge_ended(m->model, j, e, n_open, before, &m->now);
+        return model_edge_ended(m->model, j, e, before, &m->now);
 }
 
 static int release_some(Manager *m, Ended *ended, const Job *before, size_t *ret_n) {

@@ -105,7 +105,6 @@ typedef struct Job {
         bool released;           /* commit: what waits for its end is being looked for */
         bool edges_open_again;   /* commit: it was retried, and waits again for what it came after */
         bool edges_void;         /* commit: it waits for no other job any more, whatever is stored */
-        uint32_t n_edges_met;    /* commit: so many of its edges, which are stored as open */
         TAILQ_ENTRY(Job) changed_entry;
         TAILQ_ENTRY(Job) array_entry;
         TAILQ_ENTRY(Job) unique_entry; /* unique_held */

@@ -124,7 +124,6 @@ void model_recorded(Model *m) {
                 }
                 TAILQ_REMOVE(&m->changed, j, changed_entry);
                 j->changed = j->listed = j->is_new = j->was_edited = j->reopened = j->released = j->edges_void = j->edges_open_again = false;
-                j->n_edges_met = 0;
                 j->edited = spec_free(j->edited);
                 j->edited_fields = 0;
                 j->told_state = j->state;

@@ -32,7 +32,17 @@ bool releases_changed(const Releases *l) {
 }
 
 void releases_recorded(Releases *l) {
+        Ended *again;
+
         ended_free(l, false);
+        /* One that waits again may be older than those that were looked at. */
+        for (const EdgeChange *c = l->changes; c < l->changes + l->n_changes; c++) {
+                if (c->met)
+                        continue;
+                HASH_FIND(hh, l->ended, &c->before, sizeof(c->before), again);
+                if (again)
+                        again->after = 0;
+        }
         for (Ended *e = l->ended; e; e = e->hh.next) {
                 e->stored = true;
                 e->looked_at = false;
@@ -72,14 +82,14 @@ static int change_edge(Model *m, uint64_t job, uint64_t before, bool met) {
         return 0;
 }
 
-static void unblock(Model *m, Job *j, uint64_t n, const Now *now) {
-        j->blockers -= MIN((uint64_t) j->blockers, n);
+static void unblock(Model *m, Job *j, uint32_t n, const Now *now) {
+        j->blockers -= MIN(j->blockers, n);
         model_job_changed(m, j);
         if (j->state == JOB_WAITING && j->blockers == 0)
                 job_let_go(m, j, now);
 }
 
-int model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now) {
+int model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const Now *now) {
         _cleanup_free_ char *reason = NULL;
         EdgeOutcome o = edge_decide(e->condition, e->otherwise, before->result);
         int r;
@@ -89,10 +99,9 @@ int model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job
         r = change_edge(m, j->id, o == EDGE_CONTINUES ? 0 : e->before, true);
         if (r < 0)
                 return r;
-        j->n_edges_met++;
-        if (o == EDGE_CONTINUES) {
+        if (o == EDGE_CONTINUES) { /* but for a place in its array */
                 j->edges_void = true;
-                unblock(m, j, n_open - MIN(n_open, (uint64_t) j->n_edges_met - 1), now);
+                unblock(m, j, j->blockers - MIN(j->blockers, (uint32_t) j->array_waits), now);
         } else if (o == EDGE_FAILED && job_state_is_queued(j->state)) {
                 j->blockers -= MIN(j->blockers, UINT32_C(1));
                 reason = edge_reason(e->condition, before->id, before->name, before->result);

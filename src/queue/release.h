@@ -38,9 +38,8 @@ void releases_recorded(Releases *l);
 
 /* It has ended; what waits for it is to be looked for. stored: a row says so already. */
 int model_ended_add(Model *m, uint64_t id, bool stored);
-/* before has ended, after its last attempt, and j has this edge to it, which is open; n_open: so many open ones of j's are
- * stored. Once for each edge, in one commit with n_open. */
-int model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now);
+/* before has ended, after its last attempt, and j has this edge to it, which is open. Once for each edge. */
+int model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const Now *now);
 /* j is done and about to be retried: each that it came after and that has not ended, as it was retried too, is waited for again. And
  * would j, which ended as "dependency", do so again because of this one? */
 bool model_edge_forbids(const Job *j, const Edge *e, const Job *before);

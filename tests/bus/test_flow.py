@@ -301,6 +301,43 @@ def test_a_retried_one_waits_again(running):
     assert set(settled(running, ids).values()) == {"success"}
 
 
+def in_one_turn(mill, *calls):
+    """What comes while the daemon is stopped is one turn's work."""
+    os.kill(mill.process.pid, signal.SIGSTOP)
+    try:
+        cookies = [mill.bus.start(*c) for c in calls]
+        mill.bus.pump(0.5)
+    finally:
+        os.kill(mill.process.pid, signal.SIGCONT)
+    for c in cookies:
+        mill.bus.finish(c)
+
+
+def test_retried_while_what_it_came_after_ends(running):
+    running.call("PauseQueue", "default")
+    b = running.submit("true", hold=True)
+    j = running.submit("true", after=[(b, "end")])
+    running.call("CancelJobs", {"ids": [b, j]})
+    running.call("RetryJob", b, {})
+    running.call("HoldJob", b)
+    k = running.submit("true", after=[(b, "end")])
+    in_one_turn(running, ("RetryJob", j, {}), ("CancelJob", b))
+    until(lambda: running.state(k) == "ready")
+    until(lambda: running.state(j) == "ready")
+
+
+def test_continues_while_it_waits_again(running):
+    running.call("PauseQueue", "default")
+    b1, b2 = (running.submit("true", hold=True) for _ in range(2))
+    _, ids = flow(running, job("j", after=[edge(b1, otherwise="continue"), edge(b2, "end")]))
+    running.call("CancelJob", b2)
+    running.call("CancelJob", ids["j"])
+    running.call("RetryJob", b2, {})
+    running.call("HoldJob", b2)
+    in_one_turn(running, ("RetryJob", ids["j"], {}), ("CancelJob", b1))
+    until(lambda: running.state(ids["j"]) == "ready")
+
+
 def test_purge_leaves_what_is_needed(running):
     a = running.submit("exit 4")
     running.wait(a)

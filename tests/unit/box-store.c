@@ -773,10 +773,10 @@ void manager_sample_pressure(Manager *m) {
         admission_pressure(m->model, samples, &m->now);
 }
 
-int __real_model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now);
-int __wrap_model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now);
-int __wrap_model_edge_ended(Model *m, Job *j, const Edge *e, uint64_t n_open, const Job *before, const Now *now) {
+int __real_model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const Now *now);
+int __wrap_model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const Now *now);
+int __wrap_model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const Now *now) {
         if (!j->edges_void)
                 naive_edge_ended(&box.naive, j->id, before->id, now);
-        return __real_model_edge_ended(m, j, e, n_open, before, now);
+        return __real_model_edge_ended(m, j, e, before, now);
 }

@@ -199,7 +199,7 @@ static int release(Store *s, Model *m, uint64_t id) {
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 r = get(s, m, edges[i].job, &j);
                 if (r >= 0)
-                        r = model_edge_ended(m, j, edges + i, 0, before, &now);
+                        r = model_edge_ended(m, j, edges + i, before, &now);
         }
         HASH_FIND(hh, m->releases.ended, &id, sizeof(id), ended);
         if (r >= 0 && ended)

@@ -818,9 +818,9 @@ static void test_edges(void **state) {
         /* Its end, whose row says that there is more to do, until there is not. */
         assert_int_equal(model_cancel(m, fetch(s, m, ids[0]), NULL, &now), 0);
         assert_int_equal(model_ended_add(m, ids[0], false), 0);
-        assert_int_equal(model_edge_ended(m, fetch(s, m, ids[1]), &(Edge) { ids[1], ids[0], .otherwise = OTHERWISE_IGNORE }, 0,
+        assert_int_equal(model_edge_ended(m, fetch(s, m, ids[1]), &(Edge) { ids[1], ids[0], .otherwise = OTHERWISE_IGNORE },
                                           fetch(s, m, ids[0]), &now), 0);
-        assert_int_equal(model_edge_ended(m, fetch(s, m, ids[3]), &(Edge) { ids[3], ids[0], .otherwise = OTHERWISE_CONTINUE }, 3,
+        assert_int_equal(model_edge_ended(m, fetch(s, m, ids[3]), &(Edge) { ids[3], ids[0], .otherwise = OTHERWISE_CONTINUE },
                                           fetch(s, m, ids[0]), &now), 0);
         record(s, m);
         again = load(s);
