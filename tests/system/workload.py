@@ -294,7 +294,8 @@ class Workload:
         gone = self.submit("cancelled while paused", "true", "cancelled", queue="crash-paused", runs=False)
         self.late("CancelJob", gone.id)
         # Another order for what is ready there.
-        self.insist("SetQueue", "crash-paused", {"AgeingSec": "%ds" % (1 + job.id % 1000), "Fair": ("no", "user")[job.id % 2]}, False)
+        for order in {"AgeingSec": "1min", "Fair": "no"}, {"Fair": "user"}:
+            self.insist("SetQueue", "crash-paused", order, False)
         self.insist("SetQueue", "crash-other", {"Slots": "5"}, True)
         self.insist("SetQueue", "crash-other", {"Slots": str(2 + job.id % 3), "Slice.CPUWeight": "30"}, False)
         self.insist("SetQueue", "crash-new", {"Slots": "1"}, False)
