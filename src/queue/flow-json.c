@@ -108,6 +108,54 @@ static int read_after(FlowJob *j, json_object *v, char **ret_error) {
         return k == 0 ? 0 : spec_set_edges(j->spec, spec_field_find("after"), TAKE_PTR(outside), k, ret_error);
 }
 
+/* ---- what it costs ---- */
+
+/* Bytes that json-c takes for this text, or somewhat more: 3 bytes can become 800. Strings count for their length. */
+static size_t json_cost(const char *text, size_t size) {
+        size_t cost = size;
+
+        for (const char *p = text, *end = text + size; p < end; p++)
+                switch (*p) {
+                case '"':
+                        for (p++; p < end && *p != '"'; p++)
+                                p += *p == '\\';
+                        break;
+                case '{':
+                        cost += 800;
+                        break;
+                case '[':
+                        cost += 400;
+                        break;
+                case ':':
+                        cost += 256;
+                        break;
+                case ',':
+                        cost += 128;
+                }
+        return cost;
+}
+
+/* Long strings, as payloads, may be in a message anyway, and are not what this is about. */
+static int check_cost(const char *text, size_t size, size_t jobs_max, char **ret_error) {
+        if (jobs_max != SIZE_MAX && json_cost(text, size) - size > FLOW_COST_MAX(jobs_max))
+                return spec_error(ret_error, E2BIG, "more JSON values than %zu jobs need (SubmitManyMax=)", jobs_max);
+        return 0;
+}
+
+/* Each job has a copy of them. */
+static int check_defaults(json_object *defaults, size_t n, size_t jobs_max, char **ret_error) {
+        const char *text;
+
+        if (!defaults || jobs_max == SIZE_MAX)
+                return 0;
+        text = json_object_to_json_string_ext(defaults, JSON_C_TO_STRING_PLAIN);
+        if (!text)
+                return -ENOMEM;
+        if (json_cost(text, strlen(text)) > FLOW_COST_MAX(jobs_max) / n)
+                return spec_error(ret_error, E2BIG, "'defaults' are too large for %zu jobs, each of which has a copy", n);
+        return 0;
+}
+
 /* ---- jobs ---- */
 
 /* Lists of defaults come first, and of tags those that the job does not have. */
@@ -216,6 +264,9 @@ static int read_jobs(Flow *f, json_object *jobs, json_object *defaults, size_t j
                 return spec_error(ret_error, EINVAL, "'jobs' is empty");
         if (n > jobs_max)
                 return spec_error(ret_error, E2BIG, "more than %zu jobs in one flow (SubmitManyMax=)", jobs_max);
+        r = check_defaults(defaults, n, jobs_max, ret_error);
+        if (r < 0)
+                return r;
         f->jobs = new0(FlowJob, n);
         if (!f->jobs)
                 return -ENOMEM;
@@ -267,7 +318,9 @@ int flow_from_json(const char *text, size_t size, size_t jobs_max, Flow **ret, c
 
         if (!f)
                 return -ENOMEM;
-        r = spec_parse_object(text, size, &o, ret_error);
+        r = check_cost(text, size, jobs_max, ret_error);
+        if (r >= 0)
+                r = spec_parse_object(text, size, &o, ret_error);
         if (r >= 0)
                 r = take_apart(o, &p, ret_error);
         if (r < 0)

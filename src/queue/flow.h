@@ -46,7 +46,11 @@ int flow_fill_specs(Flow *f);
 bool flow_is_place(uint64_t id); /* one of those */
 void flow_resolve_ids(JobSpec *s, uint64_t first);
 
-/* flow-json.c. A document, sorted; specs are not validated yet. -E2BIG: more than jobs_max jobs. */
+/* What the values of a document may take in memory (strings aside), and its defaults as often as they are copied (strings too). */
+#define FLOW_COST_MAX(jobs_max) ((size_t) 16 * 1024 * 1024 + (size_t) 8 * 1024 * (jobs_max))
+
+/* flow-json.c. A document, sorted; specs are not validated yet. -E2BIG: more than jobs_max jobs, or than these can need; with SIZE_MAX
+ * as many as there are. */
 int flow_from_json(const char *text, size_t size, size_t jobs_max, Flow **ret, char **ret_error);
 /* The same document with what else shall hold where it does not say otherwise: defaults is a spec as JSON; queue and request_id
  * may be NULL. */

@@ -218,6 +218,48 @@ static void test_wrong_documents(void **state) {
 }
 
 /* As the tool adds what its options say. */
+/* TEXT, but %s is so many times piece. */
+static char *repeated(const char *text, const char *piece, size_t times) {
+        const char *at = strstr(text, "%s");
+        char *t = malloc(strlen(text) + times * strlen(piece)), *p = mempcpy(t, text, at - text);
+
+        for (size_t i = 0; i < times; i++)
+                p = stpcpy(p, piece);
+        (void) strcpy(p, at + 2);
+        return t;
+}
+
+static void test_bombs(void **state) {
+        static const char *const bombs[][2] = {
+                { "{\"jobs\":[%s{}]}", "{}," },
+                { "{\"jobs\":[%s[]]}", "[]," },
+                { "{\"jobs\":[%s0]}", "0," },
+                { "{\"jobs\":[%s\"\"]}", "\"\\\"\"," },
+                { "{\"x\":{%s\"z\":0}}", "\"a\":{}," },
+        };
+
+        FOREACH_ELEMENT(b, bombs) {
+                _cleanup_free_ char *text = repeated((*b)[0], (*b)[1], 400000);
+
+                refused(text, -E2BIG, "more JSON values than 4 jobs need (SubmitManyMax=)");
+        }
+}
+
+/* What is in a string is no value. */
+static void test_long_strings(void **state) {
+        _cleanup_free_ char *text = repeated("{\"jobs\":[{\"name\":\"a\",\"argv\":[\"x\"],\"payload\":\"%s\"}]}", "\\\"{[,:", 400000);
+        _cleanup_(flow_freep) Flow *f = from_json(text);
+
+        assert_int_equal(f->jobs[0].spec->payload_size, 5 * 400000);
+}
+
+static void test_copies_of_defaults(void **state) {
+        _cleanup_free_ char *jobs = repeated("{\"jobs\":[{\"name\":\"a\"},{\"name\":\"b\"},{\"name\":\"c\"}],\"defaults\":{\"payload\":\"%s\"}}",
+                                             "0123456789abcdef", 512 * 1024);
+
+        refused(jobs, -E2BIG, "'defaults' are too large for 3 jobs, each of which has a copy");
+}
+
 static void test_with_defaults(void **state) {
         static const char text[] = "{\"defaults\":{\"priority\":1,\"environment\":[\"A=2\"]},\"jobs\":[{\"name\":\"a\",\"argv\":[\"x/y\"]}]}";
         _cleanup_free_ char *whole = NULL, *bare = NULL, *error = NULL;
@@ -240,6 +282,9 @@ int main(void) {
                 cmocka_unit_test(test_edges),
                 cmocka_unit_test(test_defaults),
                 cmocka_unit_test(test_wrong_documents),
+                cmocka_unit_test(test_bombs),
+                cmocka_unit_test(test_long_strings),
+                cmocka_unit_test(test_copies_of_defaults),
                 cmocka_unit_test(test_with_defaults),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
