@@ -74,6 +74,16 @@ static void adopt_stray(Manager *m, const UnknownUnit *x, uint64_t id, uint32_t 
         adopt(m, x, a, unit_state_is_ended(&x->state) ? ATTEMPT_ENDED : ATTEMPT_STRAY);
 }
 
+/* Whose slots they are, where users share a queue. */
+static void adopt_done(Manager *m, const UnknownUnit *x, Attempt *a) {
+        Job *j;
+
+        a->epoch = m->model->epoch;
+        if (manager_load_job(m, a->job_id, &j) >= 0)
+                a->owner = j->owner;
+        adopt(m, x, a, ATTEMPT_ENDED);
+}
+
 static void adopt_unknown(Manager *m, const UnknownUnit *x) {
         Attempt *a = NULL;
         uint64_t id;
@@ -88,8 +98,7 @@ static void adopt_unknown(Manager *m, const UnknownUnit *x) {
         }
         if (store_load_attempt(m->store, id, number, &a) >= 0) {
                 if (sd_id128_equal(a->token, x->state.token)) {
-                        a->epoch = m->model->epoch;
-                        adopt(m, x, a, ATTEMPT_ENDED);
+                        adopt_done(m, x, a);
                         return;
                 }
                 attempt_free(a);

@@ -61,6 +61,11 @@ static void array_want(Model *m, Array *a) {
         a->wanted = true;
 }
 
+void model_array_look(Model *m, const Job *j) {
+        if (j->in_array && array_free_places(j->in_array) > 0)
+                array_want(m, j->in_array);
+}
+
 static void array_drop_if_unused(Model *m, Array *a) {
         if (a->changed || a->wanted || !TAILQ_EMPTY(&a->elements))
                 return;

@@ -45,6 +45,8 @@ bool array_element_waits(const Job *j);
 void model_array_give_place(Model *m, Job *j, const Now *now);
 /* … it loses its place: the limit was lowered. A ready one. */
 void model_array_take_place(Model *m, Job *j);
+/* A daemon that has just begun has found j waiting for a place. */
+void model_array_look(Model *m, const Job *j);
 /* decide is through with it. */
 void model_array_settled(Model *m, Array *a);
 void model_array_changed(Model *m, Array *a);

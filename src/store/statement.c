@@ -151,6 +151,8 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ARRAY_GET] = "SELECT " ARRAY_COLUMNS " FROM array WHERE id = ?1",
         [STMT_ARRAY_WAITING] = "SELECT id FROM job INDEXED BY job_array_waiting"
                                " WHERE array_waits = 1 AND state = 'waiting' AND array = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        [STMT_ARRAY_NEXT_WAITING] = "SELECT array, id FROM job INDEXED BY job_array_waiting"
+                                    " WHERE array_waits = 1 AND state = 'waiting' AND array > ?1 ORDER BY array LIMIT 1",
         [STMT_ARRAY_DELETE_WITH_LAST] = /* ids of an array follow one another */
                 "DELETE FROM array WHERE id = (SELECT array FROM job WHERE id = ?1) AND NOT EXISTS (SELECT 1 FROM job NOT INDEXED"
                 " WHERE job.id >= array.id AND job.id < array.id + array.n AND job.array = array.id AND job.id <> ?1)",

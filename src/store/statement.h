@@ -76,6 +76,7 @@ typedef enum StatementId {
         STMT_ARRAY_UPDATE,
         STMT_ARRAY_GET,
         STMT_ARRAY_WAITING,
+        STMT_ARRAY_NEXT_WAITING,
         STMT_ARRAY_DELETE_WITH_LAST,
         STMT_ENVIRONMENT_FIND,
         STMT_ENVIRONMENT_GET,

@@ -75,3 +75,39 @@ int store_load_array_waiting(Store *s, uint64_t array, uint64_t after, uint64_t 
         *ret_n = k;
         return 0;
 }
+
+/* 0: there is no more. */
+static int next_array(Store *s, uint64_t after, uint64_t *ret_array, uint64_t *ret_job) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ARRAY_NEXT_WAITING);
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, after);
+        r = stmt_step(s, stmt);
+        if (r > 0) {
+                *ret_array = stmt_u64(stmt, 0);
+                *ret_job = stmt_u64(stmt, 1);
+        }
+        return r;
+}
+
+int store_load_arrays(Store *s, Model *m) {
+        uint64_t array = 0, id;
+        int r;
+
+        while ((r = next_array(s, array, &array, &id)) > 0) {
+                Queue *q;
+                Job *j;
+
+                r = store_load_job(s, id, &j);
+                if (r < 0)
+                        return r;
+                r = model_queue_add(m, j->queue_name, &q);
+                if (r < 0) {
+                        job_free(j);
+                        return r;
+                }
+                model_job_add(m, j, q);
+                model_array_look(m, j);
+        }
+        return r;
+}

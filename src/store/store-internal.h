@@ -88,6 +88,8 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret);
 /* store-array.c: the row of a changed array; and that of a job which was loaded, if it is of one. */
 int store_record_array(Store *s, const Array *a);
 int store_read_array(Store *s, Job *j);
+/* Those of which jobs wait for a place: there may be one, for who was to give it died before. */
+int store_load_arrays(Store *s, Model *m);
 
 /* ---- store-backup.c ---- */
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */

@@ -672,5 +672,5 @@ int store_load(Store *s, Model *m) {
                 if (r < 0)
                         return r;
         }
-        return r;
+        return r < 0 ? r : store_load_arrays(s, m);
 }

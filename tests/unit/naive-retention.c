@@ -23,7 +23,7 @@ void naive_outdated(Naive *n, unsigned id, const Now *now) {
 
         if (j->state != JOB_DONE)
                 return; /* it was reopened in this turn, and the daemon sees that */
-        if (j->dead || !n->files[j->queue].there)
+        if (j->dead || !n->files[j->queue].there || naive_is_needed(n, id))
                 naive_fail("job %u goes, though it should stay", id);
         if (!may_go(n, j, now->even)) {
                 COVER(too_many_kept);
@@ -52,6 +52,10 @@ bool naive_is_outdated(const Naive *n, unsigned id, const Now *now) {
                         COVER(keeps_dead);
                 return false;
         }
+        /* When nobody needs it any more it is not looked at at once. */
+        for (unsigned behind = 1; behind < NJ; behind++)
+                if (n->edges[behind][id].there && n->jobs[behind].there)
+                        return false;
         return may_go(n, j, now->even - slack) ||
                (n_kept(n, j->queue) > n->files[j->queue].keep_max && j->keep == USEC_INFINITY);
 }

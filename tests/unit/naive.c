@@ -752,7 +752,7 @@ void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u) {
         a->live = false;
         a->stray = !done;
         a->queue = u->queue;
-        a->owner = UINT32_MAX;
+        a->owner = done ? n->jobs[id].owner : UINT32_MAX; /* its row is there, so its job is */
         if (!done)
                 a->slots = u->slots;
         if (done)

@@ -14,7 +14,7 @@
 /* How often each check had something to look at: one that never has proves nothing. */
 #define SEEN(X)                                                                                                                    \
         X(started) X(first_of_queue) X(first_of_user) X(first_of_all) X(rate_used_up) X(reason_paused) X(reason_gate) X(reason_pressure) \
-        X(reason_rate) X(reason_cap) X(reason_room) X(reason_wide) X(reason_starting) X(reason_behind) X(reason_retry) X(waits_for_time) \
+        X(reason_rate) X(reason_backstop) X(reason_cap) X(reason_room) X(reason_wide) X(reason_starting) X(reason_behind) X(reason_retry) X(waits_for_time) \
         X(could_start) X(deadline_ahead) X(key_held) X(edge_open) X(edge_failed) X(array_waits) X(array_live)
 enum {
 #define X(name) SEEN_##name,
@@ -148,7 +148,8 @@ static const Queue *model_queue_at(unsigned q) {
 
 /* Of itself, whatever lies above. Pressure has a hysteresis: the daemon says whether it is in the way, and must not make that up. */
 static bool is_shut(unsigned q, const Now *now) {
-        return model_queue_at(q)->paused || (w.setup[q].gate && !w.gate_open) || model_queue_at(q)->pressure_shut || is_rated(q, now);
+        return model_queue_at(q)->paused || (w.setup[q].gate && !w.gate_open) || model_queue_at(q)->pressure_shut ||
+               model_queue_at(q)->refusal || is_rated(q, now);
 }
 
 /* The whole way up to `top`, or to the root: -1. */
@@ -276,7 +277,7 @@ void check_start(const Job *j) {
                         COUNT(rate_used_up);
         }
         for (const Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
-                if (l->there && l->id == j->id)
+                if (l->there && l->id == j->id && !l->refused)
                         fail("job %" PRIu64 " starts while attempt %" PRIu32 " is not gone", j->id, l->number);
         check_array(j);
         for (const View *o = views; o < views + n_views; o++) {
@@ -445,6 +446,11 @@ static void check_shut_reason(const View *v, const char *reason, const Now *now)
                         untrue(v, reason);
                 if (!w.due.on || w.due.at > model_queue_at(q)->rate_next)
                         fail("job %" PRIu64 " waits for a rate, and nothing wakes it", v->id);
+        } else if (sscanf(reason, "systemd takes no more units of %63[^:]: no room", name) == 1) {
+                q = named(v, name, reason);
+                COUNT(reason_backstop);
+                if (!model_queue_at(q)->refusal || !w.due.on || w.due.at > model_queue_at(q)->refused_until)
+                        untrue(v, reason);
         } else
                 fail("job %" PRIu64 " waits because of \"%s\"", v->id, reason);
 }

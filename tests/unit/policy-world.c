@@ -68,10 +68,16 @@ int sd_id128_randomize(sd_id128_t *ret) {
 /* ---- the rest of the daemon ---- */
 
 void api_turn_begins(Api *a) {}
-void api_run_waiting(Api *a) {}
+void api_run_waiting(Api *a) {
+        void (*f)(void) = TAKE_PTR(w.waiting);
+
+        w.goes_on = f;
+        if (f)
+                f();
+}
 void api_storage_failed(Api *a, int error, const char *text) {}
 bool api_wants_turn(const Api *a) {
-        return false;
+        return w.goes_on;
 }
 void api_watch_congestion(Api *a) {}
 void event_log(const Change *c, bool user) {}
@@ -260,9 +266,10 @@ static void ended(Attempt *a, const Lease *l) {
         model_attempt_ended(w.m.model, a, &o, &w.m.now);
 }
 
-static void never_asked(Attempt *a) {
+static void never_asked(Attempt *a, Lease *l) {
         Outcome o = OUTCOME_INIT;
 
+        l->is = OVER;
         o.result = JOB_CANCELLED;
         model_attempt_ended(w.m.model, a, &o, &w.m.now);
 }
@@ -275,7 +282,7 @@ static void act_starting(Attempt *a, Lease *l) {
                 a->job->spec = spec_free(a->job->spec);
                 l->is = ASKED;
         } else if (a->job->state == JOB_STOPPING && !a->asked && a->fresh)
-                never_asked(a);
+                never_asked(a, l);
 }
 
 void units_act(Units *u, Attempt *a) {
@@ -297,7 +304,7 @@ void units_act(Units *u, Attempt *a) {
                 JobResult *r = &w.results[a->job_id][a->number];
 
                 l->released = true;
-                if (a->outcome.result == JOB_RESULT_NONE) /* its job was purged */
+                if (a->outcome.result == JOB_RESULT_NONE || a->refused) /* its job was purged; it was none */
                         return;
                 if (*r != JOB_RESULT_NONE && *r != a->outcome.result)
                         fail("%s has ended as %s and as %s", a->unit, job_result_to_string(*r), job_result_to_string(a->outcome.result));
@@ -325,6 +332,16 @@ void unit_ends(Lease *l, JobResult result, int status) {
                 ended(a, l);
 }
 
+void unit_is_refused(Lease *l) {
+        Attempt *a = attempt_of(l);
+
+        if (!a || w.sync || a->phase != ATTEMPT_STARTING)
+                return;
+        l->is = OVER;
+        l->refused = true;
+        model_attempt_refused(w.m.model, a, "no room", &w.m.now);
+}
+
 /* Its cgroup is empty. */
 void unit_goes(Lease *l) {
         Attempt *a = attempt_of(l);
@@ -336,6 +353,10 @@ void unit_goes(Lease *l) {
 }
 
 static void look_at(Attempt *a, Lease *l) {
+        if (l->refused && a->job) { /* that was not stored */
+                l->is = COMMITTED;
+                l->refused = false;
+        }
         if (l->is == COMMITTED) { /* PID 1 has never heard of it */
                 a->fresh = true;
                 a->asked = false;
@@ -354,13 +375,22 @@ static void look_at(Attempt *a, Lease *l) {
 /* A unit that memory does not have: what became of its job is stored, or the job is purged. */
 static void adopt(Lease *l) {
         Attempt *a;
+        Job *j;
 
+        if (l->refused) {
+                *l = (Lease) {};
+                return;
+        }
         if (store_load_attempt(w.m.store, l->id, l->number, &a) < 0) {
                 a = attempt_new(l->id, l->number);
                 a->slots = l->slots;
                 a->slot_numbers = new0(uint32_t, l->slots);
                 memcpy(a->slot_numbers, l->numbers, l->slots * sizeof(uint32_t));
         }
+        if (manager_load_job(&w.m, l->id, &j) >= 0)
+                a->owner = j->owner;
+        else
+                l->owner = UINT32_MAX; /* nobody knows any more whose it was */
         a->phase = ATTEMPT_ENDED;
         if (model_attempt_add(w.m.model, a, NULL, model_queue(w.m.model, queue_names[l->queue])) < 0)
                 fail("no memory");
@@ -521,12 +551,15 @@ void world_restart(void) {
 
 void world_begin(uint64_t dice) {
         Store *s;
+        unsigned fair;
         char *error = NULL;
 
         w = (World) { .dice = dice, .dies_after = UINT_MAX, .verbose = w.verbose, .kind = 70 };
         w.now = (Now) { .realtime = 1000000 * SEC, .monotonic = 5000 * SEC, .steady = 1000000 * SEC };
+        fair = chance(50) ? 0 : any(100);
         for (unsigned i = 0; i < N_QUEUES; i++)
-                w.setup[i] = (Setup) { .slots = chance(25) ? UINT32_MAX : 1 + any(5), .keep_max = UINT64_MAX };
+                w.setup[i] = (Setup) { .slots = chance(20) ? UINT32_MAX : 1 + any(4), .keep_max = UINT64_MAX, .fair = chance(fair),
+                                       .ageing = chance(fair) ? (1 + any(20)) * SEC : 0 };
         if (store_open(STORE_MEMORY, &s, &error) < 0)
                 fail("the store: %s", error);
         start_daemon(s);

@@ -36,7 +36,7 @@ typedef struct Setup {
 typedef struct Lease {
         bool there;
         enum { DECIDED, COMMITTED, ASKED, RUNNING, OVER } is;
-        bool told, released;     /* to end; that it may go */
+        bool told, released, refused; /* to end; that it may go; it never was one */
         uint64_t id;
         uint32_t number, slots, owner;
         unsigned queue;
@@ -73,6 +73,8 @@ typedef struct World {
         uint64_t dice;
         bool verbose;
         unsigned kind;           /* of jobs end well; percent */
+        void (*waiting)(void);   /* a call that goes on in the next turn */
+        bool goes_on;            /* … and in the one after that */
 } World;
 
 extern World w;
@@ -104,6 +106,7 @@ Lease *world_lease(uint64_t id, uint32_t number);
 void unit_runs(Lease *l);
 void unit_ends(Lease *l, JobResult result, int status);
 void unit_goes(Lease *l);
+void unit_is_refused(Lease *l);           /* systemd has no room for it */
 void world_look(void);                   /* what was not heard is seen */
 
 /* policy-check.c: before an attempt starts; and when the daemon rests. */

@@ -27,7 +27,7 @@
 
 #define EVENTS(X)                                                                                                                  \
         X(submit, 26) X(cancel, 3) X(hold, 2) X(release, 4) X(retry, 4) X(purge, 3) X(update, 5) X(pause, 2) X(caps, 3) X(order, 2) X(keep, 1) \
-        X(shut, 3) X(gate, 3) X(pressure, 3) X(time, 10) X(clock_step, 1) X(runs, 14) X(ends, 16) X(goes, 14) X(look, 5) X(deaf, 1)  \
+        X(shut, 3) X(gate, 3) X(pressure, 3) X(time, 10) X(clock_step, 1) X(runs, 14) X(ends, 16) X(goes, 14) X(refused, 2) X(pages, 1) X(look, 5) X(deaf, 1)  \
         X(commit_fails, 2) X(dies, 2) X(dies_in_turn, 2) X(storage, 2)
 enum {
 #define X(name, weight) EVENT_##name,
@@ -308,6 +308,17 @@ static void do_request(unsigned kind) {
                 do_update(j);
 }
 
+/* As CancelJobs() of an array that has more jobs than a page: nobody takes the places before the next one. */
+static void cancel_page(void) {
+        Job *j = any_job();
+
+        if (!j || j->array == 0 || j->state == JOB_DONE)
+                return;
+        say("    job %" PRIu64 " of array %" PRIu64 "\n", j->id, j->array);
+        (void) model_cancel(w.m.model, j, NULL, &w.now);
+        w.m.model->deferred_array = j->array;
+}
+
 /* ---- queues ---- */
 
 static void do_queue(unsigned kind) {
@@ -342,7 +353,7 @@ static void do_queue(unsigned kind) {
 static void do_unit(unsigned kind) {
         static const JobResult ends[] = { JOB_EXIT_CODE, JOB_EXIT_CODE, JOB_SIGNAL, JOB_OOM_KILL, JOB_LOST, JOB_WATCHDOG, JOB_CORE_DUMP };
         Lease *l = w.leases + any(LEASES_MAX);
-        int is = kind == EVENT_runs ? ASKED : kind == EVENT_ends ? RUNNING : OVER;
+        int is = kind == EVENT_runs || kind == EVENT_refused ? ASKED : kind == EVENT_ends ? RUNNING : OVER;
         JobResult result;
 
         for (unsigned i = 0; i < LEASES_MAX && !(l->there && (int) l->is == is); i++)
@@ -351,7 +362,9 @@ static void do_unit(unsigned kind) {
         if (!l->there || (int) l->is != is)
                 return;
         say("    unit %" PRIu64 "-%" PRIu32 "\n", l->id, l->number);
-        if (kind == EVENT_runs)
+        if (kind == EVENT_refused)
+                unit_is_refused(l);
+        else if (kind == EVENT_runs)
                 unit_runs(l);
         else if (kind == EVENT_ends) {
                 result = chance(w.kind) ? JOB_SUCCESS : ends[any(ELEMENTSOF(ends))];
@@ -391,8 +404,11 @@ static void do_event(unsigned kind) {
                 w.step += step;
                 w.now.realtime += (usec_t) step;
                 break;
-        case EVENT_runs ... EVENT_goes:
+        case EVENT_runs ... EVENT_refused:
                 do_unit(kind);
+                break;
+        case EVENT_pages:
+                w.waiting = cancel_page;
                 break;
         case EVENT_look:
                 w.deaf = false;

@@ -687,6 +687,12 @@ static void test_array(void **state) {
         assert_int_equal(model_job(again, first + 1)->in_array->used, 2);
         assert_int_equal(again->arrays->count[JOB_STARTING], 1);
         assert_int_equal(again->arrays->n, 4);
+        /* Who was to give away a place that came free may have died before. */
+        assert_null(TAILQ_FIRST(&again->wanted_arrays));
+        assert_int_equal(store_exec(s, "UPDATE array SET used = 1"), 0);
+        again = (model_free(again), load(s));
+        assert_ptr_equal(TAILQ_FIRST(&again->wanted_arrays), again->arrays);
+        assert_int_equal(store_exec(s, "UPDATE array SET used = 2"), 0);
 
         for (uint64_t i = 0; i < 4; i++) {
                 Job *j = fetch(s, m, first + i);
