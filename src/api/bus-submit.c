@@ -212,13 +212,25 @@ static int check_number(const Call *c, const Request *l, size_t n, sd_bus_error 
                                              " may be, with all arrays (SubmitManyMax=, ArrayMax=)", n_jobs, max);
 }
 
+/* Those that have been checked know how many jobs an array is that they come after. */
+static int check_edges(const Call *c, const Request *q, uint64_t *n_edges, sd_bus_error *error) {
+        uint64_t max = c->api->limits.edges_max;
+
+        *n_edges += q->spec->n_after * request_n_jobs(q);
+        return *n_edges <= max ? 1 : api_error(error, JOBMILL_ERROR_TOO_MANY, "after: the jobs of one call come after others more than %" PRIu64
+                                               " times, which is what may be (EdgesMax=)", max);
+}
+
 /* All that can be wrong with them. 1: nothing is; 0: not there yet. */
 static int check_all(Call *c, Request *l, size_t n, Together together, sd_bus_error *error) {
+        uint64_t n_edges = 0;
         size_t i;
         int r;
 
         for (i = 0; i < n; i++) {
                 r = request_check(c, l + i, error);
+                if (r > 0)
+                        r = check_edges(c, l + i, &n_edges, error);
                 if (r <= 0)
                         return name_job(r, l, i, together, error);
         }

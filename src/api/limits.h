@@ -7,6 +7,7 @@
 typedef struct ApiLimits {
         uint64_t submit_many_max;   /* jobs in one call */
         uint64_t array_max;         /* jobs of an array */
+        uint64_t edges_max;         /* of the jobs of one call: each job that one of them waits for */
         uint64_t list_page_max;     /* rows */
         uint64_t request_ids_max;   /* of one user that are remembered */
         uint64_t pending_calls_max; /* of one user that wait: for a job's end, or for polkit */

@@ -89,6 +89,7 @@ static const struct Setting {
         { "SubmitManyMax", parse_number, offsetof(Settings, api.submit_many_max), JOBMILL_SUBMIT_MANY_MAX, JOBMILL_SUBMIT_MANY_LEAST, 100000,
           "1000…100000" },
         { "ArrayMax", parse_number, offsetof(Settings, api.array_max), 10000, 1, SPEC_ARRAY_MAX, "1…1000000" },
+        { "EdgesMax", parse_number, offsetof(Settings, api.edges_max), 100000, SPEC_AFTER_MAX, 1000000, "10000…1000000" },
         { "ListPageMax", parse_number, offsetof(Settings, api.list_page_max), JOBMILL_LIST_MAX, 10, 10000, "10…10000" },
         { "PendingCallsPerUserMax", parse_number, offsetof(Settings, api.pending_calls_max), 4096, 64, 1000000,
           "64…1000000" },

@@ -391,7 +391,7 @@ static int submit_jobs(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const 
         _cleanup_(array_freep) Array *a = NULL;
         uint32_t n = MAX(spec->array, UINT32_C(1));
         _cleanup_free_ Job **l = new0(Job *, n);
-        int r = l ? 0 : -ENOMEM;
+        int r = l ? model_edges_added(m, spec) : -ENOMEM;
 
         if (r >= 0 && spec->array > 0) {
                 a = array_new(m->next_id, n, spec->array_max_running);
@@ -409,7 +409,6 @@ static int submit_jobs(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const 
                 Job *j = l[i];
 
                 job_take_spec(j, i > 0 ? spec_ref(spec) : spec, now);
-                m->releases.n_new += j->blockers;
                 j->delayed = l[0]->delayed;
                 j->not_before_usec = l[0]->not_before_usec;
                 if (a)

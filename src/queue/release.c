@@ -19,8 +19,18 @@ static void ended_free(Releases *l, bool all) {
                 }
 }
 
+static void new_edges_free(Releases *l) {
+        NewEdges *e, *t;
+
+        HASH_ITER(hh, l->new_edges, e, t) {
+                HASH_DEL(l->new_edges, e);
+                free(e);
+        }
+}
+
 void releases_done(Releases *l) {
         ended_free(l, true);
+        new_edges_free(l);
         free(l->changes);
 }
 
@@ -47,7 +57,8 @@ void releases_recorded(Releases *l) {
                 e->stored = true;
                 e->looked_at = false;
         }
-        l->n_changes = l->n_new = 0;
+        new_edges_free(l);
+        l->n_changes = 0;
 }
 
 int model_ended_add(Model *m, uint64_t id, bool stored) {
@@ -121,16 +132,40 @@ bool model_edge_forbids(const Job *j, const Edge *e, const Job *before) {
                edge_decide(e->condition, e->otherwise, before->result) == EDGE_FAILED;
 }
 
+static int add_new_edge(Releases *l, uint64_t before, bool open) {
+        NewEdges *e;
+
+        HASH_FIND(hh, l->new_edges, &before, sizeof(before), e);
+        if (!e) {
+                e = new0(NewEdges, 1);
+                if (!e)
+                        return -ENOMEM;
+                e->before = before;
+                HASH_ADD(hh, l->new_edges, before, sizeof(e->before), e);
+        }
+        e->open = e->open || open;
+        return 0;
+}
+
+int model_edges_added(Model *m, const JobSpec *s) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < s->n_after; i++)
+                r = add_new_edge(&m->releases, s->after[i].id, !s->after[i].met);
+        return r;
+}
+
 int model_edge_reopen(Model *m, Job *j, const Edge *e, const Job *before) {
         int r;
 
         if (!e->met || has_ended(before))
                 return 0;
-        r = change_edge(m, j->id, e->before, false);
+        r = add_new_edge(&m->releases, e->before, true);
+        if (r >= 0)
+                r = change_edge(m, j->id, e->before, false);
         if (r < 0)
                 return r;
         j->blockers++;
-        m->releases.n_new++;
         model_job_changed(m, j);
         return 0;
 }
@@ -157,16 +192,8 @@ int spec_resolve_after(JobSpec *s, size_t i, const Job *before, char **ret_reaso
 }
 
 bool model_has_new_edge_to(const Model *m, uint64_t id, bool open) {
-        const Job *j;
+        const NewEdges *e;
 
-        if (open && m->releases.n_new == 0)
-                return false;
-        for (size_t i = 0; i < m->releases.n_changes; i++)
-                if (m->releases.changes[i].before == id && !m->releases.changes[i].met)
-                        return true;
-        TAILQ_FOREACH(j, &m->changed, changed_entry)
-                for (size_t i = 0; j->is_new && j->spec && i < j->spec->n_after; i++)
-                        if (j->spec->after[i].id == id && !(open && j->spec->after[i].met))
-                                return true;
-        return false;
+        HASH_FIND(hh, m->releases.new_edges, &id, sizeof(id), e);
+        return e && (e->open || !open);
 }

@@ -25,11 +25,18 @@ typedef struct EdgeChange {
         bool met;
 } EdgeChange;
 
+/* One that new edges lead to, which only the next commit brings. */
+typedef struct NewEdges {
+        uint64_t before;
+        bool open; /* one of them is: it is new, or open again */
+        UT_hash_handle hh;
+} NewEdges;
+
 typedef struct Releases {
         Ended *ended;           /* uthash by id */
         EdgeChange *changes;
         size_t n_changes, capacity;
-        size_t n_new;           /* open edges that this commit brings: new, or open again */
+        NewEdges *new_edges;    /* uthash by before */
 } Releases;
 
 void releases_done(Releases *l);
@@ -44,6 +51,8 @@ int model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const N
  * would j, which ended as "dependency", do so again because of this one? */
 bool model_edge_forbids(const Job *j, const Edge *e, const Job *before);
 int model_edge_reopen(Model *m, Job *j, const Edge *e, const Job *before);
+/* Those of a job that is about to be submitted. */
+int model_edges_added(Model *m, const JobSpec *s);
 /* Is there one who comes after it, which the store does not know yet? open: and still waits for it. */
 bool model_has_new_edge_to(const Model *m, uint64_t id, bool open);
 /* What it means for the i-th of the jobs that a new one shall wait for that it has ended; if it has not, or that is not recorded yet,

@@ -134,6 +134,20 @@ def test_bad_from_the_start_means_the_defaults_and_is_told(mill):
         until(lambda: any("configuration" not in line for line in status()), 10, "STATUS= says no more")
 
 
+def test_edges_of_a_request_have_an_end(mill):
+    """One message of some bytes would write millions of rows."""
+    settings(mill, EdgesMax=10000)
+    mill.start()
+    a = mill.submit("true", hold=True, array=101)
+    message = refused(mill, "TooMany", "SubmitMany", [client.entry("", ["true"], after=[(a, "end")])] * 100)
+    assert "job 99: after: " in message and "more than 10000 times" in message and "(EdgesMax=)" in message
+    refused(mill, "TooMany", "Submit", "", ["true"], {"array": 100, "after": [(a, "end")]})
+    assert mill.stats()["waiting"] == 0
+    ids = mill.call("SubmitMany", [client.entry("", ["true"], after=[(a, "end")])] * 99)
+    mill.call("CancelJobs", {"ids": list(range(a, a + 101))})
+    mill.all_done(ids)
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="needs root")
 def test_limits_of_a_request(mill, remotes):
     settings(mill, SubmitManyMax=1000, PayloadMax="1K", EnvironmentMax="4K", PendingCallsPerUserMax=64)

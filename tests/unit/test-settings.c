@@ -93,6 +93,7 @@ static void test_values(void **state) {
                 { "RequestIdsPerUserMax", { "999", "infinity", "1000001" }, { "1000" } },
                 { "SubmitManyMax", { "999", "100001", "infinity", "1k", "-1", "1e4" }, { "1000", "100000" } },
                 { "ArrayMax", { "0", "1000001", "infinity" }, { "1", "1000000" } },
+                { "EdgesMax", { "9999", "1000001", "infinity" }, { "10000", "1000000" } },
                 { "ListPageMax", { "9", "10001", "ten" }, { "10", "10000", "" } },
                 { "PendingCallsPerUserMax", { "63", "1000001" }, { "64", "1000000" } },
                 { "OpenLogsMax", { "0", "257" }, { "1", "256" } },
