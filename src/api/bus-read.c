@@ -73,6 +73,7 @@ DEFINE_METHOD(get_job_info);
 /* The bus ends the connection of whoever sends more than 128 MiB at once, and a page is made in one turn. */
 #define LIST_SIZE_MAX (4U * 1024U * 1024U)
 #define FLOW_SIZE (40U * 1024U) /* what it costs to count its jobs */
+#define AFTER_SIZE 100U         /* ... to find and name one that a job came after */
 
 typedef struct AttemptsReply {
         sd_bus_message *message;
@@ -146,7 +147,7 @@ static int append_row(void *userdata, JobRow *row) {
         r = dict_append_job(l->message, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
         if (r < 0)
                 return r;
-        l->size += (row->spec ? spec_size(row->spec) : 0) + (row->attempt ? dict_verdict_size(row->attempt) : 0);
+        l->size += row->n_after * AFTER_SIZE + (row->spec ? spec_size(row->spec) : 0) + (row->attempt ? dict_verdict_size(row->attempt) : 0);
         return l->size > LIST_SIZE_MAX;
 }
 

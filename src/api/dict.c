@@ -130,31 +130,31 @@ int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private, bo
 
 typedef struct Edges {
         sd_bus_message *message;
-        bool any;
+        size_t n;
 } Edges;
 
 static int append_edge(void *userdata, const Edge *e) {
         Edges *l = userdata;
         int r = 0;
 
-        if (!l->any) {
+        if (l->n++ == 0) {
                 r = bus_open_value(l->message, 'e', "after", "a(ts)");
                 if (r >= 0)
                         r = sd_bus_message_open_container(l->message, 'a', "(ts)");
         }
-        l->any = true;
         if (r >= 0)
                 r = sd_bus_message_append(l->message, "(ts)", e->before, after_condition_to_string(e->condition));
         return MIN(r, 0);
 }
 
 /* What it waits for, or came after: rows of their own, of which most jobs have none. */
-static int append_after(sd_bus_message *m, const Api *a, const Job *j) {
+static int append_after(sd_bus_message *m, const Api *a, JobRow *row) {
         Edges l = { .message = m };
         int r;
 
-        r = store_edges(a->store, j->id, append_edge, &l);
-        if (r < 0 || !l.any)
+        r = store_edges(a->store, row->job->id, append_edge, &l);
+        row->n_after = l.n;
+        if (r < 0 || l.n == 0)
                 return r;
         return bus_close_value(m, sd_bus_message_close_container(m));
 }
@@ -170,7 +170,7 @@ static int waits_for_jobs(const Api *a, const Job *j, char **ret) {
         r = store_open_edges(a->store, j->id, ids, ELEMENTSOF(ids), &n);
         if (r < 0 || n == 0)
                 return r;
-        *ret = edge_waits(ids, n);
+        *ret = edge_waits(ids, MAX(n, (uint64_t) j->blockers - j->array_waits)); /* which are all that are open */
         return *ret ? 0 : -ENOMEM;
 }
 
@@ -202,7 +202,7 @@ static bool row_is_frozen(const JobRow *row) {
         return row->job->state == JOB_RUNNING && row->attempt && row->attempt->freezer == FREEZER_FROZEN;
 }
 
-static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, char *const *fields) {
+static int append_private(sd_bus_message *m, const Api *a, JobRow *row, char *const *fields) {
         const Job *j = row->job;
         const JobSpec *s = row->spec;
         _cleanup_free_ char *why = NULL;
@@ -242,7 +242,7 @@ static int append_private(sd_bus_message *m, const Api *a, const JobRow *row, ch
                         return r;
         }
         if (WANTED("after")) {
-                r = append_after(m, a, j);
+                r = append_after(m, a, row);
                 if (r < 0)
                         return r;
         }
@@ -303,7 +303,7 @@ static int append_public(sd_bus_message *m, const JobRow *row, char *const *fiel
         return 0;
 }
 
-int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields) {
+int dict_append_job(sd_bus_message *m, const Api *a, JobRow *row, bool is_private, char *const *fields) {
         int r;
 
         r = sd_bus_message_open_container(m, 'a', "{sv}");

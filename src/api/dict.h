@@ -3,7 +3,8 @@
 
 #include "api/api.h"
 
-int dict_append_job(sd_bus_message *m, const Api *a, const JobRow *row, bool is_private, char *const *fields);
+/* Counts in row->n_after, which may be many. */
+int dict_append_job(sd_bus_message *m, const Api *a, JobRow *row, bool is_private, char *const *fields);
 /* with_verdict: also what it said and wrote, which may be so long: dict_verdict_size(). */
 int dict_append_attempt(sd_bus_message *m, const Attempt *at, bool is_private, bool with_verdict);
 size_t dict_verdict_size(const Attempt *at);

@@ -50,6 +50,7 @@ typedef struct JobRow {
         Attempt *attempt;
         JobSpec *spec;
         bool collapsed; /* it stands for all of its flow */
+        size_t n_after; /* jobs that it came after, as they were told */
 } JobRow;
 void job_row_done(JobRow *r);
 

@@ -116,7 +116,6 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_EDGE_SET_ALL] = "UPDATE edge SET met = 1 WHERE job = ?1",
         [STMT_EDGE_ALL] = "SELECT job, before, condition, otherwise, met FROM edge WHERE job = ?1 ORDER BY before",
         [STMT_EDGE_OPEN] = "SELECT before FROM edge WHERE job = ?1 AND met = 0 ORDER BY before LIMIT ?2",
-        [STMT_EDGE_COUNT_OPEN] = "SELECT count(*) FROM edge WHERE job = ?1 AND met = 0",
         [STMT_EDGE_BEHIND] = /* who waits */
                 "SELECT job, before, condition, otherwise, met FROM edge INDEXED BY edge_before"
                 " WHERE before = ?1 AND job > ?2 AND met = 0 ORDER BY job LIMIT ?3",

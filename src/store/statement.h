@@ -56,7 +56,6 @@ typedef enum StatementId {
         STMT_EDGE_SET_ALL,
         STMT_EDGE_ALL,
         STMT_EDGE_OPEN,
-        STMT_EDGE_COUNT_OPEN,
         STMT_EDGE_BEHIND,
         STMT_EDGE_NEEDED,
         STMT_FLOW_STATES,

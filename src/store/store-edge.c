@@ -100,7 +100,7 @@ int store_edges(Store *s, uint64_t job, edge_row_t callback, void *userdata) {
 }
 
 int store_open_edges(Store *s, uint64_t job, uint64_t *ids, size_t n, uint64_t *ret_n) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_EDGE_OPEN), *count = NULL;
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_EDGE_OPEN);
         size_t k = 0;
         int r;
 
@@ -108,17 +108,8 @@ int store_open_edges(Store *s, uint64_t job, uint64_t *ids, size_t n, uint64_t *
         stmt_bind_u64(s, stmt, 2, n);
         while ((r = stmt_step(s, stmt)) > 0)
                 ids[k++] = sqlite3_column_int64(stmt, 0);
-        if (r < 0)
-                return r;
         *ret_n = k;
-        if (k < n)
-                return 0;
-        count = store_stmt(s, STMT_EDGE_COUNT_OPEN);
-        stmt_bind_u64(s, count, 1, job);
-        r = stmt_step(s, count);
-        if (r > 0)
-                *ret_n = sqlite3_column_int64(count, 0);
-        return MIN(r, 0);
+        return r;
 }
 
 int store_load_waiting_for(Store *s, uint64_t before, uint64_t after, Edge *ret, size_t n, size_t *ret_n) {

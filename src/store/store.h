@@ -120,7 +120,7 @@ int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *re
 /* Who waits for whom (store-edge.c). */
 typedef int (*edge_row_t)(void *userdata, const Edge *e); /* 0: go on; else that is returned */
 int store_edges(Store *s, uint64_t job, edge_row_t callback, void *userdata); /* all that it waits for, by id */
-/* Ids of those that it still waits for, at most n of them, and their number. */
+/* The first of those that it still waits for, at most n. */
 int store_open_edges(Store *s, uint64_t job, uint64_t *ids, size_t n, uint64_t *ret_n);
 /* Open edges to before, of jobs behind this one, by id, at most n. */
 int store_load_waiting_for(Store *s, uint64_t before, uint64_t after, Edge *ret, size_t n, size_t *ret_n);

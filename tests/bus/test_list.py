@@ -189,6 +189,24 @@ def test_large_rows_make_short_pages(running):
     assert len(running.call("ListJobs", {"fields": ["id"]}, "", 0)[0]) == len(ids), "what is small comes at once"
 
 
+def test_many_edges_make_short_pages(running):
+    """One page of a thousand such jobs would keep everybody waiting."""
+    running.call("PauseQueue", "default")
+    a = running.submit("true", array=3000)
+    ids = running.call("SubmitMany", [client.entry("", ["true"], after=[(a, "end")])] * 33)
+    rows, cursor, pages = [], "", []
+    while True:
+        page, cursor = running.call("ListJobs", {"order": "oldest", "ids": ids}, cursor, 0)
+        rows += page
+        pages.append(len(page))
+        if not cursor:
+            break
+    assert [r["id"] for r in rows] == ids and {len(r["after"]) for r in rows} == {3000}
+    assert max(pages) < 20 and 0 not in pages, pages
+    page, _ = running.call("ListJobs", {"ids": ids, "fields": ["id", "reason"]}, "", 0)
+    assert {r["reason"] for r in page} == {"after %d, %d and 2998 more" % (a, a + 1)} and len(page) == len(ids)
+
+
 @pytest.mark.parametrize("key, values, most", [("queue", ["q"], 1000), ("state", ["held"], 1000), ("fields", ["id"], 1000),
                                                ("ids", [1], 100000), ("owner", [1], 100000)])
 def test_lists_of_a_filter_have_an_end(running, key, values, most):
