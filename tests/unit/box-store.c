@@ -238,11 +238,6 @@ int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, ui
                         *ret_next = MIN(*ret_next, usec_add(now, USEC_PER_SEC));
                         continue;
                 }
-                if (naive_is_needed(&box.naive, id)) {
-                        COVER(kept_for_others);
-                        *ret_next = MIN(*ret_next, now + 60 * USEC_PER_SEC);
-                        continue;
-                }
                 if (*ret_n == n)
                         naive_fail("so many were never made");
                 ids[(*ret_n)++] = id;
