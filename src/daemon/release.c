@@ -39,7 +39,7 @@ static int release_one(Manager *m, const Edge *e, const Job *before) {
         return model_edge_ended(m->model, j, e, before, &m->now);
 }
 
-static int release_some(Manager *m, Ended *ended, const Job *before, size_t *ret_n) {
+static int release_some(Manager *m, Ended *ended, const Job *before) {
         size_t max = MIN(m->releases_left, (size_t) RELEASES_AT_ONCE), n = 0;
         Edge edges[RELEASES_AT_ONCE];
         int r;
@@ -50,16 +50,15 @@ static int release_some(Manager *m, Ended *ended, const Job *before, size_t *ret
                 ended->after = edges[i].job;
         }
         m->releases_left -= n;
-        *ret_n = n;
         /* Those that are new in this commit are only found by the next. */
         ended->through = n < max && !model_has_new_edge_to(m->model, ended->id, true);
         return r < 0 ? r : n == max;
 }
 
+/* Some of its dependents. 1: there are more. */
 static int release(Manager *m, Ended *ended) {
         /* One that is not there can not tell any more how it ended. */
         Job gone = { .id = ended->id, .state = JOB_DONE, .told_state = JOB_DONE, .result = JOB_LOST }, *before;
-        size_t n;
         int r;
 
         r = manager_load_job(m, ended->id, &before);
@@ -72,17 +71,16 @@ static int release(Manager *m, Ended *ended) {
                 ended->through = true;
                 return 0;
         }
-        do
-                r = release_some(m, ended, before, &n);
-        while (r > 0 && m->releases_left > 0);
+        r = release_some(m, ended, before);
         ended->looked_at = ended->looked_at || r == 0;
         CRASH_POINT("released");
-        return MIN(r, 0);
+        return r;
 }
 
-/* What ends by this is put behind the others. */
+/* In turns: one of which very many wait keeps nobody else's waiting, in the next turn of the daemon neither. What ends by this is put
+ * behind the others. */
 static int release_all(Manager *m) {
-        Ended *e, *last = NULL;
+        Ended *e, *next, *last = NULL;
         int r;
 
         for (;;) {
@@ -90,14 +88,17 @@ static int release_all(Manager *m) {
                 e = last ? last->hh.next : m->model->releases.ended;
                 if (r < 0 || !e)
                         return r;
-                for (; e; last = e, e = e->hh.next) {
-                        if (e->looked_at || e->through)
-                                continue;
-                        if (m->releases_left == 0)
+                for (; e; e = next) {
+                        bool looked_at = e->looked_at || e->through;
+
+                        if (!looked_at && m->releases_left == 0)
                                 return 0;
-                        r = release(m, e);
+                        r = looked_at ? 0 : release(m, e);
                         if (r < 0)
                                 return r;
+                        if (r == 0)
+                                last = e;
+                        next = r == 0 ? e->hh.next : model_ended_put_behind(m->model, e);
                 }
         }
 }

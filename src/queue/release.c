@@ -79,6 +79,16 @@ int model_ended_add(Model *m, uint64_t id, bool stored) {
         return 0;
 }
 
+Ended *model_ended_put_behind(Model *m, Ended *e) {
+        Ended *next = e->hh.next;
+
+        if (!next)
+                return e;
+        HASH_DEL(m->releases.ended, e);
+        HASH_ADD(hh, m->releases.ended, id, sizeof(e->id), e);
+        return next;
+}
+
 static int change_edge(Model *m, uint64_t job, uint64_t before, bool met) {
         if (m->releases.n_changes >= m->releases.capacity) {
                 size_t capacity = MAX(2 * m->releases.capacity, (size_t) 16);

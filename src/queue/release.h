@@ -45,6 +45,8 @@ void releases_recorded(Releases *l);
 
 /* It has ended; what waits for it is to be looked for. stored: a row says so already. */
 int model_ended_add(Model *m, uint64_t id, bool stored);
+/* Its turn comes after that of all others. The one that was next to it is returned, or it again. */
+Ended *model_ended_put_behind(Model *m, Ended *e);
 /* before has ended, after its last attempt, and j has this edge to it, which is open. Once for each edge. */
 int model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const Now *now);
 /* j is done and about to be retried: each that it came after and that has not ended, as it was retried too, is waited for again. And

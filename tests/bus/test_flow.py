@@ -132,6 +132,16 @@ def test_refused_edges(running, after, error, word):
     assert e.value.short == error and word in e.value.message
 
 
+def test_many_keep_no_other_waiting(running):
+    """So many that it takes several turns to decide about them, and one that came after another job, which ended in the same turn."""
+    crowded, other = (running.submit("true", hold=True) for _ in range(2))
+    crowd = running.submit("true", array=3000, after=[(crowded, "success")])
+    one = running.submit("true", after=[(other, "success")])
+    running.call("CancelJobs", {"ids": [crowded, other]})
+    assert running.result(one) == running.result(crowd + 2999) == "dependency"
+    assert running.info(one)["finished_usec"] < running.info(crowd + 2999)["finished_usec"]
+
+
 @pytest.mark.root
 def test_only_jobs_that_one_may_read(mill, remotes):
     mill.queue("default", Slots=4, AllowUsers="root daemon")
