@@ -225,7 +225,8 @@ static void check_first_of_all(const View *v, const Now *now) {
         if (!all_plain())
                 return;
         for (const View *o = views; o < views + n_views; o++)
-                if (waits_in_line(o) && is_open(o->queue, -1, now) && (!first || o->priority > first->priority))
+                if (waits_in_line(o) && is_open(o->queue, -1, now) &&
+                    (!first || o->priority > first->priority || (o->priority == first->priority && o->id < first->id)))
                         first = o;
         if (!first)
                 fail("job %" PRIu64 " starts, and nobody may", v->id);
