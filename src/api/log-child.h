@@ -50,7 +50,7 @@ typedef struct LogTask {
         bool spool;
         uint64_t job;
         LogText *texts;      /* of attempts that have ended, oldest first */
-        size_t n_texts;
+        size_t n_texts, texts_size;
         uint32_t live;       /* the attempt that writes now; 0: none */
         int (*open_spool)(void *userdata, uint64_t job, uint32_t attempt, bool of_stderr); /* a descriptor, or -errno */
         void *open_userdata;

@@ -4,6 +4,7 @@
  * reader that is slow or stands still holds up nothing here; so many children there may be. They end when all is said, when the
  * pipe is closed, and with the daemon. */
 
+#include "api/dict.h"
 #include "api/log-child.h"
 #include "api/long-calls.h"
 #include "api/methods.h"
@@ -15,6 +16,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#define LOG_TEXTS_MAX (4U * 1024U * 1024U) /* of what is recorded of a job's spools */
 
 typedef struct LogStream {
         Api *api;
@@ -207,18 +210,36 @@ static void task_done(LogTask *t) {
         free(t->attempts);
 }
 
+/* The newest comes first. Of thousands of attempts the older ones are not even read. */
+static int collect_texts(void *userdata, const Attempt *a) {
+        LogTask *t = userdata;
+        int r;
+
+        if (a->outcome.result == JOB_RESULT_NONE) {
+                t->live = MAX(t->live, a->number);
+                return 0;
+        }
+        t->texts_size += dict_verdict_size(a);
+        if (t->n_texts > 0 && t->texts_size > LOG_TEXTS_MAX)
+                return 1;
+        r = collect_text(t, a, a->outcome.io_stderr, NULL, true);
+        return r < 0 ? r : collect_text(t, a, a->outcome.io_stdout, a->outcome.verdict, false);
+}
+
+/* Oldest first, and of each what it wrote to standard output. */
+static void reverse_texts(LogTask *t) {
+        for (size_t i = 0; i < t->n_texts / 2; i++) {
+                LogText l = t->texts[i];
+
+                t->texts[i] = t->texts[t->n_texts - 1 - i];
+                t->texts[t->n_texts - 1 - i] = l;
+        }
+}
+
 static int collect_attempt(void *userdata, const Attempt *a) {
         LogTask *t = userdata;
         LogAttempt *l;
-        int r;
 
-        if (t->spool) {
-                t->live = a->outcome.result == JOB_RESULT_NONE ? a->number : 0;
-                if (t->live > 0)
-                        return 0;
-                r = collect_text(t, a, a->outcome.io_stdout, a->outcome.verdict, false);
-                return r < 0 ? r : collect_text(t, a, a->outcome.io_stderr, NULL, true);
-        }
         t->begun = MIN(t->begun, a->created_usec);
         t->ended = a->outcome.finished_usec; /* of the newest, which comes last */
         if (sd_id128_is_null(a->invocation_id) || strlen(a->unit) >= sizeof(l->unit))
@@ -273,7 +294,11 @@ static int handle_open_log(Call *c, sd_bus_error *error) {
         t.job = id;
         t.open_spool = c->api->open_spool;
         t.open_userdata = c->api->userdata;
-        r = history_attempts(c->api->store, id, collect_attempt, &t);
+        if (t.spool)
+                r = history_attempts_newest(c->api->store, id, collect_texts, &t);
+        else
+                r = history_attempts(c->api->store, id, collect_attempt, &t);
+        reverse_texts(&t);
         if (r < 0)
                 r = api_error_store(c->api, error, r);
         else

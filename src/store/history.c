@@ -549,8 +549,8 @@ int history_list(Store *s, const JobFilter *f, JobOrder order, const char *curso
         return 0;
 }
 
-int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userdata) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ATTEMPT_ALL);
+static int read_attempts(Store *s, StatementId which, uint64_t job, attempt_row_t callback, void *userdata) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, which);
         int r;
 
         stmt_bind_u64(s, stmt, 1, job);
@@ -565,6 +565,14 @@ int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userd
                         return r;
         }
         return r;
+}
+
+int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userdata) {
+        return read_attempts(s, STMT_ATTEMPT_ALL, job, callback, userdata);
+}
+
+int history_attempts_newest(Store *s, uint64_t job, attempt_row_t callback, void *userdata) {
+        return read_attempts(s, STMT_ATTEMPT_NEWEST, job, callback, userdata);
 }
 
 /* The ways of the order "oldest" know no key, so ?2 is free for the end of the range. */

@@ -66,9 +66,10 @@ int history_list(Store *s, const JobFilter *f, JobOrder order, const char *curso
 /* One row. -ENOENT. */
 int history_get(Store *s, uint64_t id, bool with_spec, JobRow *ret);
 
-/* All attempts of a job, oldest first. */
+/* All attempts of a job, oldest first, or newest first. A callback that returns other than 0 ends it. */
 typedef int (*attempt_row_t)(void *userdata, const Attempt *a);
 int history_attempts(Store *s, uint64_t job, attempt_row_t callback, void *userdata);
+int history_attempts_newest(Store *s, uint64_t job, attempt_row_t callback, void *userdata);
 
 /* For work on many jobs in small pieces: what matches among the ids after < id <= until. The ids, rising, at most n; or their
  * number. Costs what a walk through so many ids costs, at most. */

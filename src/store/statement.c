@@ -180,6 +180,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 " WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",
+        [STMT_ATTEMPT_NEWEST] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt DESC",
         [STMT_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE job = ?1",
         [STMT_ATTEMPT_DELETE_ONE] = "DELETE FROM attempt WHERE job = ?1 AND attempt = ?2",
 

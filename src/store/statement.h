@@ -88,6 +88,7 @@ typedef enum StatementId {
         STMT_ATTEMPT_UPDATE,
         STMT_ATTEMPT_GET,
         STMT_ATTEMPT_ALL,
+        STMT_ATTEMPT_NEWEST,
         STMT_ATTEMPT_DELETE,
         STMT_ATTEMPT_DELETE_ONE,
         STMT_RECEIPT_INSERT,

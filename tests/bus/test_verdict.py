@@ -5,7 +5,9 @@ memory. All of it over restarts of the daemon too."""
 import json
 import os
 import pwd
+import re
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -322,6 +324,29 @@ def test_preview(running):
     text = running.call("PreviewUnit", "", ["true"], {"verify": "verdict"})
     assert "files of its spool" in text and "StandardOutput" not in text
     assert "spool" not in running.call("PreviewUnit", "", ["true"], {})
+
+
+def test_log_of_many_attempts(mill):
+    """Of what is recorded of them the daemon gives the newest 4 MiB, the newest last."""
+    mill.start()
+    id_ = mill.submit("echo out; echo err >&2; exit 1", stdout="spool")
+    mill.wait(id_)
+    mill.stop()
+    db = sqlite3.connect(mill.folder / "state/jobmill.db")
+    columns = [c[1] for c in db.execute("PRAGMA table_info(attempt)")]
+    values = {"attempt": "n", "io_stdout": "'attempt ' || n || char(10)", "verdict": "'{\"a\":\"' || printf('%060000d', n) || '\"}'"}
+    db.execute("WITH RECURSIVE c(n) AS (VALUES (2) UNION ALL SELECT n + 1 FROM c WHERE n < 100) INSERT INTO attempt (%s) SELECT %s FROM c, attempt"
+               " WHERE job = %d AND attempt = 1" % (", ".join(columns), ", ".join(values.get(c, c) for c in columns), id_))
+    db.execute("UPDATE job SET attempt = 100, max_attempts = 100 WHERE id = %d" % id_)
+    db.commit()
+    db.close()
+    mill.start()
+    with open(mill.call("OpenLog", id_, "journal").take(), "rb") as f:
+        text = f.read()
+    assert 3 << 20 < len(text) < 5 << 20
+    assert re.findall(rb"MESSAGE=attempt (\d+)\n", text) == [b"%d" % n for n in range(32, 101)]
+    last = text[text.index(b"MESSAGE=attempt 100\n"):]
+    assert last.count(b"MESSAGE=") == 3 and last.index(b"00000100") < last.index(b"MESSAGE=err\n")
 
 
 def test_tried_again(running):
