@@ -34,26 +34,63 @@ static int append_after(After **l, size_t *n, const After *a, uint64_t id) {
         return 0;
 }
 
-/* Each job that is named, into the model; the id of an array means all of it. */
-static int read_after(Call *c, const JobSpec *s, After **l, size_t *n, sd_bus_error *error) {
-        for (const After *a = s->after; a < s->after + s->n_after; a++) {
-                bool place = flow_is_place(a->id);
-                uint64_t elements = 1;
-                int r = 1;
+/* How many jobs it means: the id of an array all of it. */
+static int count_jobs(Call *c, uint64_t id, uint64_t *ret, sd_bus_error *error) {
+        const Job *j = model_job(c->api->model, id);
+        int r = 0;
 
-                for (uint64_t i = 0; r > 0 && i < elements; i++) {
-                        Job *before;
+        *ret = 1;
+        if (!j)
+                r = store_array_size(c->api->store, id, ret);
+        else if (j->in_array && j->array == id)
+                *ret = j->in_array->n;
+        return r >= 0 || r == -ENOENT ? 0 : api_error_store(c->api, error, r);
+}
 
-                        if (*n >= SPEC_AFTER_MAX)
-                                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "after: more than %u jobs", SPEC_AFTER_MAX);
-                        r = place ? 0 : call_load_job(c, a->id + i, &before, error);
-                        if (r >= 0)
-                                r = place ? 1 : check_may_read(c, before, error);
-                        if (r > 0 && !place && i == 0 && before->array == before->id && before->in_array)
-                                elements = before->in_array->n;
-                        if (r > 0 && append_after(l, n, a, a->id + i) < 0)
-                                r = -ENOMEM;
+/* Those that it means, into the model, but for those of an array that are purged. */
+static int read_jobs(Call *c, Request *q, const After *a, After **l, size_t *n, sd_bus_error *error) {
+        size_t before = *n;
+        uint64_t n_jobs;
+        int r;
+
+        r = count_jobs(c, a->id, &n_jobs, error);
+        for (uint64_t i = 0; r >= 0 && i < n_jobs; i++) {
+                Job *j;
+
+                if (*n + q->n_gone >= SPEC_AFTER_MAX)
+                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "after: more than %u jobs", SPEC_AFTER_MAX);
+                r = call_load_job(c, a->id + i, &j, error);
+                if (n_jobs > 1 && sd_bus_error_has_name(error, JOBMILL_ERROR_NO_SUCH_JOB)) {
+                        sd_bus_error_free(error);
+                        q->n_gone++;
+                        r = 0;
+                        continue;
                 }
+                if (r >= 0)
+                        r = check_may_read(c, j, error);
+                if (r == 0) /* nobody knows yet */
+                        return 0;
+                if (r > 0)
+                        r = append_after(l, n, a, a->id + i);
+        }
+        if (r >= 0 && *n == before)
+                return api_error_no_such_job(error, a->id);
+        return r < 0 ? r : 1;
+}
+
+/* Each job that is named. */
+static int read_after(Call *c, Request *q, After **l, size_t *n, sd_bus_error *error) {
+        const JobSpec *s = q->spec;
+
+        for (const After *a = s->after; a < s->after + s->n_after; a++) {
+                int r;
+
+                if (!flow_is_place(a->id))
+                        r = read_jobs(c, q, a, l, n, error);
+                else if (*n >= SPEC_AFTER_MAX)
+                        r = api_error(error, JOBMILL_ERROR_INVALID_SPEC, "after: more than %u jobs", SPEC_AFTER_MAX);
+                else
+                        r = append_after(l, n, a, a->id) < 0 ? -ENOMEM : 1;
                 if (r <= 0)
                         return r;
         }
@@ -68,9 +105,10 @@ int request_check_after(Call *c, Request *q, sd_bus_error *error) {
         int r;
 
         q->never = mfree(q->never);
+        q->n_gone = 0;
         if (s->n_after == 0)
                 return 1;
-        r = read_after(c, s, &l, &n, error);
+        r = read_after(c, q, &l, &n, error);
         if (r <= 0)
                 return r;
         r = spec_set_edges(s, spec_field_find("after"), TAKE_PTR(l), n, &text);

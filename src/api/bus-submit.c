@@ -216,7 +216,7 @@ static int check_number(const Call *c, const Request *l, size_t n, sd_bus_error 
 static int check_edges(const Call *c, const Request *q, uint64_t *n_edges, sd_bus_error *error) {
         uint64_t max = c->api->limits.edges_max;
 
-        *n_edges += q->spec->n_after * request_n_jobs(q);
+        *n_edges += q->spec->n_after * request_n_jobs(q) + q->n_gone;
         return *n_edges <= max ? 1 : api_error(error, JOBMILL_ERROR_TOO_MANY, "after: the jobs of one call come after others more than %" PRIu64
                                                " times, which is what may be (EdgesMax=)", max);
 }

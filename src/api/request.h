@@ -16,6 +16,7 @@ typedef struct Request {
          * of the batch, its place from 1. 0: none. */
         uint64_t answer, replaces;
         size_t answer_of, replaces_of;
+        size_t n_gone;         /* purged ones of the arrays that it comes after, which were looked for, too */
 } Request;
 
 void request_done(Request *q);

@@ -60,6 +60,18 @@ int store_read_array(Store *s, Job *j) {
         return 0;
 }
 
+int store_array_size(Store *s, uint64_t id, uint64_t *ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ARRAY_GET);
+        int r;
+
+        stmt_bind_u64(s, stmt, 1, id);
+        r = stmt_step(s, stmt);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        *ret = stmt_u64(stmt, 1);
+        return 0;
+}
+
 int store_load_array_waiting(Store *s, uint64_t array, uint64_t after, uint64_t *ids, size_t n, size_t *ret_n) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ARRAY_WAITING);
         size_t k = 0;

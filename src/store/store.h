@@ -118,6 +118,7 @@ int store_load_due(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n,
 /* The same of start deadlines that have passed, of jobs that have not started. */
 int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *ret_n, usec_t *ret_next);
 /* Who waits for whom (store-edge.c). */
+int store_array_size(Store *s, uint64_t id, uint64_t *ret); /* also of which some are purged; -ENOENT: it is the id of no array */
 typedef int (*edge_row_t)(void *userdata, const Edge *e); /* 0: go on; else that is returned */
 int store_edges(Store *s, uint64_t job, edge_row_t callback, void *userdata); /* all that it waits for, by id */
 /* The first of those that it still waits for, at most n. */

@@ -119,6 +119,21 @@ def test_after_a_whole_array(running):
     assert [i["result"] for i in inputs] == ["success", "success", "exit-code", "success"]
 
 
+@pytest.mark.parametrize("purged", [[1], [0], [0, 1]])
+def test_after_an_array_of_which_some_are_purged(running, purged):
+    out = running.submit("true", array=3)
+    running.all_done([out + i for i in range(3)])
+    running.call("PurgeJobs", {"ids": [out + i for i in purged]})
+    after = running.submit("cat $JOBMILL_INPUTS > %s/inputs" % running.out, after=[(out, "success")])
+    assert running.result(after) == "success"
+    there = [out + i for i in range(3) if i not in purged]
+    assert [i["id"] for i in json.loads((running.out / "inputs").read_text())] == there
+    running.call("PurgeJobs", {"ids": [after, *there]})
+    with pytest.raises(client.BusError) as e:
+        running.submit("true", after=[(out, "success")])
+    assert e.value.short == "NoSuchJob"
+
+
 @pytest.mark.parametrize("after, error, word", [
     ([(99, "success")], "NoSuchJob", "99"),
     ([(1, "win")], "InvalidSpec", "success, failure, end"),
