@@ -128,7 +128,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 " LEFT JOIN job AS j ON j.id = e.before LEFT JOIN attempt AS a ON a.job = j.id AND a.attempt = j.attempt"
                 " WHERE e.job = ?1 ORDER BY e.before",
         [STMT_EDGE_DELETE] = "DELETE FROM edge WHERE job = ?1",
-        [STMT_ENDED_INSERT] = "INSERT INTO ended (job) VALUES (?1)",
+        [STMT_ENDED_INSERT] = "INSERT OR IGNORE INTO ended (job) VALUES (?1)",
         [STMT_ENDED_DELETE] = "DELETE FROM ended WHERE job = ?1",
         [STMT_ENDED_ALL] = "SELECT job FROM ended",
 

@@ -326,6 +326,21 @@ def test_a_retried_one_waits_again(running):
     assert set(settled(running, ids).values()) == {"success"}
 
 
+def test_retry_of_one_that_was_cancelled_before_the_other_failed(running):
+    running.call("PauseQueue", "default")
+    a = running.submit("true", hold=True)
+    cancelled, failed = (running.submit("true", after=[(a, "success")]) for _ in range(2))
+    running.call("CancelJob", cancelled)
+    running.settled()
+    running.call("CancelJob", a)
+    assert running.result(failed) == "dependency"
+    running.call("RetryJob", cancelled, {})
+    assert running.state(cancelled) == "ready"
+    with pytest.raises(client.BusError) as e:
+        running.call("RetryJob", failed, {})
+    assert e.value.short == "DependencyFailed"
+
+
 def in_one_turn(mill, *calls):
     """What comes while the daemon is stopped is one turn's work."""
     os.kill(mill.process.pid, signal.SIGSTOP)
