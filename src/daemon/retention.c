@@ -18,7 +18,7 @@ static int expire_queue(Manager *m, Queue *q, size_t n) {
         size_t k;
         int r;
 
-        r = store_load_outdated(m->store, q->name, m->now.even, q->policy.keep_usec, retention_excess(q), ids, n, &k, &next);
+        r = store_load_outdated(m->store, q->name, &m->now, q->policy.keep_usec, retention_excess(q), &q->look, ids, n, &k, &next);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < k; i++) {
@@ -53,6 +53,7 @@ void manager_expire_jobs(Manager *m) {
                         if (r < 0) {
                                 log_warning_errno(r, "Failed to purge old jobs of queue %s, trying again later: %s", q->name, store_error(m->store));
                                 q->purge_at = usec_add(m->now.even, PURGE_RETRY);
+                                q->look = (RetentionLook) {};
                         } else
                                 left -= (size_t) r;
                 }

@@ -62,6 +62,14 @@ void queue_policy_init(QueuePolicy *p);
 /* Into settings: a line of a file, which takes the place of what was said of that key before, unless they add up. */
 int queue_policy_note(QueuePolicy *p, const char *section, const char *key, const char *value, const char *file, bool is_list);
 
+/* Where a look for what may go is to go on, when it met many that have to stay; id 0: at the first one. */
+typedef struct RetentionLook {
+        unsigned pass;
+        usec_t at;
+        uint64_t id;
+        usec_t next; /* of those that it has seen */
+} RetentionLook;
+
 struct Queue {
         char *name;
         char *slice;              /* jobmill-NAME.slice */
@@ -103,6 +111,7 @@ struct Queue {
         Level level;              /* who comes first here */
         Source offer;             /* of all that lies here and below: what may start next, in the level above */
         usec_t purge_at;          /* even: when the first of its jobs may have been kept long enough; 0: not known */
+        RetentionLook look;
         bool touched;             /* on schedule->touched */
         bool slice_wanted;        /* act: its slice's properties are to be told to the manager */
         TAILQ_ENTRY(Queue) touched_entry;

@@ -16,6 +16,11 @@
         "EXISTS (SELECT 1 FROM edge AS e INDEXED BY edge_before CROSS JOIN job AS w ON w.id = e.job"                 \
         " WHERE e.before = job.id AND w.state <> 'done')"
 
+/* … or a unique key is not to be had yet. */
+#define IS_TO_STAY IS_NEEDED " OR (unique_held = 1 AND unique_until_usec > ?2)"
+#define BEHIND(column) column " >= ?3 AND (" column " > ?3 OR id > ?4)"
+#define OWN_END "ended_usec + min(keep_usec, 4611686018427387903)"
+
 static const char *const statement_table[_STMT_MAX] = {
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
@@ -74,12 +79,12 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_WINDOW_FAIR] = "SELECT id, rank, slots, owner, priority, submission_key FROM job INDEXED BY job_fair"
                                  " WHERE state = 'ready' AND fair = 1 AND queue = ?1 AND owner = ?4 AND slots <= ?2"
                                  " ORDER BY rank, id LIMIT ?3",
-        [STMT_JOB_KEEP] = "SELECT id, ended_usec, " IS_NEEDED " FROM job INDEXED BY job_keep"
-                          " WHERE state = 'done' AND dead = 0 AND keep_usec IS NULL AND queue = ?1 ORDER BY ended_usec",
-        [STMT_JOB_KEEP_OWN] = "SELECT id, ended_usec + min(keep_usec, 4611686018427387903) AS until, " IS_NEEDED
-                              " FROM job INDEXED BY job_keep_own"
-                              " WHERE state = 'done' AND dead = 0 AND keep_usec IS NOT NULL AND queue = ?1"
-                              " ORDER BY ended_usec + min(keep_usec, 4611686018427387903)",
+        [STMT_JOB_KEEP] = "SELECT id, ended_usec, " IS_TO_STAY " FROM job INDEXED BY job_keep"
+                          " WHERE state = 'done' AND dead = 0 AND keep_usec IS NULL AND queue = ?1 AND " BEHIND("ended_usec")
+                          " ORDER BY ended_usec, id",
+        [STMT_JOB_KEEP_OWN] = "SELECT id, " OWN_END ", " IS_TO_STAY " FROM job INDEXED BY job_keep_own"
+                              " WHERE state = 'done' AND dead = 0 AND keep_usec IS NOT NULL AND queue = ?1 AND " BEHIND(OWN_END)
+                              " ORDER BY " OWN_END ", id",
         [STMT_JOB_READY] = "SELECT id, queue, priority, submission_key FROM job INDEXED BY job_state"
                            " WHERE state = 'ready' AND id > ?1 ORDER BY id LIMIT ?2",
         [STMT_JOB_RERANK] = "UPDATE job SET rank = ?2, fair = ?3 WHERE id = ?1 AND (rank <> ?2 OR fair <> ?3)",

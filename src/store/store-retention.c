@@ -2,7 +2,8 @@
 
 /* Which ended jobs of a queue have been kept long enough, or are too many: read from two indexes in the order in which they go, those
  * that are kept as their queue says and those that say so themselves. So a new Keep= costs nothing for what is stored. What somebody
- * still needs who comes after it stays until he has ended. */
+ * still needs who comes after it stays until he has ended, and what holds a unique key until its span is over. When they are many,
+ * the next look goes on behind them: they hold nobody else back. */
 
 #include "store/store-internal.h"
 
@@ -14,16 +15,25 @@ typedef struct Take {
         size_t n, max;
         size_t needed; /* that may go, but for somebody who comes after them */
         uint64_t excess;
+        const Now *now;
         usec_t next;
+        RetentionLook *look;
 } Take;
 
-/* keep is added to what the row says; all: also what might stay, while there are too many. 1: it is full. */
-static int take(Store *s, StatementId id, const char *queue, usec_t now, usec_t keep, bool all, Take *t) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, id);
+/* keep is added to what the row says; all: also what might stay, while there are too many. 1: no more now. */
+static int take(Store *s, unsigned pass, StatementId id, const char *queue, usec_t keep, bool all, Take *t) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
         size_t skip = id == STMT_JOB_KEEP_OWN && all ? t->n : 0; /* of them, some are taken already */
+        usec_t now = t->now->even;
         int r;
 
+        if (pass < t->look->pass)
+                return 0;
+        stmt = store_stmt(s, id);
         stmt_bind_text(s, stmt, 1, queue);
+        stmt_bind_u64(s, stmt, 2, t->now->steady);
+        stmt_bind_u64(s, stmt, 3, pass == t->look->pass ? t->look->at : 0);
+        stmt_bind_u64(s, stmt, 4, pass == t->look->pass ? t->look->id : 0);
         while ((r = stmt_step(s, stmt)) > 0) {
                 uint64_t job = stmt_u64(stmt, 0);
                 usec_t until = usec_add(stmt_u64(stmt, 1), keep);
@@ -39,9 +49,11 @@ static int take(Store *s, StatementId id, const char *queue, usec_t now, usec_t 
                 }
                 if (sqlite3_column_int(stmt, 2)) {
                         t->next = MIN(t->next, usec_add(now, NEEDED_LOOK));
-                        if (++t->needed > NEEDED_MAX)
-                                return 1;
-                        continue;
+                        if (++t->needed < NEEDED_MAX)
+                                continue;
+                        *t->look = (RetentionLook) { .pass = pass, .at = stmt_u64(stmt, 1), .id = job, .next = t->next };
+                        t->next = now;
+                        return 1;
                 }
                 if (t->n == t->max) {
                         t->next = now;
@@ -52,18 +64,21 @@ static int take(Store *s, StatementId id, const char *queue, usec_t now, usec_t 
         return r;
 }
 
-int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, uint64_t excess, uint64_t *ids, size_t n, size_t *ret_n,
-                       usec_t *ret_next) {
-        Take t = { .ids = ids, .max = n, .excess = excess, .next = USEC_INFINITY };
+int store_load_outdated(Store *s, const char *queue, const Now *now, usec_t keep, uint64_t excess, RetentionLook *look, uint64_t *ids,
+                        size_t n, size_t *ret_n, usec_t *ret_next) {
+        Take t = { .ids = ids, .max = n, .excess = excess, .now = now, .look = look };
         int r;
 
-        r = take(s, STMT_JOB_KEEP_OWN, queue, now, 0, false, &t);
+        t.next = look->id > 0 ? look->next : USEC_INFINITY;
+        r = take(s, 0, STMT_JOB_KEEP_OWN, queue, 0, false, &t);
         if (r == 0)
-                r = take(s, STMT_JOB_KEEP, queue, now, keep, true, &t);
+                r = take(s, 1, STMT_JOB_KEEP, queue, keep, true, &t);
         if (r == 0 && t.excess > t.n)
-                r = take(s, STMT_JOB_KEEP_OWN, queue, now, 0, true, &t);
+                r = take(s, 2, STMT_JOB_KEEP_OWN, queue, 0, true, &t);
         if (r < 0)
                 return r;
+        if (r == 0)
+                *look = (RetentionLook) {};
         *ret_n = t.n;
         *ret_next = t.next;
         return 0;

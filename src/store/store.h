@@ -133,9 +133,9 @@ int store_is_needed(Store *s, uint64_t id);
 int store_load_inputs(Store *s, uint64_t job, char **ret);
 
 /* What of a queue may go: what was kept longer than keep, or than it wants itself, and of the oldest so many as are too many; at most n ids.
- * Not what is dead. *ret_next: when it is to be looked again, by the same clock as now; USEC_INFINITY: there is none. */
-int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, uint64_t excess, uint64_t *ids, size_t n, size_t *ret_n,
-                       usec_t *ret_next);
+ * Not what is dead. *ret_next: when it is to be looked again, by now->even; USEC_INFINITY: there is none. look: where, when it is at once. */
+int store_load_outdated(Store *s, const char *queue, const Now *now, usec_t keep, uint64_t excess, RetentionLook *look, uint64_t *ids,
+                        size_t n, size_t *ret_n, usec_t *ret_next);
 
 /* The clock was set (store-clock.c): move what is to move by step, and remember in which boot it is how far from the clock of
  * the boot. *ret_last: what it showed when that was written, 0: not known. -ENOENT: nothing is remembered. */

@@ -217,9 +217,10 @@ static unsigned oldest(unsigned q, const bool *taken, usec_t keep) {
         return best;
 }
 
-int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, uint64_t excess, uint64_t *ids, size_t n, size_t *ret_n,
-                        usec_t *ret_next) {
+int store_load_outdated(Store *s, const char *queue, const Now *at, usec_t keep, uint64_t excess, RetentionLook *look, uint64_t *ids,
+                        size_t n, size_t *ret_n, usec_t *ret_next) {
         bool looked_at[NJ] = {};
+        usec_t now = at->even;
         unsigned id;
 
         *ret_n = 0;
@@ -235,6 +236,11 @@ int store_load_outdated(Store *s, const char *queue, usec_t now, usec_t keep, ui
                 }
                 if (naive_is_needed(&box.stored, id)) {
                         COVER(kept_as_needed);
+                        *ret_next = MIN(*ret_next, usec_add(now, USEC_PER_SEC));
+                        continue;
+                }
+                if (naive_key_is_locked(&box.stored, id, at)) {
+                        COVER(kept_for_its_key);
                         *ret_next = MIN(*ret_next, usec_add(now, USEC_PER_SEC));
                         continue;
                 }

@@ -49,6 +49,12 @@ void naive_take_place(Naive *n, unsigned id) {
 
 /* ---- unique keys ---- */
 
+bool naive_key_is_locked(const Naive *n, unsigned id, const Now *now) {
+        const NaiveJob *j = n->jobs + id;
+
+        return j->there && j->state == JOB_DONE && j->holds && j->until != USEC_INFINITY && j->until > now->steady;
+}
+
 /* docs/states.md, Unique keys. A span that is over counts from when somebody asks. */
 unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now) {
         for (unsigned id = 1; id < NJ; id++) {

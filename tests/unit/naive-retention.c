@@ -25,6 +25,8 @@ void naive_outdated(Naive *n, unsigned id, const Now *now) {
                 return; /* it was reopened in this turn, and the daemon sees that */
         if (j->dead || !n->files[j->queue].there || naive_is_needed(n, id))
                 naive_fail("job %u goes, though it should stay", id);
+        if (naive_key_is_locked(n, id, now))
+                naive_fail("job %u goes, and so does its unique key", id);
         if (!may_go(n, j, now->even)) {
                 COVER(too_many_kept);
                 if (n_kept(n, j->queue) <= n->files[j->queue].keep_max)
@@ -41,8 +43,8 @@ bool naive_is_outdated(const Naive *n, unsigned id, const Now *now) {
         usec_t slack = 10 * USEC_PER_SEC; /* the daemon is not woken for each one */
         static usec_t needed[NJ];
 
-        /* Somebody who comes after it has yet to be told; when that is done it is looked for now and then. */
-        needed[id] = naive_is_needed(n, id) ? now->even : j->there ? needed[id] : 0;
+        /* Somebody who comes after it has yet to be told, or its key is not free; when that is over it is looked for now and then. */
+        needed[id] = naive_is_needed(n, id) || naive_key_is_locked(n, id, now) ? now->even : j->there ? needed[id] : 0;
         if (!j->there || j->state != JOB_DONE || !n->files[j->queue].there)
                 return false;
         if (needed[id] > 0 && now->even <= needed[id] + slack)

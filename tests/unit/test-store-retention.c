@@ -17,14 +17,18 @@ static uint64_t done_at(Model *m, Queue *q, usec_t even, usec_t keep, JobResult 
         return j->id;
 }
 
+static RetentionLook look; /* … of the next look */
+
 static void expect_outdated(Store *s, usec_t now_even, usec_t keep, uint64_t excess, size_t max, const char *expected, usec_t expected_next) {
         _cleanup_free_ char *text = NULL;
+        Now then = now;
         uint64_t ids[8];
         usec_t next;
         size_t n, size;
         FILE *f = open_memstream(&text, &size);
 
-        assert_int_equal(store_load_outdated(s, "q", now_even, keep, excess, ids, max, &n, &next), 0);
+        then.even = now_even;
+        assert_int_equal(store_load_outdated(s, "q", &then, keep, excess, &look, ids, max, &n, &next), 0);
         for (size_t i = 0; i < n; i++)
                 fprintf(f, "%s%" PRIu64, i > 0 ? " " : "", ids[i]);
         fclose(f);
@@ -90,6 +94,52 @@ static void test_needed(void **state) {
         expect_outdated(s, 150, USEC_INFINITY, 1, 8, "1", USEC_INFINITY);
 }
 
+/* However many are needed, by somebody who is held for a year: what ended after them goes. */
+static void test_many_needed(void **state) {
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q");
+
+        for (unsigned i = 1; i <= 2100; i++)
+                (void) done_at(m, q, 100 + i / 700, i <= 1050 ? 7 : USEC_INFINITY, JOB_SUCCESS);
+        (void) done_at(m, q, 105, 7, JOB_SUCCESS); /* 2101 */
+        (void) done_at(m, q, 105, USEC_INFINITY, JOB_SUCCESS);
+        (void) done_at(m, q, 5000, 7, JOB_SUCCESS);
+        (void) submit(m, add_queue(m, "other"), make_spec("true"));
+        record(s, m);
+        assert_int_equal(store_exec(s, "INSERT INTO edge SELECT 2104, id, 'success', 'fail', 1 FROM job WHERE id <= 2100"), 0);
+
+        expect_outdated(s, 4000, 1000, 0, 8, "", 4000);
+        assert_int_equal(look.pass, 0);
+        expect_outdated(s, 4000, 1000, 0, 8, "2101", 4000);
+        assert_int_equal(look.pass, 1);
+        expect_outdated(s, 4000, 1000, 0, 8, "2102", 5007);
+        assert_int_equal(look.id, 0);
+
+        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "", 110);
+        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "", 110);
+        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "2102", 110);
+        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "2101 2103", 112);
+}
+
+/* Nobody else may have its key yet: not even when there are too many. */
+static void test_key(void **state) {
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q");
+
+        (void) done_at(m, q, 100, USEC_INFINITY, JOB_SUCCESS); /* 1 */
+        (void) done_at(m, q, 200, USEC_INFINITY, JOB_SUCCESS);
+        (void) done_at(m, q, 300, 0, JOB_SUCCESS);
+        record(s, m);
+        assert_int_equal(store_exec(s, "UPDATE job SET unique_key = 'k', unique_scope = 'span', unique_held = 1"), 0);
+        assert_int_equal(store_exec(s, "UPDATE job SET unique_until_usec = iif(id = 2, 0, 4611686018427387903)"), 0);
+
+        expect_outdated(s, 500, 10, 3, 8, "2", 500 + 60 * USEC_PER_SEC);
+        assert_int_equal(store_exec(s, "UPDATE job SET unique_until_usec = 0"), 0);
+        expect_outdated(s, 500, 10, 3, 8, "3 1 2", USEC_INFINITY);
+}
+
 /* Where it was finished is its age from now on; a retry takes it back. */
 static void test_ended(void **state) {
         _cleanup_(store_closep) Store *s = open_memory();
@@ -129,6 +179,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_outdated),
                 cmocka_unit_test(test_needed),
+                cmocka_unit_test(test_many_needed),
+                cmocka_unit_test(test_key),
                 cmocka_unit_test(test_ended),
                 cmocka_unit_test(test_last_key),
         };

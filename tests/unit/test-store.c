@@ -866,7 +866,7 @@ static void test_every_statement_ran(void **state) {
         size_t n;
 
         assert_true(history_attempts(s, 1, on_attempt, NULL) == 0 && history_attempts_newest(s, 1, on_attempt, NULL) == 0);
-        assert_int_equal(store_load_outdated(s, "q", 1, 1, 1, &id, 1, &n, &next), 0);
+        assert_int_equal(store_load_outdated(s, "q", &now, 1, 1, &(RetentionLook) {}, &id, 1, &n, &next), 0);
         count_and_close(&s);
         for (StatementId i = 0; i < _STMT_MAX; i++)
                 if (statement_runs[i] == 0)
