@@ -249,6 +249,10 @@ bool model_is_cleaning_up(const Model *m, const Job *j) {
         return a && a->phase == ATTEMPT_ENDED && a->outcome.result != JOB_RESULT_NONE;
 }
 
+usec_t attempt_next_look(Attempt *a) {
+        return CLEANING_LOOK << MIN(a->looks++, CLEANING_DOUBLED_MAX);
+}
+
 static void finish_with(Model *m, Job *j, const Attempt *a, const char *reason, const Now *now) {
         job_finish(m, j, a->outcome.result, reason, now);
         if (a->outcome.finished_usec != USEC_INFINITY)

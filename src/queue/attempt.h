@@ -68,6 +68,7 @@ struct Attempt {
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
         bool asked;                 /* StartTransientUnit was sent by this process */
         bool kill_due;              /* kill_deadline has passed */
+        uint32_t looks;             /* by its job, which waits until it is gone */
         bool refused;               /* it was none: its row goes with the commit */
         bool changed;               /* on model->changed_attempts */
         bool is_new;

@@ -33,4 +33,5 @@ void attempt_arm(Model *m, Attempt *a);
 void attempt_thaw_ended(const Model *m, Attempt *a, const Now *now);
 
 /* Ask a live attempt to end: STOPPING with what it will have been. */
+usec_t attempt_next_look(Attempt *a); /* … of the job that waits until it is gone */
 void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now);

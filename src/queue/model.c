@@ -299,7 +299,7 @@ static void wait_for(Job *j, usec_t delay, const Now *now) {
 
 void job_let_go(Model *m, Job *j, const Now *now) {
         if (!job_is_early(j, now) && model_is_cleaning_up(m, j))
-                wait_for(j, CLEANING_LOOK, now);
+                wait_for(j, attempt_next_look(model_last_attempt(m, j)), now);
         if (j->blockers > 0 || job_is_early(j, now))
                 job_set_state(m, j, JOB_WAITING);
         else

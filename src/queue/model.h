@@ -177,8 +177,9 @@ void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now)
 void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now);
 Attempt *model_last_attempt(const Model *m, const Job *j); /* NULL: none that holds anything any more */
 /* Its last attempt is over, and its unit not gone yet. The next one waits for that: a job never runs twice at a time. It is looked
- * at again and again; there is no list of those who wait, which would have to outlive the daemon. */
+ * at after twice as long each time, as each is a commit; there is no list of those who wait, which would have to outlive the daemon. */
 #define CLEANING_LOOK (250 * USEC_PER_MSEC)
+#define CLEANING_DOUBLED_MAX 6U
 bool model_is_cleaning_up(const Model *m, const Job *j);
 bool model_must_wait(Model *m, Job *j, const Now *now); /* … of one that is about to start: true, and it waits */
 /* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones, and only when what became of

@@ -20,7 +20,7 @@ typedef struct NaiveEdge {
 } NaiveEdge;
 
 void naive_finish(Naive *n, unsigned id, JobResult result);
-void naive_let_go(const Naive *n, NaiveJob *j, const Now *now);
+void naive_let_go(Naive *n, NaiveJob *j, const Now *now);
 
 bool naive_is_blocked(const Naive *n, unsigned id), naive_edge_fails(const Naive *n, unsigned id, unsigned before);
 bool naive_is_needed(const Naive *n, unsigned id); /* its outcome, by a job that has not ended */

@@ -93,13 +93,14 @@ static bool is_early(const NaiveJob *j, const Now *now) {
 }
 
 /* What is left of the last attempt is to be gone before the next one. */
-void naive_let_go(const Naive *n, NaiveJob *j, const Now *now) {
-        const NaiveAttempt *last = &n->attempts[j - n->jobs][j->attempt];
+void naive_let_go(Naive *n, NaiveJob *j, const Now *now) {
+        NaiveAttempt *last = &n->attempts[j - n->jobs][j->attempt];
 
         if (!is_early(j, now) && last->there && !last->live && !last->stray) {
                 COVER(waits_for_cleaning);
                 j->delayed = true;
-                j->not_before = now->steady + CLEANING_LOOK;
+                j->not_before = now->steady + CLEANING_LOOK * (1U << (last->looks < CLEANING_DOUBLED_MAX ? last->looks : CLEANING_DOUBLED_MAX));
+                last->looks++;
         }
         become(j, j->waits || naive_is_blocked(n, j - n->jobs) || is_early(j, now) ? JOB_WAITING : JOB_READY);
 }
@@ -775,6 +776,7 @@ void naive_gone(Naive *n, unsigned id, unsigned number) {
                 naive_fail("the slots of attempt %u of job %u were given back while it lives", number, id);
         COVER(gone);
         a->there = a->stray = false;
+        a->looks = 0;
 }
 
 void naive_forget(Naive *n, const Naive *stored) {
@@ -807,7 +809,7 @@ void naive_forget(Naive *n, const Naive *stored) {
                         a->mine = a->stray = a->in_flight = a->stop_seen = false;
                         a->asked = true;
                         a->started = USEC_INFINITY;
-                        a->marked = a->asked_why = 0;
+                        a->marked = a->asked_why = a->looks = 0;
                         a->net = n->jobs[id].timeout != USEC_INFINITY;
                         if (a->live)
                                 COVER(crashed_live);

@@ -101,7 +101,7 @@ typedef struct NaiveAttempt {
         bool stray;
         bool mine, asked, in_flight;
         bool running, net, stop_seen;
-        unsigned queue, owner, slots, epoch, invocation;
+        unsigned queue, owner, slots, epoch, invocation, looks;
         usec_t started, frozen, since; /* monotonic */
         unsigned asked_why;  /* the question to the manager, whether the system stops, whose answer is waited for; 0: none */
         usec_t marked;       /* monotonic: when our line was written to the journal; 0: it was not */

@@ -488,6 +488,29 @@ static void test_again(void **state) {
         check_model(m);
 }
 
+/* Its unit is there for a day. Each look is a commit, and there are few. */
+static void test_again_looks(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Job *j = submit_again(m, make_queue(m, "q", 4), 3);
+        Attempt *a = run(m, j);
+        usec_t until;
+        unsigned n = 0;
+
+        end(m, a, JOB_EXIT_CODE);
+        for (until = now.steady + 24 * 3600 * SEC; now.steady < until; n++) {
+                pass(j->not_before_usec - now.steady);
+                model_due(m, j, &now);
+                assert_int_equal(j->state, JOB_WAITING);
+                assert_true(j->not_before_usec > now.steady && j->not_before_usec <= now.steady + 16 * SEC);
+        }
+        assert_in_range(n, 24 * 3600 / 16, 24 * 3600 / 16 + 10);
+        model_attempt_gone(m, a);
+        pass(16 * SEC);
+        model_due(m, j, &now);
+        assert_int_equal(j->state, JOB_READY);
+        check_model(m);
+}
+
 /* A daemon that has just begun: the time came before the unit of the last one was found. */
 static void test_again_found_late(void **state) {
         _cleanup_model_ Model *m = make_model();
@@ -600,6 +623,7 @@ static void test_again_lost(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_again),
+                cmocka_unit_test(test_again_looks),
                 cmocka_unit_test(test_again_found_late),
                 cmocka_unit_test(test_again_in_between),
                 cmocka_unit_test(test_again_no_more),

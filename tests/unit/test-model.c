@@ -259,8 +259,8 @@ static void test_retry(void **state) {
         model_due(m, j, &now);
         assert_int_equal(j->state, JOB_WAITING);
         model_attempt_gone(m, first);
-        now.realtime += CLEANING_LOOK;
-        now.steady += CLEANING_LOOK;
+        now.realtime += 2 * CLEANING_LOOK;
+        now.steady += 2 * CLEANING_LOOK;
         model_due(m, j, &now);
         assert_int_equal(j->state, JOB_READY);
         assert_int_equal(j->result, JOB_RESULT_NONE);
