@@ -217,12 +217,17 @@ static int act_release(Call *c, Job *j, const Update *up, sd_bus_error *error) {
 }
 
 static int act_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
+        /* What is in the way of one job is no reason not to look at the others. */
+        static const char *const passed_over[] = { JOBMILL_ERROR_DEPENDENCY_FAILED, JOBMILL_ERROR_NOT_UNIQUE,
+                                                   JOBMILL_ERROR_QUEUE_DRAINING };
         int r = control_retry(c, j, up, error);
 
-        if (!sd_bus_error_has_name(error, JOBMILL_ERROR_DEPENDENCY_FAILED))
-                return r;
-        sd_bus_error_free(error);
-        return BULK_SKIPPED;
+        FOREACH_ELEMENT(name, passed_over)
+                if (sd_bus_error_has_name(error, *name)) {
+                        sd_bus_error_free(error);
+                        return BULK_SKIPPED;
+                }
+        return r;
 }
 
 static int act_purge(Call *c, Job *j, const Update *up, sd_bus_error *error) {

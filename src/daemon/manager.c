@@ -291,6 +291,7 @@ int manager_load_model(Manager *m) {
         model_free(m->model);
         m->model = TAKE_PTR(model);
         m->next_due = m->next_start_deadline = m->next_expiry = 0;
+        m->pressure_next = USEC_INFINITY; /* the new model does not know it */
         manager_recall_clock(m);
         return 0;
 }

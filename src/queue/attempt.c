@@ -271,8 +271,6 @@ void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
         char reason[128];
 
         m->n_unjudged--;
-        if (j->state == JOB_DONE)
-                return; /* somebody cancelled it meanwhile */
         if (!costs_nothing && (!spec || j->attempt >= j->max_attempts || !retry_is_wanted(spec, &a->outcome))) {
                 finish_with(m, j, a, a->outcome.reason, now);
                 return;

@@ -73,7 +73,9 @@ static bool touches(uint64_t fields, const char *name) {
 }
 
 /* What is asked for may have come too late. */
-static int check_times(const JobSpec *spec, uint64_t fields, const Now *now, char **ret_error) {
+static int check_times(const Job *j, const JobSpec *spec, uint64_t fields, const Now *now, char **ret_error) {
+        if (touches(fields, "deadline_usec") && spec->deadline_usec != USEC_INFINITY && j->attempt > 0)
+                return spec_error(ret_error, ERANGE, "'deadline_usec': job %" PRIu64 " has been started already", j->id);
         if (!touches(fields, "deadline_usec") && !touches(fields, "not_before_usec") && !touches(fields, "delay_usec"))
                 return 0;
         return spec_check_deadline(spec, now, ret_error);
@@ -132,7 +134,8 @@ static void change_plain(Job *j, const JobSpec *spec, uint64_t fields) {
 
         j->output = spec->output;
         j->verify = spec->verify;
-        j->max_attempts = MAX(spec->max_attempts, had);
+        if (touches(fields, "max_attempts"))
+                j->max_attempts = MAX(spec->max_attempts, had);
         if (touches(fields, "properties"))
                 j->grown = 0; /* a MemoryMax= that is given anew counts as it is */
         j->deadline_usec = spec->deadline_usec;
@@ -175,7 +178,7 @@ int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, co
         if (r >= 0)
                 r = live ? check_timeouts(j, spec, ret_error) : check_place(m, j, to, spec, ret_error);
         if (r >= 0)
-                r = check_times(spec, fields, now, ret_error);
+                r = check_times(j, spec, fields, now, ret_error);
         if (r >= 0)
                 r = check_unique(j, spec, fields, ret_error);
         if (r >= 0)

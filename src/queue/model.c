@@ -324,6 +324,10 @@ void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now) {
 }
 
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
+        if (j->ended) { /* whatever its last attempt would have led to: nothing is left to judge */
+                j->ended = NULL;
+                m->n_unjudged--;
+        }
         job_set_state(m, j, JOB_DONE);
         job_set_dead(m, j, result != JOB_SUCCESS);
         j->result = result;

@@ -311,3 +311,31 @@ def test_a_shut_queue_holds_back_what_is_due(running):
     assert "paused" in running.info(id_)["reason"]
     running.call("ResumeQueue", "default")
     assert running.result(id_) == "success"
+
+
+def test_one_that_cannot_be_retried_stops_no_other(running):
+    taken = running.submit("false", unique_key="k")
+    running.wait(taken)
+    other = running.submit("false")
+    running.wait(other)
+    running.submit("true", hold=True, unique_key="k")
+    assert running.call("RetryJobs", {"dead": True}, {}) == 1
+    running.reach(other, "done")
+    assert running.info(other)["attempt"] == 2 and running.info(taken)["attempt"] == 1
+
+
+def test_a_change_of_something_else_changes_no_attempts(running):
+    id_ = running.submit("true")
+    running.wait(id_)
+    for k in "ab":
+        running.call("UpdateJob", id_, {"tags": {"x": k}})
+    assert running.info(id_)["max_attempts"] == 1
+
+
+def test_no_deadline_for_what_was_started(running):
+    id_ = running.submit("false", max_attempts=3, backoff_base_usec=60_000_000)
+    running.reach(id_, "waiting")
+    until(lambda: running.info(id_)["attempt"] == 1, 5)
+    with pytest.raises(client.BusError, match="has been started already"):
+        running.call("UpdateJob", id_, {"deadline_usec": int((time.time() + 60) * 1e6)})
+    running.call("CancelJob", id_)

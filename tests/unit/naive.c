@@ -46,6 +46,9 @@ static void become(NaiveJob *j, JobState state) {
 }
 
 static void done(const Naive *n, NaiveJob *j, JobResult result) {
+        if (j->judging)
+                COVER(judged_cancelled);
+        j->judging = false;
         j->ended = n->even;
         j->result = result;
         j->dead = result != JOB_SUCCESS;
@@ -134,10 +137,6 @@ void naive_judge(Naive *n, unsigned id, bool readable, const Now *now) {
         if (!j->judging)
                 naive_fail("job %u is judged", id);
         j->judging = false;
-        if (j->state == JOB_DONE) {
-                COVER(judged_cancelled);
-                return;
-        }
         if (!readable) {
                 COVER(judged_unread);
                 done(n, j, j->over);
@@ -405,6 +404,8 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
                 if (r < 0)
                         return COVER(update_refused), r;
         }
+        if (deadline && spec->deadline_usec != USEC_INFINITY && j->attempt > 0) /* it is too late for that */
+                return COVER(update_refused), -ERANGE;
         r = due || deadline ? check_deadline(spec, now) : 0;
         if (r < 0)
                 return r;

@@ -92,6 +92,31 @@ static void test_success(void **state) {
         assert_int_equal(q->dead, 0);
 }
 
+/* Ended, to be judged, and before that a user did something else with it. */
+static void test_done_before_it_is_judged(void **state) {
+        for (bool again = false;; again = true) {
+                _cleanup_model_ Model *m = make_model();
+                Queue *q = make_queue(m, "q", 4);
+                Job *j = submit(m, q, 1, 0);
+                Outcome o = OUTCOME_INIT;
+                Attempt *a = run(m, j);
+
+                o.result = JOB_LOST;
+                model_attempt_ended(m, a, &o, &now);
+                assert_int_equal(m->n_unjudged, 1);
+                assert_int_equal(model_cancel(m, j, NULL, &now), 0);
+                if (again)
+                        assert_int_equal(model_retry(m, j, 1, 0, &now), 0);
+                else
+                        assert_int_equal(model_purge(m, j), 0);
+                assert_int_equal(m->n_unjudged, 0);
+                if (again) {
+                        assert_null(j->ended);
+                        return;
+                }
+        }
+}
+
 static void test_failures(void **state) {
         for (JobResult r = JOB_EXIT_CODE; r < _JOB_RESULT_MAX; r++) {
                 _cleanup_model_ Model *m = make_model();
@@ -552,7 +577,7 @@ static void test_again_in_between(void **state) {
         assert_int_equal(m->n_unjudged, 2);
         assert_int_equal(model_cancel(m, cancelled, NULL, &now), 0);
         assert_int_equal(model_hold(m, held, &now), 0);
-        model_judge(m, cancelled, cancelled->spec, &now);
+        assert_null(cancelled->ended);
         model_judge(m, held, held->spec, &now);
         assert_int_equal(m->n_unjudged, 0);
         assert_int_equal(cancelled->result, JOB_CANCELLED);
@@ -629,6 +654,7 @@ int main(void) {
                 cmocka_unit_test(test_again_no_more),
                 cmocka_unit_test(test_again_lost),
                 cmocka_unit_test(test_success),
+                cmocka_unit_test(test_done_before_it_is_judged),
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_cancel_starting),
                 cmocka_unit_test(test_cancel_running),
