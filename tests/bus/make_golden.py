@@ -114,6 +114,23 @@ class Golden:
         self.if_known(self.add, "with receipt, of a user", "true", hold=True, request_id="Anfrage-1", user=self.daemon)
         mill.call("DrainQueue", "closing")
 
+    def policy(self):
+        """What came with version 6."""
+        mill = self.mill
+        with contextlib.suppress(client.BusError):
+            self.add("after another", "true", after=[(self.add("before another", "true", hold=True), "success")])
+            jobs = [{"name": "a", "queue": "halted", "argv": ["true"]},
+                    {"name": "b", "queue": "halted", "argv": ["true"], "after": [{"job": "a", "on": "end", "otherwise": "ignore"}]}]
+            for id_ in mill.call("SubmitFlow", json.dumps({"jobs": jobs}))[1].values():
+                self.kinds[id_] = ("of a flow", SAME)
+            first = self.add("of an array", "true", "halted", array=3, array_max_running=1)
+            self.kinds.update({first + i: ("of an array", SAME) for i in range(3)})
+            self.add("with a key", "true", hold=True, unique_key="Schlüssel", deadline_usec=LATER, keep_usec=10**15)
+            mill.result(self.add("with a verdict", "echo noise; echo '{\"success\": true, \"n\": [1]}'; echo größer >&2", verify="verdict"))
+            again = self.add("tried again", "exit 3", max_attempts=3, backoff_base_usec=10**13)
+            mill.reach(again, "waiting")
+            mill.call("HoldJob", again)
+
     def live(self):
         mill = self.mill
         running = [self.add("running", "exec sleep 1000", "live", "lost", environment=["A=a b"]),
@@ -160,6 +177,7 @@ def test_make_golden(mill, systemd, remotes, tmp_path):
     g.start()
     g.ended()
     g.queued()
+    g.policy()
     g.purge()
     g.live()
     mill.bus.pump(1.5)  # all that is written late is written
