@@ -40,6 +40,21 @@ def test_number_is_not_used(mill, systemd):
     assert systemd.do("units")[mill.unit(id_, 2)]["sub"] == "running"
 
 
+def test_id_is_not_used(mill, systemd):
+    """Nor when the stray has gone, and nothing else was recorded in between."""
+    mill.start()
+    mill.settled()
+    start_stray(systemd, mill.unit(900))
+    mill.kill()
+    mill.start()
+    until(lambda: mill.stats()["strays"] == 1, 5, "it is counted")
+    mill.kill()
+    systemd.do("vanish", name=mill.unit(900))
+    mill.start()
+    assert mill.stats()["strays"] == 0
+    assert mill.submit("true") == 901
+
+
 def test_cannot_be_read(mill, systemd):
     """Whose slots it holds is not known, so nothing starts before it is."""
     mill.queue("default", Slots=1, AllowUsers="*")
