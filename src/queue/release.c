@@ -166,11 +166,12 @@ int model_edges_added(Model *m, const JobSpec *s) {
 }
 
 int model_edge_reopen(Model *m, Job *j, const Edge *e, const Job *before) {
+        bool open = e->met && !has_ended(before);
         int r;
 
-        if (!e->met || has_ended(before))
+        r = add_new_edge(&m->releases, e->before, open); /* of one that is needed again, which the store does not know yet */
+        if (r >= 0 && !open)
                 return 0;
-        r = add_new_edge(&m->releases, e->before, true);
         if (r >= 0)
                 r = change_edge(m, j->id, e->before, false);
         if (r < 0)

@@ -75,11 +75,24 @@ static void test_open_again_behind_the_look(void **state) {
                 assert_int_equal(ended->after, ended->id == 1 ? 0 : 100);
 }
 
+/* Retried, it needs again how all of them ended: none may be purged in the same commit, before which the store does not know. */
+static void test_retried_needs_what_it_came_after(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 1);
+        Job *j = add(m, q, 2, JOB_DONE, 0), *before = add(m, q, 1, JOB_DONE, 0);
+
+        assert_int_equal(model_edge_reopen(m, j, &(Edge) { 2, 1, AFTER_END, OTHERWISE_FAIL, true }, before), 0);
+        assert_true(model_has_new_edge_to(m, 1, false));
+        assert_false(model_has_new_edge_to(m, 1, true));
+        assert_int_equal(j->blockers, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_continue_past_what_is_open_again),
                 cmocka_unit_test(test_continue_without_a_place),
                 cmocka_unit_test(test_open_again_behind_the_look),
+                cmocka_unit_test(test_retried_needs_what_it_came_after),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
