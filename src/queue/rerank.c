@@ -7,34 +7,31 @@
 
 #include "queue/model-internal.h"
 
-/* Is it another order than that of its row? */
-static bool begin_queue(Model *m, Queue *q) {
+/* If it has another order than that of its row. */
+static void begin_queue(Model *m, Queue *q) {
         usec_t ageing = queue_ageing(q);
         bool changed = q->ranked_ageing != ageing || q->ranked_fair != q->policy.fair;
 
         if (!changed && (!q->reranking || m->reranking))
-                return false;
+                return;
         q->ranked_ageing = ageing;
         q->ranked_fair = q->policy.fair;
         q->reranking = q->count[JOB_READY] > 0;
         model_queue_changed(m, q);
         if (!q->reranking)
-                return false;
+                return;
         m->reranking = true;
         m->reranked = 0;
-        return true;
 }
 
 void model_rerank_begin(Model *m) {
         Queue *q, *t;
-        bool any = false;
 
         HASH_ITER(hh, m->queues, q, t)
-                any = begin_queue(m, q) || any;
-        if (!any)
-                return;
+                begin_queue(m, q);
+        /* Also what became ready in this turn, by an order that was changed back before anybody looked. */
         for (Job *j = m->jobs; j; j = j->hh.next)
-                if (j->state == JOB_READY && j->queue->reranking)
+                if (j->state == JOB_READY && (j->queue->reranking || j->changed))
                         job_set_rank(j);
 }
 

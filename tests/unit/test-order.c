@@ -242,6 +242,21 @@ static void test_change_is_marked(void **state) {
         assert_true(!q->reranking && q->ranked_ageing == SEC && !q->ranked_fair);
 }
 
+/* There and back within a turn: what became ready in between has the order that it came to. */
+static void test_changed_back(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 1);
+        Job *j;
+
+        q->policy.ageing_usec = 10 * SEC;
+        j = submit(m, q, 1, 0);
+        q->policy.ageing_usec = 0;
+        m->schedule.stale = true;
+        schedule_begin(m);
+        assert_false(m->reranking);
+        assert_int_equal(j->rank, -j->priority);
+}
+
 /* ---- bounds, by lot ---- */
 
 static unsigned any(unsigned n) {
@@ -332,6 +347,7 @@ int main(void) {
                 cmocka_unit_test(test_siblings),
                 cmocka_unit_test(test_change),
                 cmocka_unit_test(test_change_is_marked),
+                cmocka_unit_test(test_changed_back),
                 cmocka_unit_test(test_fair_bound),
                 cmocka_unit_test(test_no_starvation),
         };
