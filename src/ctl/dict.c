@@ -20,66 +20,56 @@ static bool key_matches(const char *key, const char *name) {
         }
 }
 
-static int read_pairs(sd_bus_message *m, char ***ret) {
-        _cleanup_strv_free_ char **l = NULL;
+/* One entry of a list, as words. 1; 0: there is no other one. */
+static int read_pair(sd_bus_message *m, char ***l) {
         const char *key, *value;
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "{ss}");
-        if (r < 0)
+        r = sd_bus_message_read(m, "{ss}", &key, &value);
+        if (r <= 0)
                 return r;
-        while ((r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0) {
-                r = strv_extend(&l, key);
-                if (r >= 0)
-                        r = strv_extend(&l, value);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-        strv_free(*ret);
-        *ret = TAKE_PTR(l);
-        return sd_bus_message_exit_container(m);
+        r = strv_extend(l, key);
+        if (r >= 0)
+                r = strv_extend(l, value);
+        return r < 0 ? r : 1;
 }
 
-static int read_edges(sd_bus_message *m, char ***ret) {
-        _cleanup_strv_free_ char **l = NULL;
+static int read_edge(sd_bus_message *m, char ***l) {
         const char *on;
         uint64_t id;
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "(ts)");
-        if (r < 0)
+        r = sd_bus_message_read(m, "(ts)", &id, &on);
+        if (r <= 0)
                 return r;
-        while ((r = sd_bus_message_read(m, "(ts)", &id, &on)) > 0) {
-                r = strv_extendf(&l, "%" PRIu64 ":%s", id, on);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-        strv_free(*ret);
-        *ret = TAKE_PTR(l);
-        return sd_bus_message_exit_container(m);
+        r = strv_extendf(l, "%" PRIu64 ":%s", id, on);
+        return r < 0 ? r : 1;
 }
 
-/* Of words, as decimal numbers. */
-static int read_counts(sd_bus_message *m, char ***ret) {
-        _cleanup_strv_free_ char **l = NULL;
+/* The number in decimal. */
+static int read_count(sd_bus_message *m, char ***l) {
         const char *key;
         uint32_t n;
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "{su}");
+        r = sd_bus_message_read(m, "{su}", &key, &n);
+        if (r <= 0)
+                return r;
+        r = strv_extend(l, key);
+        if (r >= 0)
+                r = strv_extendf(l, "%" PRIu32, n);
+        return r < 0 ? r : 1;
+}
+
+static int read_list(sd_bus_message *m, const char *contents, int (*read_entry)(sd_bus_message *m, char ***l), char ***ret) {
+        _cleanup_strv_free_ char **l = NULL;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', contents);
         if (r < 0)
                 return r;
-        while ((r = sd_bus_message_read(m, "{su}", &key, &n)) > 0) {
-                r = strv_extend(&l, key);
-                if (r >= 0)
-                        r = strv_extendf(&l, "%" PRIu32, n);
-                if (r < 0)
-                        return r;
-        }
+        while ((r = read_entry(m, &l)) > 0)
+                ;
         if (r < 0)
                 return r;
         strv_free(*ret);
@@ -114,15 +104,15 @@ static int read_value(sd_bus_message *m, const DictField *f, void *p) {
         if (streq(f->signature, "as"))
                 return sd_bus_message_read_strv(m, (char ***) p) < 0 ? -EBADMSG : 1;
         if (streq(f->signature, "a{ss}")) {
-                r = read_pairs(m, p);
+                r = read_list(m, "{ss}", read_pair, p);
                 return r < 0 ? r : 1;
         }
         if (streq(f->signature, "a(ts)")) {
-                r = read_edges(m, p);
+                r = read_list(m, "(ts)", read_edge, p);
                 return r < 0 ? r : 1;
         }
         if (streq(f->signature, "a{su}")) {
-                r = read_counts(m, p);
+                r = read_list(m, "{su}", read_count, p);
                 return r < 0 ? r : 1;
         }
         if (streq(f->signature, "au")) {

@@ -32,14 +32,12 @@ static int parse_storage(const char *value, uint64_t *ret) {
 }
 
 static int parse_word(const char *field, const char *value, uint64_t *ret) {
-        const char *const *words = spec_field_find(field)->words;
+        int i = spec_field_word(spec_field_find(field), value);
 
-        for (size_t i = 1; words[i]; i++)
-                if (streq(words[i], value)) {
-                        *ret = i;
-                        return 0;
-                }
-        return -EINVAL;
+        if (i <= 0) /* "" is no setting */
+                return -EINVAL;
+        *ret = i;
+        return 0;
 }
 
 static int parse_output(const char *value, uint64_t *ret) {

@@ -289,25 +289,15 @@ void admission_gates_forget(Model *m) {
 
 /* ---- reasons ---- */
 
-static int print(char **ret, const char *format, ...) _printf_(2, 3);
-static int print(char **ret, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        *ret = vformat(format, ap);
-        va_end(ap);
-        return *ret ? 0 : -ENOMEM;
-}
-
 static int pressure_reason(const Model *m, const Queue *q, char **ret) {
         Pressure i = 0;
 
         while (!(q->pressure_shut & 1U << i))
                 i++;
         if (m->pressure[i].error < 0)
-                return print(ret, "%s pressure, which %s limits, cannot be read: %s", pressure_names[i], q->name,
+                return reason_say(ret, "%s pressure, which %s limits, cannot be read: %s", pressure_names[i], q->name,
                              strerror(-m->pressure[i].error));
-        return print(ret, "%s pressure of %.2f%%: %s starts at %.2f%%", pressure_names[i], m->pressure[i].permyriad / 100.0,
+        return reason_say(ret, "%s pressure of %.2f%%: %s starts at %.2f%%", pressure_names[i], m->pressure[i].permyriad / 100.0,
                      q->name, PRESSURE_LOW(q->policy.pressure_max[i]) / 100.0);
 }
 
@@ -316,18 +306,18 @@ int queue_shut_reason(const Model *m, const Queue *shut, const Queue *of, const 
 
         switch (shut->shut) {
         case SHUT_GATE:
-                return print(ret, "gate %s %s", shut->gate->unit, shut->gate->state ?: "is not known yet");
+                return reason_say(ret, "gate %s %s", shut->gate->unit, shut->gate->state ?: "is not known yet");
         case SHUT_PRESSURE:
                 return pressure_reason(m, shut, ret);
         case SHUT_RATE:
                 if (shut->rate_next <= now->steady)
                         break;
                 reason_span(span, usec_sub(shut->rate_next, now->steady));
-                return shut == of ? print(ret, "rate: next in %s", span) : print(ret, "rate of %s: next in %s", shut->name, span);
+                return shut == of ? reason_say(ret, "rate: next in %s", span) : reason_say(ret, "rate of %s: next in %s", shut->name, span);
         case SHUT_BACKSTOP:
-                return print(ret, "systemd takes no more units of %s: %s", shut->name, shut->refusal);
+                return reason_say(ret, "systemd takes no more units of %s: %s", shut->name, shut->refusal);
         default:
                 break;
         }
-        return print(ret, "its turn is next");
+        return reason_say(ret, "its turn is next");
 }

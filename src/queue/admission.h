@@ -61,7 +61,7 @@ void admission_decide(Model *m, const Now *now);
 void admission_started(Model *m, Queue *q, const Now *now);
 /* The nearest of q and its ancestors that is shut; NULL: none. The hook of the scheduler; each level alone: q->shut. */
 const Queue *queue_shut_at(const Queue *q);
-/* Why nothing of queue "of" starts that lies in it, in words for people. -ENOMEM */
+/* Why nothing of queue "of" starts that lies in it, in words for people. As reason_say(). */
 int queue_shut_reason(const Model *m, const Queue *shut, const Queue *of, const Now *now, char **ret);
 
 /* Does a ready job of a queue with a limit wait, so that the pressure must be known? */

@@ -24,8 +24,7 @@ void reason_span(char buf[SPAN_TEXT_MAX], usec_t t) {
                 (void) snprintf(buf + k, SPAN_TEXT_MAX - k, " %" PRIu64 " %s", left / units[i + 1].seconds, units[i + 1].name);
 }
 
-static int say(char **ret, const char *format, ...) _printf_(2, 3);
-static int say(char **ret, const char *format, ...) {
+int reason_say(char **ret, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
@@ -37,23 +36,21 @@ static int say(char **ret, const char *format, ...) {
 /* What holds for all jobs of a queue. 1 and *ret, 0: nothing, -ENOMEM. */
 static int shut_reason(const Model *m, const Queue *q, const Now *now, char **ret) {
         const Queue *at;
-        int r;
 
         if (m->dispatch_blocked)
-                return say(ret, "%s", m->dispatch_blocked);
+                return reason_say(ret, "%s", m->dispatch_blocked);
         if (!q || (!q->configured && !q->broken))
-                return say(ret, "its queue has no file");
+                return reason_say(ret, "its queue has no file");
         at = queue_broken_at(q);
         if (at)
-                return say(ret, "the file of queue %s is bad", at->name);
+                return reason_say(ret, "the file of queue %s is bad", at->name);
         at = queue_paused_at(q);
         if (at)
-                return say(ret, "queue %s is paused", at->name);
+                return reason_say(ret, "queue %s is paused", at->name);
         at = queue_shut_at(q);
         if (!at)
                 return 0;
-        r = queue_shut_reason(m, at, q, now, ret);
-        return r < 0 ? r : 1;
+        return queue_shut_reason(m, at, q, now, ret);
 }
 
 /* … for one of so many slots. */
@@ -62,15 +59,15 @@ static int room_reason(const Model *m, const Queue *q, uint32_t slots, char **re
 
         at = queue_too_small(q, slots);
         if (at)
-                return at == q ? say(ret, "needs %" PRIu32 ", cap is %" PRIu32, slots, at->policy.slots) :
-                                 say(ret, "needs %" PRIu32 ", cap of %s is %" PRIu32, slots, at->name, at->policy.slots);
+                return at == q ? reason_say(ret, "needs %" PRIu32 ", cap is %" PRIu32, slots, at->policy.slots) :
+                                 reason_say(ret, "needs %" PRIu32 ", cap of %s is %" PRIu32, slots, at->name, at->policy.slots);
         at = queue_lacking_at(q, slots);
         if (at)
-                return slots == 1 ? say(ret, "cap of %s: %" PRIu32 " of %" PRIu32, at->name, at->slots_used, at->policy.slots) :
-                                    say(ret, "needs %" PRIu32 ", cap of %s: %" PRIu32 " of %" PRIu32, slots, at->name,
+                return slots == 1 ? reason_say(ret, "cap of %s: %" PRIu32 " of %" PRIu32, at->name, at->slots_used, at->policy.slots) :
+                                    reason_say(ret, "needs %" PRIu32 ", cap of %s: %" PRIu32 " of %" PRIu32, slots, at->name,
                                         at->slots_used, at->policy.slots);
         if (m->n_starting >= m->starting_max)
-                return say(ret, "%u others are being started", m->n_starting);
+                return reason_say(ret, "%u others are being started", m->n_starting);
         return 0;
 }
 
@@ -81,7 +78,7 @@ static char *time_reason(const Job *j, const Now *now) {
         if (j->not_before_usec == USEC_INFINITY || left == 0)
                 return strdup("waits for its time");
         reason_span(span, left);
-        return say(&s, "waits for its time, in %s", span) < 0 ? NULL : s;
+        return reason_say(&s, "waits for its time, in %s", span) < 0 ? NULL : s;
 }
 
 char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *now) {
@@ -91,7 +88,7 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
         if (j->state == JOB_HELD)
                 return strdup("held");
         if (j->state == JOB_WAITING && j->array_waits && j->blockers == 1 && j->in_array)
-                return say(&s, "array %" PRIu64 ": %" PRIu32 " of %" PRIu32, j->array, j->in_array->used, j->in_array->max_running) < 0 ? NULL : s;
+                return reason_say(&s, "array %" PRIu64 ": %" PRIu32 " of %" PRIu32, j->array, j->in_array->used, j->in_array->max_running) < 0 ? NULL : s;
         if (j->state == JOB_WAITING && j->attempt > 0)
                 return retry_reason(m, j, now);
         if (j->state == JOB_WAITING)
@@ -106,8 +103,8 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
                 const Queue *at = queue_blocked_at(q);
 
                 /* It would fit in, but one before it must not starve. */
-                r = at ? say(&s, "an earlier job needs the room in %s: %" PRIu32 " of %" PRIu32, at->name, at->slots_used,
-                             at->policy.slots) : say(&s, "its turn is next");
+                r = at ? reason_say(&s, "an earlier job needs the room in %s: %" PRIu32 " of %" PRIu32, at->name, at->slots_used,
+                             at->policy.slots) : reason_say(&s, "its turn is next");
         }
         return r < 0 ? NULL : s;
 }

@@ -510,6 +510,13 @@ const char *spec_type_signature(SpecType t) {
         return table[t];
 }
 
+int spec_field_word(const SpecField *f, const char *word) {
+        for (int i = 0; f->words[i]; i++)
+                if (streq(f->words[i], word))
+                        return i;
+        return -EINVAL;
+}
+
 bool spec_field_is_default(const JobSpec *s, const SpecField *f) {
         switch (f->type) {
         case SPEC_STRING:
@@ -540,12 +547,12 @@ bool spec_field_is_default(const JobSpec *s, const SpecField *f) {
 static int set_word(JobSpec *s, const SpecField *f, const char *value, char **ret_error) {
         _cleanup_free_ char *all = NULL;
         char q[SPEC_QUOTE_MAX];
+        int i = spec_field_word(f, value);
 
-        for (uint32_t i = 0; f->words[i]; i++)
-                if (streq(f->words[i], value)) {
-                        spec_field_ptr(uint32_t, s, f) = i;
-                        return 0;
-                }
+        if (i >= 0) {
+                spec_field_ptr(uint32_t, s, f) = i;
+                return 0;
+        }
         all = strv_join((char *const *) f->words + 1, ", ");
         return spec_error(ret_error, EINVAL, "'%s': '%s' is none of %s", f->name, spec_quote(q, value, strlen(value)),
                           strempty(all));

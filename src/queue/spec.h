@@ -142,6 +142,7 @@ typedef struct SpecField {
 const SpecField *spec_field_find(const char *name); /* NULL: unknown key */
 const SpecField *spec_field_table(size_t *ret_n);
 const char *spec_type_signature(SpecType t);
+int spec_field_word(const SpecField *f, const char *word); /* of ENUM: its value; -EINVAL: none of f->words */
 
 /* Set one field; of STRING and ENUM by its text. Each takes the value over only on success, except strv/bytes/edges which are always consumed. The same key
  * twice: the later wins. -EINVAL, -ERANGE, -E2BIG, -ENOMEM; *ret_error names the key and what is allowed. */

@@ -20,17 +20,16 @@ static const char *word_to_column(const char *field, unsigned value) {
 
 static int row_to_word(sqlite3_stmt *stmt, int i, const char *field, unsigned *ret) {
         const char *text = stmt_text(stmt, i);
-        const char *const *words = spec_field_find(field)->words;
+        int k;
 
         *ret = 0;
         if (!text)
                 return stmt_no_memory(stmt) ? -ENOMEM : 0;
-        for (unsigned k = 0; words[k]; k++)
-                if (streq(words[k], text)) {
-                        *ret = k;
-                        return 0;
-                }
-        return -EUCLEAN;
+        k = spec_field_word(spec_field_find(field), text);
+        if (k < 0)
+                return -EUCLEAN;
+        *ret = k;
+        return 0;
 }
 
 /* 0: of none. */
