@@ -35,11 +35,12 @@ def test_results(running, command, result, outcome):
 
 
 def test_outcome_dictionary(running):
-    before = int(time.time() * 1e6)
+    before, ticks = int(time.time() * 1e6), time.monotonic()
     id_ = running.submit("sleep 0.1")
     _, o = running.wait(id_)
     assert before <= o["created_usec"] <= o["started_usec"] <= o["finished_usec"] <= int(time.time() * 1e6)
-    assert 100000 <= o["runtime_usec"] < 5000000
+    # It counts from when the manager knows of the exec: the command may have slept a little by then.
+    assert 0 < o["runtime_usec"] <= (time.monotonic() - ticks) * 1e6
     assert len(o["invocation_id"]) == 32 and int(o["invocation_id"], 16)
     assert o["slot_numbers"] == [0]
     assert "exit_signal" not in o or o["exit_signal"] == 0
