@@ -155,9 +155,14 @@ static bool only_own(const Call *c, const JobFilter *f) {
         return f->n_owners == 1 && f->owners[0] == c->client->uid;
 }
 
-/* What is read from the spec, which costs more. */
-static const char *const spec_keys[] = { "argv",       "cwd",        "tags",             "output_file",
-                                         "error_file", "properties", "stop_timeout_usec" };
+static bool wants_spec(char *const *fields) {
+        const SpecField *f;
+
+        STRV_FOREACH(i, fields)
+                if ((f = spec_field_find(*i)) && dict_is_of_spec(f))
+                        return true;
+        return !fields;
+}
 
 static int handle_list_jobs(Call *c, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -165,7 +170,6 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
         _cleanup_free_ char *next = NULL;
         ListReply l = { .call = c };
         const char *cursor;
-        bool with_spec;
         uint32_t limit;
         int r;
 
@@ -183,9 +187,6 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
                 limit = c->api->limits.list_page_max;
         l.fields = o.fields;
         l.collapse = o.filter.collapse;
-        with_spec = !o.fields;
-        FOREACH_ELEMENT(f, spec_keys)
-                with_spec = with_spec || strv_contains(o.fields, *f);
 
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
@@ -196,7 +197,7 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
         r = 0;
         /* Names and tags of others are private, so a filter on them finds one's own only. */
         if (!(o.filter.name || o.filter.tags) || l.reads_all || filter_only_own(&o.filter, c->client->uid))
-                r = history_list(c->api->store, &o.filter, o.order, cursor, limit, with_spec, append_row, &l,
+                r = history_list(c->api->store, &o.filter, o.order, cursor, limit, wants_spec(o.fields), append_row, &l,
                                  &next);
         if (r == -EINVAL)
                 return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "cursor: '%s' is not one of this order", cursor);

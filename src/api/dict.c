@@ -32,13 +32,13 @@ static int append_u32s(sd_bus_message *m, const char *key, const uint32_t *numbe
         return bus_close_value(m, r);
 }
 
-static int append_tags(sd_bus_message *m, char **tags) {
+static int append_pairs(sd_bus_message *m, const char *key, char *const *pairs) {
         int r;
 
-        r = bus_open_value(m, 'e', "tags", "a{ss}");
+        r = bus_open_value(m, 'e', key, "a{ss}");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{ss}");
-        STRV_FOREACH_PAIR(k, v, tags)
+        STRV_FOREACH_PAIR(k, v, pairs)
                 if (r >= 0)
                         r = sd_bus_message_append(m, "{ss}", *k, *v);
         if (r >= 0)
@@ -202,9 +202,50 @@ static bool row_is_frozen(const JobRow *row) {
         return row->job->state == JOB_RUNNING && row->attempt && row->attempt->freezer == FREEZER_FROZEN;
 }
 
+static int append_spec_field(sd_bus_message *m, const JobSpec *s, const SpecField *f) {
+        const char *type = spec_type_signature(f->type);
+
+        switch (f->type) {
+        case SPEC_STRING:
+                return dict_append(m, f->name, type, spec_field_ptr(char *, s, f));
+        case SPEC_ENUM:
+                return dict_append(m, f->name, type, f->words[spec_field_ptr(uint32_t, s, f)]);
+        case SPEC_STRV:
+                return bus_append_strv_value(m, 'e', f->name, spec_field_ptr(char **, s, f));
+        case SPEC_TAGS:
+                return append_pairs(m, f->name, spec_field_ptr(char **, s, f));
+        case SPEC_BOOL:
+                return dict_append(m, f->name, type, (int) spec_field_ptr(bool, s, f));
+        case SPEC_I32:
+        case SPEC_U32:
+                return dict_append(m, f->name, type, spec_field_ptr(uint32_t, s, f));
+        case SPEC_USEC:
+                return dict_append(m, f->name, type, spec_field_ptr(usec_t, s, f));
+        case SPEC_DOUBLE:
+                return dict_append(m, f->name, type, spec_field_ptr(double, s, f));
+        case SPEC_BYTES:
+        case SPEC_EDGES:
+                break;
+        }
+        assert(false); /* they are stored elsewhere */
+        return -EINVAL;
+}
+
+/* All that is stored as the spec, by the names it has there; what it had by default is not told. */
+static int append_spec(sd_bus_message *m, const JobSpec *s, char *const *fields) {
+        const SpecField *table;
+        size_t n;
+        int r = 0;
+
+        table = spec_field_table(&n);
+        for (const SpecField *f = table; f < table + n && r >= 0; f++)
+                if (dict_is_of_spec(f) && WANTED(f->name) && !spec_field_is_default(s, f))
+                        r = append_spec_field(m, s, f);
+        return r;
+}
+
 static int append_private(sd_bus_message *m, const Api *a, JobRow *row, char *const *fields) {
         const Job *j = row->job;
-        const JobSpec *s = row->spec;
         _cleanup_free_ char *why = NULL;
         const char *reason = j->reason;
         const Job *live;
@@ -249,23 +290,9 @@ static int append_private(sd_bus_message *m, const Api *a, JobRow *row, char *co
         APPEND("unique_key", "s", j->unique_key, j->unique_key);
         APPEND("unique_scope", "s", j->unique_key, unique_scope_to_string(j->unique_scope));
         APPEND_USEC("unique_until_usec", j->unique_until_usec);
-        if (!s)
-                return 0;
-        APPEND("cwd", "s", s->cwd, s->cwd);
-        APPEND("output_file", "s", s->output_file, s->output_file);
-        APPEND("error_file", "s", s->error_file, s->error_file);
-        APPEND_USEC("stop_timeout_usec", s->stop_timeout_usec);
-        if (s->properties && WANTED("properties")) {
-                r = bus_append_strv_value(m, 'e', "properties", s->properties);
-                if (r < 0)
-                        return r;
-        }
-        if (s->argv && WANTED("argv")) {
-                r = bus_append_strv_value(m, 'e', "argv", s->argv);
-                if (r < 0)
-                        return r;
-        }
-        return s->tags && WANTED("tags") ? append_tags(m, s->tags) : 0;
+        APPEND_USEC("stop_timeout_usec", j->stop_timeout_usec);
+        APPEND_USEC("keep_usec", j->keep_usec);
+        return row->spec ? append_spec(m, row->spec, fields) : 0;
 }
 
 static int append_public(sd_bus_message *m, const JobRow *row, char *const *fields) {

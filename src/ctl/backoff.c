@@ -72,6 +72,25 @@ int backoff_parse(const char *value, Backoff *ret) {
         return 0;
 }
 
+char *backoff_to_text(char buf[static BACKOFF_TEXT_MAX], const Backoff *b) {
+        bool has_base = b->base != USEC_INFINITY, has_max = b->max != USEC_INFINITY;
+        char base[SPAN_MAX], max[SPAN_MAX], jitter[16] = "";
+
+        if (has_base)
+                format_span(base, sizeof(base), b->base, 1);
+        if (has_max)
+                format_span(max, sizeof(max), b->max, 1);
+        if (b->jitter >= 0)
+                snprintf(jitter, sizeof(jitter), "~%g%%", b->jitter * 100);
+        snprintf(buf, BACKOFF_TEXT_MAX, "%s%s%s%s%s%s",
+                 b->mode == BACKOFF_EXPONENTIAL               ? "exponential"
+                 : !has_base && (b->mode == BACKOFF_FIXED || *jitter) ? "fixed"
+                                                              : "",
+                 b->mode == BACKOFF_EXPONENTIAL && has_base ? ":" : "", has_base ? base : "",
+                 b->mode == BACKOFF_EXPONENTIAL && has_max ? ".." : "", b->mode == BACKOFF_EXPONENTIAL && has_max ? max : "", jitter);
+        return buf;
+}
+
 void backoff_to_spec(const Backoff *b, JobSpec *s) {
         if (!b->given)
                 return;

@@ -3,6 +3,7 @@
 
 /* How long a job waits between its attempts, in one word: "30s", "exponential:10s..1h", "exponential:10s..1h~20%". */
 
+#include "base/time-util.h"
 #include "queue/spec.h"
 
 typedef struct Backoff {
@@ -17,4 +18,6 @@ typedef struct Backoff {
         { .base = USEC_INFINITY, .max = USEC_INFINITY, .jitter = -1 }
 
 int backoff_parse(const char *value, Backoff *ret); /* -EINVAL */
+#define BACKOFF_TEXT_MAX (2 * SPAN_MAX + 32)
+char *backoff_to_text(char buf[static BACKOFF_TEXT_MAX], const Backoff *b); /* as it could be typed; "": nothing is said */
 void backoff_to_spec(const Backoff *b, JobSpec *s);

@@ -68,7 +68,7 @@ typedef struct SubmitArgs {
         char **set, **properties, **tags, **after;
         int32_t priority;
         uint32_t slots; /* UINT32_MAX: not given */
-        usec_t at, in, deadline, timeout, stop_timeout;
+        usec_t at, in, deadline, timeout, stop_timeout, keep; /* USEC_INFINITY: not given */
         struct ArrayArg { uint32_t n, max_running; } array; /* 0: not given */
         uint32_t uid; /* UINT32_MAX: not given */
         uint32_t attempts;    /* 0: not given */

@@ -173,7 +173,7 @@ static int read_entry(sd_bus_message *m, const DictField *fields, size_t n, void
                 if (r < 0)
                         return r;
                 if (r > 0)
-                        *(uint64_t *) data |= UINT64_C(1) << i;
+                        ((DictKeys *) data)->bits[i / 64] |= UINT64_C(1) << i % 64;
                 return sd_bus_message_exit_container(m);
         }
         return sd_bus_message_skip(m, "v");
@@ -182,7 +182,7 @@ static int read_entry(sd_bus_message *m, const DictField *fields, size_t n, void
 int dict_read(sd_bus_message *m, const DictField *fields, size_t n, void *data) {
         int r;
 
-        assert(n <= 64);
+        assert(n <= DICT_KEYS_MAX);
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
         if (r <= 0)
                 return r;
@@ -278,7 +278,7 @@ struct json_object *dict_to_json(const DictField *fields, size_t n, unsigned fla
         struct json_object *o = json_object_new_object();
 
         for (size_t i = 0; i < n; i++) {
-                bool known = *(const uint64_t *) data & UINT64_C(1) << i;
+                bool known = ((const DictKeys *) data)->bits[i / 64] & UINT64_C(1) << i % 64;
 
                 if ((fields[i].flags & DICT_NOT_JSON) || (flags != 0 && !(fields[i].flags & flags)))
                         continue;

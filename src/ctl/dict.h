@@ -2,12 +2,17 @@
 #pragma once
 
 /* A dictionary of the bus (a{sv}) as a C struct, by a table of its keys: read from a message, written as
- * JSON. Each struct begins with `uint64_t present`, a bit per row of the table: a key that did not come is
+ * JSON. Each struct begins with `DictKeys present`, a bit per row of the table: a key that did not come is
  * unknown, and null in JSON. */
 
 #include "base/macro.h"
 #include <json-c/json.h>
 #include <systemd/sd-bus.h>
+
+#define DICT_KEYS_MAX 128
+typedef struct DictKeys {
+        uint64_t bits[DICT_KEYS_MAX / 64];
+} DictKeys;
 
 typedef struct U32List {
         uint32_t *values;

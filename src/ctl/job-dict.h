@@ -8,10 +8,11 @@
 #include "ctl/dict.h"
 
 typedef struct JobInfo {
-        uint64_t present;
+        DictKeys present;
         uint64_t id;
         char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id,
-                        *status, *output_file, *error_file, *output, *verify, *verdict, *unique_key;
+                        *status, *output_file, *error_file, *output, *verify, *verdict, *unique_key, *unique_scope,
+                        *backoff;
         uint64_t array;
         char **array_states, **flow_states; /* state, how many of its array, … */
         uint32_t array_index, array_size, array_max_running;
@@ -19,12 +20,14 @@ typedef struct JobInfo {
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
         uint64_t flow;
-        char **argv, **properties, **tags, **io, **after; /* tags, io: key, value, …; after: "17:success" */
-        double progress;
+        char **argv, **properties, **tags, **io, **after, **retry_on; /* tags, io: key, value, …; after: "17:success" */
+        double progress, backoff_jitter, memory_growth;
+        uint32_t umask;
         uint64_t submitted_usec, not_before_usec, deadline_usec, created_usec, started_usec, finished_usec;
+        uint64_t keep_usec, unique_until_usec, backoff_base_usec, backoff_max_usec;
         uint64_t wait_usec, runtime_usec, timeout_usec, stop_timeout_usec, cpu_usec;
         uint64_t memory_peak, memory_max, io_read_bytes, io_write_bytes, tasks_peak, frozen_usec;
-        bool memory_peak_sampled, dead, frozen, success;
+        bool memory_peak_sampled, dead, frozen, success, freezable, requeue_lost;
 } JobInfo;
 
 /* Numbers that did not come are UINT64_MAX, an exit status -1. A struct that is read into again is emptied

@@ -23,7 +23,7 @@ Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
 #define SUBMIT_ARGS_DEFAULT                                                                                  \
         {                                                                                                    \
                 .backoff = BACKOFF_NONE, .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY, .deadline = USEC_INFINITY,            \
-                .timeout = USEC_INFINITY, .stop_timeout = USEC_INFINITY,                                     \
+                .timeout = USEC_INFINITY, .stop_timeout = USEC_INFINITY, .keep = USEC_INFINITY,              \
         }
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
 RetryArgs arg_retry = { .in = USEC_INFINITY };
@@ -174,6 +174,16 @@ static int option_stop_timeout(const char *value, void *target) {
         int r = parse_span(value, &t);
 
         if (r < 0 || t < USEC_PER_MSEC || t > 24 * 60 * 60 * USEC_PER_SEC)
+                return -EINVAL;
+        *(usec_t *) target = t;
+        return 0;
+}
+
+static int option_keep(const char *value, void *target) {
+        usec_t t;
+        int r = parse_span(value, &t);
+
+        if (r < 0 || t > INT64_MAX)
                 return -EINVAL;
         *(usec_t *) target = t;
         return 0;
@@ -455,6 +465,8 @@ static const Option options[] = {
           "1ms or longer: 90s, 2h 30min, infinity, …" },
         { "stop-timeout", 0, "SPAN", S, option_stop_timeout, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL",
           "1ms…1day: 10s, 5min, …" },
+        { "keep", 0, "SPAN", S, option_keep, &arg_submit.keep,
+          "How long it stays listed once it is done (default: as its queue says)", "0, 1h, 7days, …" },
         { "env", 0, "all|none|VARIABLE,…", S, option_environment, &arg_submit.env,
           "What of your environment it gets (default: all but what belongs to the session)",
           "all, none, or names of variables; -E adds to them" },

@@ -7,7 +7,7 @@
 #include "ctl/dict.h"
 
 typedef struct QueueInfo {
-        uint64_t present;
+        DictKeys present;
         char *name, *reason, *slice;
         uint32_t slots, slots_used; /* slots UINT32_MAX: no cap */
         uint64_t held, waiting, ready, starting, running, stopping, dead;
@@ -34,7 +34,7 @@ int queues_get(sd_bus *bus, QueueInfo **ret, size_t *ret_n);
 void queue_info_array_free(QueueInfo *queues, size_t n);
 
 typedef struct Statistics {
-        uint64_t present;
+        DictKeys present;
         char *version, *systemd, *storage, *dispatch; /* dispatch: why nothing is started; NULL: things are */
         uint64_t held, waiting, ready, starting, running, stopping, done, dead, store_bytes;
         uint32_t queues, attempts, strays;

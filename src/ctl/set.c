@@ -74,6 +74,13 @@ static int set_span(const char *value, void *target) {
         return 0;
 }
 
+/* "infinity" would be taken for what the queue says. */
+static int set_keep(const char *value, void *target) {
+        int r = set_span(value, target);
+
+        return r >= 0 && *value && *(usec_t *) target > INT64_MAX ? -EINVAL : r;
+}
+
 static int set_time(const char *value, void *target) {
         if (*value)
                 return parse_timestamp(value, now_usec(CLOCK_REALTIME), target);
@@ -107,12 +114,14 @@ static const struct {
         { "deadline", "a time", set_time, AT(deadline), SET_DEADLINE, "Start it by this time, or never" },
         { "timeout", "a time span", set_span, AT(timeout), SET_TIMEOUT, "End it when it runs longer" },
         { "stop-timeout", "a time span", set_span, AT(stop_timeout), SET_STOP_TIMEOUT, "From SIGTERM to SIGKILL" },
+        { "keep", "a time span, or nothing", set_keep, AT(keep), SET_KEEP, "How long it stays listed once it is done" },
         { "attempts", "a number", set_u32, AT(attempts), SET_ATTEMPTS, "Try it so often until it succeeds" },
         { "backoff", BACKOFF_WORDS, set_backoff, AT(backoff), 0, "How long it waits in between" },
         { "retry-on", "RESULT,…", set_words, AT(retry_on), 0, "Try it again after these results only" },
         { "requeue-lost", "yes or no", set_boolean, AT(requeue_lost), SET_REQUEUE_LOST, "A lost attempt does not count" },
         { "memory-growth", "a number", set_factor, AT(memory_growth), SET_MEMORY_GROWTH,
           "After it ran out of memory its MemoryMax= is so many times as large" },
+        { "freezable", "yes or no", set_boolean, AT(freezable), SET_FREEZABLE, "Allow `jobmill freeze` in spite of a time-out" },
         { "directory", "DIRECTORY", set_text, AT(directory), 0, "Where it runs" },
         { "output", "FILE", set_text, AT(output), 0, "Where standard output goes" },
         { "error", "FILE", set_text, AT(error), 0, "Where standard error goes" },
@@ -192,6 +201,7 @@ static int append_numbers(sd_bus_message *m, const Settings *s) {
                 { SET_DEADLINE, "deadline_usec", s->deadline },
                 { SET_TIMEOUT, "timeout_usec", s->timeout },
                 { SET_STOP_TIMEOUT, "stop_timeout_usec", s->stop_timeout },
+                { SET_KEEP, "keep_usec", s->keep },
         };
         int r = 0;
 
@@ -199,6 +209,8 @@ static int append_numbers(sd_bus_message *m, const Settings *s) {
                 r = sd_bus_message_append(m, "{sv}", "priority", "i", s->priority);
         if (r >= 0 && (s->given & SET_SLOTS))
                 r = bus_append_u32(m, "slots", s->slots);
+        if (r >= 0 && (s->given & SET_FREEZABLE))
+                r = bus_append_boolean(m, "freezable", s->freezable);
         if (r >= 0 && (s->given & SET_ARRAY_MAX))
                 r = bus_append_u32(m, "array_max_running", s->array_max);
         FOREACH_ELEMENT (t, times)

@@ -19,6 +19,8 @@ typedef enum SetBits {
         SET_REQUEUE_LOST = 1 << 8,
         SET_MEMORY_GROWTH = 1 << 9,
         SET_ARRAY_MAX = 1 << 10,
+        SET_KEEP = 1 << 11,
+        SET_FREEZABLE = 1 << 12,
 } SetBits;
 
 typedef struct Settings {
@@ -26,10 +28,10 @@ typedef struct Settings {
         char *name, *queue, *directory, *output, *error, *verify, *to, *unique, *unique_scope; /* NULL: not given */
         int32_t priority;
         uint32_t slots, attempts, array_max;
-        bool requeue_lost;
+        bool requeue_lost, freezable;
         double memory_growth;
         Backoff backoff;
-        usec_t not_before, delay, deadline, timeout, stop_timeout;        /* USEC_INFINITY: none */
+        usec_t not_before, delay, deadline, timeout, stop_timeout, keep; /* USEC_INFINITY: none */
         char **tags, **properties, **command, **retry_on;
 } Settings;
 

@@ -172,6 +172,7 @@ static void set_numbers(JobSpec *s) {
         s->array_max_running = a->array.max_running;
         s->timeout_usec = a->timeout;
         s->stop_timeout_usec = a->stop_timeout;
+        s->keep_usec = a->keep;
 }
 
 static mode_t current_umask(void) {

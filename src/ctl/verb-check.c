@@ -8,7 +8,7 @@
 #include "ctl/text.h"
 
 typedef struct Finding {
-        uint64_t present;
+        DictKeys present;
         char *kind, *text, *repair;
         uint64_t job;
         bool repaired;

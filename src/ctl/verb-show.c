@@ -141,7 +141,7 @@ static void print_what(const JobInfo *j) {
         else if (j->array > 0)
                 print_row("Array", "%" PRIu64 ", index %" PRIu32 " of %" PRIu32, j->array, j->array_index, j->array_size);
         if (j->unique_key)
-                print_row("Unique key", "%s", j->unique_key);
+                print_row("Unique key", "%s (%s)", j->unique_key, strempty(j->unique_scope));
         if (streq_ptr(j->verify, "verdict"))
                 print_row("Verified by", "its verdict");
         STRV_FOREACH_PAIR (key, value, j->tags)
@@ -162,6 +162,32 @@ static void print_times(const JobInfo *j, usec_t now) {
                 print_row("Time-out", "%s", human_span(span, sizeof(span), j->timeout_usec));
         if (j->stop_timeout_usec != USEC_INFINITY)
                 print_row("To stop", "%s", human_span(span, sizeof(span), j->stop_timeout_usec));
+        if (j->keep_usec != USEC_INFINITY)
+                print_row("Kept", "%s once it is done", human_span(span, sizeof(span), j->keep_usec));
+}
+
+/* How it is tried again, in the words of submit's options. */
+static void print_retry(const JobInfo *j) {
+        char text[BACKOFF_TEXT_MAX];
+        Backoff b = { .base = j->backoff_base_usec, .max = j->backoff_max_usec, .jitter = j->backoff_jitter };
+
+        if (j->max_attempts > 1 && j->attempt == 0)
+                print_row("Attempts", "at most %" PRIu32, j->max_attempts);
+        else if (j->max_attempts > 1)
+                print_row("Attempt", "%" PRIu32 " of %" PRIu32, j->attempt, j->max_attempts);
+        if (j->backoff)
+                b.mode = MAX(spec_field_word(spec_field_find("backoff"), j->backoff), 0);
+        if (*backoff_to_text(text, &b))
+                print_row("Backoff", "%s", text);
+        if (j->retry_on) {
+                _cleanup_free_ char *results = strv_join(j->retry_on, ", ");
+
+                print_row("Retry on", "%s", strempty(results));
+        }
+        if (j->requeue_lost)
+                print_row("If lost", "tried again");
+        if (j->memory_growth > 0)
+                print_row("If too large", "MemoryMax= × %g", j->memory_growth);
 }
 
 static void print_usage(const JobInfo *j) {
@@ -276,8 +302,7 @@ static int print_job(const JobInfo *j, const JobInfo *attempts, size_t n) {
         print_usage(j);
         if (j->unit)
                 print_row("Unit", "%s", j->unit);
-        if (j->attempt > 0 && j->max_attempts > 1)
-                print_row("Attempt", "%" PRIu32 " of %" PRIu32, j->attempt, j->max_attempts);
+        print_retry(j);
         if (print_attempts(attempts, n) < 0)
                 return ctl_oom();
         if (arg_legend && !arg_quiet)

@@ -18,6 +18,10 @@ VERSIONS = range(1, VERSION + 1)
 pytestmark = pytest.mark.root
 
 
+TOLD_LATER = {"properties", "stop_timeout_usec", "umask", "freezable", "keep_usec", "backoff", "backoff_base_usec", "backoff_max_usec",
+              "backoff_jitter", "retry_on", "requeue_lost", "memory_growth"}
+
+
 class Golden:
     def __init__(self, mill, version):
         self.mill, self.version = mill, version
@@ -51,7 +55,7 @@ class Golden:
             now, then = ({**i, "reason": i["reason"].split(", in ")[0]} if "reason" in i else i
                          for i in (as_json(self.mill.info(id_)), j["info"]))
             assert {k: now.get(k) for k in then} == then
-            assert set(now) - set(then) <= {"properties", "stop_timeout_usec"}  # not told at first
+            assert set(now) - set(then) <= TOLD_LATER
             assert as_json(self.mill.call("ListAttempts", id_)) == j["attempts"]
         assert len(self.becoming("same")) >= 20
 

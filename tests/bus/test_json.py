@@ -58,11 +58,13 @@ def full(mill):
     mill.queue("open", AllowUsers="*", Paused="yes")
     mill.start()
     mill.rich = mill.submit("exit 4", name="ü", tags={"a": "b"}, cwd="/", timeout_usec=10**9, stop_timeout_usec=10**6,
-                            properties=["Nice=4"], output_file="/dev/null", error_file="/dev/null", priority=3)
+                            properties=["Nice=4"], umask=0o27, freezable=True, keep_usec=10**12,
+                            backoff="exponential", backoff_base_usec=10**6, backoff_max_usec=10**7, backoff_jitter=0.5, retry_on=["timeout"],
+                            requeue_lost=True, memory_growth=1.5, output_file="/dev/null", error_file="/dev/null", priority=3)
     mill.result(mill.rich)
     mill.call("RetryJob", mill.rich, {})
     mill.result(mill.rich)
-    mill.result(mill.submit("echo; echo '{\"success\": false}'", verify="verdict", unique_key="one",
+    mill.result(mill.submit("echo; echo '{\"success\": false}'", verify="verdict", unique_key="one", unique_scope="1h",
                             deadline_usec=int((time.time() + 3600) * 1e6)))
     mill.killed = mill.submit("kill -9 $$")
     mill.result(mill.killed)

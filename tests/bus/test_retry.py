@@ -285,6 +285,8 @@ def test_by_the_tool(running):
     assert "attempt 2 of 5 in " in tool(running, "show", dead[0])
     tool(running, "set", dead[0], "attempts=7", "backoff=5s..10s", "retry-on=timeout", "requeue-lost=yes", "memory-growth=2")
     assert running.info(dead[0])["max_attempts"] == 7
+    shown = tool(running, "show", dead[0])
+    assert all(row in shown for row in ("Backoff: exponential:5s..10s", "Retry on: timeout", "If lost: tried again", "MemoryMax= × 2")), shown
     tool(running, "cancel", *dead)
     assert "2 jobs purged" in tool(running, "purge", "--dead", "-y")
 

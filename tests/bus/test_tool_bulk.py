@@ -138,6 +138,12 @@ def test_set(tool):
     assert tool.state(id_) == "ready"
     tool.ok("set", id_, "at=tomorrow")
     assert tool.state(id_) == "waiting"
+    tool.ok("set", id_, "keep=1h", "freezable=yes")
+    assert tool.info(id_)["keep_usec"] == 3600 * 10**6 and tool.info(id_)["freezable"]
+    assert "Kept: 1h once it is done" in tool.ok("show", id_)
+    tool.ok("set", id_, "keep=")
+    assert "keep_usec" not in tool.info(id_)
+    tool.bad("set: keep: cannot make sense of 'infinity'", "set", id_, "keep=infinity")
     tool.ok("set", "@last", "in=0", "slots=1")
     assert tool.state(id_) == "ready" and tool.info(id_)["slots"] == 1
 

@@ -58,6 +58,7 @@ BAD = [
     ("--timeout", "long", "1ms or longer"),
     ("--stop-timeout", "2days", "1ms…1day"),
     ("--stop-timeout", "0", "1ms…1day"),
+    ("--keep", "infinity", "7days"),
     ("--deadline", "later", "18:30"),
     ("--attempts", "0", "1…10000"),
     ("--backoff", "soon", "exponential:10s..1h"),

@@ -5,6 +5,8 @@
 - completion offers exactly the verbs and options that the help shows, and knows every kind of value
 - jobmill(1) has every verb with the same usage, and in its part every option with the same argument, and no others;
   jobmilld(8) has every option of the daemon, and the MESSAGE_IDs of the catalog
+- every field of the spec has an option of submit, a setting of `set` and a key of a job's JSON, or stands here with the reason why not, and is documented
+  where programs look for it
 - states and results that completion offers are those of the model
 """
 
@@ -154,12 +156,64 @@ def check_jobmilld_8(program):
             problem(f"jobmilld(8) says nothing of the message {id_}")
 
 
+FIELDS = {  # field: (option of submit, setting of `set`, key of JSON), where they are not named as the field is, or why there is none
+    "argv": ("COMMAND", "COMMAND", "argv"),
+    "cwd": ("-C", "directory", "cwd"),
+    "umask": ("as the caller's", "of who submitted it", "umask"),
+    "environment": ("--env", "made by the submit", "may hold secrets"),
+    "payload": ("--payload", "made by the submit", "may be large"),
+    "tags": ("--tag", "tag", "tags"),
+    "hold": ("--hold", "hold and release do it", "state"),
+    "not_before_usec": ("--at", "at", "not_before_usec"),
+    "delay_usec": ("--in", "in", "not_before_usec"),
+    "uid": ("--uid", "a job keeps its owner", "owner"),
+    "properties": ("--property", "property", "properties"),
+    "output_file": ("--output", "output", "output_file"),
+    "error_file": ("--error", "error", "error_file"),
+    "max_attempts": ("--attempts", "attempts", "max_attempts"),
+    "backoff_base_usec": ("--backoff", "backoff", "backoff_base_usec"),
+    "backoff_max_usec": ("--backoff", "backoff", "backoff_max_usec"),
+    "backoff_jitter": ("--backoff", "backoff", "backoff_jitter"),
+    "after": ("--after", "decided by the submit", "after"),
+    "unique_key": ("--unique", "unique", "unique_key"),
+    "unique_policy": ("--unique-policy", "about the submit alone", "about the submit alone"),
+    "array": ("--array", "made by the submit", "array"),
+    "array_max_running": ("--array", "array-max", "array_max_running"),
+    "request_id": ("--request-id", "about the submit alone", "about the submit alone"),
+}
+
+
+def check_spec(tool):
+    table = "".join(p.read_text() for p in sorted((SOURCE / "src/queue").glob("spec*.c")))
+    fields = re.findall(r'^ +(?:FIELD\(|\{ \.name = ")(\w+)', table, re.M)
+    options = set(tool.help("submit")[1]["Options"]) | {"COMMAND"}
+    settings = set(re.findall(r"^  ([a-z-]+)  ", tool.run("help", "set").split("Settings")[1], re.M)) | {"COMMAND"}
+    keys = set(re.findall(r"^\| `(\w+)`", (SOURCE / "docs/json.md").read_text().split("## Attempt")[0], re.M))
+    contract = (SOURCE / "dbus/org.jobmill1.Manager.xml").read_text()
+    submit = contract.split("<method name=\"Submit\">")[0].rsplit("<!--", 1)[1]
+    page = " ".join(read_page("jobmill.1.scd")["set"])
+    if len(fields) < 30 or (unknown := set(FIELDS) - set(fields)):
+        problem(f"these are no fields of the spec: {unknown}")
+    for field in fields:
+        word = field.removesuffix("_usec").replace("_", "-")
+        option, setting, key = FIELDS.get(field, ("--" + word, word, field))
+        for what, name, there in ("option of submit", option, options), ("setting", setting, settings), ("key of JSON", key, keys):
+            if name not in there and " " not in name:
+                problem(f"{field}: there is no {what} {name}, and no reason why not")
+        if not re.search(rf"\b{field}\b", submit):
+            problem(f"{field}: the documentation of Submit does not name it")
+    for setting in settings - {"COMMAND"}:
+        if f"*{setting}*" not in page:
+            problem(f"jobmill(1): set: nothing of {setting}")
+
+
 def main():
     tool = Tool(sys.argv[1])
     usage, sections, verbs = tool.help()
     global_options = sections["Options"]
     check_completion(tool, verbs, global_options)
     check_words(tool)
+    check_spec(tool)
     check_jobmill_1(tool, verbs, global_options)
     check_jobmilld_8(sys.argv[2])
     print(f"{len(verbs)} verbs, {len(global_options)} global options, {len(problems)} problems")

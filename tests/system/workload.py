@@ -179,6 +179,7 @@ class Workload:
         self.between = self.submit("cancelled between attempts", "exit 3", "cancelled", max_attempts=2, backoff_base_usec=3600_000_000)
         self.shorter = self.submit("given less time", "exec sleep 60", "timeout", timeout_usec=3600_000_000)
         self.purged = self.submit("purged", "exit 1", "exit-code", environment=["A=purged %s" % self.folder])
+        self.submit("kept for an hour", "true", "success", keep_usec=3600_000_000)
         self.submit_capped()
         self.submit_batch()
         self.submit_array()

@@ -38,6 +38,24 @@ static void test_good(void **state) {
         good("10s~0%", BACKOFF_FIXED, 10 * S, NO, 0);
 }
 
+static void round_trip(const char *value) {
+        char text[BACKOFF_TEXT_MAX];
+        Backoff b;
+
+        assert_int_equal(backoff_parse(value, &b), 0);
+        assert_string_equal(backoff_to_text(text, &b), value);
+}
+
+static void test_text(void **state) {
+        static const char *const l[] = { "30s", "0", "1min 30s", "30s~20%", "fixed", "fixed~12.5%", "exponential", "exponential~100%",
+                                         "exponential:10s", "exponential:10s..1h", "exponential:10s..1h~25%" };
+        char text[BACKOFF_TEXT_MAX];
+
+        FOREACH_ELEMENT(v, l)
+                round_trip(*v);
+        assert_string_equal(backoff_to_text(text, &(Backoff) BACKOFF_NONE), "");
+}
+
 static void test_bad(void **state) {
         static const char *const l[] = {
                 "", "x", "10s..", "..1h", "exponential:", "exponentially:10s", "fix:10s", "fixed:1s..2s", "1h..10s", "10s~", "10s~20",
@@ -56,6 +74,7 @@ static void test_bad(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_good),
+                cmocka_unit_test(test_text),
                 cmocka_unit_test(test_bad),
         };
 
