@@ -20,7 +20,9 @@ static int check_may_read(Call *c, const Job *j, sd_bus_error *error) {
         return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "after: job %" PRIu64 " is another user's", j->id);
 }
 
-static int append_after(After **l, size_t *n, const After *a, uint64_t id) {
+static int append_after(const Request *q, After **l, size_t *n, const After *a, uint64_t id, sd_bus_error *error) {
+        if (*n + q->n_gone >= SPEC_AFTER_MAX)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "after: more than %u jobs", SPEC_AFTER_MAX);
         if ((*n & (*n - 1)) == 0) {
                 After *more = reallocarray(*l, 2 * *n + 1, sizeof(After));
 
@@ -31,7 +33,7 @@ static int append_after(After **l, size_t *n, const After *a, uint64_t id) {
         (*l)[*n] = *a;
         (*l)[*n].id = id;
         (*l)[(*n)++].met = false;
-        return 0;
+        return 1;
 }
 
 /* How many jobs it means: the id of an array all of it. */
@@ -71,7 +73,7 @@ static int read_jobs(Call *c, Request *q, const After *a, After **l, size_t *n, 
                 if (r == 0) /* nobody knows yet */
                         return 0;
                 if (r > 0)
-                        r = append_after(l, n, a, a->id + i);
+                        r = append_after(q, l, n, a, a->id + i, error);
         }
         if (r >= 0 && *n == before)
                 return api_error_no_such_job(error, a->id);
@@ -83,18 +85,22 @@ static int read_after(Call *c, Request *q, After **l, size_t *n, sd_bus_error *e
         const JobSpec *s = q->spec;
 
         for (const After *a = s->after; a < s->after + s->n_after; a++) {
-                int r;
+                int r = flow_is_place(a->id) ? append_after(q, l, n, a, a->id, error) : read_jobs(c, q, a, l, n, error);
 
-                if (!flow_is_place(a->id))
-                        r = read_jobs(c, q, a, l, n, error);
-                else if (*n >= SPEC_AFTER_MAX)
-                        r = api_error(error, JOBMILL_ERROR_INVALID_SPEC, "after: more than %u jobs", SPEC_AFTER_MAX);
-                else
-                        r = append_after(l, n, a, a->id) < 0 ? -ENOMEM : 1;
                 if (r <= 0)
                         return r;
         }
         return 1;
+}
+
+/* What has ended already is met, or forbids it. */
+static int resolve_after(Call *c, Request *q) {
+        JobSpec *s = q->spec;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < s->n_after && !flow_is_place(s->after[i].id); i++)
+                r = spec_resolve_after(s, i, model_job(c->api->model, s->after[i].id), &q->never);
+        return r;
 }
 
 int request_check_after(Call *c, Request *q, sd_bus_error *error) {
@@ -116,11 +122,77 @@ int request_check_after(Call *c, Request *q, sd_bus_error *error) {
                 r = spec_validate(s, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
-        for (size_t i = 0; i < s->n_after && !flow_is_place(s->after[i].id); i++) {
-                r = spec_resolve_after(s, i, model_job(c->api->model, s->after[i].id), &q->never);
-                if (r != 0)
-                        return r;
+        r = resolve_after(c, q);
+        return r < 0 ? r : 1;
+}
+
+/* ---- flows in which a unique key answers with another job ---- */
+
+static bool is_answered(const Request *q) {
+        return q->answer > 0 || q->answer_of > 0;
+}
+
+/* Instead of the places of a request those of the one, or the jobs, that answer it. An array is named by its first place. */
+static int follow(Call *c, Request *l, Request *q, const After *a, After **edges, size_t *n, sd_bus_error *error) {
+        const Request *before = l + flow_place_job(a->id);
+        uint32_t of = before->answer_of - 1;
+        After there = *a;
+        int r = 1;
+
+        if (a->id != flow_place(flow_place_job(a->id), 0))
+                return 1;
+        there.id = before->answer;
+        if (before->answer > 0)
+                return read_jobs(c, q, &there, edges, n, error);
+        for (uint32_t i = 0; r > 0 && i < request_n_jobs(l + of); i++)
+                r = append_after(q, edges, n, a, flow_place(of, i), error);
+        return r;
+}
+
+/* Two names may have become the same job. */
+static int merge_edges(JobSpec *s, sd_bus_error *error) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->n_after; i++) {
+                const After *a = s->after + i, *last = n > 0 ? s->after + n - 1 : NULL;
+
+                if (!last || last->id != a->id)
+                        s->after[n++] = *a;
+                else if (last->condition != a->condition || last->otherwise != a->otherwise)
+                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC,
+                                         "after: two of the jobs are the same one, by its unique_key, and shall have ended differently");
         }
+        s->n_after = n;
+        return 0;
+}
+
+static int follow_all(Call *c, Request *l, Request *q, sd_bus_error *error) {
+        const JobSpec *s = q->spec;
+        _cleanup_free_ After *edges = NULL;
+        size_t n = 0;
+        int r = 1;
+
+        for (const After *a = s->after; r > 0 && a < s->after + s->n_after; a++)
+                if (flow_is_place(a->id) && is_answered(l + flow_place_job(a->id)))
+                        r = follow(c, l, q, a, &edges, &n, error);
+                else
+                        r = append_after(q, &edges, &n, a, a->id, error);
+        if (r <= 0)
+                return r;
+        r = spec_set_edges(q->spec, spec_field_find("after"), TAKE_PTR(edges), n, NULL);
+        if (r >= 0)
+                r = merge_edges(q->spec, error);
+        if (r >= 0)
+                r = resolve_after(c, q);
+        return r < 0 ? r : 1;
+}
+
+int request_follow_answers(Call *c, Request *l, Request *q, sd_bus_error *error) {
+        const JobSpec *s = q->spec;
+
+        for (const After *a = s->after; !is_answered(q) && a < s->after + s->n_after; a++)
+                if (flow_is_place(a->id) && is_answered(l + flow_place_job(a->id)))
+                        return follow_all(c, l, q, error);
         return 1;
 }
 

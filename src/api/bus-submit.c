@@ -27,6 +27,7 @@ typedef enum Together {
 /* What a call is answered. */
 typedef struct Answer {
         uint64_t *ids; /* one for each request */
+        uint64_t flow;
         uint64_t digest;
         bool recorded; /* it was answered before */
 } Answer;
@@ -35,13 +36,13 @@ static void answer_done(Answer *a) {
         a->ids = mfree(a->ids);
 }
 
-/* flow: its id; 0: of none. */
-static int submit_request(Call *c, Request *q, uint64_t flow, Job **ret, sd_bus_error *error) {
+/* a: with the ids of those before it. */
+static int submit_request(Call *c, Request *q, const Answer *a, Job **ret, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         uint64_t n;
         int r;
 
-        flow_resolve_ids(q->spec, flow + 1);
+        flow_resolve_ids(q->spec, a->ids);
         r = model_submit(c->api->model, q->queue, q->spec, q->owner, q->owner_name, &c->api->now, ret, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));
@@ -50,7 +51,7 @@ static int submit_request(Call *c, Request *q, uint64_t flow, Job **ret, sd_bus_
         for (uint64_t i = 0, first = (*ret)->id; i < n; i++) {
                 Job *j = model_job(c->api->model, first + i);
 
-                j->flow = flow;
+                j->flow = a->flow;
                 j->privileged = q->privileged;
                 if (q->never)
                         model_fail(c->api->model, j, JOB_DEPENDENCY, q->never, &c->api->now);
@@ -87,6 +88,7 @@ static int find_receipt(Call *c, const Request *l, size_t n, Answer *ret, sd_bus
                                  spec_quote(quoted, id, strlen(id)));
         for (size_t i = 0; i < n; i++)
                 ret->ids[i] = found->ids ? found->ids[i] : found->first_id + i;
+        ret->flow = found->first_id - 1;
         ret->recorded = found == stored;
         return 1;
 }
@@ -221,6 +223,21 @@ static int check_edges(const Call *c, const Request *q, uint64_t *n_edges, sd_bu
                                                " times, which is what may be (EdgesMax=)", max);
 }
 
+/* A job of a flow may be one that is there already. */
+static int follow_answers(Call *c, Request *l, size_t n, sd_bus_error *error) {
+        uint64_t n_edges = 0;
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                r = request_follow_answers(c, l, l + i, error);
+                if (r > 0)
+                        r = check_edges(c, l + i, &n_edges, error);
+                if (r <= 0)
+                        return name_job(r, l, i, FLOW, error);
+        }
+        return 1;
+}
+
 /* All that can be wrong with them. 1: nothing is; 0: not there yet. */
 static int check_all(Call *c, Request *l, size_t n, Together together, sd_bus_error *error) {
         uint64_t n_edges = 0;
@@ -237,22 +254,23 @@ static int check_all(Call *c, Request *l, size_t n, Together together, sd_bus_er
         r = check_number(c, l, n, error);
         if (r < 0)
                 return r;
-        for (i = 0; together == FLOW && i < n; i++) /* in a flow the ids of all of them must be known before */
-                if (l[i].spec->array > 0 || l[i].spec->unique_policy == UNIQUE_RETURN)
-                        return name_job(api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s: not in a flow",
-                                                  l[i].spec->array > 0 ? "array" : "unique_policy: 'return'"), l, i, together, error);
         if (c->api->storage_full)
                 return api_error(error, JOBMILL_ERROR_STORAGE_FULL,
                                  "The disk is full, what room there is is kept for jobs that run; nothing was submitted");
         r = unique_plan(c, l, n, &i, error);
         if (r < 0)
                 return name_job(r, l, i, together, error);
+        if (together == FLOW) {
+                r = follow_answers(c, l, n, error);
+                if (r <= 0)
+                        return r;
+        }
         r = check_room(c, l, n, together, error);
         return r < 0 ? r : 1;
 }
 
 /* The job whose place this one takes goes first. */
-static int make_one(Call *c, Request *q, uint64_t flow, const Answer *a, uint64_t *ret, sd_bus_error *error) {
+static int make_one(Call *c, Request *q, const Answer *a, uint64_t *ret, sd_bus_error *error) {
         uint64_t replaced = q->replaces_of > 0 ? a->ids[q->replaces_of - 1] : q->replaces;
         char reason[64];
         Job *j;
@@ -267,7 +285,7 @@ static int make_one(Call *c, Request *q, uint64_t flow, const Answer *a, uint64_
                 (void) model_cancel(c->api->model, j, reason, &c->api->now);
                 unique_give_up(c->api->model, j);
         }
-        r = submit_request(c, q, flow, &j, error);
+        r = submit_request(c, q, a, &j, error);
         if (r >= 0)
                 *ret = j->id;
         return r;
@@ -276,7 +294,7 @@ static int make_one(Call *c, Request *q, uint64_t flow, const Answer *a, uint64_
 /* The jobs of one call, all or none. 1 and *ret; 0: not there yet; or negative. */
 static int submit_all(Call *c, Request *l, size_t n, Together together, Answer *ret, sd_bus_error *error) {
         _cleanup_(receipt_freep) Receipt *receipt = NULL;
-        uint64_t flow = 0, first_new;
+        uint64_t first_new;
         int r;
 
         ret->ids = new0(uint64_t, n);
@@ -292,10 +310,10 @@ static int submit_all(Call *c, Request *l, size_t n, Together together, Answer *
                 return r;
         r = make_receipt(c, l[0].spec->request_id, &receipt, error);
         if (r >= 0 && together == FLOW)
-                flow = c->api->model->next_id++;
+                ret->flow = c->api->model->next_id++;
         first_new = c->api->model->next_id;
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = make_one(c, l + i, flow, ret, ret->ids + i, error);
+                r = make_one(c, l + i, ret, ret->ids + i, error);
         if (r >= 0 && receipt)
                 r = keep_receipt(c, TAKE_PTR(receipt), ret, n, first_new);
         return r < 0 ? r : 1;
@@ -462,20 +480,19 @@ static int flow_error(int r, const char *text, sd_bus_error *error) {
 }
 
 /* Its jobs as requests, which take the specs. */
-static int flow_to_requests(Flow *f, Request **ret, sd_bus_error *error) {
-        char quoted[SPEC_QUOTE_MAX];
+static int flow_to_requests(Call *c, Flow *f, Request **ret, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL;
         Request *l;
+        int r;
 
-        for (const FlowJob *j = f->jobs; j < f->jobs + f->n; j++)
-                if (j->spec->array > 0 || j->spec->unique_policy == UNIQUE_RETURN)
-                        return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "job '%s': '%s': this is not for a job of a flow",
-                                         spec_quote(quoted, j->spec->name, strlen(j->spec->name)),
-                                         j->spec->array > 0 ? "array" : "unique_policy");
+        r = flow_fill_specs(f, c->api->limits.edges_max, &text);
+        if (r == -E2BIG)
+                return api_error(error, JOBMILL_ERROR_TOO_MANY, "%s", text);
+        if (r < 0)
+                return flow_error(r, text, error);
         l = new0(Request, f->n);
-        if (!l || flow_fill_specs(f) < 0) {
-                free(l);
+        if (!l)
                 return -ENOMEM;
-        }
         for (size_t i = 0; i < f->n; i++)
                 l[i] = (Request) { .spec = TAKE_PTR(f->jobs[i].spec), .queue_name = TAKE_PTR(f->jobs[i].queue) };
         l[0].spec->request_id = TAKE_PTR(f->request_id);
@@ -499,7 +516,7 @@ static int read_flow(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
                 malloc_trim(0);
         if (r < 0)
                 return flow_error(r, text, error);
-        r = flow_to_requests(f, ret, error);
+        r = flow_to_requests(c, f, ret, error);
         *ret_n = f->n;
         return r;
 }
@@ -517,10 +534,10 @@ static int copy_names(const Request *l, size_t n, char ***ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int append_flow(sd_bus_message *reply, const uint64_t *ids, char *const *names) {
+static int append_flow(sd_bus_message *reply, uint64_t flow, const uint64_t *ids, char *const *names) {
         int r;
 
-        r = sd_bus_message_append(reply, "t", ids[0] - 1);
+        r = sd_bus_message_append(reply, "t", flow);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "{st}");
         for (size_t i = 0; r >= 0 && names[i]; i++)
@@ -548,7 +565,7 @@ static int handle_submit_flow(Call *c, sd_bus_error *error) {
 
         r = sd_bus_message_new_method_return(c->message, &reply);
         if (r >= 0)
-                r = append_flow(reply, a.ids, names);
+                r = append_flow(reply, a.flow, a.ids, names);
         return send_answer(c, &a, r, reply);
 }
 DEFINE_METHOD(submit_flow);

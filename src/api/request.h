@@ -32,6 +32,8 @@ const char *request_queue_name(const Request *q);
 
 /* after.c: the jobs that it waits for are there, the caller may read them, and what has ended already is met. */
 int request_check_after(Call *c, Request *q, sd_bus_error *error);
+/* The same of those of a flow, l, that q waits for and that are other jobs by their unique keys. */
+int request_follow_answers(Call *c, Request *l, Request *q, sd_bus_error *error);
 /* Everything, which fills q. */
 int request_check(Call *c, Request *q, sd_bus_error *error);
 /* PayloadMax=, EnvironmentMax=. 0 or negative. */

@@ -157,6 +157,16 @@ char *job_info_outcome(const JobInfo *j, char *buf, size_t n) {
         return buf;
 }
 
+char *job_info_states(const JobInfo *j, char buf[static JOB_STATES_MAX]) {
+        size_t n = 0;
+
+        *buf = 0;
+        STRV_FOREACH_PAIR(state, count, j->array_states ?: j->flow_states)
+                if (n < JOB_STATES_MAX)
+                        n += snprintf(buf + n, JOB_STATES_MAX - n, "%s%s %s", n > 0 ? ", " : "", *count, *state);
+        return buf;
+}
+
 const char *job_info_color(const JobInfo *j) {
         const char *word = j->state && !job_info_is_done(j) ? j->state : strempty(j->result);
 

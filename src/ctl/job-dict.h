@@ -44,6 +44,9 @@ bool job_info_is_done(const JobInfo *j);
 /* "success", "exit-code 7", "signal KILL"; of one that is not done its state. Returns buf. */
 char *job_info_outcome(const JobInfo *j, char *buf, size_t n);
 const char *job_info_color(const JobInfo *j);
+/* "3 running, 12 waiting" of its whole array or flow. Returns buf. */
+#define JOB_STATES_MAX 128
+char *job_info_states(const JobInfo *j, char buf[static JOB_STATES_MAX]);
 /* The job's name, or its command line. NULL: neither is known, or out of memory. */
 char *job_info_title(const JobInfo *j);
 /* The exit status of a tool that waited for it. */

@@ -10,7 +10,7 @@
 #include "ctl/text.h"
 #include <strings.h>
 
-#define CELL_MAX 128
+#define CELL_MAX JOB_STATES_MAX
 /* A terminal cuts earlier; a pipe would not, and every line would be as wide as the widest. */
 #define TEXT_MAX 200U
 
@@ -268,17 +268,6 @@ static usec_t run_time(const JobInfo *j, usec_t now) {
         return runs ? usec_sub(now, j->started_usec) : j->runtime_usec;
 }
 
-/* "3 running, 12 waiting" of a whole array or flow. */
-static const char *states_text(const JobInfo *j, char *buf) {
-        size_t n = 0;
-
-        *buf = 0;
-        STRV_FOREACH_PAIR (state, count, j->array_states ?: j->flow_states)
-                if (n < CELL_MAX)
-                        n += snprintf(buf + n, CELL_MAX - n, "%s%s %s", n > 0 ? ", " : "", *count, *state);
-        return buf;
-}
-
 /* A cell of few characters; NULL: unknown. buf: CELL_MAX. */
 static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *buf) {
         switch (c) {
@@ -287,7 +276,7 @@ static const char *short_text(const JobInfo *j, ListColumn c, usec_t now, char *
         case LIST_OWNER:
                 return j->owner_name ?: number(buf, j->owner, true);
         case LIST_STATE:
-                return arg_filter.collapse && (j->array > 0 || j->flow > 0) ? states_text(j, buf) : job_info_outcome(j, buf, CELL_MAX);
+                return arg_filter.collapse && (j->array > 0 || j->flow > 0) ? job_info_states(j, buf) : job_info_outcome(j, buf, CELL_MAX);
         case LIST_RUN:
                 return human_span(buf, CELL_MAX, run_time(j, now));
         case LIST_CPU:

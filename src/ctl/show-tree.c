@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* show --tree. What waits for what is no tree: a job is shown once, below the youngest of the jobs that it comes after, and the others
- * are named behind it. So there are as many lines as jobs. Ids rise along edges, hence no job is found below itself; how deep
- * it goes is only bounded by what is drawn. */
+ * are named behind it. An array, whose jobs all come after the same ones, is one line, so there are no more lines than jobs. Ids rise
+ * along edges, hence no job is found below itself; how deep it goes is only bounded by what is drawn. */
 
 #include "ctl/show-tree.h"
 #include "api/protocol.h"
@@ -20,6 +20,7 @@ typedef struct Node {
         JobInfo *job;
         size_t parent;            /* place of it; SIZE_MAX: none */
         size_t first, last, next; /* of its children, and of its parent's; SIZE_MAX: none */
+        size_t shown;             /* place of the first one of its array that is there; its own: it is that, or of none */
         unsigned depth;
 } Node;
 
@@ -38,7 +39,7 @@ static void tree_done(Tree *t) {
 
 static int read_jobs(sd_bus *bus, uint64_t flow, Tree *t) {
         static const char *const fields[] = { "id",          "name", "argv",  "state", "result", "reason", "exit_status",
-                                              "exit_signal", "flow", "after", NULL };
+                                              "exit_signal", "flow", "after", "array", "array_size", "array_states", NULL };
         Filter f = { .since = USEC_INFINITY, .until = USEC_INFINITY, .flow = flow, .order = (char *) "oldest" };
         _cleanup_free_ char *cursor = NULL;
         int r;
@@ -102,6 +103,20 @@ static size_t find_job(const Tree *t, uint64_t id) {
         return a < t->n && t->jobs[a].id == id ? a : SIZE_MAX;
 }
 
+/* The line that shows it; SIZE_MAX: none. */
+static size_t find_line(const Tree *t, uint64_t id) {
+        size_t i = find_job(t, id);
+
+        return i == SIZE_MAX ? i : t->nodes[i].shown;
+}
+
+/* Ids of an array follow one another. */
+static size_t find_first(const Tree *t, size_t i) {
+        const JobInfo *j = t->jobs + i;
+
+        return i > 0 && j->array > 0 && t->jobs[i - 1].array == j->array ? t->nodes[i - 1].shown : i;
+}
+
 static int build(Tree *t) {
         t->nodes = new0(Node, t->n);
         if (!t->nodes)
@@ -109,9 +124,12 @@ static int build(Tree *t) {
         for (size_t i = 0; i < t->n; i++) {
                 Node *node = t->nodes + i;
 
-                *node = (Node){ .job = t->jobs + i, .parent = SIZE_MAX, .first = SIZE_MAX, .last = SIZE_MAX, .next = SIZE_MAX };
+                *node = (Node){ .job = t->jobs + i, .parent = SIZE_MAX, .first = SIZE_MAX, .last = SIZE_MAX, .next = SIZE_MAX,
+                                .shown = find_first(t, i) };
+                if (node->shown != i)
+                        continue;
                 STRV_FOREACH (a, node->job->after) {
-                        size_t before = find_job(t, strtoull(*a, NULL, 10));
+                        size_t before = find_line(t, strtoull(*a, NULL, 10));
 
                         if (before < i) /* they come by id: the last one is the youngest */
                                 node->parent = before;
@@ -145,21 +163,27 @@ static void print_indent(const Tree *t, const Node *node) {
                 fputs(text_is_utf8() ? last[depth - 1] ? "└─ " : "├─ " : last[depth - 1] ? "`- " : "|- ", stdout);
 }
 
-/* How it comes after the job above it, if not on success, and after which others. */
+/* How it comes after the job above it, if not on success, and after which others. Of an array that it comes after, the first. */
 static void print_edges(const Tree *t, const Node *node) {
-        uint64_t above = node->parent == SIZE_MAX ? 0 : t->jobs[node->parent].id;
+        size_t line, last = SIZE_MAX;
         unsigned named = 0, more = 0;
+        bool told = false;
 
         STRV_FOREACH (a, node->job->after)
-                if (strtoull(*a, NULL, 10) == above && !endswith(*a, ":success"))
-                        printf(", on %s", strchr(*a, ':') + 1);
+                if (!told && node->parent != SIZE_MAX && find_line(t, strtoull(*a, NULL, 10)) == node->parent) {
+                        told = true;
+                        if (!endswith(*a, ":success"))
+                                printf(", on %s", strchr(*a, ':') + 1);
+                }
         STRV_FOREACH (a, node->job->after) {
                 const char *plain = endswith(*a, ":success");
 
-                if (strtoull(*a, NULL, 10) == above)
+                line = find_line(t, strtoull(*a, NULL, 10));
+                if (line != SIZE_MAX && (line == node->parent || line == last))
                         continue;
+                last = line;
                 if (named++ < OTHERS_NAMED)
-                        printf("%s%.*s", named > 1 ? " " : above ? ", and after " : ", after ",
+                        printf("%s%.*s", named > 1 ? " " : told ? ", and after " : ", after ",
                                plain ? (int) (plain - *a) : (int) strlen(*a), *a);
                 else
                         more++;
@@ -172,14 +196,18 @@ static int print_node(const Tree *t, const Node *node) {
         const JobInfo *j = node->job;
         _cleanup_free_ char *title = job_info_title(j), *safe = title ? text_safe(title) : NULL,
                             *shown = safe ? text_cut(safe, 60) : NULL, *reason = NULL;
-        char outcome[64];
+        bool array = j->array > 0 && node + 1 < t->nodes + t->n && node[1].shown == node->shown;
+        char outcome[JOB_STATES_MAX];
 
-        if (j->reason && !job_info_is_done(j))
+        if (j->reason && !job_info_is_done(j) && !array)
                 reason = text_safe(j->reason);
         print_indent(t, node);
-        printf("%" PRIu64 "%s%s  %s%s%s%s%s%s", j->id, shown ? " " : "", strempty(shown), color(job_info_color(j)),
-               job_info_outcome(j, outcome, sizeof(outcome)), color(job_info_color(j) ? COLOR_OFF : NULL),
-               reason ? " (" : "", strempty(reason), reason ? ")" : "");
+        printf("%" PRIu64, j->id);
+        if (array)
+                printf("[%" PRIu32 "]", j->array_size);
+        printf("%s%s  %s%s%s%s%s%s", shown ? " " : "", strempty(shown), color(array ? NULL : job_info_color(j)),
+               array ? job_info_states(j, outcome) : job_info_outcome(j, outcome, sizeof(outcome)),
+               color(!array && job_info_color(j) ? COLOR_OFF : NULL), reason ? " (" : "", strempty(reason), reason ? ")" : "");
         print_edges(t, node);
         putchar('\n');
         return 0;
@@ -190,7 +218,7 @@ static void print_tree(const Tree *t) {
         for (size_t root = 0; root < t->n; root++) {
                 size_t at = root;
 
-                if (t->nodes[root].parent != SIZE_MAX)
+                if (t->nodes[root].parent != SIZE_MAX || t->nodes[root].shown != root)
                         continue;
                 for (;;) {
                         (void) print_node(t, t->nodes + at);

@@ -130,6 +130,7 @@ static int line_check(Submitter *s, Line *l, uint64_t keys) {
                 return bad_line(s, "'request_id' is for the whole: --request-id");
         if (queue && !queue_name_is_valid(queue))
                 return bad_line(s, "'queue' is not the name of a queue: a-z 0-9 _ joined by -, at most 64");
+        submit_has_array = submit_has_array || l->merged.array > 0;
         r = spec_validate(&l->merged, &error);
         if (r < 0)
                 return r == -ENOMEM ? ctl_oom() : bad_line(s, strempty(error));
@@ -466,7 +467,7 @@ int submit_file(const char *path) {
         if (r < 0 || !arg_wait || s.n_submitted == 0)
                 return r;
         interrupt_tell("jobmill: the jobs go on; jobmill list shows them\n");
-        r = wait_for_jobs(s.ids, s.n_submitted, USEC_INFINITY, false);
+        r = submit_wait(s.ids, s.n_submitted);
         interrupt_tell(NULL);
         return r;
 }

@@ -145,7 +145,7 @@ int submit_flow(const char *path) {
         if (!arg_wait)
                 return 0;
         interrupt_tell("jobmill: the flow goes on; jobmill show --tree %" PRIu64 " shows it\n", flow);
-        r = wait_for_jobs(ids, n, USEC_INFINITY, false);
+        r = submit_wait(ids, n);
         interrupt_tell(NULL);
         return r;
 }

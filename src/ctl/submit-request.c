@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "base/time-util.h"
 #include "ctl/output.h"
+#include "ctl/job-dict.h"
 #include "ctl/submit.h"
 #include <systemd/sd-id128.h>
 
@@ -186,4 +187,38 @@ int request_error(const Request *q, const char *where, const char *id, const sd_
                 return ctl_error(r, "%s: %s", where, bus_error_text(error, r));
         return ctl_error(r, "%s: %s. It may have been taken; it is safe to repeat it with --request-id=%s",
                          where, bus_error_text(error, r), id);
+}
+
+/* The answer has the id of an array only. */
+static int add_array(sd_bus *bus, uint64_t id, uint64_t **ids, size_t *n) {
+        _cleanup_(job_info_done) JobInfo j = JOB_INFO_INIT;
+        size_t n_jobs;
+        uint64_t *more;
+        int r;
+
+        r = job_info_get(bus, id, &j);
+        if (r < 0)
+                return r;
+        n_jobs = j.array == id ? j.array_size : 1;
+        more = reallocarray(*ids, *n + n_jobs, sizeof(uint64_t));
+        if (!more)
+                return ctl_oom();
+        *ids = more;
+        for (size_t i = 0; i < n_jobs; i++)
+                more[(*n)++] = id + i;
+        return 0;
+}
+
+int submit_wait(const uint64_t *ids, size_t n) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        _cleanup_free_ uint64_t *all = NULL;
+        size_t n_all = 0;
+        int r;
+
+        if (!submit_has_array)
+                return wait_for_jobs(ids, n, USEC_INFINITY, false);
+        r = bus_open(&bus);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = add_array(bus, ids[i], &all, &n_all);
+        return r < 0 ? r : wait_for_jobs(all, n_all, USEC_INFINITY, false);
 }

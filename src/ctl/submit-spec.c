@@ -207,10 +207,13 @@ int submit_new_spec(uint32_t uid, JobSpec **ret) {
         return r;
 }
 
+bool submit_has_array;
+
 int submit_validate(const char *where, const JobSpec *s) {
         _cleanup_free_ char *error = NULL;
         int r;
 
+        submit_has_array = submit_has_array || s->array > 0;
         r = spec_validate(s, &error);
         if (r == -ENOMEM)
                 return ctl_oom();

@@ -23,6 +23,7 @@ int submit_read_file(const char *option, const char *path, char **ret, size_t *r
 
 /* What is only known when everything is there. where: as the messages begin, "submit". */
 int submit_validate(const char *where, const JobSpec *s);
+extern bool submit_has_array; /* one of those was an array */
 
 /* ---- submit-request.c ---- */
 
@@ -47,6 +48,9 @@ int request_send(Request *q, sd_bus_message *call, sd_bus_message **ret, sd_bus_
 int request_error(const Request *q, const char *where, const char *id, const sd_bus_error *error, int r);
 
 int request_make_id(char **ret); /* what --request-id says, or a random one */
+
+/* Until they are done, of arrays all jobs. The exit status is that of the first one that is not a success. */
+int submit_wait(const uint64_t *ids, size_t n);
 
 /* ---- submit-script.c ---- */
 

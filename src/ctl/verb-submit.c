@@ -153,7 +153,7 @@ static int submit(Request *q, JobSpec *s) {
         linger_hint_once();
         if (!arg_wait)
                 return 0;
-        r = wait_for_jobs(&job, 1, USEC_INFINITY, false);
+        r = submit_wait(&job, 1);
         interrupt_tell(NULL);
         return r;
 }

@@ -243,33 +243,79 @@ int flow_sort(Flow *f, char **ret_error) {
 /* ---- ids ---- */
 
 #define PLACE_BASE (UINT64_C(1) << 62)
+#define PLACE_SHIFT 32
 
-int flow_fill_specs(Flow *f) {
-        for (FlowJob *j = f->jobs; j < f->jobs + f->n; j++) {
-                JobSpec *s = j->spec;
-                After *l;
-
-                if (j->n_edges == 0)
-                        continue;
-                l = reallocarray(s->after, s->n_after + j->n_edges, sizeof(After));
-                if (!l)
-                        return -ENOMEM;
-                s->after = l;
-                /* Sorted, as the setter leaves them: by place, behind all that are there. */
-                for (const FlowEdge *e = j->edges; e < j->edges + j->n_edges; e++)
-                        l[s->n_after++] = (After) {
-                                .id = PLACE_BASE + e->before, .condition = e->condition, .otherwise = e->otherwise,
-                        };
-        }
-        return 0;
+uint64_t flow_place(uint32_t i, uint32_t element) {
+        return PLACE_BASE + ((uint64_t) i << PLACE_SHIFT) + element;
 }
 
 bool flow_is_place(uint64_t id) {
         return id >= PLACE_BASE;
 }
 
-void flow_resolve_ids(JobSpec *s, uint64_t first) {
+uint32_t flow_place_job(uint64_t id) {
+        return (id - PLACE_BASE) >> PLACE_SHIFT;
+}
+
+static uint32_t n_jobs(const FlowJob *j) {
+        return MAX(j->spec->array, UINT32_C(1));
+}
+
+/* How many it waits for. */
+static size_t count_after(const Flow *f, const FlowJob *j) {
+        size_t n = j->spec->n_after;
+
+        for (const FlowEdge *e = j->edges; e < j->edges + j->n_edges; e++)
+                n += n_jobs(f->jobs + e->before);
+        return n;
+}
+
+/* Before there is memory for them. */
+static int check_after(const Flow *f, uint64_t edges_max, char **ret_error) {
+        char q[SPEC_QUOTE_MAX];
+        uint64_t n_edges = 0;
+
+        for (const FlowJob *j = f->jobs; j < f->jobs + f->n; j++) {
+                size_t n = count_after(f, j);
+
+                if (n > SPEC_AFTER_MAX)
+                        return spec_error(ret_error, EINVAL, "job '%s': 'after': more than %u jobs", quote(q, j), SPEC_AFTER_MAX);
+                n_edges += n * n_jobs(j);
+        }
+        if (n_edges > edges_max)
+                return spec_error(ret_error, E2BIG, "after: the jobs of this flow come after others %" PRIu64 " times, at most %" PRIu64
+                                  " may be (EdgesMax=)", n_edges, edges_max);
+        return 0;
+}
+
+int flow_fill_specs(Flow *f, uint64_t edges_max, char **ret_error) {
+        int r;
+
+        r = check_after(f, edges_max, ret_error);
+        if (r < 0)
+                return r;
+        for (FlowJob *j = f->jobs; j < f->jobs + f->n; j++) {
+                JobSpec *s = j->spec;
+                After *l;
+
+                if (j->n_edges == 0)
+                        continue;
+                l = reallocarray(s->after, count_after(f, j), sizeof(After));
+                if (!l)
+                        return -ENOMEM;
+                s->after = l;
+                /* Sorted, as the setter leaves them: by place, behind all that are there. */
+                for (const FlowEdge *e = j->edges; e < j->edges + j->n_edges; e++)
+                        for (uint32_t i = 0; i < n_jobs(f->jobs + e->before); i++)
+                                l[s->n_after++] = (After) {
+                                        .id = flow_place(e->before, i), .condition = e->condition, .otherwise = e->otherwise,
+                                };
+        }
+        return 0;
+}
+
+void flow_resolve_ids(JobSpec *s, const uint64_t *ids) {
         for (size_t i = 0; i < s->n_after; i++)
                 if (flow_is_place(s->after[i].id))
-                        s->after[i].id = first + (s->after[i].id - PLACE_BASE);
+                        s->after[i].id = ids[flow_place_job(s->after[i].id)] + (s->after[i].id & UINT32_MAX);
 }

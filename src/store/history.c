@@ -161,13 +161,14 @@ static int filter_list(Query *q, const char *format, char *json) {
         return 0;
 }
 
-/* All jobs of a flow; or a job, and whatever comes after it. An id is never of both. */
+/* All jobs of a flow; or a job, or a whole array, and whatever comes after it. An id is never of both. */
 static void filter_flow(Query *q, uint64_t flow) {
         int i = query_add_number(q, flow);
 
-        fprintf(q->f, " AND id IN (WITH RECURSIVE behind (id) AS (SELECT ?%i UNION SELECT e.job FROM behind CROSS JOIN edge AS e"
+        fprintf(q->f, " AND id IN (WITH RECURSIVE behind (id) AS (SELECT ?%i UNION SELECT j.id FROM array AS a CROSS JOIN job AS j NOT INDEXED"
+                      " ON j.id > a.id AND j.id < a.id + a.n AND j.array = a.id WHERE a.id = ?%i UNION SELECT e.job FROM behind CROSS JOIN edge AS e"
                       " INDEXED BY edge_before ON e.before = behind.id) SELECT id FROM behind UNION"
-                      " SELECT id FROM job INDEXED BY job_flow WHERE flow = ?%i)", i, i);
+                      " SELECT id FROM job INDEXED BY job_flow WHERE flow = ?%i)", i, i, i);
 }
 
 static int filter_write(Query *q, const JobFilter *f) {

@@ -219,7 +219,6 @@ def test_documents_that_are_refused(running):
     refused_flow(running, "NoSuchQueue", "job 'b'", "'nope'", jobs=[job("a"), job("b", queue="nope")])
     refused_flow(running, "NoSuchJob", "job 'b'", "4711", jobs=[job("a"), job("b", after=[4711])])
     refused_flow(running, "InvalidSpec", "unknown key", jobs=[job("a")], jbos=[])
-    refused_flow(running, "InvalidSpec", "job 'a'", "array", jobs=[job("a", array=3)])
 
 
 def test_max_queued_and_drain_hold_for_all_of_it(mill):
@@ -284,6 +283,100 @@ def test_collapsed(running):
     assert all("flow_states" not in j for j in running.jobs())
     lines = tool(running, "list", "--collapse", "--no-legend").splitlines()
     assert len(lines) == 5 and "1 ready, 2 waiting" in lines[1] and "3 done, 3 dead" in lines[2] or "2 waiting, 1 ready" in lines[1]
+
+
+def test_arrays_in_a_flow(running):
+    """An edge to one means all of it, and one from it is one of each of its jobs."""
+    inputs = "cp $JOBMILL_INPUTS %s/$JOBMILL_NAME.$JOBMILL_ARRAY_INDEX" % running.out
+    number, ids = flow(running, job("join", inputs, [edge("each", "end")]), job("first"), job("fail", after=["each"]),
+                       job("each", inputs + "; [ $JOBMILL_ARRAY_INDEX != 1 ]", ["first"], array=3, array_max_running=2), job("then", after=["pair"]),
+                       job("pair", after=[edge("each", "end")], array=2))
+    each = [ids["each"] + i for i in range(3)]
+    assert [e[0] for e in running.info(ids["join"])["after"]] == each
+    assert settled(running, ids) == {"first": "success", "each": "success", "join": "success", "fail": "dependency", "pair": "success", "then": "success"}
+    assert [running.result(i) for i in each] == ["success", "exit-code", "success"]
+    assert [(i["id"], i["success"]) for i in json.loads((running.out / "join.").read_text())] == list(zip(each, (True, False, True)))
+    assert [i["id"] for i in json.loads((running.out / "each.2").read_text())] == [ids["first"]]
+    found = running.jobs(flow=number)
+    assert len(found) == 9 and {j["flow"] for j in found} == {number}
+    assert {j["array"]: j["array_size"] for j in found if "array" in j} == {ids["each"]: 3, ids["pair"]: 2}
+    # From the array on: its id means all of it.
+    assert {j["id"] for j in running.jobs(flow=ids["each"])} == {j["id"] for j in found} - {ids["first"]}
+    assert running.call("RetryJobs", {"flow": ids["each"]}, {}) == 2
+    assert running.result(ids["fail"]) == "dependency" and running.info(each[1])["attempt"] == 2
+
+
+def test_cancel_a_flow_with_arrays(running):
+    number, ids = flow(running, job("a", hold=True), job("b", after=["a"], array=3), job("c", after=[edge("b", "end")], array=2))
+    assert running.call("CancelJobs", {"flow": ids["b"]}) == 5
+    assert states(running, ids) == {"a": "held", "b": "cancelled", "c": "cancelled"}
+    assert running.call("RetryJobs", {"flow": number}, {}) == 5
+    assert running.info(ids["c"] + 1)["reason"] == "after %d, %d and 1 more" % (ids["b"], ids["b"] + 1)
+    assert running.call("CancelJobs", {"flow": number}) == 6
+
+
+def test_arrays_of_a_flow_are_bounded(running):
+    with pytest.raises(client.BusError) as e:
+        flow(running, job("a", array=1000), job("b", after=["a"], array=101))
+    assert e.value.short == "TooMany" and "101000 times" in e.value.message
+    with pytest.raises(client.BusError) as e:
+        flow(running, job("a", array=9000), job("b", array=1001), job("c", after=["a", "b"]))
+    assert e.value.short == "InvalidSpec" and "job 'c': 'after': more than 10000 jobs" in e.value.message
+    assert running.jobs() == []
+
+
+# ---- flows whose jobs may be there already ----
+
+def key(k, policy="return", **more):
+    return {"unique_key": k, "unique_policy": policy, **more}
+
+
+def test_a_job_that_is_there_already(running):
+    there = running.submit("exit 3", hold=True, **key("k"))
+    number, ids = flow(running, job("build", after=["before"], **key("k")), job("before", hold=True),
+                       job("use", "cat $JOBMILL_INPUTS > %s/inputs" % running.out, ["build", edge("other", "end")], ), job("other"), job("again", after=["build"], **key("new")),
+                       job("same", after=["again"], **key("new")), job("last", after=[edge("same", "failure"), edge("again", "failure"), edge("build", "end")]))
+    assert ids["build"] == there and ids["same"] == ids["again"]
+    info = running.info(there)
+    assert "flow" not in info and "after" not in info
+    assert {j["id"] for j in running.jobs(flow=number)} == {ids[n] for n in ("before", "use", "other", "again", "last")}
+    assert [list(e) for e in running.info(ids["last"])["after"]] == [[there, "end"], [ids["again"], "failure"]]
+    running.call("ReleaseJob", there)
+    assert running.result(ids["use"]) == running.result(ids["again"]) == "dependency"
+    assert running.info(ids["use"])["reason"] == "job %d ended as exit-code" % there
+    assert running.result(ids["last"]) == "success"
+
+
+def test_a_job_that_is_done_and_keeps_its_key(running):
+    there = running.submit("exit 3", **key("k", unique_scope="1h"))
+    running.wait(there)
+    for on, result in (("success", "dependency"), ("end", "success")):
+        _, ids = flow(running, job("a", **key("k")), job("b", after=[edge("a", on)]))
+        assert ids["a"] == there and running.result(ids["b"]) == result
+    with pytest.raises(client.BusError) as e:
+        flow(running, job("a", **key("k")), job("b", **key("k")), job("c", after=["a", edge("b", "end")]))
+    assert e.value.short == "InvalidSpec" and "job 'c': after: two of the jobs are the same one" in e.value.message
+    with pytest.raises(client.BusError) as e:
+        flow(running, job("a", **key("k", "reject")))
+    assert e.value.short == "NotUnique" and "job 'a'" in e.value.message
+
+
+def test_a_flow_of_which_all_is_there(running):
+    there = running.submit("true", hold=True, **key("k"))
+    document = {"jobs": [job("a", **key("k"))], "request_id": "r"}
+    answer = running.call("SubmitFlow", json.dumps(document))
+    assert list(answer[1].items()) == [("a", there)] and answer[0] != there
+    running.restart()
+    assert running.call("SubmitFlow", json.dumps(document)) == answer
+    assert running.jobs(flow=int(answer[0])) == []
+    assert running.submit("true") > answer[0]
+
+
+def test_a_job_of_a_flow_takes_a_place(running):
+    there = running.submit("true", hold=True, unique_key="k")
+    _, ids = flow(running, job("a", hold=True, **key("k", "replace")), job("b", after=[edge("a", "end")]))
+    assert running.info(there)["reason"] == "replaced by job %d" % ids["a"]
+    assert states(running, ids) == {"a": "held", "b": "waiting"}
 
 
 def test_cancel_a_flow(running):
@@ -501,6 +594,30 @@ def test_tool_flow(running, document):
     assert p.returncode == 1 and "neither a job nor a flow" in p.stderr
     assert tool(running, "retry", "--flow", ids["b"], "--yes").startswith("2 jobs")
     assert settled(running, ids)["d"] == "dependency" and running.info(ids["b"])["attempt"] == 2
+
+
+def test_tool_shows_an_array_as_one_line(running):
+    number, ids = flow(running, job("a"), job("b", "exit $JOBMILL_ARRAY_INDEX", ["a"], array=3), job("c", after=[edge("b", "end"), edge("a", "end")]),
+                       job("d", after=["a"], array=2), job("e", after=[edge("d", "end"), edge("b", "end")]))
+    settled(running, ids)
+    running.all_done([ids["b"] + i for i in range(3)] + [ids["d"] + 1])
+    assert tool(running, "show", "--tree", number).splitlines()[1:] == [
+        "%d a  success" % ids["a"], "├─ %d[3] b  3 done, 2 dead" % ids["b"], "│  └─ %d c  success, on end, and after %d:end" % (ids["c"], ids["a"]),
+        "└─ %d[2] d  2 done" % ids["d"], "   └─ %d e  success, on end, and after %d:end" % (ids["e"], ids["b"])]
+    one = running.submit("true", after=[(ids["b"] + 1, "end")])
+    assert tool(running, "show", "--tree", ids["b"] + 1).splitlines()[0] == "Flow %d" % number
+    running.wait(one)
+    assert [j["id"] for j in running.jobs(flow=ids["b"] + 1)] == [one, ids["e"], ids["c"], ids["b"] + 1]
+
+
+@pytest.mark.parametrize("how", ["words", "file", "flow"])
+def test_tool_waits_for_whole_arrays(running, how):
+    path = running.out / "jobs"
+    job = {"name": "a", "argv": sh("exit $JOBMILL_ARRAY_INDEX"), "array": 3}
+    path.write_text(json.dumps({"jobs": [job]} if how == "flow" else job))
+    words = ["--array=3", "--", *job["argv"]] if how == "words" else ["--%s" % how, path]
+    p = tool(running, "submit", "--wait", *words, check=False)
+    assert p.returncode == 1 and p.stderr.count(": exit-code") == 2, p.stderr
 
 
 def test_tool_flow_waits_and_is_repeated(running, document):

@@ -166,6 +166,34 @@ static void test_edges(void **state) {
         assert_int_equal(b->spec->after[1].otherwise, OTHERWISE_FAIL);
 }
 
+/* An edge to an array is one to each of its jobs. */
+static void test_places(void **state) {
+        static const char text[] = "{\"jobs\":[{\"name\":\"b\",\"argv\":[\"x\"],\"after\":[\"a\",17,\"c\"],\"array\":2},"
+                                   "{\"name\":\"a\",\"argv\":[\"x\"],\"array\":3},{\"name\":\"c\",\"argv\":[\"x\"]}]}";
+        const uint64_t ids[] = { 100, 40, 103 }, wanted[] = { 17, 100, 101, 102, 40 };
+        _cleanup_(flow_freep) Flow *f = from_json(text), *more = from_json(text), *wide = from_json(text);
+        _cleanup_free_ char *error = NULL;
+        JobSpec *b = f->jobs[2].spec;
+
+        assert_int_equal(flow_fill_specs(f, 10, &error), 0);
+        assert_int_equal(b->n_after, ELEMENTSOF(wanted));
+        assert_false(flow_is_place(b->after[0].id));
+        for (size_t i = 1; i < b->n_after; i++) {
+                assert_true(flow_is_place(b->after[i].id));
+                assert_int_equal(flow_place_job(b->after[i].id), i < 4 ? 0 : 1);
+        }
+        flow_resolve_ids(b, ids);
+        for (size_t i = 0; i < b->n_after; i++)
+                assert_int_equal(b->after[i].id, wanted[i]);
+
+        assert_int_equal(flow_fill_specs(more, 9, &error), -E2BIG);
+        assert_string_equal(error, "after: the jobs of this flow come after others 10 times, at most 9 may be (EdgesMax=)");
+        error = mfree(error);
+        wide->jobs[0].spec->array = SPEC_AFTER_MAX - 1;
+        assert_int_equal(flow_fill_specs(wide, UINT64_MAX, &error), -EINVAL);
+        assert_string_equal(error, "job 'b': 'after': more than 10000 jobs");
+}
+
 static void test_defaults(void **state) {
         _cleanup_(flow_freep) Flow *f = from_json(
                         "{\"defaults\":{\"queue\":\"q\",\"argv\":[\"d\"],\"environment\":[\"A=1\",\"B=1\"],\"tags\":{\"k\":\"1\",\"l\":\"1\"},"
@@ -280,6 +308,7 @@ int main(void) {
                 cmocka_unit_test(test_long_cycle),
                 cmocka_unit_test(test_ten_thousand),
                 cmocka_unit_test(test_edges),
+                cmocka_unit_test(test_places),
                 cmocka_unit_test(test_defaults),
                 cmocka_unit_test(test_wrong_documents),
                 cmocka_unit_test(test_bombs),
