@@ -168,11 +168,13 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
 }
 
 void model_attempt_overflow(Model *m, Attempt *a, const Now *now) {
-        if (!a->job || a->job->state != JOB_RUNNING)
+        if (!a->job || a->kill_due || (a->job->state != JOB_RUNNING && a->job->state != JOB_STOPPING))
                 return;
-        attempt_stop(m, a, JOB_SIGNAL, "spool", now);
+        if (a->job->state == JOB_RUNNING)
+                attempt_stop(m, a, JOB_SIGNAL, "spool", now);
         a->kill_deadline = USEC_INFINITY;
         a->kill_due = true;
+        model_attempt_act(m, a);
 }
 
 /* The attempt is over for the model: its outcome is to be recorded, its unit to be let go. */

@@ -163,7 +163,7 @@ void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const
 void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now);
 /* The manager cannot: what was wanted is given up, and the job says why. */
 void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);
-/* What it writes to its spool is more than can be kept: it is killed at once, without SIGTERM. */
+/* What it writes to its spool is more than can be kept: it is killed at once, also while it is stopping. */
 void model_attempt_overflow(Model *m, Attempt *a, const Now *now);
 /* Its unit's name turned out to be somebody else's: nothing was started, it is ready again for the next number. The row says so. */
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);

@@ -23,6 +23,8 @@ static void capture(Units *u, const Attempt *a, Outcome *o) {
                 return;
         CRASH_POINT("spool-read");
         r = spool_capture(u->run_path, a, u->io_tail_max, o);
+        if (r >= 0 && o->result == JOB_SUCCESS && a->job->verify == VERIFY_VERDICT && !o->verdict && units_spool_was_full(u, a))
+                (void) free_and_strdup(&o->reason, "it wrote no verdict; the spool was full while it ran");
         if (r >= 0)
                 return;
         if (r != -ENOENT || o->result == JOB_SUCCESS)

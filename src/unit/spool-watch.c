@@ -2,40 +2,99 @@
 
 /* Spools are kept small while jobs write: each time that something is written, but at most each SPOOL_INTERVAL, what is beyond SpoolMax=
  * is given back. Where the kernel does not tell (no inotify watch is to be had) each tick looks. A job that still takes four times as
- * much is killed: it writes where nothing can be given back, or its file system cannot do that. */
+ * much is killed: it writes where nothing can be given back, or its file system cannot do that. Where all of them together fill more than
+ * half of the tmpfs, the owners who hold more than their share of that half give back what is beyond (spool-share.c); where they fill three
+ * quarters even so, those who hold most are killed. */
 
 #include "unit/units.h"
 
 #include "base/log.h"
-#include "unit/spool.h"
+#include "unit/spool-share.h"
 
 #include <sys/inotify.h>
 
 #define SPOOL_INTERVAL (50 * USEC_PER_MSEC)
 
-static void trim(Units *u, Attempt *a) {
-        uint64_t max = a->queue->policy.spool_max, held;
+static void overflow(Units *u, SpoolUse *use, const char *why) {
         Now now;
-        int r;
 
-        r = spool_trim(u->run_path, a, max, &held);
-        if (r < 0 && r != -ENOENT)
-                log_debug_errno(r, "Failed to make the spool of %s smaller: %m", a->unit);
-        if (held < 4 * max || a->job->state != JOB_RUNNING)
-                return;
-        log_notice("%s takes %" PRIu64 " MiB in the spool, killing it (SpoolMax=).", a->unit, held >> 20);
+        if (!use->attempt->kill_due)
+                log_notice("%s takes %" PRIu64 " KiB in the spool, killing it (%s).", use->attempt->unit, spool_held(use, 1) >> 10, why);
         units_now(u, &now);
-        model_attempt_overflow(u->model, a, &now);
+        model_attempt_overflow(u->model, use->attempt, &now);
+}
+
+static void trim(Units *u, SpoolUse *use, uint64_t max) {
+        int r = spool_trim(u->run_path, use->attempt, max, use->held);
+
+        if (r < 0 && r != -ENOENT)
+                log_debug_errno(r, "Failed to make the spool of %s smaller: %m", use->attempt->unit);
+}
+
+/* What is killed gives back what it holds in a moment, so it does not count any more. */
+static void share(Units *u, SpoolUse *uses, size_t n) {
+        uint64_t room;
+        SpoolUse *use;
+
+        if (!spool_available(u->run_path, &room))
+                return;
+        room += spool_held(uses, n);
+        if (spool_held(uses, n) <= room / 2 || spool_share(uses, n, room / 2) < 0)
+                return;
+        for (use = uses; use < uses + n; use++)
+                if (use->keep < use->attempt->queue->policy.spool_max)
+                        trim(u, use, use->keep);
+        while ((use = spool_greediest(uses, n, room / 4 * 3))) {
+                overflow(u, use, "more than the share of its owner");
+                memset(use->held, 0, sizeof(use->held));
+        }
+}
+
+/* Before anything is given back: what is full for less than SPOOL_INTERVAL may be missed. */
+static bool look_whether_full(Units *u) {
+        uint64_t available;
+        Now now;
+
+        if (!spool_available(u->run_path, &available) || available > 0)
+                return false;
+        units_now(u, &now);
+        u->spool_full = now.monotonic;
+        return true;
+}
+
+bool units_spool_was_full(Units *u, const Attempt *a) {
+        return look_whether_full(u) || (u->spool_full > 0 && u->spool_full >= a->started_monotonic);
+}
+
+static bool is_written(const Attempt *a) {
+        return a->phase == ATTEMPT_RUNNING && attempt_has_spool(a) && a->queue;
 }
 
 void units_trim_spools(Units *u) {
+        _cleanup_free_ SpoolUse *uses = NULL;
         Attempt *a, *t;
+        size_t n = 0;
 
         if (!u->model)
                 return;
         HASH_ITER(hh, u->model->attempts, a, t)
-                if (a->phase == ATTEMPT_RUNNING && attempt_has_spool(a) && a->queue)
-                        trim(u, a);
+                n += is_written(a);
+        if (n == 0 || !(uses = new0(SpoolUse, n))) /* the next tick tries again */
+                return;
+        (void) look_whether_full(u);
+        n = 0;
+        HASH_ITER(hh, u->model->attempts, a, t) {
+                SpoolUse *use = uses + n;
+
+                if (!is_written(a))
+                        continue;
+                n++;
+                *use = (SpoolUse) { .attempt = a, .owner = a->owner };
+                trim(u, use, a->queue->policy.spool_max);
+                if (spool_held(use, 1) >= 4 * a->queue->policy.spool_max)
+                        overflow(u, use, "SpoolMax=");
+        }
+        share(u, uses, n);
 }
 
 static int on_written(sd_event_source *s, int fd, uint32_t revents, void *userdata) {

@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define BLOCK 4096U /* a part of a page cannot be given back */
 
@@ -46,6 +47,16 @@ bool spool_is_mounted(const char *run_path) {
         struct stat spool, run;
 
         return path && stat(path, &spool) >= 0 && stat(run_path, &run) >= 0 && spool.st_dev != run.st_dev;
+}
+
+bool spool_available(const char *run_path, uint64_t *ret) {
+        _cleanup_free_ char *path = spool_folder(run_path);
+        struct statvfs st;
+
+        if (!path || !spool_is_mounted(run_path) || statvfs(path, &st) < 0)
+                return false;
+        *ret = (uint64_t) st.f_bavail * st.f_frsize;
+        return true;
 }
 
 static int open_one(const char *path, uint32_t owner) {
@@ -189,16 +200,15 @@ static int trim_one(const char *path, uint64_t max, uint64_t *ret_held) {
         return 0;
 }
 
-int spool_trim(const char *run_path, const Attempt *a, uint64_t max, uint64_t *ret_held) {
+int spool_trim(const char *run_path, const Attempt *a, uint64_t max, uint64_t ret_held[static _SPOOL_STREAM_MAX]) {
         int r = 0;
 
-        *ret_held = 0;
         for (SpoolStream i = 0; i < _SPOOL_STREAM_MAX; i++) {
                 _cleanup_free_ char *path = spool_path(run_path, a->job_id, a->number, i);
-                uint64_t held = 0;
-                int k = path ? trim_one(path, max, &held) : -ENOMEM;
+                int k;
 
-                *ret_held += held;
+                ret_held[i] = 0;
+                k = path ? trim_one(path, max, &ret_held[i]) : -ENOMEM;
                 r = r < 0 ? r : k;
         }
         return r;

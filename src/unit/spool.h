@@ -16,14 +16,15 @@ typedef enum SpoolStream {
 /* The folder: made where it is missing. */
 int spool_prepare(const char *run_path);
 bool spool_is_mounted(const char *run_path); /* it is a file system of its own */
+bool spool_available(const char *run_path, uint64_t *ret); /* so much is free of that; false: it is none */
 /* Descriptors for the unit; the files are owner's (UINT32_MAX: our own). What is in them already stays. */
 int spool_open(const char *run_path, const Attempt *a, uint32_t owner, int ret[static _SPOOL_STREAM_MAX]);
 /* One of them, to be read. */
 int spool_open_stream(const char *run_path, uint64_t job, uint32_t attempt, SpoolStream stream);
 /* Into o: the verdict, and the ends of both streams, tail_max bytes of each. -ENOENT: there is no spool. */
 int spool_capture(const char *run_path, const Attempt *a, size_t tail_max, Outcome *o);
-/* Gives back all but the last max bytes of each stream. *ret_held: what both take even so. */
-int spool_trim(const char *run_path, const Attempt *a, uint64_t max, uint64_t *ret_held);
+/* Gives back all but the last max bytes of each stream. ret_held: what they take even so. */
+int spool_trim(const char *run_path, const Attempt *a, uint64_t max, uint64_t ret_held[static _SPOOL_STREAM_MAX]);
 static inline bool attempt_has_spool(const Attempt *a) {
         return a->job && a->job->output == OUTPUT_SPOOL;
 }
@@ -31,6 +32,8 @@ static inline bool attempt_has_spool(const Attempt *a) {
 struct Units;
 void units_trim_spools(struct Units *u);
 int units_watch_spools(struct Units *u);
+/* Writes may have been refused since the attempt was started. */
+bool units_spool_was_full(struct Units *u, const Attempt *a);
 
 void spool_remove(const char *run_path, const Attempt *a);
 /* Of which attempt a file of the folder is; NULL: of none that is known. */

@@ -13,7 +13,7 @@
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down
  *   gate.c      units that queues wait for
- *   slice.c     the properties of the queues' slices; spool-watch.c: spools (spool.h) are kept small
+ *   slice.c     the properties of the queues' slices; spool-watch.c, spool-share.c: spools are kept small
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
 #include "queue/model.h"
@@ -114,6 +114,7 @@ typedef struct Units {
         bool subscribe_failed;    /* signals do not come: every tick looks */
         sd_event_source *spool_source; /* something is written to a spool; NULL: ticks look */
         int spool_fd;
+        usec_t spool_full;        /* monotonic: when the spool was last seen full; 0: never */
         size_t io_tail_max;       /* of each stream is recorded */
 } Units;
 
@@ -180,8 +181,7 @@ int units_callv(Units *u, sd_bus_slot **slot, const char *interface, const char 
                 sd_bus_message_handler_t callback, void *userdata, const char *types, va_list ap);
 void units_abort_round(Units *u);
 void units_reloaded(Units *u);
-/* Of PropertiesChanged, which begins with ActiveState: where that is all that matters, because it passes or the caller says
- * so, the rest is not read. Reading properties is most of what a job costs us. */
+/* Of PropertiesChanged, which begins with ActiveState: where that is all that matters, the rest is not read: that costs most of all. */
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);
 void units_round_check(Units *u);
 /* The properties that m stands at as a unit's file, behind the comment. */

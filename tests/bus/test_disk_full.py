@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A disk that is really full: the store lies on a small tmpfs of a mount namespace of its own."""
+"""A disk that is really full: the store, or the spool, lies on a small tmpfs of a mount namespace of its own."""
 
+import contextlib
 import errno
 import functools
 import pathlib
@@ -17,10 +18,10 @@ MIB = 1 << 20
 
 
 class Disk:
-    """What the daemon sees as its state directory, for as long as the test lasts."""
+    """What the daemon sees as its state directory (or another one), for as long as the test lasts."""
 
-    def __init__(self, mill, size):
-        state = mill.folder / "state"
+    def __init__(self, mill, size, where="state"):
+        state = mill.folder / where
         self.holder = conftest.spawn(["unshare", "--mount", "--propagation", "private", "sh", "-c",
                                       'mount -t tmpfs -o size=%d,mode=700 tmpfs "$0" && echo ready && exec sleep infinity'
                                       % size, state], stdout=subprocess.PIPE, text=True)
@@ -50,9 +51,8 @@ class Disk:
         return path.stat().st_blocks * 512 if path.exists() else None
 
 
-@pytest.fixture
-def disk(mill, monkeypatch):
-    d = Disk(mill, 24 * MIB)
+@contextlib.contextmanager
+def inside_of(d, mill, monkeypatch):
     plain = conftest.spawn
 
     def inside(argv, **kwargs):
@@ -68,6 +68,12 @@ def disk(mill, monkeypatch):
     d.holder.kill()
     d.holder.wait()
     d.holder.stdout.close()
+
+
+@pytest.fixture
+def disk(mill, monkeypatch):
+    with inside_of(Disk(mill, 24 * MIB), mill, monkeypatch) as d:
+        yield d
 
 
 def gated(mill, n):
@@ -224,3 +230,71 @@ def test_first_start_on_a_full_disk(mill, disk):
     until(mill.answers, 10)
     until(lambda: mill.stats()["dispatch"] == "", 10)
     assert mill.submit("true") == 1 and mill.result(1) == "success"
+
+
+# ---- the spool ----
+
+@pytest.fixture
+def spool(mill, monkeypatch):
+    (mill.folder / "run/spool").mkdir(mode=0o700)
+    mill.queue("default", Slots=40, AllowUsers="daemon bin", SpoolMax="4M")
+    with inside_of(Disk(mill, 16 * MIB, "run/spool"), mill, monkeypatch) as d:
+        yield d
+
+
+TRUE = """echo; echo '{"success": true}'"""
+
+
+def verified(mill, of, command):
+    gate = "while [ ! -e %s/go ]; do sleep 0.05; done" % mill.out
+    return of.call("Submit", "", ["/bin/sh", "-c", "%s; %s; %s" % (command, gate, TRUE)], {"verify": "verdict"})[0]
+
+
+def held(spool, id_):
+    return sum(p.stat().st_blocks * 512 for p in spool.root.glob("%d-1.*" % id_))
+
+
+def test_a_spool_is_shared_by_owner(mill, spool, remotes):
+    """Many jobs of one user, each of which keeps less than SpoolMax=, leave room for the job of another one, and it loses nothing."""
+    mill.start()
+    other = verified(mill, remotes("bin"), "head -c 3000000 /dev/zero")
+    until(lambda: held(spool, other) >= 3000000, 10, "it has written")
+    ids = []
+    for _ in range(7):
+        ids.append(verified(mill, remotes("daemon"), "head -c 3000000 /dev/zero; echo >&2"))
+        until(lambda: held(spool, ids[-1]) > 0 and (spool.root / ("%d-1.stderr" % ids[-1])).stat().st_size > 0, 10, "it has written")
+        until(lambda: sum(held(spool, i) for i in [other, *ids]) < 8.2 * MIB, 5, "half of the room is given back")
+    assert held(spool, other) >= 3000000
+    assert sum(held(spool, i) for i in ids) > 4.5 * MIB  # what others do not need they have
+    (mill.out / "go").touch()
+    assert set(mill.all_done([other, *ids]).values()) == {"success"}
+
+
+def test_who_takes_a_spool_for_himself_is_killed(mill, spool, remotes):
+    """Where nothing can be given back: it lies behind the end. The one that holds most, and no more than has to be."""
+    mill.start()
+    program = ("import ctypes; l = ctypes.CDLL(None); l.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long];"
+               " l.fallocate(1, 1, 0, %d << 10)")
+    other = verified(mill, remotes("bin"), "head -c 2000000 /dev/zero")
+    until(lambda: held(spool, other) >= 2000000, 10, "it has written")
+    ids = []
+    for size in (2400, 3600, 5400):
+        ids.append(verified(mill, remotes("daemon"), "/usr/bin/python3 -c '%s'; echo" % (program % size)))
+        until(lambda: mill.state(ids[-1]) == "done" or held(spool, ids[-1]) >= size << 10, 10, "it has taken that")
+    result, o = mill.wait(ids[2])
+    assert (result, o["reason"]) == ("signal", "spool"), o
+    (mill.out / "go").touch()
+    assert set(mill.all_done([other, *ids[:2]]).values()) == {"success"}
+
+
+def test_a_write_to_a_full_spool_fails(mill, spool, remotes):
+    """The job is told, as on any full disk. That it does not care is said too."""
+    mill.start()
+    spool.fill()
+    (mill.out / "go").touch()
+    cares = verified(mill, remotes("bin"), "set -e")
+    does_not = verified(mill, remotes("bin"), "trap \"exit 0\" EXIT")
+    assert [mill.result(i) for i in (cares, does_not)] == ["exit-code", "unverified"]
+    assert mill.info(does_not)["reason"] == "it wrote no verdict; the spool was full while it ran"
+    spool.empty()
+    assert mill.result(verified(mill, remotes("bin"), "true")) == "success"
