@@ -14,6 +14,7 @@
 
 #include "queue/model-internal.h"
 #include "queue/retry.h"
+#include "queue/spec-change.h"
 #include "queue/verdict.h"
 
 static void attempt_set_deadline(Model *m, Attempt *a, usec_t *deadline, usec_t value) {
@@ -267,6 +268,11 @@ static bool is_final(const Job *j, const Outcome *o) {
                (o->result != JOB_LOST && j->attempt >= j->max_attempts);
 }
 
+/* Somebody said when it shall start, after its attempt had ended and before that is judged: he was told that it is so. */
+static bool has_own_time(const Job *j) {
+        return j->edited_fields & (spec_field_bit(spec_field_find("not_before_usec")) | spec_field_bit(spec_field_find("delay_usec")));
+}
+
 void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
         const Attempt *a = TAKE_PTR(j->ended);
         bool costs_nothing = a->outcome.result == JOB_LOST && spec && spec->requeue_lost;
@@ -284,13 +290,15 @@ void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
                 return;
         }
         j->retried_after = a->outcome.result;
-        if (costs_nothing) {
+        if (costs_nothing)
                 j->max_attempts++;
-                job_wait_again(m, j, 0, now);
+        else
+                j->failures++;
+        if (has_own_time(j)) {
+                job_forget_times(m, j);
                 return;
         }
-        j->failures++;
-        job_wait_again(m, j, retry_delay(spec, j->failures, a->token.qwords[0] * UINT64_C(0x9e3779b97f4a7c15)), now);
+        job_wait_again(m, j, costs_nothing ? 0 : retry_delay(spec, j->failures, a->token.qwords[0] * UINT64_C(0x9e3779b97f4a7c15)), now);
 }
 
 void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now) {

@@ -19,6 +19,8 @@ void job_let_go(Model *m, Job *j, const Now *now);
 bool job_is_early(const Job *j, const Now *now); /* its time has not come */
 /* Before one that is ready is anything else: its span is over, and stays so though the clock was set back since. */
 void job_keep_time(Job *j, const Now *now);
+/* What is shown of its last attempt. */
+void job_forget_times(Model *m, Job *j);
 /* For its next attempt, after so long. */
 void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now);
 /* Its time, from a time or a span of the spec; which has a time from then on. */

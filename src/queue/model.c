@@ -313,14 +313,18 @@ bool model_must_wait(Model *m, Job *j, const Now *now) {
         return true;
 }
 
+void job_forget_times(Model *m, Job *j) {
+        j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
+        model_job_changed(m, j);
+}
+
 void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now) {
         wait_for(j, delay, now);
-        j->started_usec = j->finished_usec = j->wait_usec = USEC_INFINITY;
+        job_forget_times(m, j);
         if (j->state == JOB_READY)
                 queue_window_remove(j->queue, j->owner, j->id);
         if (j->state != JOB_HELD)
                 job_let_go(m, j, now);
-        model_job_changed(m, j);
 }
 
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {

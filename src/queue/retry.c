@@ -45,7 +45,7 @@ usec_t retry_delay(const JobSpec *spec, uint32_t failures, uint64_t random) {
 }
 
 char *retry_reason(const Model *m, const Job *j, const Now *now) {
-        usec_t left = j->not_before_usec == USEC_INFINITY ? 0 : usec_sub(j->not_before_usec, now->realtime);
+        usec_t left = j->not_before_usec == USEC_INFINITY ? 0 : usec_sub(j->not_before_usec, j->delayed ? now->steady : now->realtime);
         bool cleaning = model_is_cleaning_up(m, j) &&
                         left <= CLEANING_LOOK << MIN(model_last_attempt(m, j)->looks, CLEANING_DOUBLED_MAX);
         char span[SPAN_TEXT_MAX], *s;

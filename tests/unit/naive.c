@@ -86,6 +86,7 @@ void naive_finish(Naive *n, unsigned id, JobResult result) {
                 return;
         }
         j->judging = true;
+        j->own_time = false;
         j->over = result;
         become(j, JOB_WAITING);
 }
@@ -165,11 +166,13 @@ void naive_judge(Naive *n, unsigned id, bool readable, const Now *now) {
                 }
                 if (delay == 0)
                         COVER(tried_again_at_once);
-                j->delayed = delay > 0;
-                j->not_before = delay > 0 ? now->steady + delay : USEC_INFINITY;
+                if (!j->own_time) {
+                        j->delayed = delay > 0;
+                        j->not_before = delay > 0 ? now->steady + delay : USEC_INFINITY;
+                }
                 if (j->state == JOB_HELD)
                         COVER(judged_held);
-                else
+                else if (!j->own_time)
                         naive_let_go(n, j, now);
         }
         j->end = END_NOT;
@@ -416,8 +419,10 @@ int naive_update(Naive *n, unsigned id, unsigned to, const JobSpec *spec, bool t
         j->queue = to;
         j->slots = spec->slots;
         j->priority = spec->priority;
-        if (due)
+        if (due) {
                 set_due(j, spec, now);
+                j->own_time = j->judging; /* which what becomes of its attempt does not take away again */
+        }
         j->deadline = spec->deadline_usec;
         j->timeout = spec->timeout_usec;
         j->stop_timeout = spec->stop_timeout_usec;

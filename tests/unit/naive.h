@@ -87,7 +87,7 @@ typedef struct NaiveJob {
         usec_t until;
         /* another attempt */
         unsigned max_attempts, failures, poison, retry_on; /* retry_on: bits of results; 0: not given */
-        bool requeue_lost, exponential, judging;
+        bool requeue_lost, exponential, judging, own_time;
         bool spool, verify;  /* where it writes, and whether its verdict must say yes */
         usec_t backoff;
         JobResult over;      /* judging: how the attempt ended */

@@ -55,11 +55,47 @@ typedef struct View {
 static View views[JOBS_MAX];
 static unsigned n_views;
 
-static sqlite3_stmt *prepare(const char *sql) {
-        sqlite3_stmt *s;
+/* To read them again each time would take as long as all the rest. */
+static struct { const char *sql; sqlite3_stmt *s; } statements[32];
 
-        if (sqlite3_prepare_v2(w.m.store->db, sql, -1, &s, NULL) != SQLITE_OK)
+static sqlite3_stmt *prepare(const char *sql) {
+        unsigned i = 0;
+
+        while (statements[i].sql && statements[i].sql != sql)
+                i++;
+        if (!statements[i].s && sqlite3_prepare_v2(w.m.store->db, sql, -1, &statements[i].s, NULL) != SQLITE_OK)
                 fail("%s: %s", sql, sqlite3_errmsg(w.m.store->db));
+        statements[i].sql = sql;
+        return statements[i].s;
+}
+
+static void run(const char *sql) {
+        char *error = NULL;
+
+        if (sqlite3_exec(w.m.store->db, sql, NULL, NULL, &error) != SQLITE_OK)
+                fail("%s: %s", sql, error);
+}
+
+Store *check_store(void) {
+        static Store *s;
+        char *error = NULL;
+        char sql[128];
+
+        if (!s) {
+                if (store_open(STORE_MEMORY, &s, &error) < 0)
+                        fail("the store: %s", error);
+                w.m.store = s;
+                run("CREATE TEMP TABLE at_first AS SELECT * FROM meta");
+        }
+        w.m.store = s;
+        s->next_id = 0;
+        s->counted = false;
+        for (sqlite3_stmt *t = prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'");
+             sqlite3_step(t) == SQLITE_ROW || (sqlite3_reset(t), false);) {
+                snprintf(sql, sizeof(sql), "DELETE FROM main.\"%s\"", sqlite3_column_text(t, 0));
+                run(sql);
+        }
+        run("INSERT INTO meta SELECT * FROM at_first");
         return s;
 }
 
@@ -68,7 +104,7 @@ static int64_t ask(const char *sql) {
         sqlite3_stmt *s = prepare(sql);
         int64_t n = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
 
-        sqlite3_finalize(s);
+        sqlite3_reset(s);
         return n;
 }
 
@@ -102,7 +138,7 @@ static void look_at_rows(void) {
                         .array = (uint64_t) sqlite3_column_int64(s, 15),
                 };
         }
-        sqlite3_finalize(s);
+        sqlite3_reset(s);
 }
 
 /* … and what memory has that is newer. */
@@ -306,7 +342,7 @@ void check_purge(uint64_t id) {
                 if (v && v->state != JOB_DONE)
                         fail("job %" PRIu64 " is purged, and %" PRIu64 " comes after it", id, v->id);
         }
-        sqlite3_finalize(s);
+        sqlite3_reset(s);
 }
 
 /* ---- counters ---- */
@@ -322,11 +358,14 @@ static int found(void *userdata, const StoreFinding *f) {
         fail("the store says of job %" PRIu64 ": %s: %s", f->job, f->kind, f->text);
 }
 
-static void check_rows(void) {
+void check_store_itself(void) {
         StoreCheck k = {};
 
         while (store_check_step(w.m.store, &k, found, NULL) > 0)
                 ;
+}
+
+static void check_rows(void) {
         NOTHING("two jobs hold one key", "SELECT min(id) FROM job WHERE unique_held = 1 GROUP BY queue, owner, unique_key HAVING count(*) > 1");
         NOTHING("a job is done without a result, or has one before", "SELECT id FROM job WHERE (state = 'done') <> (ifnull(result, '') <> '')");
         NOTHING("dead is not what it is", "SELECT id FROM job WHERE dead <> (state = 'done' AND result <> 'success')");
@@ -567,8 +606,10 @@ void check_rest(void) {
         look_at_rows();
         check_counters();
         check_slot_numbers();
-        if (chance(15))
+        if (chance(30))
                 check_rows();
+        if (chance(1))
+                check_store_itself();
         if (w.sync)
                 return;
         for (const View *v = views; v < views + n_views; v++)

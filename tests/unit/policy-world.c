@@ -550,9 +550,7 @@ void world_restart(void) {
 }
 
 void world_begin(uint64_t dice) {
-        Store *s;
         unsigned fair;
-        char *error = NULL;
 
         w = (World) { .dice = dice, .dies_after = UINT_MAX, .verbose = w.verbose, .kind = 70 };
         w.now = (Now) { .realtime = 1000000 * SEC, .monotonic = 5000 * SEC, .steady = 1000000 * SEC };
@@ -560,14 +558,12 @@ void world_begin(uint64_t dice) {
         for (unsigned i = 0; i < N_QUEUES; i++)
                 w.setup[i] = (Setup) { .slots = chance(20) ? UINT32_MAX : 1 + any(4), .keep_max = UINT64_MAX, .fair = chance(fair),
                                        .ageing = chance(fair) ? (1 + any(20)) * SEC : 0 };
-        if (store_open(STORE_MEMORY, &s, &error) < 0)
-                fail("the store: %s", error);
-        start_daemon(s);
+        start_daemon(check_store());
 }
 
 void world_end(void) {
+        check_store_itself();
         stop_daemon();
-        store_close(w.m.store);
 }
 
 /* ---- turns ---- */

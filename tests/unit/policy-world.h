@@ -113,5 +113,7 @@ void world_look(void);                   /* what was not heard is seen */
 void check_start(const Job *j);
 void check_purge(uint64_t id);
 void check_rest(void);
+void check_store_itself(void);           /* as jobmill check does, which takes its time */
+Store *check_store(void);                /* an empty one: what the last sequence left is deleted, which is faster than to open another */
 extern uint64_t seen[];                  /* how often what was checked was not empty */
 bool check_counts(bool print); /* true: everything was */

@@ -4,6 +4,7 @@
  * clock. */
 
 #include "model-util.h"
+#include "queue/spec-change.h"
 
 static JobSpec *spec_timed(usec_t timeout, usec_t stop) {
         JobSpec *spec = make_spec(1, 0);
@@ -586,6 +587,27 @@ static void test_again_in_between(void **state) {
         check_model(m);
 }
 
+/* Who is told that a time is set finds it so: it is no backoff that comes after that. */
+static void test_again_at_a_time(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *j = submit_again(m, q, 3);
+        JobSpec *spec = make_spec(1, 0);
+        Outcome o = OUTCOME_INIT;
+        char *error = NULL;
+
+        j->is_new = false; /* stored long ago */
+        o.result = JOB_EXIT_CODE;
+        model_attempt_ended(m, run(m, j), &o, &now);
+        spec->delay_usec = 90 * SEC;
+        assert_int_equal(model_update(m, j, NULL, spec, spec_field_bit(spec_field_find("delay_usec")), &now, &error), 0);
+        model_judge(m, j, j->spec, &now);
+        assert_int_equal(j->state, JOB_WAITING);
+        assert_true(j->not_before_usec == now.steady + 90 * SEC);
+        assert_int_equal(j->failures, 1);
+        check_model(m);
+}
+
 static void test_again_no_more(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_queue(m, "q", 4);
@@ -651,6 +673,7 @@ int main(void) {
                 cmocka_unit_test(test_again_looks),
                 cmocka_unit_test(test_again_found_late),
                 cmocka_unit_test(test_again_in_between),
+                cmocka_unit_test(test_again_at_a_time),
                 cmocka_unit_test(test_again_no_more),
                 cmocka_unit_test(test_again_lost),
                 cmocka_unit_test(test_success),

@@ -4,22 +4,12 @@
  * (naive.h): requests of all kinds, what PID 1 answers or does not, what units do and whether that is heard, time, reloads,
  * commits that fail, crashes. After each turn all that the daemon stored and holds is compared. Each sequence ends with a
  * kind world, in which everything must come to an end.
- *
- * Sequences run in a child, so that whatever ends it (a difference, an assertion, a sanitizer) is caught: then events are
- * left out as long as it still fails, and what is left is printed with all that happens in it.
- *
- *   JOBMILL_MODEL_SEED=S JOBMILL_MODEL_SEQUENCES=N   other ones, or more of them
- *   JOBMILL_MODEL_COUNTS=1                           how often what happened
- *   JOBMILL_MODEL_REPLAY=S/I/E,E,…                   as printed after a failure */
+ * Its environment is JOBMILL_MODEL_… of sequences.h. */
 
 #include "box-events.h"
 
 #include "base/log.h"
-#include "base/parse.h"
-#include "base/strv.h"
-
-#include <sys/mman.h>
-#include <sys/wait.h>
+#include "sequences.h"
 
 #define EVENTS_MAX 24U
 #define EVENTS_MIN 6U
@@ -43,27 +33,9 @@ static const unsigned weights[_EVENT_MAX] = {
 #undef X
 };
 
-typedef struct Event {
-        unsigned kind;
-        uint64_t dice;
-} Event;
-
-/* Shared with the child. */
-typedef struct Progress {
-        uint64_t sequence, events, turns;
-        uint64_t kinds[_EVENT_MAX], covered[_COVER_MAX], transitions[_JOB_STATE_MAX][_JOB_STATE_MAX], results[_JOB_RESULT_MAX];
-} Progress;
-static Progress *progress;
+static uint64_t n_events, n_turns, kinds[_EVENT_MAX];
 
 /* ---- by lot ---- */
-
-static uint64_t draw(uint64_t *dice) {
-        uint64_t z = (*dice += UINT64_C(0x9e3779b97f4a7c15));
-
-        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-        return z ^ (z >> 31);
-}
 
 unsigned any(unsigned n) {
         return (unsigned) (draw(&box.dice) >> 32) % n;
@@ -190,7 +162,7 @@ static void compare(void) {
 static void settle(void) {
         box.naive.even = box.now.even;
         do {
-                progress->turns++;
+                n_turns++;
                 if (manager_settle(&box.m) < 0)
                         naive_fail("the daemon gave up");
                 if (box.m.model->releases.ended)
@@ -230,23 +202,6 @@ static void begin_world(uint64_t dice) {
         begin_daemon();
 }
 
-static unsigned make_events(uint64_t seed, uint64_t sequence, Event *ret) {
-        uint64_t dice = seed * UINT64_C(0x2545f4914f6cdd1d) + sequence;
-        unsigned sum = 0, n;
-
-        for (unsigned i = 0; i < _EVENT_MAX; i++)
-                sum += weights[i];
-        n = EVENTS_MIN + (unsigned) (draw(&dice) % (EVENTS_MAX - EVENTS_MIN + 1));
-        for (unsigned i = 0; i < n; i++) {
-                unsigned lot = (unsigned) (draw(&dice) % sum), k = 0;
-
-                while (lot >= weights[k])
-                        lot -= weights[k++];
-                ret[i] = (Event) { k, draw(&dice) };
-        }
-        return n;
-}
-
 static void run_sequence(uint64_t seed, uint64_t sequence, const Event *events, const bool *left_out, unsigned n, bool verbose) {
         begin_world(seed * 31 + sequence);
         box.verbose = verbose;
@@ -256,8 +211,8 @@ static void run_sequence(uint64_t seed, uint64_t sequence, const Event *events, 
                 say("  %u %s\n", i, event_names[events[i].kind]);
                 box.dice = events[i].dice;
                 do_event(events[i].kind);
-                progress->kinds[events[i].kind]++;
-                progress->events++;
+                kinds[events[i].kind]++;
+                n_events++;
                 if (events[i].kind == EVENT_submit ? chance(50) : chance(80))
                         turn(chance(92));
         }
@@ -266,146 +221,47 @@ static void run_sequence(uint64_t seed, uint64_t sequence, const Event *events, 
         end_daemon();
 }
 
-/* ---- failures ---- */
-
-static bool fails(uint64_t seed, uint64_t sequence, const Event *events, const bool *left_out, unsigned n, bool verbose) {
-        pid_t pid;
-        int status;
-
-        fflush(stdout);
-        pid = fork();
-        if (pid == 0) {
-                if (!verbose && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
-                        _exit(2);
-                run_sequence(seed, sequence, events, left_out, n, verbose);
-                fflush(stdout);
-                _exit(0);
-        }
-        (void) waitpid(pid, &status, 0);
-        return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-}
-
-static void show_failure(uint64_t seed, uint64_t sequence) {
-        Event events[EVENTS_MAX];
-        bool left_out[EVENTS_MAX] = {};
-        unsigned n = make_events(seed, sequence, events);
-
-        for (bool again = true; again;) {
-                again = false;
-                for (unsigned i = n; i-- > 0;) {
-                        if (left_out[i])
-                                continue;
-                        left_out[i] = true;
-                        if (fails(seed, sequence, events, left_out, n, false))
-                                again = true;
-                        else
-                                left_out[i] = false;
-                }
-        }
-        printf("Sequence %" PRIu64 " of seed %" PRIu64 " fails; what is needed for that: JOBMILL_MODEL_REPLAY=%" PRIu64 "/%" PRIu64 "/", sequence,
-               seed, seed, sequence);
-        for (unsigned i = 0, k = 0; i < n; i++)
-                if (!left_out[i])
-                        printf("%s%u", k++ > 0 ? "," : "", i);
-        printf("\n");
-        (void) fails(seed, sequence, events, left_out, n, true);
-}
-
-static int replay(const char *text) {
-        _cleanup_strv_free_ char **parts = strv_split(text, "/"), **kept = NULL;
-        Event events[EVENTS_MAX];
-        bool left_out[EVENTS_MAX];
-        uint64_t seed, sequence, i;
-        unsigned n;
-
-        if (strv_length(parts) < 2 || parse_u64(parts[0], &seed) < 0 || parse_u64(parts[1], &sequence) < 0)
-                return EXIT_FAILURE;
-        n = make_events(seed, sequence, events);
-        memset(left_out, strv_length(parts) > 2, sizeof(left_out));
-        if (strv_length(parts) > 2)
-                kept = strv_split(parts[2], ",");
-        STRV_FOREACH(k, kept)
-                if (parse_u64(*k, &i) >= 0 && i < n)
-                        left_out[i] = false;
-        return fails(seed, sequence, events, left_out, n, true) ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-/* ---- all of them ---- */
-
-static void run_all(uint64_t seed, uint64_t n) {
-        Event events[EVENTS_MAX];
-
-        for (uint64_t i = 0; i < n; i++) {
-                progress->sequence = i;
-                run_sequence(seed, i, events, NULL, make_events(seed, i, events), false);
-        }
-        memcpy(progress->covered, covered, sizeof(covered));
-        memcpy(progress->transitions, transitions, sizeof(transitions));
-        memcpy(progress->results, results, sizeof(results));
-}
-
 /* A test that takes no roads proves nothing. */
-static bool check_covered(void) {
+static bool check_covered(bool print) {
         bool good = true;
 
-        for (unsigned i = 0; getenv("JOBMILL_MODEL_COUNTS") && i < _COVER_MAX; i++)
-                printf("%10" PRIu64 " %s\n", progress->covered[i], cover_names[i]);
+        for (unsigned i = 0; print && i < _COVER_MAX; i++)
+                printf("%10" PRIu64 " %s\n", covered[i], cover_names[i]);
         for (unsigned i = 0; i < _EVENT_MAX; i++)
-                if (progress->kinds[i] == 0)
+                if (kinds[i] == 0)
                         good = false, printf("never happened: %s\n", event_names[i]);
         for (unsigned i = 0; i < _COVER_MAX; i++)
-                if (progress->covered[i] == 0)
+                if (covered[i] == 0)
                         good = false, printf("never came to: %s\n", cover_names[i]);
         for (JobResult i = JOB_SUCCESS; i < _JOB_RESULT_MAX; i++)
-                if (progress->results[i] == 0)
+                if (results[i] == 0)
                         good = false, printf("no job ended as %s\n", job_result_to_string(i));
         for (JobState i = 0; i < _JOB_STATE_MAX; i++)
                 for (JobState k = 0; k < _JOB_STATE_MAX; k++)
-                        if (legal[i][k] && progress->transitions[i][k] == 0)
+                        if (legal[i][k] && transitions[i][k] == 0)
                                 good = false, printf("no job went from %s to %s\n", job_state_to_string(i), job_state_to_string(k));
         return good;
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise) {
-        const char *s = getenv(name);
-        uint64_t v;
-
-        return s && parse_u64(s, &v) >= 0 ? v : otherwise;
+static bool done(uint64_t seed, uint64_t n, bool print) {
+        if (n >= SEQUENCES_COVER && !check_covered(print))
+                return false;
+        printf("%" PRIu64 " sequences, %" PRIu64 " events, %" PRIu64 " turns, seed %" PRIu64 "\n", n, n_events, n_turns, seed);
+        return true;
 }
 
 int main(void) {
+        static const Sequences sequences = {
 #ifdef __SANITIZE_ADDRESS__
-        uint64_t n = SEQUENCES_ASAN;
+                .n = SEQUENCES_ASAN,
 #else
-        uint64_t n = SEQUENCES;
+                .n = SEQUENCES,
 #endif
-        uint64_t seed = from_environment("JOBMILL_MODEL_SEED", 1);
-        const char *text = getenv("JOBMILL_MODEL_REPLAY");
-        pid_t pid;
-        int status;
+                .prefix = "JOBMILL_MODEL", .events_min = EVENTS_MIN, .events_max = EVENTS_MAX, .weights = weights, .n_kinds = _EVENT_MAX,
+                .run = run_sequence, .done = done,
+        };
 
         log_set_target(LOG_TARGET_CONSOLE);
         log_set_level(LOG_EMERG);
-        progress = mmap(NULL, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (progress == MAP_FAILED)
-                return EXIT_FAILURE;
-        if (text)
-                return replay(text);
-        n = from_environment("JOBMILL_MODEL_SEQUENCES", n);
-        pid = fork();
-        if (pid == 0) {
-                run_all(seed, n);
-                fflush(stdout);
-                exit(0);
-        }
-        if (pid < 0 || waitpid(pid, &status, 0) < 0)
-                return EXIT_FAILURE;
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-                show_failure(seed, progress->sequence);
-                return EXIT_FAILURE;
-        }
-        if (n >= SEQUENCES_COVER && !check_covered())
-                return EXIT_FAILURE;
-        printf("%" PRIu64 " sequences, %" PRIu64 " events, %" PRIu64 " turns, seed %" PRIu64 "\n", n, progress->events, progress->turns, seed);
-        return EXIT_SUCCESS;
+        return sequences_run(&sequences);
 }

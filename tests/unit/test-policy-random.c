@@ -3,27 +3,22 @@
 /* All rules of scheduling together: jobs and queues that combine everything that there is, in the daemon's own turn over a real store, while
  * commits fail, daemons die, the clock is set, signals get lost and policies change. Before each start and after each turn what must hold
  * in any case is checked (policy-check.c). Each sequence ends with a kind world, in which nothing may be left that waits.
- *
- *   JOBMILL_POLICY_SEED=S JOBMILL_POLICY_SEQUENCES=N   other ones, or more of them
- *   JOBMILL_POLICY_COUNTS=1                            how often what was checked was there
- *   JOBMILL_POLICY_REPLAY=S/I/E,E,…                    as printed after a failure */
+ * Its environment is JOBMILL_POLICY_… of sequences.h. */
 
 #include "policy-world.h"
 
 #include "api/unique.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "base/strv.h"
 #include "queue/spec-change.h"
+#include "sequences.h"
 
 #include <stdarg.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
 #define SEQUENCES 400U
 #define SEQUENCES_ASAN 60U
+#define EVENTS_MIN 20U
 #define EVENTS_MAX 140U
-#define NOT_ALL 3 /* status: something never happened */
 
 #define EVENTS(X)                                                                                                                  \
         X(submit, 26) X(cancel, 3) X(hold, 2) X(release, 4) X(retry, 4) X(purge, 3) X(update, 5) X(pause, 2) X(caps, 3) X(order, 2) X(keep, 1) \
@@ -45,13 +40,6 @@ static const unsigned weights[_EVENT_MAX] = {
         EVENTS(X)
 #undef X
 };
-
-typedef struct Event {
-        unsigned kind;
-        uint64_t dice;
-} Event;
-
-static uint64_t seed = 1, sequence;
 
 void fail(const char *format, ...) {
         va_list ap;
@@ -515,31 +503,8 @@ static void wind_up(void) {
 
 /* ---- sequences ---- */
 
-static uint64_t draw(uint64_t *dice) {
-        uint64_t z = (*dice += UINT64_C(0x9e3779b97f4a7c15));
-
-        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-        return z ^ (z >> 31);
-}
-
-static unsigned make_events(uint64_t i, Event *ret) {
-        uint64_t dice = seed * UINT64_C(0x2545f4914f6cdd1d) + i;
-        unsigned sum = 0, n = 20 + (unsigned) (draw(&dice) % (EVENTS_MAX - 19));
-
-        for (unsigned k = 0; k < _EVENT_MAX; k++)
-                sum += weights[k];
-        for (unsigned k = 0; k < n; k++) {
-                unsigned lot = (unsigned) (draw(&dice) % sum), kind = 0;
-
-                while (lot >= weights[kind])
-                        lot -= weights[kind++];
-                ret[k] = (Event) { kind, draw(&dice) };
-        }
-        return n;
-}
-
-static void run_sequence(uint64_t i, const Event *events, const bool *left_out, unsigned n) {
+static void run_sequence(uint64_t seed, uint64_t i, const Event *events, const bool *left_out, unsigned n, bool verbose) {
+        w.verbose = verbose;
         world_begin(seed * 31 + i);
         world_turn();
         for (unsigned k = 0; k < n; k++) {
@@ -557,111 +522,24 @@ static void run_sequence(uint64_t i, const Event *events, const bool *left_out, 
         world_end();
 }
 
-static bool fails(uint64_t i, const Event *events, const bool *left_out, unsigned n, bool verbose) {
-        pid_t pid;
-        int status;
-
-        fflush(stdout);
-        pid = fork();
-        if (pid == 0) {
-                if (!verbose && (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)))
-                        _exit(2);
-                w.verbose = verbose;
-                run_sequence(i, events, left_out, n);
-                fflush(stdout);
-                _exit(0);
-        }
-        (void) waitpid(pid, &status, 0);
-        return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-}
-
-static void show_failure(uint64_t i) {
-        Event events[EVENTS_MAX];
-        bool left_out[EVENTS_MAX] = {};
-        unsigned n = make_events(i, events);
-
-        for (bool again = true; again;) {
-                again = false;
-                for (unsigned k = n; k-- > 0;) {
-                        if (left_out[k])
-                                continue;
-                        left_out[k] = true;
-                        if (fails(i, events, left_out, n, false))
-                                again = true;
-                        else
-                                left_out[k] = false;
-                }
-        }
-        printf("Sequence %" PRIu64 " of seed %" PRIu64 " fails; what is needed for that: JOBMILL_POLICY_REPLAY=%" PRIu64 "/%" PRIu64 "/", i, seed,
-               seed, i);
-        for (unsigned k = 0, shown = 0; k < n; k++)
-                if (!left_out[k])
-                        printf("%s%u", shown++ > 0 ? "," : "", k);
-        printf("\n");
-        (void) fails(i, events, left_out, n, true);
-}
-
-static int replay(const char *text) {
-        _cleanup_strv_free_ char **parts = strv_split(text, "/"), **kept = NULL;
-        Event events[EVENTS_MAX];
-        bool left_out[EVENTS_MAX];
-        uint64_t k;
-        unsigned n;
-
-        if (strv_length(parts) < 2 || parse_u64(parts[0], &seed) < 0 || parse_u64(parts[1], &sequence) < 0)
-                return EXIT_FAILURE;
-        n = make_events(sequence, events);
-        memset(left_out, strv_length(parts) > 2, sizeof(left_out));
-        if (strv_length(parts) > 2)
-                kept = strv_split(parts[2], ",");
-        STRV_FOREACH(s, kept)
-                if (parse_u64(*s, &k) >= 0 && k < n)
-                        left_out[k] = false;
-        return fails(sequence, events, left_out, n, true) ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-static uint64_t *progress; /* shared with the child */
-
-static void run_all(uint64_t n) {
-        Event events[EVENTS_MAX];
-
-        for (uint64_t i = 0; i < n; i++) {
-                *progress = i;
-                run_sequence(i, events, NULL, make_events(i, events));
-        }
-        if (n >= SEQUENCES_ASAN && !check_counts(getenv("JOBMILL_POLICY_COUNTS")))
-                exit(NOT_ALL);
+static bool done(uint64_t seed, uint64_t n, bool print) {
+        if (n >= SEQUENCES_ASAN && !check_counts(print))
+                return false;
+        printf("%" PRIu64 " sequences, seed %" PRIu64 "\n", n, seed);
+        return true;
 }
 
 int main(void) {
-        uint64_t n = SEQUENCES;
-        int status;
-        pid_t pid;
-
+        static const Sequences sequences = {
 #ifdef __SANITIZE_ADDRESS__
-        n = SEQUENCES_ASAN;
+                .n = SEQUENCES_ASAN,
+#else
+                .n = SEQUENCES,
 #endif
-        setvbuf(stdout, NULL, _IOLBF, 0);
+                .prefix = "JOBMILL_POLICY", .events_min = EVENTS_MIN, .events_max = EVENTS_MAX, .weights = weights, .n_kinds = _EVENT_MAX,
+                .run = run_sequence, .done = done,
+        };
+
         log_set_target(LOG_TARGET_NULL);
-        if (getenv("JOBMILL_POLICY_REPLAY"))
-                return replay(getenv("JOBMILL_POLICY_REPLAY"));
-        if (getenv("JOBMILL_POLICY_SEED"))
-                (void) parse_u64(getenv("JOBMILL_POLICY_SEED"), &seed);
-        if (getenv("JOBMILL_POLICY_SEQUENCES"))
-                (void) parse_u64(getenv("JOBMILL_POLICY_SEQUENCES"), &n);
-        progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        pid = fork();
-        if (pid == 0) {
-                run_all(n);
-                return EXIT_SUCCESS;
-        }
-        (void) waitpid(pid, &status, 0);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_ALL)
-                return EXIT_FAILURE;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-                printf("%" PRIu64 " sequences, seed %" PRIu64 "\n", n, seed);
-                return EXIT_SUCCESS;
-        }
-        show_failure(*progress);
-        return EXIT_FAILURE;
+        return sequences_run(&sequences);
 }
