@@ -143,7 +143,7 @@ static int append_edge(void *userdata, const Edge *e) {
                         r = sd_bus_message_open_container(l->message, 'a', "(ts)");
         }
         if (r >= 0)
-                r = sd_bus_message_append(l->message, "(ts)", e->before, after_condition_to_string(e->condition));
+                r = sd_bus_message_append(l->message, "(ts)", e->before, after_word(e->condition, e->otherwise));
         return MIN(r, 0);
 }
 

@@ -125,10 +125,11 @@ static int read_edges(sd_bus_message *m, JobSpec *s, const SpecField *f, char **
                                 return -ENOMEM;
                         l = t;
                 }
-                l[n] = (After) { .id = id, .condition = after_condition_from_string(condition) };
-                if (l[n].condition < 0)
-                        return spec_error(ret_error, EINVAL,
-                                          "'%s': the condition of job %" PRIu64 " is none of success, failure, end", f->name, id);
+                l[n] = (After) { .id = id };
+                r = after_parse(condition, l + n);
+                if (r < 0)
+                        return r == -ENOMEM ? r : spec_error(ret_error, EINVAL, "'%s': the condition of job %" PRIu64 " is none of " AFTER_WORDS,
+                                                             f->name, id);
                 n++;
         }
         if (r >= 0)

@@ -235,10 +235,15 @@ static int option_after(const char *value, void *target) {
         const char *on = strchr(value, ':');
         _cleanup_free_ char *id = strndup(value, strcspn(value, ":"));
         uint64_t n;
+        After a;
+        int r;
 
         if (!id)
                 return -ENOMEM;
-        if ((!streq(id, "@last") && (parse_u64(id, &n) < 0 || n == 0 || n > INT64_MAX)) || (on && after_condition_from_string(on + 1) < 0))
+        r = on ? after_parse(on + 1, &a) : 0;
+        if (r < 0)
+                return r;
+        if (!streq(id, "@last") && (parse_u64(id, &n) < 0 || n == 0 || n > INT64_MAX))
                 return -EINVAL;
         return strv_extend(target, value);
 }
@@ -457,7 +462,7 @@ static const Option options[] = {
           "1…65536" },
         { "after", 0, "ID[:on]", S, option_after, &arg_submit.after,
           "When this job has ended: with success, on :failure, or on :end in any way; several: all of them",
-          "the id of a job or @last, and :success, :failure or :end" },
+          "the id of a job or @last, and :success, :failure or :end, which :ignore or :continue may follow" },
         { "at", 0, "TIME", S, option_time, &arg_submit.at, "Not before this time", TIMES },
         { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed", SPANS },
         { "deadline", 0, "TIME", S, option_time, &arg_submit.deadline, "Start it by this time, or never", TIMES },

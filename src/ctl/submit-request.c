@@ -64,7 +64,7 @@ static int append_edges(sd_bus_message *m, const char *key, const JobSpec *s) {
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(ts)");
         for (size_t i = 0; r >= 0 && i < s->n_after; i++)
-                r = sd_bus_message_append(m, "(ts)", s->after[i].id, after_condition_to_string(s->after[i].condition));
+                r = sd_bus_message_append(m, "(ts)", s->after[i].id, after_word(s->after[i].condition, s->after[i].otherwise));
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return bus_close_value(m, r);

@@ -115,7 +115,7 @@ static int set_lists(JobSpec *s) {
         return 0;
 }
 
-/* As they were checked by the option: "17", "17:end". */
+/* As they were checked by the option: "17", "17:end:ignore". */
 static int set_after(JobSpec *s) {
         size_t n = strv_length(arg_submit.after), i = 0;
         _cleanup_free_ char *error = NULL;
@@ -130,7 +130,11 @@ static int set_after(JobSpec *s) {
                 const char *on = strchr(*a, ':');
 
                 l[i].id = strtoull(*a, NULL, 10);
-                l[i++].condition = on ? after_condition_from_string(on + 1) : AFTER_SUCCESS;
+                if (on && after_parse(on + 1, l + i) == -ENOMEM) {
+                        free(l);
+                        return ctl_oom();
+                }
+                i++;
         }
         if (spec_set_edges(s, spec_field_find("after"), l, n, &error) < 0)
                 return ctl_error(-EINVAL, "submit: --after: %s", strempty(error));

@@ -17,8 +17,7 @@ typedef enum AfterCondition {
 const char *after_condition_to_string(AfterCondition c);
 AfterCondition after_condition_from_string(const char *s);
 
-/* And what if it did not: the waiting job can never start; nothing; it waits for nothing else any more. Only documents of flows
- * say it. */
+/* And what if it did not: the waiting job can never start; nothing; it waits for nothing else any more. */
 typedef enum AfterOtherwise {
         OTHERWISE_FAIL,
         OTHERWISE_IGNORE,
@@ -36,3 +35,8 @@ typedef struct After {
         AfterOtherwise otherwise;
         bool met; /* of a new job: nothing is to be waited for */
 } After;
+
+/* Both as one word: "success", "failure:ignore"; "fail" is not said. -EINVAL: none, and a is as it was. */
+const char *after_word(AfterCondition c, AfterOtherwise o);
+int after_parse(const char *word, After *a);
+#define AFTER_WORDS "success, failure, end, which :ignore or :continue may follow"

@@ -179,12 +179,12 @@ static void write_double(Writer *w, double v) {
 static void write_edges(Writer *w, const JobSpec *s) {
         WRITE_LITERAL(w, "[");
         for (size_t i = 0; i < s->n_after; i++) {
-                const char *condition = after_condition_to_string(s->after[i].condition);
+                const char *word = after_word(s->after[i].condition, s->after[i].otherwise);
 
                 write_text(w, i > 0 ? ",[" : "[", i > 0 ? 2 : 1);
                 write_integer(w, (int64_t) s->after[i].id);
                 WRITE_LITERAL(w, ",");
-                write_string(w, condition, strlen(condition));
+                write_string(w, word, strlen(word));
                 WRITE_LITERAL(w, "]");
         }
         WRITE_LITERAL(w, "]");
@@ -398,23 +398,19 @@ static int read_double(JobSpec *s, const SpecField *f, json_object *v, char **re
 
 static int read_edge(const SpecField *f, json_object *v, After *ret, char **ret_error) {
         json_object *id, *condition;
+        int r;
 
         if (!json_object_is_type(v, json_type_array) || json_object_array_length(v) != 2)
-                return wrong_type(f->name, "an array of [ID, \"success\", \"failure\" or \"end\"]", ret_error);
+                return wrong_type(f->name, "an array of [ID, CONDITION]", ret_error);
         id = json_object_array_get_idx(v, 0);
         condition = json_object_array_get_idx(v, 1);
         if (!json_object_is_type(id, json_type_int) || json_object_get_int64(id) <= 0)
                 return spec_error(ret_error, EINVAL, "'%s': no id of a job", f->name);
-        *ret = (After) {
-                .id = json_object_get_int64(id),
-                .condition = json_object_is_type(condition, json_type_string)
-                                             ? after_condition_from_string(json_object_get_string(condition))
-                                             : _AFTER_CONDITION_INVALID,
-        };
-        if (ret->condition < 0)
-                return spec_error(ret_error, EINVAL, "'%s': the condition of job %" PRIu64 " is none of success, failure, end",
-                                  f->name, ret->id);
-        return 0;
+        *ret = (After) { .id = json_object_get_int64(id) };
+        r = json_object_is_type(condition, json_type_string) ? after_parse(json_object_get_string(condition), ret) : -EINVAL;
+        if (r == -EINVAL)
+                return spec_error(ret_error, EINVAL, "'%s': the condition of job %" PRIu64 " is none of " AFTER_WORDS, f->name, ret->id);
+        return r;
 }
 
 static int read_edges(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {

@@ -41,20 +41,6 @@ static const char *const verify_words[] = { "", "exit", "verdict", NULL };
 static const char *const backoff_words[] = { "", "fixed", "exponential", NULL };
 static const char *const unique_policy_words[] = { "", "reject", "return", "replace", NULL };
 
-static const char *const after_condition_table[_AFTER_CONDITION_MAX] = {
-        [AFTER_SUCCESS] = "success",
-        [AFTER_FAILURE] = "failure",
-        [AFTER_END] = "end",
-};
-DEFINE_STRING_TABLE_LOOKUP(after_condition, AfterCondition);
-
-static const char *const after_otherwise_table[_AFTER_OTHERWISE_MAX] = {
-        [OTHERWISE_FAIL] = "fail",
-        [OTHERWISE_IGNORE] = "ignore",
-        [OTHERWISE_CONTINUE] = "continue",
-};
-DEFINE_STRING_TABLE_LOOKUP(after_otherwise, AfterOtherwise);
-
 JobSpec *spec_new(void) {
         JobSpec *s = malloc(sizeof(JobSpec));
 

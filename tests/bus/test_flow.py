@@ -92,6 +92,31 @@ def test_held_and_delayed(running):
     assert running.result(later) == "success"
 
 
+@pytest.mark.parametrize("how", ["bus", "tool", "file"])
+def test_otherwise_of_plain_edges(running, how):
+    """What a document says of an edge in two words is one everywhere else, and is told so."""
+    bad, slow = (running.submit("exit 1", hold=True) for _ in range(2))
+
+    def submit(*after):
+        if how == "bus":
+            return running.submit("true", after=after)
+        if how == "tool":
+            return int(tool(running, "submit", *("--after=%d:%s" % a for a in after), "true"))
+        (running.out / "line").write_text(json.dumps({"argv": ["/bin/true"], "after": after}))
+        return int(tool(running, "submit", "--file", running.out / "line"))
+    goes_on = submit((bad, "success:continue"), (slow, "success"))
+    ignores = submit((bad, "success:ignore"), (slow, "failure:fail"))
+    assert [list(e) for e in running.info(goes_on)["after"]] == [[bad, "success:continue"], [slow, "success"]]
+    assert json.loads(tool(running, "show", ignores, "--json=short"))[0]["after"] == [[bad, "success:ignore"], [slow, "failure"]]
+    assert "After: %d:success:ignore %d:failure\n" % (bad, slow) in tool(running, "show", ignores)
+    assert "  waiting (after %d and %d), on success:ignore, and after %d:failure\n" % (bad, slow, slow) in tool(running, "show", "--tree", bad)
+    running.call("ReleaseJob", bad)
+    assert running.result(goes_on) == "success"
+    assert running.state(ignores) == "waiting"
+    running.call("ReleaseJob", slow)
+    assert running.result(ignores) == "success"
+
+
 def test_what_is_held_ends_too(running):
     a = running.submit("true", hold=True)
     b = running.submit("true", after=[(a, "success")], hold=True)
@@ -137,6 +162,7 @@ def test_after_an_array_of_which_some_are_purged(running, purged):
 @pytest.mark.parametrize("after, error, word", [
     ([(99, "success")], "NoSuchJob", "99"),
     ([(1, "win")], "InvalidSpec", "success, failure, end"),
+    ([(1, "success:win")], "InvalidSpec", "the condition of job 1 is none of"),
     ([(0, "end")], "InvalidSpec", "no id"),
     ([(1, "end"), (1, "success")], "InvalidSpec", "twice"),
 ])
@@ -559,7 +585,7 @@ def test_tool_after(running):
     assert json.loads(tool(running, "show", c, "--json=short"))[0]["after"] == [[a, "failure"]]
     d = int(tool(running, "submit", "--after=@last:end", "true"))
     assert json.loads(tool(running, "show", d, "--json=short"))[0]["after"] == [[c, "end"]]
-    for bad in ("x", "0", "@first", "%d:never" % a, "%d:" % a):
+    for bad in ("x", "0", "@first", "%d:never" % a, "%d:" % a, "%d:end:" % a):
         p = tool(running, "submit", "--after", bad, "true", check=False)
         assert p.returncode == 1 and "--after" in p.stderr and ":success, :failure or :end" in p.stderr
     running.call("CancelJob", a)

@@ -40,10 +40,30 @@ static void test_words(void **state) {
                 assert_int_equal(after_otherwise_from_string(after_otherwise_to_string(o)), o);
 }
 
+static void test_one_word(void **state) {
+        static const char *const wrong[] = { "", ":", "win", "success:", "success:win", "ignore", "success:ignore:", "success:fail:ignore", "Success" };
+        After a = {};
+
+        for (AfterCondition c = 0; c < _AFTER_CONDITION_MAX; c++)
+                for (AfterOtherwise o = 0; o < _AFTER_OTHERWISE_MAX; o++) {
+                        assert_int_equal(after_parse(after_word(c, o), &a), 0);
+                        assert_int_equal(a.condition, c);
+                        assert_int_equal(a.otherwise, o);
+                }
+        assert_string_equal(after_word(AFTER_FAILURE, OTHERWISE_FAIL), "failure");
+        assert_string_equal(after_word(AFTER_SUCCESS, OTHERWISE_IGNORE), "success:ignore");
+        FOREACH_ELEMENT(w, wrong)
+                assert_int_equal(after_parse(*w, &a), -EINVAL);
+        assert_int_equal(a.condition, AFTER_END);
+        assert_int_equal(after_parse("success:fail", &a), 0);
+        assert_string_equal(after_word(a.condition, a.otherwise), "success");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_decide),
                 cmocka_unit_test(test_words),
+                cmocka_unit_test(test_one_word),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

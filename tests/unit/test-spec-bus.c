@@ -102,7 +102,7 @@ static void test_all_keys(void **state) {
                                           "signal") >= 0);
         assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "requeue_lost", "b", true,
                                           "memory_growth", "d", 1.5, "deadline_usec", "t", UINT64_C(7), "keep_usec", "t",
-                                          UINT64_C(8), "after", "a(ts)", 2, UINT64_C(9), "end", UINT64_C(3), "failure",
+                                          UINT64_C(8), "after", "a(ts)", 2, UINT64_C(9), "end", UINT64_C(3), "failure:continue",
                                           "unique_key", "s", "u", "unique_policy", "s", "replace", "unique_scope", "s", "live",
                                           "array", "u", 10u, "array_max_running", "u", 2u) >= 0);
         assert_true(sd_bus_message_close_container(m) >= 0);

@@ -53,7 +53,7 @@ static void test_round_trip(void **state) {
         same("{\"stdout\":\"spool\",\"verify\":\"verdict\",\"max_attempts\":3,\"backoff\":\"exponential\","
              "\"backoff_base_usec\":1000,\"backoff_max_usec\":5000,\"backoff_jitter\":0.1,\"retry_on\":[\"signal\"],"
              "\"requeue_lost\":true,\"memory_growth\":1.5,\"deadline_usec\":7,\"keep_usec\":0,"
-             "\"after\":[[3,\"failure\"],[9,\"end\"]],\"unique_key\":\"k\",\"unique_policy\":\"return\","
+             "\"after\":[[3,\"failure:continue\"],[9,\"end\"]],\"unique_key\":\"k\",\"unique_policy\":\"return\","
              "\"unique_scope\":\"10min\",\"array\":10,\"array_max_running\":2}");
 }
 
