@@ -255,39 +255,81 @@ static int compare_base_names(const void *a, const void *b) {
         return strcmp(base_name(*(char *const *) a), base_name(*(char *const *) b));
 }
 
-/* All SUBDIR/ *SUFFIX of the directories, by file name; an earlier directory hides namesakes in a later one. What is not there
- * (a dangling link, gone meanwhile) is not listed and hides nothing. */
-static int list_directories(char *const *directories, const char *subdir, const char *suffix, char ***ret) {
-        _cleanup_strv_free_ char **l = new0(char *, 1);
-        int r = l ? 0 : -ENOMEM;
+/* Ten thousand may be found: the end is not looked for each time. */
+typedef struct Found {
+        char **paths; /* ends in NULL, unless it is empty */
+        size_t n, capacity;
+} Found;
 
-        for (char *const *d = directories; r >= 0 && *d; d++) {
-                _cleanup_free_ char *path = strv_join((char *[]){ *d, (char *) subdir, NULL }, "/");
-                _cleanup_(closedirp) DIR *dir = path ? opendir(path) : NULL;
-                struct dirent *de;
+static void found_done(Found *f) {
+        strv_free(f->paths);
+}
 
-                if (!dir)
-                        r = !path ? -ENOMEM : errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-                while (r >= 0 && dir && (errno = 0, de = readdir(dir))) {
-                        bool known = de->d_name[0] == '.' || !endswith(de->d_name, suffix) ||
-                                     (faccessat(dirfd(dir), de->d_name, F_OK, 0) < 0 && errno == ENOENT);
+/* Takes path over. */
+static int found_add(Found *f, char *path) {
+        if (path && f->n + 1 >= f->capacity) {
+                size_t capacity = MAX(f->capacity * 2, (size_t) 16);
+                char **paths = reallocarray(f->paths, capacity, sizeof(char *));
 
-                        STRV_FOREACH(i, l)
-                                known = known || streq(base_name(*i), de->d_name);
-                        r = known ? 0 : strv_extendf(&l, "%s/%s", path, de->d_name);
+                if (!paths)
+                        path = mfree(path);
+                else {
+                        f->paths = paths;
+                        f->capacity = capacity;
                 }
-                if (r >= 0 && dir)
-                        r = -errno;
         }
-        if (r < 0)
-                return r;
-        qsort(l, strv_length(l), sizeof(char *), compare_base_names);
-        *ret = TAKE_PTR(l);
+        if (!path)
+                return -ENOMEM;
+        f->paths[f->n++] = path;
+        f->paths[f->n] = NULL;
         return 0;
 }
 
+static void found_sort(Found *f) {
+        if (f->n > 0)
+                qsort(f->paths, f->n, sizeof(char *), compare_base_names);
+}
+
+/* One directory of them; what is there already, sorted, hides its namesakes. What is not there (a dangling link, gone meanwhile) is
+ * not listed and hides nothing. */
+static int list_directory(const char *path, const char *suffix, Found *f) {
+        _cleanup_(closedirp) DIR *dir = opendir(path);
+        struct dirent *de;
+        size_t n = f->n;
+        int r = 0;
+
+        if (!dir)
+                return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+        while (r >= 0 && (errno = 0, de = readdir(dir))) {
+                const char *name = de->d_name;
+                char *found;
+
+                if (*name == '.' || !endswith(name, suffix) || (faccessat(dirfd(dir), name, F_OK, 0) < 0 && errno == ENOENT) ||
+                    (n > 0 && bsearch(&name, f->paths, n, sizeof(char *), compare_base_names)))
+                        continue;
+                r = found_add(f, asprintf(&found, "%s/%s", path, name) < 0 ? NULL : found);
+        }
+        if (r >= 0)
+                r = -errno;
+        found_sort(f);
+        return r;
+}
+
+/* All SUBDIR/ *SUFFIX of the directories, by file name; an earlier directory hides namesakes in a later one. */
+static int list_directories(char *const *directories, const char *subdir, const char *suffix, Found *f) {
+        int r = 0;
+
+        for (char *const *d = directories; r >= 0 && *d; d++) {
+                _cleanup_free_ char *path = strv_join((char *[]){ *d, (char *) subdir, NULL }, "/");
+
+                r = path ? list_directory(path, suffix, f) : -ENOMEM;
+        }
+        return r;
+}
+
 int conf_files_for(char *const *directories, const char *name, char ***ret) {
-        _cleanup_strv_free_ char **l = NULL, **dropins = NULL;
+        _cleanup_strv_free_ char **l = NULL;
+        _cleanup_(found_done) Found dropins = {};
         _cleanup_free_ char *subdir = strv_join((char *[]){ (char *) name, (char *) "d", NULL }, ".");
         bool masked = false;
         char *path;
@@ -298,7 +340,7 @@ int conf_files_for(char *const *directories, const char *name, char ***ret) {
                 r = strv_consume(&l, path);
         if (r >= 0)
                 r = !subdir ? -ENOMEM : list_directories(directories, subdir, ".conf", &dropins);
-        for (char **i = dropins; r >= 0 && i && *i; i++)
+        for (char **i = dropins.paths; r >= 0 && i && *i; i++)
                 if (look_at(*i) != 0)
                         r = strv_extend(&l, *i);
         if (r < 0)
@@ -308,47 +350,49 @@ int conf_files_for(char *const *directories, const char *name, char ***ret) {
 }
 
 int conf_list_names(char *const *directories, const char *subdir, const char *suffix, char ***ret) {
-        _cleanup_strv_free_ char **l = NULL, **found = NULL, **dropins = NULL;
         _cleanup_free_ char *d = strv_join((char *[]){ (char *) suffix, (char *) "d", NULL }, ".");
+        _cleanup_(found_done) Found found = {}, dropins = {}, names = {};
         int r = list_directories(directories, subdir, suffix, &found);
 
         if (r >= 0)
                 r = d ? list_directories(directories, subdir, d, &dropins) : -ENOMEM;
-        STRV_FOREACH(i, dropins)
+        STRV_FOREACH(i, dropins.paths)
                 if (r >= 0)
-                        r = strv_extendf(&found, "%.*s", (int) strlen(*i) - 2, *i);
-        if (r >= 0)
-                qsort(found, strv_length(found), sizeof(char *), compare_base_names);
-        for (char **i = found; r >= 0 && *i; i++) {
+                        r = found_add(&found, strndup(*i, strlen(*i) - 2));
+        found_sort(&found);
+        for (char **i = found.paths; r >= 0 && i && *i; i++) {
                 char *file = (char *) base_name(*i);
                 _cleanup_free_ char *name = strv_join((char *[]){ (char *) subdir, file, NULL }, "/");
                 _cleanup_strv_free_ char **files = NULL;
 
-                if (i > found && streq(base_name(i[-1]), file))
+                if (i > found.paths && streq(base_name(i[-1]), file))
                         continue;
                 r = name ? conf_files_for(directories, name, &files) : -ENOMEM;
                 if (r < 0 ? r != -ENOMEM : r == 0 && files) /* that it cannot be read is seen when it is read */
-                        r = strv_extendf(&l, "%.*s", (int) (strlen(file) - strlen(suffix)), file);
+                        r = found_add(&names, strndup(file, strlen(file) - strlen(suffix)));
         }
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(l);
-        return 0;
+        *ret = TAKE_PTR(names.paths) ?: new0(char *, 1);
+        return *ret ? 0 : -ENOMEM;
 }
 
-int conf_parse_object(char *const *directories, const char *name, conf_assign_t assign, void *userdata,
+int conf_parse_object(char *const *directories, const char *name, conf_assign_t assign, void *userdata, char ***ret_files,
                       ConfError *error) {
         _cleanup_strv_free_ char **files = NULL;
         int r = conf_files_for(directories, name, &files);
 
-        if (r != 0)
-                return r;
-        for (char **i = files; r >= 0 && i && *i; i++) {
+        for (char **i = files; r == 0 && i && *i; i++) {
                 r = conf_parse_file(*i, assign, userdata, error);
                 if (r == -ENOENT && streq(base_name(*i), base_name(name))) /* gone since the directories were read */
                         return 1;
                 if (r == -ENOENT)
                         r = 0;
         }
-        return r < 0 ? r : !files;
+        if (r != 0)
+                return r;
+        r = !files;
+        if (ret_files)
+                *ret_files = TAKE_PTR(files);
+        return r;
 }

@@ -43,5 +43,7 @@ int conf_files_for(char *const *directories, const char *name, char ***ret);
  * file or a drop-in makes an object. */
 int conf_list_names(char *const *directories, const char *subdir, const char *suffix, char ***ret);
 
-/* conf_files_for() and conf_parse_file() for each. 0, 1 when there was nothing to read or it is masked, or the error. */
-int conf_parse_object(char *const *directories, const char *name, conf_assign_t assign, void *userdata, ConfError *error);
+/* conf_files_for() and conf_parse_file() for each. 0, with what was read in *ret_files (which may be NULL); 1 when there was nothing to
+ * read or it is masked; or the error. */
+int conf_parse_object(char *const *directories, const char *name, conf_assign_t assign, void *userdata, char ***ret_files,
+                      ConfError *error);

@@ -101,9 +101,7 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
                 return -ENOMEM;
 
         queue_file_init(&f);
-        r = conf_files_for(directories, file, &f.policy.files);
-        if (r >= 0)
-                r = conf_parse_object(directories, file, queue_file_assign, &f, &error);
+        r = conf_parse_object(directories, file, queue_file_assign, &f, &f.policy.files, &error);
         if (r == -ENOMEM) {
                 queue_policy_done(&f.policy);
                 return r;

@@ -7,6 +7,12 @@
 
 #include "queue/model.h"
 
+/* Most queues are used by few: the table of uthash would be ten times what is kept of a user. It grows. */
+#undef HASH_INITIAL_NUM_BUCKETS
+#undef HASH_INITIAL_NUM_BUCKETS_LOG2
+#define HASH_INITIAL_NUM_BUCKETS 2U
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 1U
+
 void backlog_init(Backlog *b) {
         *b = (Backlog) {};
         TAILQ_INIT(&b->changed);

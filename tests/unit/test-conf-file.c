@@ -439,7 +439,7 @@ static void check_object(const char *name, int r, const char *expect) {
         Log log;
 
         log_open(&log);
-        assert_int_equal(conf_parse_object(directories, name, on_assign, &log, &e), r);
+        assert_int_equal(conf_parse_object(directories, name, on_assign, &log, NULL, &e), r);
         log_check(&log, expect);
         assert_int_equal(e.message != NULL, r < 0);
         conf_error_done(&e);
@@ -554,7 +554,7 @@ static void test_bad_files(void **state) {
         put("etc/queues/a.queue.d/20.conf", "[Q]\nK=3\n");
 
         log_open(&log);
-        assert_int_equal(conf_parse_object(directories, "queues/a.queue", on_assign, &log, &e), -EBADMSG);
+        assert_int_equal(conf_parse_object(directories, "queues/a.queue", on_assign, &log, NULL, &e), -EBADMSG);
         log_check(&log, "2:Q.K=1;2:Q.K=2;");
         assert_non_null(endswith(e.file, "/etc/queues/a.queue.d/10.conf"));
         assert_int_equal(e.line, 3);
@@ -564,7 +564,7 @@ static void test_bad_files(void **state) {
         path = make_path("etc/queues/dir.queue/");
         path[strlen(path) - 1] = '\0';
         log_open(&log);
-        assert_int_equal(conf_parse_object(directories, "queues/dir.queue", on_assign, &log, &e), -EISDIR);
+        assert_int_equal(conf_parse_object(directories, "queues/dir.queue", on_assign, &log, NULL, &e), -EISDIR);
         log_check(&log, "");
         assert_string_equal(e.file, path);
         conf_error_done(&e);
@@ -572,14 +572,14 @@ static void test_bad_files(void **state) {
         /* A link that leads in a circle cannot be looked at, and no lower directory may step in. */
         put_link("etc/queues/loop.queue", "loop.queue");
         put("run/queues/loop.queue", "[Q]\nK=1\n");
-        assert_int_equal(conf_parse_object(directories, "queues/loop.queue", on_assign, NULL, NULL), -ELOOP);
+        assert_int_equal(conf_parse_object(directories, "queues/loop.queue", on_assign, NULL, NULL, NULL), -ELOOP);
 
         /* No FIFO, and nothing may block. A device is masked, whatever it would give. */
         path = mfree(path);
         path = make_path("etc/queues/fifo.queue");
         assert_int_equal(mkfifo(path, 0600), 0);
         log_open(&log);
-        assert_int_equal(conf_parse_object(directories, "queues/fifo.queue", on_assign, &log, &e), -EBADMSG);
+        assert_int_equal(conf_parse_object(directories, "queues/fifo.queue", on_assign, &log, NULL, &e), -EBADMSG);
         log_check(&log, "");
         assert_string_equal(e.message, "Not a regular file.");
         conf_error_done(&e);
@@ -643,7 +643,7 @@ static void test_vanishing(void **state) {
         put("run/queues/a.queue.d/30.conf", "[Q]\nK=3\n");
         put_link("run/queues/a.queue.d/40.conf", "/nowhere/at/all");
         log_open(&log);
-        assert_int_equal(conf_parse_object(directories, "queues/a.queue", on_assign_remove, &log, &e), 0);
+        assert_int_equal(conf_parse_object(directories, "queues/a.queue", on_assign_remove, &log, NULL, &e), 0);
         log_check(&log, "2:Q.K=1;2:Q.K=3;");
         assert_null(e.message);
 
