@@ -44,6 +44,14 @@ static void attempt_set_phase(Model *m, Attempt *a, AttemptPhase phase) {
         m->n_starting -= a->phase == ATTEMPT_STARTING;
         m->n_starting += phase == ATTEMPT_STARTING;
         a->phase = phase;
+        if (phase != ATTEMPT_STARTING)
+                model_attempt_stuck(m, a, false);
+}
+
+void model_attempt_stuck(Model *m, Attempt *a, bool stuck) {
+        m->n_stuck -= a->stuck;
+        m->n_stuck += stuck;
+        a->stuck = stuck;
 }
 
 void model_attempt_act(Model *m, Attempt *a) {

@@ -67,6 +67,7 @@ struct Attempt {
         uint64_t signals;           /* asked for by users, not sent yet: bit mask of 1 << (signal - 1) */
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
         bool asked;                 /* StartTransientUnit was sent by this process */
+        bool stuck;                 /* it cannot be asked for now: "trouble" says why */
         bool kill_due;              /* kill_deadline has passed */
         uint32_t looks;             /* by its job, which waits until it is gone */
         bool refused;               /* it was none: its row goes with the commit */

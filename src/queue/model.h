@@ -44,7 +44,7 @@ struct Model {
         usec_t next_deadline;    /* monotonic; a lower bound of all deadlines of attempts */
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
         unsigned starting_max;   /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
-        unsigned n_starting;
+        unsigned n_starting, n_stuck; /* of these, so many cannot be asked for now: they do not keep others from being the first */
         struct QueueList regulated; /* queues that their policy may shut (admission.c) */
         Gate *gates;             /* uthash by unit: those of GateUnit= */
         PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
@@ -159,14 +159,14 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
                            usec_t started_monotonic);
 /* Seen running, by a process that did not see it start: the deadlines count from the true start. */
 void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const Now *now);
-/* What its unit shows, or was answered. */
-void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now);
+void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now); /* what its unit shows, or was answered */
 /* The manager cannot: what was wanted is given up, and the job says why. */
 void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);
 /* What it writes to its spool is more than can be kept: it is killed at once, also while it is stopping. */
 void model_attempt_overflow(Model *m, Attempt *a, const Now *now);
 /* Its unit's name turned out to be somebody else's: nothing was started, it is ready again for the next number. The row says so. */
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
+void model_attempt_stuck(Model *m, Attempt *a, bool stuck); /* it cannot be asked for; or is after all */
 /* The manager has no room for it (Backstop=): it was no attempt, its row goes; its queue starts nothing for a moment. */
 void model_attempt_refused(Model *m, Attempt *a, const char *error, const Now *now);
 /* It ended; outcome's strings are taken over. Decides the job's result by its intent: STOPPING gives the intent. A job that

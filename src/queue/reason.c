@@ -66,7 +66,7 @@ static int room_reason(const Model *m, const Queue *q, uint32_t slots, char **re
                 return slots == 1 ? reason_say(ret, "cap of %s: %" PRIu32 " of %" PRIu32, at->name, at->slots_used, at->policy.slots) :
                                     reason_say(ret, "needs %" PRIu32 ", cap of %s: %" PRIu32 " of %" PRIu32, slots, at->name,
                                         at->slots_used, at->policy.slots);
-        if (m->n_starting >= m->starting_max)
+        if (schedule_is_full(m))
                 return reason_say(ret, "%u others are being started", m->n_starting);
         return 0;
 }

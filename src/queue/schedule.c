@@ -156,13 +156,17 @@ static Group *first_group(const Schedule *s) {
         return first ? (Group *) l->groups : NULL;
 }
 
+bool schedule_is_full(const Model *m) {
+        return m->n_starting >= STARTING_MAX || m->n_starting - m->n_stuck >= m->starting_max;
+}
+
 bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
         Schedule *s = &m->schedule;
         Group *g;
 
         s->wanted = NULL;
         schedule_update(s); /* in any case: reasons are read off it */
-        if (m->dispatch_blocked || m->n_starting >= m->starting_max)
+        if (m->dispatch_blocked || schedule_is_full(m))
                 return false;
         g = first_group(s);
         if (!g)

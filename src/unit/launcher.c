@@ -85,8 +85,8 @@ static void fail_start(Units *u, Attempt *a, const char *reason) {
         outcome_done(&o);
 }
 
-/* It waits, and says for what. */
-static void refuse_start(Attempt *a, const char *who, const char *message) {
+/* It waits, and says for what; that does not keep others from being asked for. */
+static void refuse_start(Units *u, Attempt *a, const char *who, const char *message) {
         char *trouble = NULL;
 
         if (asprintf(&trouble, "%s, asking again: %s", who, strempty(message)) < 0)
@@ -95,6 +95,18 @@ static void refuse_start(Attempt *a, const char *who, const char *message) {
                 log_warning("%s: %s, asking again: %s", a->unit, who, strempty(message));
         free(a->trouble);
         a->trouble = trouble;
+        a->watch->retry = true;
+        model_attempt_stuck(u->model, a, true);
+}
+
+/* Those that were stuck may be so no more: while the first one is not read back, or is not what it should be (apply.c), they wait too. */
+static bool is_first_awaited(const Units *u) {
+        if (u->contract_checked)
+                return false;
+        for (const Attempt *a = u->model->attempts; a; a = a->hh.next)
+                if (a->phase == ATTEMPT_STARTING && a->asked)
+                        return true;
+        return u->mismatch;
 }
 
 static int units_open_spool(Units *u, Attempt *a, int spool[static _SPOOL_STREAM_MAX]) {
@@ -103,7 +115,7 @@ static int units_open_spool(Units *u, Attempt *a, int spool[static _SPOOL_STREAM
         r = spool_open(u->run_path, a, u->user ? UINT32_MAX : a->job->owner, spool);
         if (r >= 0)
                 return units_watch_spools(u);
-        refuse_start(a, "Its spool cannot be opened", strerror(-r));
+        refuse_start(u, a, "Its spool cannot be opened", strerror(-r));
         return r;
 }
 
@@ -145,8 +157,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                         model_attempt_act(u->model, a);
                         return 0;
                 }
-                refuse_start(a, "systemd did not start it", e->message);
-                w->retry = true;
+                refuse_start(u, a, "systemd did not start it", e->message);
                 if (error_is_of_shutdown(e))
                         units_resync(u, false);
         } else
@@ -162,19 +173,20 @@ static int start(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
         int r;
 
+        if (is_first_awaited(u)) {
+                w->retry = true;
+                return 0;
+        }
         r = attempt_files_write(u->run_path, a, a->job->spec, &env_file);
         if (r < 0) {
-                refuse_start(a, "Its files cannot be written", strerror(-r));
-                w->retry = true;
+                refuse_start(u, a, "Its files cannot be written", strerror(-r));
                 return 0;
         }
 
         if (attempt_has_spool(a)) {
                 r = units_open_spool(u, a, spool);
-                if (r < 0) {
-                        w->retry = true;
+                if (r < 0)
                         return 0;
-                }
                 out = spool[SPOOL_STDOUT];
                 err = spool[SPOOL_STDERR];
         }
@@ -203,6 +215,7 @@ static int start(Units *u, Attempt *a) {
                 return r;
         u->in_flight++;
         a->asked = true;
+        model_attempt_stuck(u->model, a, false);
         w->looked_absent = false;
         w->start_round = u->round;
         a->job->spec = spec_free(a->job->spec);

@@ -360,6 +360,31 @@ def test_harmless_drop_in(mill, systemd):
     assert mill.result(mill.submit("true")) == "success"
 
 
+def test_first_whose_files_cannot_be_written(mill, systemd):
+    """As where /run is too full for it: others go first, still one at a time until one was read back and is as it was asked for."""
+    mill.queue("other", Slots=4, AllowUsers="*")
+    systemd.do("override", drop_in=DROP_IN, Restart="always")
+    mill.start()
+    folder, away = mill.folder / "run/attempt", mill.folder / "run/away"
+    folder.rename(away)
+    stuck = [mill.submit("true", environment=["A=1"]) for _ in range(2)]
+    for id_ in stuck:
+        until(lambda: mill.info(id_).get("reason") == "Its files cannot be written, asking again: No such file or directory")
+    first, second = mill.submit_many(["sleep 60", "true"], queue="other")
+    until(lambda: DROP_IN in mill.info(second)["reason"])
+    away.rename(folder)
+    mill.bus.pump(1.1)  # a tick
+    asked = lambda: [u for u, _ in systemd.do("calls", method="StartTransientUnit")]
+    assert asked() == [mill.unit(first)] and {mill.state(i) for i in stuck} == {"starting"}
+
+    systemd.do("override", drop_in=None)
+    systemd.fault("StartTransientUnit", "delay", ms=500, count=1)
+    systemd.do("reloading")
+    for id_ in (second, *stuck):
+        assert mill.result(id_) == "success"
+    assert systemd.do("counts")["max_open"]["StartTransientUnit"] == 1, "another one before the first was read back"
+
+
 def test_stray_holds_its_slots(mill, systemd):
     mill.queue("one", Slots=1, AllowUsers="*")
     name = "jobmill-job-700-1.service"

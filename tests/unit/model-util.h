@@ -143,7 +143,7 @@ static inline void check_backlog(const Model *m, const Queue *q, const Backlog *
 
 /* All that is counted, against what is there; only while every job is in memory. */
 static inline void check_model(const Model *m) {
-        unsigned starting = 0;
+        unsigned starting = 0, stuck = 0;
 
         for (const Queue *q = m->queues; q; q = q->hh.next) {
                 uint64_t count[_JOB_STATE_MAX] = {}, dead = 0, fit = 0;
@@ -166,7 +166,8 @@ static inline void check_model(const Model *m) {
                 check_backlog(m, q, &q->backlog);
         check_backlog(m, NULL, &m->backlog);
         for (const Attempt *a = m->attempts; a; a = a->hh.next)
-                starting += a->phase == ATTEMPT_STARTING;
+                starting += a->phase == ATTEMPT_STARTING, stuck += a->stuck;
         assert_int_equal(m->n_starting, starting);
+        assert_int_equal(m->n_stuck, stuck);
         check_slots(m, true);
 }

@@ -246,6 +246,38 @@ static void test_refused(void **state) {
         check_model(m);
 }
 
+/* One that cannot be asked for does not keep another from being the first; but it is one of those that are being started. */
+static void test_stuck(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", STARTING_MAX + 2);
+        Attempt *a, *b;
+
+        m->starting_max = 1;
+        a = start(m, submit(m, q, 1, 0));
+        assert_true(schedule_is_full(m));
+        model_attempt_stuck(m, a, true);
+        assert_false(schedule_is_full(m));
+        b = start(m, submit(m, q, 2, 0));
+        assert_true(schedule_is_full(m));
+        model_attempt_stuck(m, b, true);
+        model_attempt_stuck(m, b, true);
+        model_attempt_stuck(m, a, false);
+        assert_true(schedule_is_full(m));
+        check_model(m);
+        model_attempt_withdraw(m, b, "x", &now);
+        model_attempt_started(m, a, invocation, now.realtime, now.monotonic);
+        assert_int_equal(m->n_stuck, 0);
+        check_model(m);
+
+        m->starting_max = STARTING_MAX;
+        for (unsigned i = 0; i < STARTING_MAX; i++) {
+                assert_false(schedule_is_full(m));
+                model_attempt_stuck(m, start(m, submit(m, q, 3 + i, 0)), true);
+        }
+        assert_true(schedule_is_full(m));
+        check_model(m);
+}
+
 static void test_withdraw(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_queue(m, "q", 4);
@@ -682,6 +714,7 @@ int main(void) {
                 cmocka_unit_test(test_cancel_starting),
                 cmocka_unit_test(test_cancel_running),
                 cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_stuck),
                 cmocka_unit_test(test_withdraw),
                 cmocka_unit_test(test_timeout),
                 cmocka_unit_test(test_stop_timeout),
