@@ -78,14 +78,25 @@ DEFINE_METHOD(get_job_info);
 typedef struct AttemptsReply {
         sd_bus_message *message;
         bool is_private;
-        size_t size; /* of what they said and wrote, which the later ones leave out */
+        size_t size;   /* of what they said and wrote */
+        uint32_t from; /* ... which the earlier ones leave out */
 } AttemptsReply;
+
+/* The newest comes first. */
+static int measure_attempt(void *userdata, const Attempt *a) {
+        AttemptsReply *l = userdata;
+
+        l->size += dict_verdict_size(a);
+        if (l->size > LIST_SIZE_MAX)
+                return 1;
+        l->from = a->number;
+        return 0;
+}
 
 static int append_attempt(void *userdata, const Attempt *a) {
         AttemptsReply *l = userdata;
 
-        l->size += dict_verdict_size(a);
-        return dict_append_attempt(l->message, a, l->is_private, l->size <= LIST_SIZE_MAX);
+        return dict_append_attempt(l->message, a, l->is_private, a->number >= l->from);
 }
 
 static int handle_list_attempts(Call *c, sd_bus_error *error) {
@@ -110,7 +121,9 @@ static int handle_list_attempts(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         l.message = reply;
-        r = history_attempts(c->api->store, id, append_attempt, &l);
+        r = l.is_private ? history_attempts_newest(c->api->store, id, measure_attempt, &l) : 0;
+        if (r >= 0)
+                r = history_attempts(c->api->store, id, append_attempt, &l);
         if (r < 0)
                 return api_error_store(c->api, error, r);
         r = sd_bus_message_close_container(reply);

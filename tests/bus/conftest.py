@@ -205,6 +205,7 @@ def systemd(systemd_process):
 
 @pytest.fixture
 def polkit(polkit_process):
+    polkit_process.do("reset")  # the daemon of the test before may have asked on until it was stopped, after the reset below
     yield polkit_process
     polkit_process.do("reset")
 

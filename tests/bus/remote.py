@@ -10,7 +10,6 @@ import client
 
 def main():
     c = client.Client(sys.argv[1])
-    waiting = []
     print("ready", flush=True)
     for line in sys.stdin:
         member, *args = json.loads(line)
@@ -21,7 +20,7 @@ def main():
                 answer = {"result": c.call(member, [client.options(a) for a in args[0]])}
             elif member == "start":  # so many calls that are not waited for; the errors that came at once
                 n, *call = args
-                waiting += [c.start(*call) for _ in range(n)]
+                waiting = [c.start(*call) for _ in range(n)]
                 c.call("GetStatistics")
                 answer = {"result": [[p.error.name, p.error.message] for p in waiting if p.error]}
             else:

@@ -326,8 +326,8 @@ def test_preview(running):
     assert "spool" not in running.call("PreviewUnit", "", ["true"], {})
 
 
-def test_log_of_many_attempts(mill):
-    """Of what is recorded of them the daemon gives the newest 4 MiB, the newest last."""
+def test_texts_of_many_attempts(mill):
+    """Of what is recorded of them the daemon gives the newest 4 MiB, the newest last: as a log, and in the list."""
     mill.start()
     id_ = mill.submit("echo out; echo err >&2; exit 1", stdout="spool")
     mill.wait(id_)
@@ -345,6 +345,9 @@ def test_log_of_many_attempts(mill):
         text = f.read()
     assert 3 << 20 < len(text) < 5 << 20
     assert re.findall(rb"MESSAGE=attempt (\d+)\n", text) == [b"%d" % n for n in range(32, 101)]
+    attempts = mill.call("ListAttempts", id_)
+    assert [a["attempt"] for a in attempts] == list(range(1, 101))
+    assert [a["attempt"] for a in attempts if "io" in a] == [a["attempt"] for a in attempts if "verdict" in a] == list(range(32, 101))
     last = text[text.index(b"MESSAGE=attempt 100\n"):]
     assert last.count(b"MESSAGE=") == 3 and last.index(b"00000100") < last.index(b"MESSAGE=err\n")
 

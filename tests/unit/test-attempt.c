@@ -219,6 +219,30 @@ static void test_cancel_running(void **state) {
 /* ---- withdraw ---- */
 
 /* The manager had no room for it: it was no attempt, whoever asks. */
+/* More in its spool than can be kept: at once, and what it was being stopped for stays the reason. */
+static void test_overflow(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+
+        for (unsigned stopping = 0; stopping < 2; stopping++) {
+                Job *j = submit(m, q, 1, 0);
+                Attempt *a = run(m, j);
+
+                if (stopping)
+                        assert_int_equal(model_cancel(m, j, "by root", &now), 0);
+                model_recorded(m);
+                TAILQ_REMOVE(&m->act, a, act_entry);
+                a->acting = false;
+                for (unsigned again = 0; again < 2; again++) {
+                        model_attempt_overflow(m, a, &now);
+                        assert_int_equal(j->state, JOB_STOPPING);
+                        assert_int_equal(j->intent, stopping ? JOB_CANCELLED : JOB_SIGNAL);
+                        assert_string_equal(j->reason, stopping ? "by root" : "spool");
+                        assert_true(a->kill_due && a->acting && a->kill_deadline == USEC_INFINITY);
+                }
+        }
+}
+
 static void test_refused(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_queue(m, "q", 4);
@@ -713,6 +737,7 @@ int main(void) {
                 cmocka_unit_test(test_failures),
                 cmocka_unit_test(test_cancel_starting),
                 cmocka_unit_test(test_cancel_running),
+                cmocka_unit_test(test_overflow),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_stuck),
                 cmocka_unit_test(test_withdraw),
