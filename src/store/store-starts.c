@@ -58,15 +58,23 @@ static void starts_of_file(int folder_fd, Starts *ret) {
                 ret->bound = 0;
 }
 
+/* What could not be written whole is not left behind. */
+static int starts_give_up(Store *s, int folder_fd, const char *what) {
+        int r = store_set_error(s, -errno, "Cannot %s: %s", what, strerror(errno));
+
+        (void) unlinkat(folder_fd, STARTS_NEW, 0);
+        return r;
+}
+
 static int starts_write_file(Store *s, int folder_fd, const Starts *starts) {
         _cleanup_close_ int fd = openat(folder_fd, STARTS_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         CRASH_POINT("starts-file-before");
         if (fd < 0 || dprintf(fd, "%" PRIu64 "\n%" PRIu64 "\n", starts->n, starts->bound) < 0 || fsync(fd) < 0)
-                return store_set_error(s, -errno, "Cannot write the file " STARTS ": %s", strerror(errno));
+                return starts_give_up(s, folder_fd, "write the file " STARTS);
         CRASH_POINT("starts-file-written");
         if (renameat(folder_fd, STARTS_NEW, folder_fd, STARTS) < 0 || fsync(folder_fd) < 0)
-                return store_set_error(s, -errno, "Cannot put the file " STARTS " in its place: %s", strerror(errno));
+                return starts_give_up(s, folder_fd, "put the file " STARTS " in its place");
         CRASH_POINT("starts-file-renamed");
         s->starts = starts->n;
         s->id_bound = starts->bound;

@@ -234,7 +234,7 @@ def no_store():
         f.unlink()
     for f in old.iterdir():
         shutil.copy(f, STATE)
-    a_stray(next_id + 2000)
+    a_stray(next_id + 20000)  # above all of them
     systemctl("start", "jobmilld.service")
 
 

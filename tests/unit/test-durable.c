@@ -122,6 +122,14 @@ static void test_starts(void **state) {
         expect_in_place(*state, "starts");
         assert_int_equal(store_starts_accept(s), 0);
         expect_in_place(*state, "starts");
+
+        /* What cannot be put in place is not left beside it. */
+        strcpy(strrchr(path, '/'), "/starts");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_true(store_starts_accept(s) < 0);
+        strcat(path, ".new");
+        assert_int_equal(access(path, F_OK), -1);
 }
 
 int main(void) {
