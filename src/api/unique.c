@@ -38,6 +38,19 @@ int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t own
         return 0;
 }
 
+int unique_take_again(Model *m, Store *s, const Now *now, Job *j) {
+        Job *holder;
+        int r;
+
+        j->unique_wanted = false;
+        if (!job_state_is_queued(j->state))
+                return 0;
+        r = unique_find(m, s, now, j->queue, j->owner, j->unique_key, &holder);
+        if (r >= 0 && !holder)
+                unique_take(m, j);
+        return r;
+}
+
 static int not_unique(const Job *j, const char *key, const Now *now, sd_bus_error *error) {
         char quoted[SPEC_QUOTE_MAX];
 

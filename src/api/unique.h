@@ -7,6 +7,8 @@
 
 /* Who holds the key now, in memory or in the store: into the model. NULL: it is free. */
 int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t owner, const char *key, Job **ret);
+/* The start for which it gave its key up was none (Job.unique_wanted): its own again, if it is free. */
+int unique_take_again(Model *m, Store *s, const Now *now, Job *j);
 /* It must be free, or j's own (NULL: nobody's). 1; or NotUnique. */
 int unique_check_free(Call *c, const Queue *q, uint32_t owner, const char *key, const Job *j, sd_bus_error *error);
 

@@ -13,6 +13,7 @@
 
 #include "daemon/manager.h"
 
+#include "api/unique.h"
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -85,6 +86,20 @@ static int decide_retries(Manager *m) {
                 model_judge(m->model, j, spec, &m->now);
         }
         return 0;
+}
+
+/* Of jobs whose start was refused in this turn: their keys. */
+static int decide_keys(Manager *m) {
+        Job *j;
+        int r = 0;
+
+        if (!m->model->unique.wanted)
+                return 0;
+        m->model->unique.wanted = false;
+        TAILQ_FOREACH(j, &m->model->changed, changed_entry)
+                if (j->unique_wanted && r >= 0)
+                        r = unique_take_again(m->model, m->store, &m->now, j);
+        return r;
 }
 
 /* Jobs whose time has come, by one of the indexes of the store; *next: when the next one's does. */
@@ -178,6 +193,8 @@ static int decide(Manager *m) {
         int r;
 
         r = decide_retries(m);
+        if (r >= 0)
+                r = decide_keys(m);
         if (r < 0)
                 return r;
         model_deadlines(m->model, &m->now);

@@ -83,11 +83,13 @@ typedef struct Job {
         UniqueScope unique_scope;
         usec_t unique_until_usec; /* scope span: realtime, moves when the clock is set */
         bool unique_held;        /* nobody else may have the key now: unique.h */
+        bool unique_lent;        /* STARTING: given up for that start, and taken again if that was none */
 
         /* In memory */
         Queue *queue;            /* NULL only while being loaded */
         Attempt *live;           /* STARTING, RUNNING, STOPPING: its lease */
         Attempt *ended;          /* WAITING: its attempt that ended in this turn, about which is to be judged (model_judge()) */
+        bool unique_wanted;      /* it was none: the key is to be taken again in this turn, if it is free */
         JobResult retried_after; /* commit: it is tried again, since its attempt ended so; to be told */
         Array *in_array;         /* as it is stored, until it is the model's */
         bool owns_array;

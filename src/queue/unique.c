@@ -7,7 +7,8 @@
  *   scope span     from the submit to the end, and until the span has passed since the submit, unless it never started
  *
  * What gave its key up does not take it again by itself: an attempt that is repeated runs without it. Only a retry by hand takes it, and
- * is refused where somebody else has it by then. */
+ * is refused where somebody else has it by then. A start that the manager refused was none, though: the job waits as before, and takes its
+ * key again, unless somebody else has it by then. Then both of them stay; there is no way to say no to either any more. */
 
 #include "queue/unique.h"
 
@@ -97,9 +98,18 @@ void unique_give_up(Model *m, Job *j) {
 }
 
 void unique_state_changes(Model *m, Job *j, JobState state) {
-        if (j->unique_held && ((state == JOB_STARTING && j->unique_scope == UNIQUE_QUEUED) ||
-                               (state == JOB_DONE && (j->unique_scope != UNIQUE_SPAN || j->attempt == 0))))
+        bool starts = j->unique_held && state == JOB_STARTING && j->unique_scope == UNIQUE_QUEUED;
+
+        if (starts || (j->unique_held && state == JOB_DONE && (j->unique_scope != UNIQUE_SPAN || j->attempt == 0)))
                 unique_give_up(m, j);
+        j->unique_lent = starts || (j->unique_lent && state == JOB_READY);
+}
+
+void unique_start_undone(Model *m, Job *j) {
+        if (!j->unique_lent)
+                return;
+        j->unique_lent = false;
+        j->unique_wanted = m->unique.wanted = true;
 }
 
 void unique_change(Model *m, Job *j, char **key, const JobSpec *spec, uint64_t fields) {

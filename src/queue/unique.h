@@ -14,6 +14,7 @@ TAILQ_HEAD(HolderList, Job);
 /* A hash table of jobs that hold their keys, by owner and key. */
 typedef struct UniqueKeys {
         struct HolderList buckets[1024];
+        bool wanted; /* there are jobs on changed with ->unique_wanted */
 } UniqueKeys;
 
 void unique_init(UniqueKeys *u);
@@ -43,3 +44,5 @@ void unique_job_added(Model *m, Job *j);
 void unique_job_dropped(Model *m, Job *j);
 /* What its new state means for its key. */
 void unique_state_changes(Model *m, Job *j, JobState state);
+/* Its start was none. */
+void unique_start_undone(Model *m, Job *j);

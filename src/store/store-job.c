@@ -85,7 +85,7 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_text(s, stmt, i++, j->unique_key);
         stmt_bind_text(s, stmt, i++, j->unique_scope == UNIQUE_NONE ? NULL : unique_scope_to_string(j->unique_scope));
         stmt_bind_u64(s, stmt, i++, j->unique_until_usec);
-        stmt_bind_i64(s, stmt, i++, j->unique_held);
+        stmt_bind_i64(s, stmt, i++, j->unique_held ? 1 : j->unique_lent ? 2 : 0);
         stmt_bind_u64(s, stmt, i++, j->failures);
         stmt_bind_u64(s, stmt, i++, j->grown);
         assert(i == JOB_N_COLUMNS + 1);
@@ -105,10 +105,11 @@ static int row_to_unique(Store *s, sqlite3_stmt *stmt, int i, Job *j) {
                 return -ENOMEM;
         j->unique_scope = unique_scope_from_string(strempty(stmt_text(stmt, i + 1)));
         j->unique_until_usec = stmt_u64(stmt, i + 2);
-        j->unique_held = sqlite3_column_int(stmt, i + 3);
+        j->unique_held = sqlite3_column_int(stmt, i + 3) == 1;
+        j->unique_lent = sqlite3_column_int(stmt, i + 3) == 2;
         if (stmt_no_memory(stmt))
                 return -ENOMEM;
-        if (j->unique_scope < 0 || (j->unique_held && !j->unique_key))
+        if (j->unique_scope < 0 || ((j->unique_held || j->unique_lent) && !j->unique_key))
                 return store_set_error(s, -EUCLEAN, "Job %" PRIu64 " has an unknown scope of its unique key", j->id);
         return 0;
 }

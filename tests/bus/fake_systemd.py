@@ -238,8 +238,10 @@ class Systemd:
             elif rule["action"] == "refuse":
                 if rule["execute"] == "first":
                     self.carry_out(function, message, args)
-                self.answered(method)
-                self.system.fail(message, Error(rule["error"], rule["message"]))
+                if rule["ms"]:
+                    GLib.timeout_add(rule["ms"], self.once(lambda: self.refuse(method, message, rule)))
+                else:
+                    self.refuse(method, message, rule)
             elif rule["action"] == "never":
                 if rule["execute"] == "first":
                     self.carry_out(function, message, args)
@@ -251,6 +253,10 @@ class Systemd:
             raise NoReply()
 
         return handler, signature
+
+    def refuse(self, method, message, rule):
+        self.answered(method)
+        self.system.fail(message, Error(rule["error"], rule["message"]))
 
     def answer_function(self, method, message, function, signature, args):
         system = self.system
@@ -749,7 +755,7 @@ class Systemd:
     def do_fault(self, method, action, count=-1, skip=0, match="*", ms=0, error="org.freedesktop.DBus.Error.Failed",
                  message="refused by the test", execute=""):
         """delay | refuse | never | hang | pretend for calls of method, whose first argument (or object path) is like match,
-        count times (-1: always) after skip others. execute="first": it is carried out at once all the same.
+        count times (-1: always) after skip others, ms later. execute="first": it is carried out at once all the same.
         method="signal:MEMBER": drop | double | delay | swap for the signal; match is of its path."""
         self.rules.append(dict(method=method, action=action, count=count, skip=skip, match=match, ms=ms, error=error,
                                message=message, execute=execute, fired=0))

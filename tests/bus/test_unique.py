@@ -248,6 +248,43 @@ def test_across_a_crash(paused):
     submit_refused(paused, ("job %d" % second, ), **K)
 
 
+FULL = {"error": "org.freedesktop.systemd1.ConcurrencyLimitReached", "message": "full"}
+
+
+def refused_start(mill, id_):
+    until(lambda: mill.state(id_) == "ready" and "takes no more units" in mill.info(id_).get("reason", ""))
+
+
+def test_a_start_that_was_none(mill, systemd):
+    """What the manager refused has not started: it waits, and its key is its own again."""
+    mill.start()
+    systemd.fault("StartTransientUnit", "refuse", match="jobmill-job-1-*", **FULL)
+    first = mill.submit("true", unique_scope="queued", **K)
+    refused_start(mill, first)
+    submit_refused(mill, ("job %d" % first, "ready"), **K)
+    assert mill.submit("true", **RETURN) == first
+    mill.restart()
+    submit_refused(mill, ("job %d" % first, ), **K)
+    systemd.do("clear_faults")
+    assert mill.result(first) == "success"
+    assert mill.result(mill.submit("true", **K)) == "success"
+
+
+def test_a_start_that_was_none_too_late(mill, systemd):
+    """Its key was to be had while it was asked for: who took it has it, and both of them stay."""
+    mill.start()
+    systemd.fault("StartTransientUnit", "refuse", ms=500, match="jobmill-job-1-*", **FULL)
+    first = mill.submit("true", unique_scope="queued", **K)
+    until(lambda: mill.state(first) == "starting")
+    holder = mill.submit("true", hold=True, **K)
+    refused_start(mill, first)
+    submit_refused(mill, ("job %d" % holder, "held"), **K)
+    systemd.do("clear_faults")
+    assert mill.result(first) == "success"
+    submit_refused(mill, ("job %d" % holder, "held"), **K)
+    assert not mill.call("CheckIntegrity")
+
+
 def test_by_the_tool(paused):
     first = int(tool(paused, "submit", "--unique=k", "true"))
     p = tool(paused, "submit", "--unique=k", "true", check=False)

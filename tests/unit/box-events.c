@@ -98,8 +98,16 @@ static int reopen(Job *j, bool look_only) {
         return 0;
 }
 
+/* One that gave its key up for a start that is under way; 0: there is none. */
+static unsigned lender(void) {
+        for (unsigned id = 1; id < NJ; id++)
+                if (box.naive.jobs[id].there && box.naive.jobs[id].lent)
+                        return id;
+        return 0;
+}
+
 static void do_submit(void) {
-        unsigned q = any(NQ), id = box.naive.next_id, owner = 1000 + any(2), n;
+        unsigned q = any(NQ), id = box.naive.next_id, owner = 1000 + any(2), of = lender(), n;
         JobSpec *spec;
         char *error = NULL, *never = NULL;
         Job *j;
@@ -126,6 +134,11 @@ static void do_submit(void) {
                 spec->keep_usec = any(40) * SEC;
         if (chance(25)) {
                 spec->unique_key = strdup(chance(60) ? "1" : "2");
+                if (of > 0) {
+                        q = box.naive.jobs[of].queue;
+                        owner = box.naive.jobs[of].owner;
+                        spec->unique_key[0] = (char) ('0' + box.naive.jobs[of].key);
+                }
                 spec->unique_scope = chance(30) ? NULL : strdup(chance(50) ? "queued" : "20s");
                 spec->unique_policy = UNIQUE_REJECT + any(3);
                 if (meets_holder(q, owner, spec)) {

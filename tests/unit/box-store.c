@@ -34,7 +34,7 @@ static void job_to_row(const Job *j, Row *r) {
                 .queue = queue_index(j->queue_name), .slots = j->slots, .attempt = j->attempt, .max_attempts = j->max_attempts,
                 .submitted = j->submitted_usec, .delayed = j->delayed, .not_before = j->not_before_usec,
                 .array = (unsigned) j->array, .index = j->array_index, .blockers = j->blockers, .waits = j->array_waits,
-                .key = j->unique_key ? (unsigned) (j->unique_key[0] - '0') : 0, .held = j->unique_held, .scope = j->unique_scope,
+                .key = j->unique_key ? (unsigned) (j->unique_key[0] - '0') : 0, .held = j->unique_held, .lent = j->unique_lent, .scope = j->unique_scope,
                 .until = j->unique_until_usec, .deadline = j->deadline_usec, .ready = j->ready_usec,
                 .started = j->started_usec, .finished = j->finished_usec, .wait = j->wait_usec,
                 .timeout = j->timeout_usec, .stop_timeout = j->stop_timeout_usec,
@@ -96,6 +96,7 @@ int store_load_job(Store *s, uint64_t id, Job **ret) {
         j->array_waits = r->waits;
         load_array(j);
         j->unique_held = r->held;
+        j->unique_lent = r->lent;
         j->unique_scope = r->scope;
         j->unique_until_usec = r->until;
         j->ready_usec = r->ready;
@@ -412,7 +413,7 @@ static void compare_job(const Job *j) {
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
             n->attempt != j->attempt || n->max_attempts != j->max_attempts ||
             n->failures != j->failures || n->poison != j->poison || n->judging || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
-            n->not_before != j->not_before_usec || n->age != j->submission_key || n->ended != j->ended_usec || n->owner != j->owner || n->delayed != j->delayed || n->array != j->array || n->waits != j->array_waits || n->holds != j->unique_held || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+            n->not_before != j->not_before_usec || n->age != j->submission_key || n->ended != j->ended_usec || n->owner != j->owner || n->delayed != j->delayed || n->array != j->array || n->waits != j->array_waits || n->holds != j->unique_held || n->lent != j->unique_lent || n->wants || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
                            j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),
@@ -758,6 +759,12 @@ void __wrap_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, con
 void __wrap_model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now) {
         naive_withdrawn(&box.naive, a->job_id, a->number);
         __real_model_attempt_withdraw(m, a, reason, now);
+}
+int __real_unique_take_again(Model *m, Store *s, const Now *now, Job *j);
+int __wrap_unique_take_again(Model *m, Store *s, const Now *now, Job *j);
+int __wrap_unique_take_again(Model *m, Store *s, const Now *now, Job *j) {
+        naive_take_key_again(&box.naive, j->id, now);
+        return __real_unique_take_again(m, s, now, j);
 }
 void __real_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now);
 void __wrap_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now);

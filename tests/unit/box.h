@@ -47,7 +47,7 @@ typedef struct Row {
         uint32_t index;
         bool waits;
         unsigned key;
-        bool held;
+        bool held, lent;
         UniqueScope scope;
         usec_t until, submitted, not_before, deadline, ready, started, finished, wait, timeout, stop_timeout;
 } Row;

@@ -74,6 +74,21 @@ unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const 
         return 0;
 }
 
+void naive_take_key_again(Naive *n, unsigned id, const Now *now) {
+        NaiveJob *j = n->jobs + id;
+
+        if (!j->wants)
+                naive_fail("job %u takes a key again that it has not given up", id);
+        j->wants = false;
+        if (job_state_is_live(j->state) || j->state == JOB_DONE)
+                return;
+        j->holds = naive_holder(n, j->queue, j->owner, j->key, now) == 0;
+        if (j->holds)
+                COVER(key_taken_again);
+        else
+                COVER(key_gone_meanwhile);
+}
+
 /* ---- start deadlines ---- */
 
 /* By then it is to have been started, once. */

@@ -21,6 +21,7 @@ bool naive_array_is_full(const Naive *n, unsigned array);
 void naive_become(Naive *n, unsigned id, JobState state);
 /* Who has this key in that queue; 0: nobody. */
 bool naive_key_is_locked(const Naive *n, unsigned id, const Now *now); /* by one that is done */
+void naive_take_key_again(Naive *n, unsigned id, const Now *now); /* its start was none */
 unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const Now *now);
 bool naive_is_expired(const Naive *n, unsigned id, const Now *now);
 void naive_expire(Naive *n, unsigned id, const Now *now);

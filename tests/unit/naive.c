@@ -36,7 +36,9 @@ static void become(NaiveJob *j, JobState state) {
         if (state == JOB_DONE)
                 j->waits = false;
         if (j->holds && state == JOB_STARTING && j->scope == UNIQUE_QUEUED)
-                COVER(key_given_up_at_start), j->holds = false;
+                COVER(key_given_up_at_start), j->holds = false, j->lent = true;
+        else if (state != JOB_READY)
+                j->lent = false;
         if (j->holds && state == JOB_DONE && (j->scope != UNIQUE_SPAN || j->attempt == 0))
                 j->holds = false;
         if (!legal[j->state][state])
@@ -54,6 +56,13 @@ static void done(const Naive *n, NaiveJob *j, JobResult result) {
         j->dead = result != JOB_SUCCESS;
         results[result]++;
         become(j, JOB_DONE);
+}
+
+/* It waits as before. */
+static void start_was_none(NaiveJob *j) {
+        become(j, JOB_READY);
+        j->wants = j->lent;
+        j->lent = false;
 }
 
 /* The one result of an attempt, which is the job's where none can follow. What was intended is what it was. */
@@ -593,7 +602,7 @@ static void foreign(Naive *n, unsigned id, NaiveAttempt *a, unsigned number) {
                 COVER(foreign_withdrawn);
                 a->live = a->in_flight = a->mine = false;
                 j->max_attempts++;
-                become(j, JOB_READY);
+                start_was_none(j);
         }
 }
 
@@ -706,7 +715,7 @@ void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer an
                 n->full_until[n->jobs[id].queue] = USEC_INFINITY; /* from the next decision on */
                 a->live = a->mine = a->row = false;
                 n->jobs[id].attempt = number - 1;
-                become(n->jobs + id, JOB_READY);
+                start_was_none(n->jobs + id);
                 break;
         case START_OK:
                 break;
@@ -739,7 +748,7 @@ void naive_withdrawn(Naive *n, unsigned id, unsigned number) {
         COVER(withdrawn_shutdown);
         a->live = a->mine = false;
         n->jobs[id].max_attempts++;
-        become(n->jobs + id, JOB_READY);
+        start_was_none(n->jobs + id);
 }
 
 /* A unit of our name that no attempt has. */

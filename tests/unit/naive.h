@@ -33,7 +33,7 @@ enum {
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning) X(cleaning_found) X(span_stays_over)    \
         X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(kept_as_needed) X(kept_for_its_key) X(kept_long_enough) X(kept_as_it_says) X(too_many_kept) X(keeps_dead) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
-        X(key_given_up_at_start) X(key_retry_refused) X(key_retaken) X(key_move_refused) ARRAYS_COVERED(X) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
+        X(key_given_up_at_start) X(key_taken_again) X(key_gone_meanwhile) X(key_retry_refused) X(key_retaken) X(key_move_refused) ARRAYS_COVERED(X) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
 
 enum {
 #define X(name) COVER_##name,
@@ -82,7 +82,7 @@ typedef struct NaiveJob {
         unsigned array;                /* its first job; 0: none */
         bool waits;                    /* for a place in it */
         unsigned key;                  /* 0: none */
-        bool holds;                    /* … its key */
+        bool holds, lent, wants;       /* … its key; gave it up for a start that is under way; which was none */
         UniqueScope scope;
         usec_t until;
         /* another attempt */

@@ -218,7 +218,33 @@ static void test_cancel_running(void **state) {
 
 /* ---- withdraw ---- */
 
-/* The manager had no room for it: it was no attempt, whoever asks. */
+/* Its key, which it gave up for that start, is wanted again; not by one that has none of that scope, or that was seen to start. */
+static void test_key_of_a_refused_start(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *j = submit(m, q, 1, 0), *other = submit(m, q, 1, 0);
+        Attempt *a;
+
+        j->unique_key = strdup("k");
+        j->unique_scope = UNIQUE_QUEUED;
+        unique_take(m, j);
+        a = start(m, j);
+        assert_true(!j->unique_held && j->unique_lent && !m->unique.wanted);
+        model_attempt_refused(m, start(m, other), "full", &now);
+        assert_false(m->unique.wanted);
+        model_attempt_refused(m, a, "full", &now);
+        assert_true(m->unique.wanted && j->unique_wanted && !j->unique_lent);
+
+        j->unique_wanted = m->unique.wanted = false; /* as whoever looks does */
+        unique_take(m, j);
+        assert_true(j->unique_held);
+        model_attempt_gone(m, a);
+        a = start(m, j);
+        model_attempt_started(m, a, SD_ID128_NULL, now.realtime, now.monotonic);
+        assert_true(!j->unique_held && !j->unique_lent);
+        check_model(m);
+}
+
 /* More in its spool than can be kept: at once, and what it was being stopped for stays the reason. */
 static void test_overflow(void **state) {
         _cleanup_model_ Model *m = make_model();
@@ -243,6 +269,7 @@ static void test_overflow(void **state) {
         }
 }
 
+/* The manager had no room for it: it was no attempt, whoever asks. */
 static void test_refused(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_queue(m, "q", 4);
@@ -740,6 +767,7 @@ int main(void) {
                 cmocka_unit_test(test_overflow),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_stuck),
+                cmocka_unit_test(test_key_of_a_refused_start),
                 cmocka_unit_test(test_withdraw),
                 cmocka_unit_test(test_timeout),
                 cmocka_unit_test(test_stop_timeout),

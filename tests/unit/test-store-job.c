@@ -30,6 +30,8 @@ static void assert_job_equal(const Job *a, const Job *b) {
         assert_int_equal(a->wait_usec, b->wait_usec);
         assert_int_equal(a->timeout_usec, b->timeout_usec);
         assert_int_equal(a->stop_timeout_usec, b->stop_timeout_usec);
+        assert_true(streq_ptr(a->unique_key, b->unique_key) && a->unique_scope == b->unique_scope);
+        assert_true(a->unique_held == b->unique_held && a->unique_lent == b->unique_lent);
 }
 
 static void check_stored_job(Store *s, const Job *j) {
@@ -71,6 +73,9 @@ static void test_job_columns(void **state) {
         j->wait_usec = 0;
         j->timeout_usec = INT64_MAX;
         j->stop_timeout_usec = 8;
+        j->unique_key = strdup("k");
+        j->unique_scope = UNIQUE_QUEUED;
+        j->unique_lent = true;
         assert_int_equal(store_record(s, m), 0);
         check_stored_job(s, j);
 
