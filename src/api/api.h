@@ -12,6 +12,7 @@
 #include "api/limits.h"
 #include "api/preview.h"
 #include "api/protocol.h"
+#include "api/reply.h"
 #include "api/user-db.h"
 #include "queue/change.h"
 #include "queue/queue-setting.h"
@@ -24,11 +25,16 @@ typedef struct Api Api;
 typedef struct Call Call;
 typedef struct Backup Backup;
 typedef struct Check Check;
+typedef struct Held Held;
+typedef struct Wait Wait;
+typedef struct Socket Socket;
 
-/* A caller: one connection to the bus. */
+/* A caller: one connection to the bus, or to the socket. */
 typedef struct Client {
         Api *api;
-        char *name;          /* unique bus name */
+        char *name;          /* unique bus name; NULL: */
+        Connection *connection;
+        unsigned n_calls;
         uint32_t uid;
         bool known;
         sd_bus_slot *slot;   /* GetConnectionCredentials, if it is under way */
@@ -47,7 +53,9 @@ typedef struct Authorization {
 struct Call {
         Api *api;
         Client *client;
-        sd_bus_message *message;
+        sd_bus_message *message;  /* NULL: it came over the socket, */
+        struct json_object *parameters; /* with these */
+        bool oneway;
         call_handler_t handler;
         enum {
                 CALL_QUEUED,      /* on client->calls */
@@ -75,22 +83,6 @@ struct Call {
         TAILQ_ENTRY(Call) entry;
 };
 
-/* An answer that waits for the commit. */
-typedef struct Held {
-        sd_bus_message *call, *reply;
-        TAILQ_ENTRY(Held) entry;
-} Held;
-
-/* Somebody waits for a job's end. */
-typedef struct Wait {
-        Api *api;
-        uint64_t id;
-        sd_bus_message *call;
-        sd_event_source *timer;
-        uint32_t uid;             /* of the caller */
-        TAILQ_ENTRY(Wait) entry;
-} Wait;
-
 struct Api {
         sd_event *event;
         bool user;
@@ -116,6 +108,7 @@ struct Api {
         TAILQ_HEAD(, Held) held;
         TAILQ_HEAD(, Wait) waits;
         TAILQ_HEAD(, LogStream) log_streams;
+        Socket *socket;              /* NULL: nobody gave us one */
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
 
@@ -179,6 +172,8 @@ int api_read_clocks(const Api *a, Now *ret);
 /* Has the caller's user too many calls that wait? Then the handler returns -EUSERS; root may wait as often as he likes. */
 bool call_too_many_pending(const Call *c);
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler);
+void call_dispatch_json(Client *cl, struct json_object *parameters, bool oneway, call_handler_t handler);
+void call_drop_client(Client *cl); /* all that it asked for */
 void call_client_gone(Api *a, const char *name);
 void call_drop_all(Api *a);
 bool call_is_root(const Call *c);
@@ -192,8 +187,12 @@ int call_user(Call *c, uint32_t uid, const User **ret);
 void call_again(Call *c); /* run it again in the next turn; its handler returns 0. */
 /* Those in the middle of their pages end with an error. */
 void call_fail_pages(Api *a, const char *name, const char *text);
-/* Hold an answer for the commit (takes reply over). Without a reply: the empty one. */
-int call_hold(Call *c, sd_bus_message *reply), call_hold_empty(Call *c);
+/* The answer: begin it, and hold it for the commit, or send it at once. Both take it over; a negative r comes instead. */
+ReplyTo call_reply_to(const Call *c);
+int call_reply(const Call *c, Reply *ret);
+int call_hold(Call *c, Reply *reply, int r), call_hold_empty(Call *c), call_send(const Call *c, Reply *reply, int r);
+/* The argument "id". 0 or negative with *error. */
+int call_read_id(const Call *c, uint64_t *ret, sd_bus_error *error);
 void call_done(Call *c); /* a call that was put aside is answered. */
 
 /* A job, into the model. 0 or negative with *error. own: with the right to act on it; 1, or 0: authorization pending. */

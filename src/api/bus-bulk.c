@@ -147,26 +147,31 @@ static int bulk_page(Call *c, const Bulk *b, const JobFilter *f, const Update *u
 /* ---- answers ---- */
 
 static int answer_count(Call *c) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        Reply reply;
         int r;
 
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &reply);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "t", c->count);
-        return r < 0 ? r : call_hold(c, TAKE_PTR(reply));
+                r = reply_append(&reply, "count", "t", c->count);
+        return call_hold(c, &reply, r);
 }
 
 /* What was changed before is to be recorded first. */
 static int answer_refusal(Call *c, const Bulk *b, uint64_t id, sd_bus_error *error) {
-        _cleanup_(sd_bus_error_free) sd_bus_error inner = *error, named = SD_BUS_ERROR_NULL;
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error inner = *error;
+        _cleanup_free_ char *text = NULL;
+        ReplyTo to = call_reply_to(c);
+        Reply reply;
         int r;
 
         *error = SD_BUS_ERROR_NULL;
-        (void) sd_bus_error_setf(&named, inner.name, "%" PRIu64 " job%s %s; job %" PRIu64 ": %s", c->count,
-                                 c->count == 1 ? "" : "s", b->participle, id, inner.message);
-        r = sd_bus_message_new_method_error(c->message, &reply, &named);
-        return r < 0 ? r : call_hold(c, TAKE_PTR(reply));
+        if (asprintf(&text, "%" PRIu64 " job%s %s; job %" PRIu64 ": %s", c->count, c->count == 1 ? "" : "s", b->participle, id,
+                     inner.message) < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        r = reply_begin_error(&to, inner.name, text, &reply);
+        return call_hold(c, &reply, r);
 }
 
 /* Only the states that it makes sense for. */

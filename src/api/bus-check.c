@@ -33,7 +33,7 @@ DEFINE_METHOD(accept_store);
 
 struct Check {
         StoreCheck store;
-        sd_bus_message *reply;
+        Reply reply;
         unsigned n;
         bool repair;
 };
@@ -42,25 +42,25 @@ Check *check_free(Check *k) {
         if (!k)
                 return NULL;
 
-        sd_bus_message_unref(k->reply);
+        reply_done(&k->reply);
         return mfree(k);
 }
 
-static int append_finding(sd_bus_message *m, const StoreFinding *f, bool repair) {
+static int append_finding(Reply *d, const StoreFinding *f, bool repair) {
         int r;
 
-        r = sd_bus_message_open_container(m, 'a', "{sv}");
+        r = reply_open_dict(d, NULL);
         if (r >= 0)
-                r = dict_append(m, "kind", "s", f->kind);
+                r = dict_append(d, "kind", "s", f->kind);
         if (r >= 0)
-                r = dict_append(m, "text", "s", string_is_clean(f->text) ? f->text : "its name cannot be told");
+                r = dict_append(d, "text", "s", string_is_clean(f->text) ? f->text : "its name cannot be told");
         if (r >= 0 && f->job > 0)
-                r = dict_append(m, "job", "t", f->job);
+                r = dict_append(d, "job", "t", f->job);
         if (r >= 0 && f->mend)
-                r = dict_append(m, "repair", "s", f->mend);
+                r = dict_append(d, "repair", "s", f->mend);
         if (r >= 0 && repair)
-                r = dict_append(m, "repaired", "b", f->mended);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+                r = dict_append(d, "repaired", "b", f->mended);
+        return reply_close_dict(d, r);
 }
 
 static int on_finding(void *userdata, const StoreFinding *f) {
@@ -70,7 +70,7 @@ static int on_finding(void *userdata, const StoreFinding *f) {
         k->n++;
         if (k->n > FINDINGS_MAX + 1)
                 return 0;
-        return append_finding(k->reply, k->n <= FINDINGS_MAX ? f : &more, k->repair);
+        return append_finding(&k->reply, k->n <= FINDINGS_MAX ? f : &more, k->repair);
 }
 
 static int check_begin(Call *c, bool repair) {
@@ -85,24 +85,25 @@ static int check_begin(Call *c, bool repair) {
         if (!k)
                 return -ENOMEM;
         k->repair = repair;
-        r = sd_bus_message_new_method_return(c->message, &k->reply);
+        r = call_reply(c, &k->reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(k->reply, 'a', "a{sv}");
+                r = reply_open_array(&k->reply, "findings", "a{sv}");
         if (r >= 0 && c->api->restored)
                 r = on_finding(k, &restored);
         return r;
 }
 
-static int check_end(Check *k) {
+static int check_end(Call *c) {
         static const StoreFinding skipped = { .kind = "not-compared",
                                               .text = "the store is too large to compare its counters while it is in use" };
+        Check *k = c->check;
         int r = 0;
 
         if (k->store.skipped)
                 r = on_finding(k, &skipped);
         if (r >= 0)
-                r = sd_bus_message_close_container(k->reply);
-        return r < 0 ? r : sd_bus_send(NULL, k->reply, NULL);
+                r = reply_close_array(&k->reply);
+        return call_send(c, &k->reply, r);
 }
 
 static int handle_check_integrity(Call *c, sd_bus_error *error) {
@@ -124,7 +125,7 @@ static int handle_check_integrity(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return api_error_store(c->api, error, r);
         if (r == 0)
-                return check_end(c->check);
+                return check_end(c);
         call_again(c);
         return 0;
 }
@@ -153,7 +154,7 @@ store_finding_t api_repair_found(Call *c, void **ret_userdata) {
 
 void api_repair_done(Call *c, int error, const char *text) {
         if (error >= 0)
-                error = check_end(c->check);
+                error = check_end(c);
         if (error < 0)
                 (void) sd_bus_reply_method_errorf(c->message, api_store_error_name(error), "The store was not repaired: %s",
                                                   isempty(text) ? strerror(-error) : text);

@@ -4,16 +4,13 @@
  * its answer for the commit. */
 
 #include "api/methods.h"
+#include "api/read-json.h"
 #include "api/spec-bus.h"
 #include "api/unique.h"
 #include "base/strv.h"
 #include "queue/spec-change.h"
 
 #include <signal.h>
-
-static int read_id(Call *c, uint64_t *ret) {
-        return sd_bus_message_read_basic(c->message, 't', ret);
-}
 
 static int refuse_state(sd_bus_error *error, const Job *j, int r) {
         switch (r) {
@@ -34,7 +31,7 @@ static int act_on_job(Call *c, int (*act)(Model *m, Job *j, const Now *now), sd_
         Job *j;
         int r;
 
-        r = read_id(c, &id);
+        r = call_read_id(c, &id, error);
         if (r >= 0)
                 r = call_own_job(c, id, &j, error);
         if (r <= 0)
@@ -47,17 +44,17 @@ static int cancel(Model *m, Job *j, const Now *now) {
         return model_cancel(m, j, NULL, now);
 }
 
-static int handle_cancel_job(Call *c, sd_bus_error *error) {
+int handle_cancel_job(Call *c, sd_bus_error *error) {
         return act_on_job(c, cancel, error);
 }
 DEFINE_METHOD(cancel_job);
 
-static int handle_hold_job(Call *c, sd_bus_error *error) {
+int handle_hold_job(Call *c, sd_bus_error *error) {
         return act_on_job(c, model_hold, error);
 }
 DEFINE_METHOD(hold_job);
 
-static int handle_release_job(Call *c, sd_bus_error *error) {
+int handle_release_job(Call *c, sd_bus_error *error) {
         return act_on_job(c, model_release, error);
 }
 DEFINE_METHOD(release_job);
@@ -90,7 +87,7 @@ static int act_on_running(Call *c, int (*act)(Model *m, Job *j, const Now *now),
         Job *j;
         int r;
 
-        r = read_id(c, &id);
+        r = call_read_id(c, &id, error);
         if (r >= 0)
                 r = call_own_job(c, id, &j, error);
         if (r <= 0)
@@ -123,7 +120,8 @@ int control_read_retry(Call *c, Update *ret, sd_bus_error *error) {
 
         if (!up.spec)
                 return -ENOMEM;
-        r = spec_read_bus_changes(c->message, up.spec, &up.fields, &up.queue, &text);
+        r = c->message ? spec_read_bus_changes(c->message, up.spec, &up.fields, &up.queue, &text) :
+                         read_json_retry(c->parameters, up.spec, &up.fields, &text);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
@@ -171,13 +169,13 @@ int control_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
         return 1;
 }
 
-static int handle_retry_job(Call *c, sd_bus_error *error) {
+int handle_retry_job(Call *c, sd_bus_error *error) {
         _cleanup_(update_done) Update up = {};
         uint64_t id;
         Job *j;
         int r;
 
-        r = read_id(c, &id);
+        r = call_read_id(c, &id, error);
         if (r >= 0)
                 r = control_read_retry(c, &up, error);
         if (r >= 0)

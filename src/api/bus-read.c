@@ -6,6 +6,7 @@
 #include "api/filter.h"
 #include "api/long-calls.h"
 #include "api/methods.h"
+#include "api/read-json.h"
 
 #include "base/strv.h"
 
@@ -16,7 +17,7 @@ static bool call_owns(const Call *c, const Job *j) {
 static int read_job(Call *c, bool with_spec, uint64_t *ret_id, JobRow *ret, sd_bus_error *error) {
         int r;
 
-        r = sd_bus_message_read_basic(c->message, 't', ret_id);
+        r = call_read_id(c, ret_id, error);
         if (r < 0)
                 return r;
         r = history_get(c->api->store, *ret_id, with_spec, ret);
@@ -25,12 +26,16 @@ static int read_job(Call *c, bool with_spec, uint64_t *ret_id, JobRow *ret, sd_b
         return r < 0 ? api_error_store(c->api, error, r) : 0;
 }
 
-static int handle_wait_job(Call *c, sd_bus_error *error) {
-        uint64_t id, timeout;
+int handle_wait_job(Call *c, sd_bus_error *error) {
+        uint64_t id, timeout = USEC_INFINITY;
         int r;
 
-        r = sd_bus_message_read(c->message, "tt", &id, &timeout);
-        return r < 0 ? r : wait_start(c, id, timeout);
+        r = call_read_id(c, &id, error);
+        if (r >= 0 && c->message)
+                r = sd_bus_message_read_basic(c->message, 't', &timeout);
+        else if (r >= 0)
+                r = read_json_u64(c->parameters, "timeout_usec", &timeout, &timeout, error);
+        return r < 0 ? r : wait_start(c, id, timeout, error);
 }
 DEFINE_METHOD(wait_job);
 
@@ -48,10 +53,10 @@ static int handle_get_job(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(get_job);
 
-static int handle_get_job_info(Call *c, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+int handle_get_job_info(Call *c, sd_bus_error *error) {
         _cleanup_(job_row_done) JobRow row = {};
         bool is_private = true;
+        Reply reply;
         uint64_t id;
         int r;
 
@@ -63,10 +68,10 @@ static int handle_get_job_info(Call *c, sd_bus_error *error) {
                 if (r <= 0)
                         return r;
         }
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &reply);
         if (r >= 0)
-                r = dict_append_job(reply, c->api, &row, is_private, NULL);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+                r = dict_append_job(&reply, "job", c->api, &row, is_private, NULL);
+        return call_send(c, &reply, r);
 }
 DEFINE_METHOD(get_job_info);
 
@@ -76,7 +81,7 @@ DEFINE_METHOD(get_job_info);
 #define AFTER_SIZE 100U         /* ... to find and name one that a job came after */
 
 typedef struct AttemptsReply {
-        sd_bus_message *message;
+        Reply reply;
         bool is_private;
         size_t size;   /* of what they said and wrote */
         uint32_t from; /* ... which the earlier ones leave out */
@@ -96,11 +101,10 @@ static int measure_attempt(void *userdata, const Attempt *a) {
 static int append_attempt(void *userdata, const Attempt *a) {
         AttemptsReply *l = userdata;
 
-        return dict_append_attempt(l->message, a, l->is_private, a->number >= l->from);
+        return dict_append_attempt(&l->reply, NULL, a, l->is_private, a->number >= l->from);
 }
 
 static int handle_list_attempts(Call *c, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(job_row_done) JobRow row = {};
         AttemptsReply l = {};
         uint64_t id;
@@ -115,25 +119,25 @@ static int handle_list_attempts(Call *c, sd_bus_error *error) {
                 if (r <= 0)
                         return r;
         }
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &l.reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        if (r < 0)
-                return r;
-        l.message = reply;
-        r = l.is_private ? history_attempts_newest(c->api->store, id, measure_attempt, &l) : 0;
+                r = reply_open_array(&l.reply, "attempts", "a{sv}");
+        if (r >= 0) {
+                r = l.is_private ? history_attempts_newest(c->api->store, id, measure_attempt, &l) : 0;
+                if (r >= 0)
+                        r = history_attempts(c->api->store, id, append_attempt, &l);
+                if (r < 0)
+                        r = api_error_store(c->api, error, r);
+        }
         if (r >= 0)
-                r = history_attempts(c->api->store, id, append_attempt, &l);
-        if (r < 0)
-                return api_error_store(c->api, error, r);
-        r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+                r = reply_close_array(&l.reply);
+        return call_send(c, &l.reply, r);
 }
 DEFINE_METHOD(list_attempts);
 
 typedef struct ListReply {
         Call *call;
-        sd_bus_message *message;
+        Reply reply;
         char **fields;
         bool reads_all, collapse;
         size_t size; /* of what has no small limit */
@@ -157,7 +161,7 @@ static int append_row(void *userdata, JobRow *row) {
         row->collapsed = l->collapse;
         if (row->collapsed && row->job->flow > 0)
                 l->size += FLOW_SIZE;
-        r = dict_append_job(l->message, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
+        r = dict_append_job(&l->reply, NULL, l->call->api, row, l->reads_all || call_owns(l->call, row->job), l->fields);
         if (r < 0)
                 return r;
         l->size += row->n_after * AFTER_SIZE + (row->spec ? spec_size(row->spec) : 0) + (row->attempt ? dict_verdict_size(row->attempt) : 0);
@@ -177,18 +181,55 @@ static bool wants_spec(char *const *fields) {
         return !fields;
 }
 
-static int handle_list_jobs(Call *c, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(list_options_done) ListOptions o = {};
-        _cleanup_free_ char *next = NULL;
-        ListReply l = { .call = c };
-        const char *cursor;
+/* What filter, cursor and limit say. Cursor is valid as long as the call is. */
+static int read_list(Call *c, ListOptions *o, const char **ret_cursor, uint64_t *ret_limit, sd_bus_error *error) {
+        uint64_t max = c->api->limits.list_page_max, none = 0;
         uint32_t limit;
         int r;
 
-        r = filter_read(c->message, true, &o, error);
-        if (r >= 0)
-                r = sd_bus_message_read(c->message, "su", &cursor, &limit);
+        if (c->message) {
+                r = filter_read(c->message, true, o, error);
+                if (r >= 0)
+                        r = sd_bus_message_read(c->message, "su", ret_cursor, &limit);
+                *ret_limit = limit;
+        } else {
+                r = filter_read_json(c->parameters, "filter", o, error);
+                if (r >= 0)
+                        r = read_json_string(c->parameters, "cursor", "", ret_cursor, error);
+                if (r >= 0)
+                        r = read_json_u64(c->parameters, "limit", &none, ret_limit, error);
+        }
+        if (r >= 0 && (*ret_limit == 0 || *ret_limit > max))
+                *ret_limit = max;
+        return r;
+}
+
+static int list_rows(Call *c, ListOptions *o, const char *cursor, uint64_t limit, ListReply *l, sd_bus_error *error) {
+        _cleanup_free_ char *next = NULL;
+        int r;
+
+        r = reply_open_array(&l->reply, "jobs", "a{sv}");
+        if (r < 0)
+                return r;
+        /* Names and tags of others are private, so a filter on them finds one's own only. */
+        if (!(o->filter.name || o->filter.tags) || l->reads_all || filter_only_own(&o->filter, c->client->uid))
+                r = history_list(c->api->store, &o->filter, o->order, cursor, limit, wants_spec(o->fields), append_row, l, &next);
+        if (r == -EINVAL)
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "cursor: '%s' is not one of this order", cursor);
+        if (r < 0)
+                return api_error_store(c->api, error, r);
+        r = reply_close_array(&l->reply);
+        return r < 0 || (isempty(next) && !c->message) ? r : reply_append(&l->reply, "next", "s", strempty(next));
+}
+
+int handle_list_jobs(Call *c, sd_bus_error *error) {
+        _cleanup_(list_options_done) ListOptions o = {};
+        ListReply l = { .call = c };
+        const char *cursor;
+        uint64_t limit;
+        int r;
+
+        r = read_list(c, &o, &cursor, &limit, error);
         if (r < 0)
                 return r;
         if (!only_own(c, &o.filter)) {
@@ -196,30 +237,12 @@ static int handle_list_jobs(Call *c, sd_bus_error *error) {
                 if (r <= 0)
                         return r;
         }
-        if (limit == 0 || limit > c->api->limits.list_page_max)
-                limit = c->api->limits.list_page_max;
         l.fields = o.fields;
         l.collapse = o.filter.collapse;
-
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &l.reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-        if (r < 0)
-                return r;
-        l.message = reply;
-        r = 0;
-        /* Names and tags of others are private, so a filter on them finds one's own only. */
-        if (!(o.filter.name || o.filter.tags) || l.reads_all || filter_only_own(&o.filter, c->client->uid))
-                r = history_list(c->api->store, &o.filter, o.order, cursor, limit, wants_spec(o.fields), append_row, &l,
-                                 &next);
-        if (r == -EINVAL)
-                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "cursor: '%s' is not one of this order", cursor);
-        if (r < 0)
-                return api_error_store(c->api, error, r);
-        r = sd_bus_message_close_container(reply);
-        if (r >= 0)
-                r = sd_bus_message_append(reply, "s", strempty(next));
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+                r = list_rows(c, &o, cursor, limit, &l, error);
+        return call_send(c, &l.reply, r);
 }
 DEFINE_METHOD(list_jobs);
 
@@ -251,10 +274,10 @@ static int handle_list_queues(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(list_queues);
 
-static int handle_get_statistics(Call *c, sd_bus_error *error) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+int handle_get_statistics(Call *c, sd_bus_error *error) {
         uint64_t count[_JOB_STATE_MAX] = {}, dead = 0;
         const Api *a = c->api;
+        Reply reply;
         Queue *q, *t;
         int r;
 
@@ -263,31 +286,30 @@ static int handle_get_statistics(Call *c, sd_bus_error *error) {
                         count[s] += q->count[s];
                 dead += q->dead;
         }
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+                r = reply_open_dict(&reply, "statistics");
         if (r >= 0)
-                r = dict_append(reply, "version", "s", JOBMILL_VERSION);
+                r = dict_append(&reply, "version", "s", JOBMILL_VERSION);
         for (JobState s = 0; r >= 0 && s < _JOB_STATE_MAX; s++)
-                r = dict_append(reply, job_state_to_string(s), "t", count[s]);
+                r = dict_append(&reply, job_state_to_string(s), "t", count[s]);
         if (r >= 0)
-                r = dict_append(reply, "dead", "t", dead);
+                r = dict_append(&reply, "dead", "t", dead);
         if (r >= 0)
-                r = dict_append(reply, "queues", "u", (uint32_t) HASH_COUNT(a->model->queues));
+                r = dict_append(&reply, "queues", "u", (uint32_t) HASH_COUNT(a->model->queues));
         if (r >= 0)
-                r = dict_append(reply, "attempts", "u", (uint32_t) HASH_COUNT(a->model->attempts));
+                r = dict_append(&reply, "attempts", "u", (uint32_t) HASH_COUNT(a->model->attempts));
         if (r >= 0)
-                r = dict_append(reply, "strays", "u", model_count_strays(a->model));
+                r = dict_append(&reply, "strays", "u", model_count_strays(a->model));
         if (r >= 0)
-                r = dict_append(reply, "dispatch", "s", strempty(a->model->dispatch_blocked));
+                r = dict_append(&reply, "dispatch", "s", strempty(a->model->dispatch_blocked));
         if (r >= 0)
-                r = dict_append(reply, "systemd", "s", strempty(a->systemd_version));
+                r = dict_append(&reply, "systemd", "s", strempty(a->systemd_version));
         if (r >= 0)
-                r = dict_append(reply, "storage", "s", a->storage);
+                r = dict_append(&reply, "storage", "s", a->storage);
         if (r >= 0)
-                r = dict_append(reply, "store_bytes", "t", store_size(a->store));
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+                r = dict_append(&reply, "store_bytes", "t", store_size(a->store));
+        r = reply_close_dict(&reply, r);
+        return call_send(c, &reply, r);
 }
 DEFINE_METHOD(get_statistics);

@@ -8,6 +8,7 @@
  * that still wait for polkit or the user data base the first to come through makes the jobs, and the other finds them. */
 
 #include "api/methods.h"
+#include "api/read-json.h"
 #include "api/request.h"
 #include "api/spec-bus.h"
 #include "api/unique.h"
@@ -320,15 +321,12 @@ static int submit_all(Call *c, Request *l, size_t n, Together together, Answer *
 }
 
 /* Takes reply over. What is recorded already needs no commit. */
-static int send_answer(Call *c, const Answer *a, int r, sd_bus_message *reply) {
-        if (r >= 0 && !a->recorded)
-                return call_hold(c, reply);
-        if (r >= 0) {
-                CRASH_POINT("same-answer-before");
-                r = sd_bus_send(c->api->bus, reply, NULL);
-                CRASH_POINT("same-answer-after");
-        }
-        sd_bus_message_unref(reply);
+static int send_answer(Call *c, const Answer *a, int r, Reply *reply) {
+        if (r < 0 || !a->recorded)
+                return call_hold(c, reply, r);
+        CRASH_POINT("same-answer-before");
+        r = call_send(c, reply, r);
+        CRASH_POINT("same-answer-after");
         return r;
 }
 
@@ -341,6 +339,8 @@ static int read_one(Call *c, Request *q, sd_bus_error *error) {
         q->spec = spec_new();
         if (!q->spec)
                 return -ENOMEM;
+        if (!c->message)
+                return read_json_request(c->parameters, "job", q, error);
         r = sd_bus_message_read_basic(c->message, 's', &queue);
         if (r < 0)
                 return r;
@@ -352,11 +352,11 @@ static int read_one(Call *c, Request *q, sd_bus_error *error) {
         return free_and_strdup(&q->queue_name, queue);
 }
 
-static int handle_submit(Call *c, sd_bus_error *error) {
-        sd_bus_message *reply = NULL;
+int handle_submit(Call *c, sd_bus_error *error) {
         _cleanup_(answer_done) Answer a = {};
         Request q = {};
         char path[64];
+        Reply reply;
         int r;
 
         r = read_one(c, &q, error);
@@ -366,11 +366,14 @@ static int handle_submit(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
 
-        snprintf(path, sizeof(path), JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, a.ids[0]);
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &reply);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "to", a.ids[0], path);
-        return send_answer(c, &a, r, reply);
+                r = reply_append(&reply, "id", "t", a.ids[0]);
+        if (r >= 0 && reply.message) {
+                snprintf(path, sizeof(path), JOBMILL_JOB_PATH_PREFIX "/%" PRIu64, a.ids[0]);
+                r = sd_bus_message_append(reply.message, "o", path);
+        }
+        return send_answer(c, &a, r, &reply);
 }
 DEFINE_METHOD(submit);
 
@@ -398,30 +401,42 @@ static int handle_preview_unit(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(preview_unit);
 
-static int read_entry(sd_bus_message *m, Request *q, size_t i, sd_bus_error *error) {
+static int read_entry(Call *c, Request *q, size_t i, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
         int r;
 
         *q = (Request) { .spec = spec_new() };
         if (!q->spec)
                 return -ENOMEM;
-        r = spec_read_bus(m, q->spec, &q->queue_name, &text);
-        if (r < 0)
-                r = spec_error_to_bus(r, text, error);
-        else if (i > 0 && q->spec->request_id)
+        if (c->message) {
+                r = spec_read_bus(c->message, q->spec, &q->queue_name, &text);
+                r = r < 0 ? spec_error_to_bus(r, text, error) : r;
+        } else
+                r = read_json_nth_request(c->parameters, "jobs", i, q, error);
+        if (r >= 0 && i > 0 && q->spec->request_id)
                 r = api_error(error, JOBMILL_ERROR_INVALID_SPEC,
                               "request_id: stands in the first job only, for all of them");
         return name_job(r, q, i, BATCH, error);
 }
 
+/* Begins to read them. */
+static int open_many(Call *c, size_t *ret_n, sd_bus_error *error) {
+        *ret_n = SIZE_MAX; /* the message tells its end */
+        return c->message ? sd_bus_message_enter_container(c->message, 'a', "a{sv}") :
+                            read_json_length(c->parameters, "jobs", ret_n, error);
+}
+
+static bool is_last(Call *c, size_t i, size_t n) {
+        return c->message ? sd_bus_message_at_end(c->message, false) != 0 : i >= n;
+}
+
 static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error) {
-        sd_bus_message *m = c->message;
         Request *l = NULL;
-        size_t n = 0;
+        size_t n = 0, n_all;
         int r;
 
-        r = sd_bus_message_enter_container(m, 'a', "a{sv}");
-        while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+        r = open_many(c, &n_all, error);
+        while (r >= 0 && !is_last(c, n, n_all)) {
                 if (n >= c->api->limits.submit_many_max) {
                         r = api_error(error, JOBMILL_ERROR_TOO_MANY, "More than %" PRIu64 " jobs in one call (SubmitManyMax=)",
                                       c->api->limits.submit_many_max);
@@ -435,7 +450,7 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
                         }
                         l = p;
                 }
-                r = read_entry(m, l + n, n, error);
+                r = read_entry(c, l + n, n, error);
                 n++;
         }
         if (r >= 0 && n == 0)
@@ -449,9 +464,20 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
         return 0;
 }
 
-static int handle_submit_many(Call *c, sd_bus_error *error) {
+static int append_ids(Reply *reply, const uint64_t *ids, size_t n) {
+        int r;
+
+        if (reply->message)
+                return sd_bus_message_append_array(reply->message, 't', ids, n * sizeof(uint64_t));
+        r = reply_open_array(reply, "ids", "t");
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = reply_append(reply, NULL, "t", ids[i]);
+        return r < 0 ? r : reply_close_array(reply);
+}
+
+int handle_submit_many(Call *c, sd_bus_error *error) {
         _cleanup_(answer_done) Answer a = {};
-        sd_bus_message *reply = NULL;
+        Reply reply;
         Request *l;
         size_t n;
         int r;
@@ -464,10 +490,10 @@ static int handle_submit_many(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
 
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &reply);
         if (r >= 0)
-                r = sd_bus_message_append_array(reply, 't', a.ids, n * sizeof(uint64_t));
-        return send_answer(c, &a, r, reply);
+                r = append_ids(&reply, a.ids, n);
+        return send_answer(c, &a, r, &reply);
 }
 DEFINE_METHOD(submit_many);
 
@@ -508,7 +534,7 @@ static int read_flow(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
         const char *json;
         int r;
 
-        r = sd_bus_message_read_basic(c->message, 's', &json);
+        r = c->message ? sd_bus_message_read_basic(c->message, 's', &json) : read_json_object_text(c->parameters, "flow", &json, error);
         if (r < 0)
                 return r;
         r = flow_from_json(json, strlen(json), c->api->limits.submit_many_max, &f, &text);
@@ -534,22 +560,25 @@ static int copy_names(const Request *l, size_t n, char ***ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int append_flow(sd_bus_message *reply, uint64_t flow, const uint64_t *ids, char *const *names) {
+static int append_flow(Reply *reply, uint64_t flow, const uint64_t *ids, char *const *names) {
         int r;
 
-        r = sd_bus_message_append(reply, "t", flow);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "{st}");
+        r = reply_append(reply, "flow", "t", flow);
+        if (r >= 0 && reply->message)
+                r = sd_bus_message_open_container(reply->message, 'a', "{st}");
+        else if (r >= 0)
+                r = reply_open_dict(reply, "jobs");
         for (size_t i = 0; r >= 0 && names[i]; i++)
-                r = sd_bus_message_append(reply, "{st}", names[i], ids[i]);
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+                r = reply->message ? sd_bus_message_append(reply->message, "{st}", names[i], ids[i]) :
+                                     dict_append(reply, names[i], "t", ids[i]);
+        return reply_close_dict(reply, r);
 }
 
-static int handle_submit_flow(Call *c, sd_bus_error *error) {
+int handle_submit_flow(Call *c, sd_bus_error *error) {
         _cleanup_strv_free_ char **names = NULL;
-        sd_bus_message *reply = NULL;
         _cleanup_(answer_done) Answer a = {};
         Request *l = NULL;
+        Reply reply;
         size_t n = 0;
         int r;
 
@@ -563,9 +592,9 @@ static int handle_submit_flow(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
 
-        r = sd_bus_message_new_method_return(c->message, &reply);
+        r = call_reply(c, &reply);
         if (r >= 0)
-                r = append_flow(reply, a.flow, a.ids, names);
-        return send_answer(c, &a, r, reply);
+                r = append_flow(&reply, a.flow, a.ids, names);
+        return send_answer(c, &a, r, &reply);
 }
 DEFINE_METHOD(submit_flow);

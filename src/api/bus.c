@@ -6,6 +6,7 @@
 #include "api/long-calls.h"
 
 #include "api/log-control.h"
+#include "api/socket.h"
 #include "base/bus-util.h"
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -142,27 +143,19 @@ static void emit_change(Api *a, const Change *c) {
         CRASH_POINT("signals-after");
 }
 
-static Held *held_take(Api *a) {
-        Held *h = TAILQ_FIRST(&a->held);
-
-        if (!h)
-                return NULL;
-        TAILQ_REMOVE(&a->held, h, entry);
-        return h;
-}
-
-static void held_free(Held *h) {
-        sd_bus_message_unref(h->call);
-        sd_bus_message_unref(h->reply);
-        free(h);
+/* Held answers, in the order in which they were. */
+static void held_send(Api *a) {
+        for (Held *h; (h = TAILQ_FIRST(&a->held)); held_free(a, h)) {
+                CRASH_POINT("reply-before");
+                (void) reply_deliver(&h->to, &h->reply);
+                CRASH_POINT("reply-after");
+        }
 }
 
 void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues) {
         api_forget_row(a);
         for (size_t i = 0; i < n && !TAILQ_EMPTY(&a->log_streams); i++)
                 log_streams_tell(a, changes + i);
-        if (!a->bus)
-                return;
         for (size_t i = 0; i < n; i++) {
                 if (a->n_subscribed > 0)
                         emit_change(a, changes + i);
@@ -175,22 +168,31 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
                 api_queue_emit_changed(a, queues[i]);
                 CRASH_POINT("queue-signals-after");
         }
-        for (Held *h; (h = held_take(a)); held_free(h)) {
-                CRASH_POINT("reply-before");
-                (void) sd_bus_send(a->bus, h->reply, NULL);
-                CRASH_POINT("reply-after");
-        }
+        held_send(a);
+}
+
+static void held_fail(const Held *h, const char *name, const char *text) {
+        char why[512];
+        Reply reply;
+        int r;
+
+        (void) snprintf(why, sizeof(why), "Not recorded, nothing was changed: %s", text);
+        r = reply_begin_error(&h->to, name, why, &reply);
+        CRASH_POINT("storage-refuse-before");
+        if (r >= 0)
+                (void) reply_deliver(&h->to, &reply);
+        CRASH_POINT("storage-refuse-after");
 }
 
 void api_storage_failed(Api *a, int error, const char *text) {
         const char *name = api_store_error_name(error);
 
         api_forget_row(a);
-        for (Held *h; (h = held_take(a)); held_free(h)) {
-                CRASH_POINT("storage-refuse-before");
-                (void) sd_bus_reply_method_errorf(h->call, name, "Not recorded, nothing was changed: %s", text);
-                CRASH_POINT("storage-refuse-after");
-        }
+        for (Held *h; (h = TAILQ_FIRST(&a->held)); held_free(a, h))
+                if (h->final)
+                        (void) reply_deliver(&h->to, &h->reply);
+                else
+                        held_fail(h, name, text);
         call_fail_pages(a, name, text);
 }
 
@@ -230,6 +232,7 @@ Api *api_free(Api *a) {
         if (a->bus)
                 sd_bus_flush(a->bus);
         api_disconnect(a);
+        socket_free(a->socket);
         log_streams_drop(a);
         sd_event_source_disable_unref(a->reconnect_timer);
         sd_event_unref(a->event);

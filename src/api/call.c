@@ -7,9 +7,13 @@
  * or an error of it, is a denial; root never needs it. */
 
 #include "api/long-calls.h"
+#include "api/read-json.h"
+#include "api/socket.h"
 
 #include "base/crash-point.h"
 #include "base/log.h"
+
+#include <json-c/json.h>
 
 #define POLKIT_NAME "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
@@ -38,9 +42,13 @@ static Call *call_free(Call *c) {
         polkit_done(c);
         c->api->n_for_room -= c->where == CALL_FOR_ROOM;
         sd_bus_message_unref(c->message);
+        json_object_put(c->parameters);
         queue_edit_free(c->edit);
         backup_free(c->backup);
         check_free(c->check);
+        c->client->n_calls--;
+        if (c->client->connection)
+                connection_go_on(c->client->connection);
         return mfree(c);
 }
 
@@ -48,15 +56,20 @@ void call_done(Call *c) {
         call_free(c);
 }
 
-static void client_free(Client *cl) {
-        Api *a = cl->api;
+void call_drop_client(Client *cl) {
         Call *c, *t;
 
         while ((c = TAILQ_FIRST(&cl->calls)))
                 call_free(c);
-        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
+        TAILQ_FOREACH_SAFE(c, &cl->api->asking, entry, t)
                 if (c->client == cl)
                         call_free(c);
+}
+
+static void client_free(Client *cl) {
+        Api *a = cl->api;
+
+        call_drop_client(cl);
         a->n_subscribed -= cl->subscribed;
         sd_bus_slot_unref(cl->slot);
         HASH_DEL(a->clients, cl);
@@ -93,16 +106,13 @@ void call_client_gone(Api *a, const char *name) {
 
 void call_drop_all(Api *a) {
         Client *cl, *t;
-        Held *h;
+        Held *h, *u;
 
         HASH_ITER(hh, a->clients, cl, t)
                 client_free(cl);
-        while ((h = TAILQ_FIRST(&a->held))) {
-                TAILQ_REMOVE(&a->held, h, entry);
-                sd_bus_message_unref(h->call);
-                sd_bus_message_unref(h->reply);
-                free(h);
-        }
+        TAILQ_FOREACH_SAFE(h, &a->held, entry, u)
+                if (h->to.message)
+                        held_free(a, h);
 }
 
 bool call_is_root(const Call *c) {
@@ -151,7 +161,7 @@ static int call_run_handler(Call *c, sd_bus_error *error) {
         int r;
 
         /* Those that wait for room already go first. */
-        if (c->where == CALL_QUEUED && (a->n_for_room > 0 || api_is_congested(a))) {
+        if (c->message && c->where == CALL_QUEUED && (a->n_for_room > 0 || api_is_congested(a))) {
                 if (call_too_many_pending(c))
                         return -EUSERS;
                 call_put_aside(c);
@@ -160,13 +170,21 @@ static int call_run_handler(Call *c, sd_bus_error *error) {
                 return 0;
         }
         r = api_read_clocks(a, &a->now);
-        if (r >= 0)
+        if (r >= 0 && c->message)
                 r = sd_bus_message_rewind(c->message, true);
         CRASH_POINT("call-before");
         if (r >= 0)
                 r = c->handler(c, error);
         CRASH_POINT("call-after");
         return r;
+}
+
+static void call_refuse(const Call *c, int r, sd_bus_error *error) {
+        ReplyTo to = call_reply_to(c);
+
+        if (!sd_bus_error_is_set(error))
+                (void) sd_bus_error_set_errno(error, r);
+        (void) reply_send_error(&to, error);
 }
 
 /* Runs the handler. The call is freed unless the handler has put it aside to be run again. */
@@ -182,7 +200,7 @@ static void call_run(Call *c) {
                               a->limits.pending_calls_max);
         if (r < 0 || sd_bus_error_is_set(&error)) {
                 CRASH_POINT("refuse-before");
-                (void) sd_bus_reply_method_errno(c->message, r, &error);
+                call_refuse(c, r, &error);
                 CRASH_POINT("refuse-after");
         } else if (c->asking || c->where >= CALL_FOR_ROOM)
                 return;
@@ -261,9 +279,44 @@ void api_turn_begins(Api *a) {
         a->n_since_turn = 0;
 }
 
+static int call_add(Client *cl, Call call) {
+        Api *a = cl->api;
+        Call *c = new0(Call, 1);
+
+        if (!c)
+                return -ENOMEM;
+        *c = call;
+        c->api = a;
+        c->client = cl;
+        c->submit_as = UINT32_MAX;
+        TAILQ_INSERT_TAIL(&cl->calls, c, entry);
+        cl->n_calls++;
+        if (++a->n_since_turn == CALLS_PER_TURN)
+                (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IMPORTANT);
+        return 0;
+}
+
+/* The socket knows who it is, and gives us one after the other. Takes parameters over. */
+void call_dispatch_json(Client *cl, json_object *parameters, bool oneway, call_handler_t handler) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        ReplyTo to = { .connection = cl->connection, .oneway = oneway };
+        Api *a = cl->api;
+
+        if (!a->store)
+                (void) api_error(&error, api_store_error_name(a->store_error),
+                                 "The store cannot be opened, which is tried again: %s", strempty(a->store_missing));
+        else if (call_add(cl, (Call) { .parameters = parameters, .oneway = oneway, .handler = handler }) < 0)
+                (void) sd_bus_error_set_errno(&error, -ENOMEM);
+        else {
+                client_run(cl);
+                return;
+        }
+        json_object_put(parameters);
+        (void) reply_send_error(&to, &error);
+}
+
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
         Client *cl;
-        Call *c;
 
         if (!a->store)
                 return sd_bus_reply_method_errorf(m, api_store_error_name(a->store_error),
@@ -272,18 +325,10 @@ int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
         cl = client_get(a, sd_bus_message_get_sender(m));
         if (!cl)
                 return -ENOMEM;
-        c = new0(Call, 1);
-        if (!c)
+        if (call_add(cl, (Call) { .message = sd_bus_message_ref(m), .handler = handler }) < 0) {
+                sd_bus_message_unref(m);
                 return -ENOMEM;
-        c->api = a;
-        c->client = cl;
-        c->message = sd_bus_message_ref(m);
-        c->handler = handler;
-        c->submit_as = UINT32_MAX;
-        TAILQ_INSERT_TAIL(&cl->calls, c, entry);
-        if (++a->n_since_turn == CALLS_PER_TURN)
-                (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IMPORTANT);
-
+        }
         if (cl->known)
                 client_run(cl);
         else if (!cl->slot)
@@ -489,11 +534,14 @@ static const Authorization *call_answer(const Call *c, const char *action) {
 }
 
 int call_authorize(Call *c, const char *action, const char *const *details, sd_bus_error *error) {
-        bool interactive = sd_bus_message_get_allow_interactive_authorization(c->message) > 0;
         const Authorization *a;
+        bool interactive;
 
         if (call_is_root(c))
                 return 1;
+        if (!c->message) /* polkit knows callers by their name on the bus */
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Needs %s, which only the bus can be asked for", action);
+        interactive = sd_bus_message_get_allow_interactive_authorization(c->message) > 0;
         a = call_answer(c, action);
         if (!a)
                 return c->n_authorizations >= ELEMENTSOF(c->authorizations) ? -ELOOP :
@@ -510,7 +558,7 @@ int call_may(Call *c, const char *action, bool interactive, bool *ret) {
         const Authorization *a;
 
         *ret = call_is_root(c);
-        if (*ret)
+        if (*ret || !c->message)
                 return 1;
         a = call_answer(c, action);
         if (!a)
@@ -522,31 +570,69 @@ int call_may(Call *c, const char *action, bool interactive, bool *ret) {
 
 /* ---- answers ---- */
 
-int call_hold(Call *c, sd_bus_message *reply) {
-        Held *h;
-        int r;
+ReplyTo call_reply_to(const Call *c) {
+        return (ReplyTo) { .message = c->message, .connection = c->client->connection, .oneway = c->oneway };
+}
 
-        if (!reply) {
-                r = sd_bus_message_new_method_return(c->message, &reply);
-                if (r < 0)
-                        return r;
-        }
-        h = new0(Held, 1);
+int call_reply(const Call *c, Reply *ret) {
+        ReplyTo to = call_reply_to(c);
+
+        return reply_begin(&to, ret);
+}
+
+int call_send(const Call *c, Reply *reply, int r) {
+        ReplyTo to = call_reply_to(c);
+
+        return reply_send(&to, reply, r);
+}
+
+int held_add(Api *a, const ReplyTo *to, Reply *reply, bool final) {
+        Held *h = new0(Held, 1);
+
         if (!h) {
-                sd_bus_message_unref(reply);
+                reply_done(reply);
                 return -ENOMEM;
         }
-        h->call = sd_bus_message_ref(c->message);
-        h->reply = reply;
-        TAILQ_INSERT_TAIL(&c->api->held, h, entry);
+        *h = (Held) { .to = *to, .reply = *reply, .final = final };
+        *reply = (Reply) {};
+        sd_bus_message_ref(h->to.message);
+        if (to->connection)
+                connection_hold(to->connection, +1);
+        TAILQ_INSERT_TAIL(&a->held, h, entry);
         return 1;
 }
 
+void held_free(Api *a, Held *h) {
+        TAILQ_REMOVE(&a->held, h, entry);
+        if (h->to.connection)
+                connection_hold(h->to.connection, -1);
+        sd_bus_message_unref(h->to.message);
+        reply_done(&h->reply);
+        free(h);
+}
+
+int call_hold(Call *c, Reply *reply, int r) {
+        ReplyTo to = call_reply_to(c);
+
+        if (r >= 0)
+                return held_add(c->api, &to, reply, false);
+        reply_done(reply);
+        return r;
+}
+
 int call_hold_empty(Call *c) {
-        return call_hold(c, NULL);
+        Reply reply;
+        int r;
+
+        r = call_reply(c, &reply);
+        return call_hold(c, &reply, r);
 }
 
 /* ---- rights on jobs ---- */
+
+int call_read_id(const Call *c, uint64_t *ret, sd_bus_error *error) {
+        return c->message ? sd_bus_message_read_basic(c->message, 't', ret) : read_json_u64(c->parameters, "id", NULL, ret, error);
+}
 
 int call_load_job(Call *c, uint64_t id, Job **ret, sd_bus_error *error) {
         _cleanup_(job_freep) Job *loaded = NULL;

@@ -1,49 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Jobs and attempts as a{sv}: the keys of design.md, section 10. What is not known is not there. Of a foreign job only what every
+/* Jobs and attempts as dictionaries, on the bus and on the socket: the keys of design.md, section 10. What is not known is not there. Of a foreign job only what every
  * local user may know. */
 
 #include "api/dict.h"
 
-#include "base/bus-util.h"
 #include "base/strv.h"
 
-#include <stdarg.h>
-
-int dict_append(sd_bus_message *m, const char *key, const char *type, ...) {
-        va_list ap;
+static int append_u32s(Reply *d, const char *key, const uint32_t *numbers, size_t n) {
         int r;
 
-        r = bus_open_value(m, 'e', key, type);
-        if (r < 0)
-                return r;
-        va_start(ap, type);
-        r = sd_bus_message_appendv(m, type, ap);
-        va_end(ap);
-        return bus_close_value(m, r);
-}
-
-static int append_u32s(sd_bus_message *m, const char *key, const uint32_t *numbers, size_t n) {
-        int r;
-
-        r = bus_open_value(m, 'e', key, "au");
-        if (r >= 0)
-                r = sd_bus_message_append_array(m, 'u', numbers, n * sizeof(uint32_t));
-        return bus_close_value(m, r);
-}
-
-static int append_pairs(sd_bus_message *m, const char *key, char *const *pairs) {
-        int r;
-
-        r = bus_open_value(m, 'e', key, "a{ss}");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "{ss}");
-        STRV_FOREACH_PAIR(k, v, pairs)
-                if (r >= 0)
-                        r = sd_bus_message_append(m, "{ss}", *k, *v);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return bus_close_value(m, r);
+        r = dict_open(d, key, "au", '[');
+        if (r >= 0 && d->message)
+                r = sd_bus_message_append_array(d->message, 'u', numbers, n * sizeof(uint32_t));
+        for (size_t i = 0; !d->message && i < n; i++)
+                json_write_integer(&d->json, numbers[i]);
+        return dict_close(d, ']', r);
 }
 
 /* One row of the list of keys: appended where wanted and known. */
@@ -51,14 +23,14 @@ static int append_pairs(sd_bus_message *m, const char *key, char *const *pairs) 
 #define APPEND(key, type, known, value)                                                                      \
         do {                                                                                                 \
                 if ((known) && WANTED(key)) {                                                                \
-                        r = dict_append(m, key, type, value);                                                \
+                        r = dict_append(d, key, type, value);                                                \
                         if (r < 0)                                                                           \
                                 return r;                                                                    \
                 }                                                                                            \
         } while (false)
 #define APPEND_USEC(key, value) APPEND(key, "t", (value) != USEC_INFINITY, value)
 
-static int append_usage(sd_bus_message *m, const Outcome *o, char *const *fields) {
+static int append_usage(Reply *d, const Outcome *o, char *const *fields) {
         int r;
 
         APPEND("exit_status", "i", o->exit_status >= 0, o->exit_status);
@@ -74,17 +46,19 @@ static int append_usage(sd_bus_message *m, const Outcome *o, char *const *fields
 }
 
 /* What it said of itself, and the ends of what it wrote. */
-static int append_verdict(sd_bus_message *m, const Outcome *o, char *const *fields) {
+static int append_verdict(Reply *d, const Outcome *o, char *const *fields) {
         int r;
 
-        APPEND("verdict", "s", o->verdict, o->verdict);
+        if (o->verdict && WANTED("verdict")) {
+                r = dict_append_json(d, "verdict", o->verdict);
+                if (r < 0)
+                        return r;
+        }
         APPEND("success", "b", o->success >= 0, (int) o->success);
         if (!(o->io_stdout || o->io_stderr) || !WANTED("io"))
                 return 0;
-        r = bus_open_value(m, 'e', "io", "a{ss}");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "a{ss}", 2, "stdout", strempty(o->io_stdout), "stderr", strempty(o->io_stderr));
-        return bus_close_value(m, r);
+        return dict_append_pairs(d, "io", (char *[]) { (char *) "stdout", o->io_stdout ?: (char *) "",
+                                                       (char *) "stderr", o->io_stderr ?: (char *) "", NULL });
 }
 
 size_t dict_verdict_size(const Attempt *a) {
@@ -93,26 +67,23 @@ size_t dict_verdict_size(const Attempt *a) {
         return strlen(strempty(o->verdict)) + strlen(strempty(o->io_stdout)) + strlen(strempty(o->io_stderr));
 }
 
-static int append_lease(sd_bus_message *m, const Attempt *a, char *const *fields) {
+static int append_lease(Reply *d, const Attempt *a, char *const *fields) {
         char id[SD_ID128_STRING_MAX];
         int r;
 
         APPEND("unit", "s", true, a->unit);
         APPEND("invocation_id", "s", !sd_id128_is_null(a->invocation_id), sd_id128_to_string(a->invocation_id, id));
         if (a->slot_numbers && WANTED("slot_numbers"))
-                return append_u32s(m, "slot_numbers", a->slot_numbers, a->slots);
+                return append_u32s(d, "slot_numbers", a->slot_numbers, a->slots);
         return 0;
 }
 
-int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private, bool with_verdict) {
+static int append_attempt(Reply *d, const Attempt *a, bool is_private, bool with_verdict) {
         char *const *fields = NULL;
         int r;
 
-        r = sd_bus_message_open_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
         APPEND("attempt", "u", true, a->number);
-        r = append_lease(m, a, NULL);
+        r = append_lease(d, a, NULL);
         if (r < 0)
                 return r;
         APPEND("result", "s", a->outcome.result != JOB_RESULT_NONE, job_result_to_string(a->outcome.result));
@@ -122,41 +93,58 @@ int dict_append_attempt(sd_bus_message *m, const Attempt *a, bool is_private, bo
         APPEND_USEC("finished_usec", a->outcome.finished_usec);
         APPEND("frozen_usec", "t", a->frozen_usec > 0, a->frozen_usec);
         APPEND_USEC("memory_max", a->outcome.memory_max);
-        r = append_usage(m, &a->outcome, NULL);
+        r = append_usage(d, &a->outcome, NULL);
         if (r >= 0 && is_private && with_verdict)
-                r = append_verdict(m, &a->outcome, NULL);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+                r = append_verdict(d, &a->outcome, NULL);
+        return r;
+}
+
+int dict_append_attempt(Reply *d, const char *key, const Attempt *a, bool is_private, bool with_verdict) {
+        int r;
+
+        r = reply_open_dict(d, key);
+        if (r >= 0 && a)
+                r = append_attempt(d, a, is_private, with_verdict);
+        return reply_close_dict(d, r);
 }
 
 typedef struct Edges {
-        sd_bus_message *message;
+        Reply *reply;
         size_t n;
 } Edges;
 
 static int append_edge(void *userdata, const Edge *e) {
+        const char *word = after_word(e->condition, e->otherwise);
         Edges *l = userdata;
+        Reply *d = l->reply;
         int r = 0;
 
         if (l->n++ == 0) {
-                r = bus_open_value(l->message, 'e', "after", "a(ts)");
-                if (r >= 0)
-                        r = sd_bus_message_open_container(l->message, 'a', "(ts)");
+                r = dict_open(d, "after", "a(ts)", '[');
+                if (r >= 0 && d->message)
+                        r = sd_bus_message_open_container(d->message, 'a', "(ts)");
         }
-        if (r >= 0)
-                r = sd_bus_message_append(l->message, "(ts)", e->before, after_word(e->condition, e->otherwise));
+        if (r >= 0 && d->message)
+                return MIN(sd_bus_message_append(d->message, "(ts)", e->before, word), 0);
+        json_open(&d->json, '[');
+        json_write_integer(&d->json, (int64_t) e->before);
+        json_write_string(&d->json, word);
+        json_close(&d->json, ']');
         return MIN(r, 0);
 }
 
 /* What it waits for, or came after: rows of their own, of which most jobs have none. */
-static int append_after(sd_bus_message *m, const Api *a, JobRow *row) {
-        Edges l = { .message = m };
+static int append_after(Reply *d, const Api *a, JobRow *row) {
+        Edges l = { .reply = d };
         int r;
 
         r = store_edges(a->store, row->job->id, append_edge, &l);
         row->n_after = l.n;
         if (r < 0 || l.n == 0)
                 return r;
-        return bus_close_value(m, sd_bus_message_close_container(m));
+        if (d->message)
+                r = sd_bus_message_close_container(d->message);
+        return dict_close(d, ']', r);
 }
 
 /* NULL: it does not wait for other jobs. */
@@ -174,55 +162,60 @@ static int waits_for_jobs(const Api *a, const Job *j, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int append_states(sd_bus_message *m, const char *key, const uint64_t count[static _JOB_STATE_MAX], uint64_t dead) {
-        int r;
-
-        r = bus_open_value(m, 'e', key, "a{su}");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "{su}");
-        for (JobState i = 0; i < _JOB_STATE_MAX && r >= 0; i++)
-                if (count[i] > 0)
-                        r = sd_bus_message_append(m, "{su}", job_state_to_string(i), (uint32_t) count[i]);
-        if (r >= 0 && dead > 0)
-                r = sd_bus_message_append(m, "{su}", "dead", (uint32_t) dead);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return bus_close_value(m, r);
+static int append_count(Reply *d, const char *word, uint64_t n) {
+        if (n == 0)
+                return 0;
+        return d->message ? sd_bus_message_append(d->message, "{su}", word, (uint32_t) n) : dict_append(d, word, "t", n);
 }
 
-static int append_flow_states(sd_bus_message *m, const Api *a, uint64_t flow) {
+static int append_states(Reply *d, const char *key, const uint64_t count[static _JOB_STATE_MAX], uint64_t dead) {
+        int r;
+
+        r = dict_open(d, key, "a{su}", '{');
+        if (r >= 0 && d->message)
+                r = sd_bus_message_open_container(d->message, 'a', "{su}");
+        for (JobState i = 0; i < _JOB_STATE_MAX && r >= 0; i++)
+                r = append_count(d, job_state_to_string(i), count[i]);
+        if (r >= 0)
+                r = append_count(d, "dead", dead);
+        if (r >= 0 && d->message)
+                r = sd_bus_message_close_container(d->message);
+        return dict_close(d, '}', r);
+}
+
+static int append_flow_states(Reply *d, const Api *a, uint64_t flow) {
         uint64_t count[_JOB_STATE_MAX], dead;
         int r;
 
         r = store_flow_states(a->store, flow, count, &dead);
-        return r < 0 ? r : append_states(m, "flow_states", count, dead);
+        return r < 0 ? r : append_states(d, "flow_states", count, dead);
 }
 
 static bool row_is_frozen(const JobRow *row) {
         return row->job->state == JOB_RUNNING && row->attempt && row->attempt->freezer == FREEZER_FROZEN;
 }
 
-static int append_spec_field(sd_bus_message *m, const JobSpec *s, const SpecField *f) {
+static int append_spec_field(Reply *d, const JobSpec *s, const SpecField *f) {
         const char *type = spec_type_signature(f->type);
 
         switch (f->type) {
         case SPEC_STRING:
-                return dict_append(m, f->name, type, spec_field_ptr(char *, s, f));
+                return dict_append(d, f->name, type, spec_field_ptr(char *, s, f));
         case SPEC_ENUM:
-                return dict_append(m, f->name, type, f->words[spec_field_ptr(uint32_t, s, f)]);
+                return dict_append(d, f->name, type, f->words[spec_field_ptr(uint32_t, s, f)]);
         case SPEC_STRV:
-                return bus_append_strv_value(m, 'e', f->name, spec_field_ptr(char **, s, f));
+                return dict_append_strv(d, f->name, spec_field_ptr(char **, s, f));
         case SPEC_TAGS:
-                return append_pairs(m, f->name, spec_field_ptr(char **, s, f));
+                return dict_append_pairs(d, f->name, spec_field_ptr(char **, s, f));
         case SPEC_BOOL:
-                return dict_append(m, f->name, type, (int) spec_field_ptr(bool, s, f));
+                return dict_append(d, f->name, type, (int) spec_field_ptr(bool, s, f));
         case SPEC_I32:
         case SPEC_U32:
-                return dict_append(m, f->name, type, spec_field_ptr(uint32_t, s, f));
+                return dict_append(d, f->name, type, spec_field_ptr(uint32_t, s, f));
         case SPEC_USEC:
-                return dict_append(m, f->name, type, spec_field_ptr(usec_t, s, f));
+                return dict_append(d, f->name, type, spec_field_ptr(usec_t, s, f));
         case SPEC_DOUBLE:
-                return dict_append(m, f->name, type, spec_field_ptr(double, s, f));
+                return dict_append(d, f->name, type, spec_field_ptr(double, s, f));
         case SPEC_BYTES:
         case SPEC_EDGES:
                 break;
@@ -232,7 +225,7 @@ static int append_spec_field(sd_bus_message *m, const JobSpec *s, const SpecFiel
 }
 
 /* All that is stored as the spec, by the names it has there; what it had by default is not told. */
-static int append_spec(sd_bus_message *m, const JobSpec *s, char *const *fields) {
+static int append_spec(Reply *d, const JobSpec *s, char *const *fields) {
         const SpecField *table;
         size_t n;
         int r = 0;
@@ -240,11 +233,11 @@ static int append_spec(sd_bus_message *m, const JobSpec *s, char *const *fields)
         table = spec_field_table(&n);
         for (const SpecField *f = table; f < table + n && r >= 0; f++)
                 if (dict_is_of_spec(f) && WANTED(f->name) && !spec_field_is_default(s, f))
-                        r = append_spec_field(m, s, f);
+                        r = append_spec_field(d, s, f);
         return r;
 }
 
-static int append_private(sd_bus_message *m, const Api *a, JobRow *row, char *const *fields) {
+static int append_private(Reply *d, const Api *a, JobRow *row, char *const *fields) {
         const Job *j = row->job;
         _cleanup_free_ char *why = NULL;
         const char *reason = j->reason;
@@ -278,12 +271,12 @@ static int append_private(sd_bus_message *m, const Api *a, JobRow *row, char *co
         APPEND("reason", "s", reason, reason);
         APPEND("flow", "t", j->flow > 0, j->flow);
         if (row->collapsed && j->flow > 0 && WANTED("flow_states")) {
-                r = append_flow_states(m, a, j->flow);
+                r = append_flow_states(d, a, j->flow);
                 if (r < 0)
                         return r;
         }
         if (WANTED("after")) {
-                r = append_after(m, a, row);
+                r = append_after(d, a, row);
                 if (r < 0)
                         return r;
         }
@@ -292,10 +285,10 @@ static int append_private(sd_bus_message *m, const Api *a, JobRow *row, char *co
         APPEND_USEC("unique_until_usec", j->unique_until_usec);
         APPEND_USEC("stop_timeout_usec", j->stop_timeout_usec);
         APPEND_USEC("keep_usec", j->keep_usec);
-        return row->spec ? append_spec(m, row->spec, fields) : 0;
+        return row->spec ? append_spec(d, row->spec, fields) : 0;
 }
 
-static int append_public(sd_bus_message *m, const JobRow *row, char *const *fields) {
+static int append_public(Reply *d, const JobRow *row, char *const *fields) {
         const Job *j = row->job;
         int r;
 
@@ -316,7 +309,7 @@ static int append_public(sd_bus_message *m, const JobRow *row, char *const *fiel
         if (j->in_array) {
                 APPEND("array_size", "u", true, j->in_array->n);
                 APPEND("array_max_running", "u", j->in_array->max_running > 0, j->in_array->max_running);
-                r = WANTED("array_states") ? append_states(m, "array_states", j->in_array->count, j->in_array->dead) : 0;
+                r = WANTED("array_states") ? append_states(d, "array_states", j->in_array->count, j->in_array->dead) : 0;
                 if (r < 0)
                         return r;
         }
@@ -330,21 +323,21 @@ static int append_public(sd_bus_message *m, const JobRow *row, char *const *fiel
         return 0;
 }
 
-int dict_append_job(sd_bus_message *m, const Api *a, JobRow *row, bool is_private, char *const *fields) {
+int dict_append_job(Reply *d, const char *key, const Api *a, JobRow *row, bool is_private, char *const *fields) {
         int r;
 
-        r = sd_bus_message_open_container(m, 'a', "{sv}");
+        r = reply_open_dict(d, key);
         if (r >= 0)
-                r = append_public(m, row, fields);
+                r = append_public(d, row, fields);
         if (r >= 0 && is_private)
-                r = append_private(m, a, row, fields);
+                r = append_private(d, a, row, fields);
         /* The newest attempt says nothing of a job that waits to be tried again. */
         if (r >= 0 && row->attempt && (job_state_is_live(row->job->state) || row->job->state == JOB_DONE)) {
-                r = append_lease(m, row->attempt, fields);
+                r = append_lease(d, row->attempt, fields);
                 if (r >= 0)
-                        r = append_usage(m, &row->attempt->outcome, fields);
+                        r = append_usage(d, &row->attempt->outcome, fields);
                 if (r >= 0 && is_private)
-                        r = append_verdict(m, &row->attempt->outcome, fields);
+                        r = append_verdict(d, &row->attempt->outcome, fields);
         }
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return reply_close_dict(d, r);
 }

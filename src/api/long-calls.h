@@ -5,15 +5,36 @@
 
 #include "api/api.h"
 
+/* An answer that waits for the commit. */
+struct Held {
+        ReplyTo to;
+        Reply reply;
+        bool final; /* it does not: it has its place behind one that does */
+        TAILQ_ENTRY(Held) entry;
+};
+int held_add(Api *a, const ReplyTo *to, Reply *reply, bool final); /* takes reply over */
+void held_free(Api *a, Held *h);
+
+/* Somebody waits for a job's end. */
+struct Wait {
+        Api *api;
+        uint64_t id;
+        ReplyTo to;
+        sd_event_source *timer;
+        uint32_t uid;             /* of the caller */
+        TAILQ_ENTRY(Wait) entry;
+};
+
 void api_reconnect_later(Api *a);
 
 /* congestion.c: more waits to be sent than is normal. */
 bool api_is_congested(const Api *a);
 
 /* wait.c */
-int wait_start(Call *c, uint64_t id, usec_t timeout);
+int wait_start(Call *c, uint64_t id, usec_t timeout, sd_bus_error *error);
 void wait_tell(Api *a, uint64_t id);
-void wait_drop(Api *a, const char *client);
+void wait_drop(Api *a, const char *client); /* of the bus; NULL: all of it */
+void wait_drop_connection(Api *a, const Connection *c);
 
 /* log-stream.c */
 void log_streams_tell(Api *a, const Change *c);

@@ -11,6 +11,20 @@
         }                                                                                                    \
         struct _semicolon_
 
+/* What the socket has, too. */
+#define DECLARE_HANDLER(name) int handle_##name(Call *c, sd_bus_error *error)
+DECLARE_HANDLER(submit);
+DECLARE_HANDLER(submit_many);
+DECLARE_HANDLER(submit_flow);
+DECLARE_HANDLER(wait_job);
+DECLARE_HANDLER(get_job_info);
+DECLARE_HANDLER(list_jobs);
+DECLARE_HANDLER(get_statistics);
+DECLARE_HANDLER(cancel_job);
+DECLARE_HANDLER(hold_job);
+DECLARE_HANDLER(release_job);
+DECLARE_HANDLER(retry_job);
+
 DECLARE_METHOD(submit); /* bus-submit.c */
 DECLARE_METHOD(submit_many);
 DECLARE_METHOD(submit_flow);

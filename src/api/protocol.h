@@ -36,7 +36,16 @@
 #define JOBMILL_ERROR_QUEUE_NOT_EMPTY JOBMILL_ERROR_PREFIX "QueueNotEmpty"
 #define JOBMILL_ERROR_TOO_MANY JOBMILL_ERROR_PREFIX "TooMany"
 #define JOBMILL_ERROR_CONFIGURATION JOBMILL_ERROR_PREFIX "Configuration"
+#define JOBMILL_ERROR_INVALID_MESSAGE JOBMILL_ERROR_PREFIX "InvalidMessage" /* of the socket */
 #define JOBMILL_ERROR_FAILED JOBMILL_ERROR_PREFIX "Failed" /* a bug */
+
+/* The socket. Its errors have the same names: org.jobmill.NoSuchJob is org.jobmill1.Error.NoSuchJob. */
+#define JOBMILL_VARLINK_INTERFACE "org.jobmill"
+#define VARLINK_SERVICE "org.varlink.service"
+#define VARLINK_ERROR_INTERFACE_NOT_FOUND VARLINK_SERVICE ".InterfaceNotFound"
+#define VARLINK_ERROR_METHOD_NOT_FOUND VARLINK_SERVICE ".MethodNotFound"
+#define VARLINK_ERROR_INVALID_PARAMETER VARLINK_SERVICE ".InvalidParameter"
+#define VARLINK_ERROR_EXPECTED_MORE VARLINK_SERVICE ".ExpectedMore"
 
 #define JOBMILL_ACTION_SUBMIT_AS "org.jobmill1.submit-as"
 #define JOBMILL_ACTION_SET_PRIVILEGED_PROPERTIES "org.jobmill1.set-privileged-properties"

@@ -5,54 +5,55 @@
 
 #include "api/dict.h"
 #include "api/long-calls.h"
+#include "api/socket.h"
 
 #include "base/crash-point.h"
 
 static void wait_free(Wait *w) {
         TAILQ_REMOVE(&w->api->waits, w, entry);
         sd_event_source_disable_unref(w->timer);
-        sd_bus_message_unref(w->call);
+        sd_bus_message_unref(w->to.message);
+        if (w->to.connection)
+                connection_wait(w->to.connection, -1);
         free(w);
 }
 
 /* uid: of the caller, who may read the reason of his own job only; 0 of all. */
-static int wait_answer(Api *a, sd_bus_message *call, uint64_t id, uint32_t uid, bool even_if_running) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+static int wait_answer(Api *a, const ReplyTo *to, uint64_t id, uint32_t uid, bool even_if_running, sd_bus_error *error) {
         _cleanup_(job_row_done) JobRow row = {};
+        Reply reply;
         int r;
 
         r = history_get(a->store, id, false, &row);
         if (r == -ENOENT)
-                return sd_bus_reply_method_errorf(call, JOBMILL_ERROR_NO_SUCH_JOB, "There is no job %" PRIu64, id);
+                return api_error_no_such_job(error, id);
         if (r < 0)
                 return r;
         if (row.job->state != JOB_DONE && !even_if_running)
                 return 0;
 
-        r = sd_bus_message_new_method_return(call, &reply);
+        r = reply_begin(to, &reply);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "ss", job_state_to_string(row.job->state),
-                                          row.job->state == JOB_DONE ? job_result_to_string(row.job->result) : "");
-        if (r < 0)
-                return r;
-        if (row.attempt)
-                r = dict_append_attempt(reply, row.attempt, a->user || uid == 0 || uid == row.job->owner, true);
-        else
-                r = sd_bus_message_append(reply, "a{sv}", 0);
-        if (r < 0)
-                return r;
+                r = reply_append(&reply, "state", "s", job_state_to_string(row.job->state));
+        if (r >= 0)
+                r = reply_append(&reply, "result", "s", row.job->state == JOB_DONE ? job_result_to_string(row.job->result) : "");
+        if (r >= 0)
+                r = dict_append_attempt(&reply, "outcome", row.attempt, a->user || uid == 0 || uid == row.job->owner, true);
         CRASH_POINT("wait-answer-before");
-        r = sd_bus_send(NULL, reply, NULL);
+        r = reply_send(to, &reply, r);
         CRASH_POINT("wait-answer-after");
-        return r < 0 ? r : 1;
+        return r;
 }
 
 static void wait_end(Wait *w) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
 
-        r = wait_answer(w->api, w->call, w->id, w->uid, true);
+        r = wait_answer(w->api, &w->to, w->id, w->uid, true, &error);
+        if (r < 0 && !sd_bus_error_is_set(&error))
+                (void) sd_bus_error_set_errno(&error, r);
         if (r < 0)
-                (void) sd_bus_reply_method_errno(w->call, r, NULL);
+                (void) reply_send_error(&w->to, &error);
         wait_free(w);
 }
 
@@ -63,12 +64,13 @@ static int on_wait_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-int wait_start(Call *c, uint64_t id, usec_t timeout) {
+int wait_start(Call *c, uint64_t id, usec_t timeout, sd_bus_error *error) {
+        ReplyTo to = call_reply_to(c);
         Api *a = c->api;
         Wait *w;
         int r;
 
-        r = wait_answer(a, c->message, id, c->client->uid, timeout == 0);
+        r = wait_answer(a, &to, id, c->client->uid, timeout == 0, error);
         if (r != 0)
                 return r;
 
@@ -80,7 +82,10 @@ int wait_start(Call *c, uint64_t id, usec_t timeout) {
         w->api = a;
         w->id = id;
         w->uid = c->client->uid;
-        w->call = sd_bus_message_ref(c->message);
+        w->to = to;
+        sd_bus_message_ref(to.message);
+        if (to.connection)
+                connection_wait(to.connection, +1);
         TAILQ_INSERT_TAIL(&a->waits, w, entry);
         if (timeout != USEC_INFINITY) {
                 r = sd_event_add_time(a->event, &w->timer, CLOCK_MONOTONIC, usec_add(a->now.monotonic, timeout), 0,
@@ -105,6 +110,14 @@ void wait_drop(Api *a, const char *client) {
         Wait *w, *t;
 
         TAILQ_FOREACH_SAFE(w, &a->waits, entry, t)
-                if (!client || streq(sd_bus_message_get_sender(w->call), client))
+                if (w->to.message && (!client || streq(sd_bus_message_get_sender(w->to.message), client)))
+                        wait_free(w);
+}
+
+void wait_drop_connection(Api *a, const Connection *c) {
+        Wait *w, *t;
+
+        TAILQ_FOREACH_SAFE(w, &a->waits, entry, t)
+                if (w->to.connection == c)
                         wait_free(w);
 }

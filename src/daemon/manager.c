@@ -4,6 +4,7 @@
 
 #include "daemon/manager.h"
 
+#include "api/socket.h"
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "base/strv.h"
@@ -13,6 +14,7 @@
 #include "unit/spool.h"
 
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -181,6 +183,25 @@ static int open_spool(void *userdata, uint64_t job, uint32_t attempt, bool of_st
         return spool_open_stream(m->run_path, job, attempt, of_stderr ? SPOOL_STDERR : SPOOL_STDOUT);
 }
 
+/* Those that the service manager opened for us; there may be none. */
+static int take_sockets(Manager *m) {
+        int n, r = 0;
+
+        n = sd_listen_fds(/* unset_environment = */ true);
+        if (n < 0)
+                return n;
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++)
+                if (!m->api->socket && sd_is_socket_unix(fd, SOCK_STREAM, true, NULL, 0) > 0) {
+                        r = socket_new(m->api, fd, &m->api->socket);
+                        if (r < 0)
+                                return r;
+                } else {
+                        log_warning("File descriptor %i is none that we know what to do with, closing it.", fd);
+                        safe_close(fd);
+                }
+        return 0;
+}
+
 int manager_new(bool user, Manager **ret) {
         _cleanup_(manager_freep) Manager *m = new0(Manager, 1);
         int r;
@@ -205,6 +226,8 @@ int manager_new(bool user, Manager **ret) {
                 m->units->look_interval = MAX(1, atoi(getenv("JOBMILL_LOOK_INTERVAL")));
         if (r >= 0)
                 r = api_new(m->event, user, m->users, m->settle_source, &m->api);
+        if (r >= 0)
+                r = take_sockets(m);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up: %m");
         m->api->check_edit = queue_edit_check;

@@ -10,6 +10,7 @@
  * are still JSON, so that whatever a key means it means the same in both places. */
 
 #include "queue/flow.h"
+#include "base/json-writer.h"
 #include "queue/spec-json.h"
 
 #include <json-c/json.h>
@@ -109,31 +110,6 @@ static int read_after(FlowJob *j, json_object *v, char **ret_error) {
 }
 
 /* ---- what it costs ---- */
-
-/* Bytes that json-c takes for this text, or somewhat more: 3 bytes can become 800. Strings count for their length. */
-static size_t json_cost(const char *text, size_t size) {
-        size_t cost = size;
-
-        for (const char *p = text, *end = text + size; p < end; p++)
-                switch (*p) {
-                case '"':
-                        for (p++; p < end && *p != '"'; p++)
-                                p += *p == '\\';
-                        break;
-                case '{':
-                        cost += 800;
-                        break;
-                case '[':
-                        cost += 400;
-                        break;
-                case ':':
-                        cost += 256;
-                        break;
-                case ',':
-                        cost += 128;
-                }
-        return cost;
-}
 
 /* Long strings, as payloads, may be in a message anyway, and are not what this is about. */
 static int check_cost(const char *text, size_t size, size_t jobs_max, char **ret_error) {

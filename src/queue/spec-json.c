@@ -8,6 +8,7 @@
 
 #include "queue/spec-json.h"
 
+#include "base/json-writer.h"
 #include "base/parse.h"
 #include "base/strv.h"
 
@@ -19,21 +20,6 @@
 /* ---- base64 (RFC 4648, with padding, no line breaks) ---- */
 
 static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Writes 4 characters for each 3 bytes begun; returns the end. */
-static char *base64_write(char *p, const uint8_t *data, size_t size) {
-        for (size_t i = 0; i < size; i += 3) {
-                size_t left = size - i;
-                uint32_t w = data[i] << 16 | (left > 1 ? data[i + 1] << 8 : 0) |
-                             (left > 2 ? data[i + 2] : 0);
-
-                *p++ = base64_alphabet[w >> 18];
-                *p++ = base64_alphabet[w >> 12 & 63];
-                *p++ = left > 1 ? base64_alphabet[w >> 6 & 63] : '=';
-                *p++ = left > 2 ? base64_alphabet[w & 63] : '=';
-        }
-        return p;
-}
 
 static int base64_read(const char *s, size_t n, uint8_t **ret, size_t *ret_size) {
         size_t padding = 0, size = 0;
@@ -72,200 +58,83 @@ static int base64_read(const char *s, size_t n, uint8_t **ret, size_t *ret_size)
 
 /* ---- writing ---- */
 
-/* A growing text. Out of memory is remembered; what is written after is dropped. */
-typedef struct Writer {
-        char *text, *p, *end;
-        bool failed;
-} Writer;
-
-/* Room for n bytes more; NULL: out of memory. */
-static char *writer_reserve(Writer *w, size_t n) {
-        if (!w->failed && (size_t) (w->end - w->p) < n) {
-                size_t used = w->p - w->text, size = MAX(2 * (used + n), (size_t) 512);
-                char *t = realloc(w->text, size);
-
-                if (t)
-                        *w = (Writer){ .text = t, .p = t + used, .end = t + size };
-                else
-                        w->failed = true;
+static void write_edges(JsonWriter *w, const JobSpec *s) {
+        json_open(w, '[');
+        for (const After *a = s->after; a < s->after + s->n_after; a++) {
+                json_open(w, '[');
+                json_write_integer(w, (int64_t) a->id);
+                json_write_string(w, after_word(a->condition, a->otherwise));
+                json_close(w, ']');
         }
-        return w->failed ? NULL : w->p;
+        json_close(w, ']');
 }
 
-static void write_text(Writer *w, const char *s, size_t n) {
-        char *p = writer_reserve(w, n);
-
-        if (p)
-                w->p = mempcpy(p, s, n);
+static void write_payload(JsonWriter *w, const JobSpec *s) {
+        /* One that is not text has a key of its own. */
+        if (utf8_is_valid((const char *) s->payload, s->payload_size)) {
+                json_write_key(w, "payload");
+                json_write_text(w, (const char *) s->payload, s->payload_size);
+        } else {
+                json_write_key(w, "payload_base64");
+                json_write_base64(w, s->payload, s->payload_size);
+        }
 }
 
-#define WRITE_LITERAL(w, s) write_text(w, s, sizeof(s) - 1)
-
-static void write_string(Writer *w, const char *s, size_t n) {
-        static const char escapes[32] = {
-                ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
-        };
-        char *p = writer_reserve(w, 6 * n + 2);
-
-        if (!p)
+static void write_field(JsonWriter *w, const JobSpec *s, const SpecField *f) {
+        if (f->type == SPEC_BYTES) {
+                write_payload(w, s);
                 return;
-        *p++ = '"';
-        for (const char *e = s + n; s < e; s++) {
-                uint8_t c = *s;
-
-                if (c >= 0x20) {
-                        if (c == '"' || c == '\\')
-                                *p++ = '\\';
-                        *p++ = c;
-                } else if (escapes[c]) {
-                        *p++ = '\\';
-                        *p++ = escapes[c];
-                } else {
-                        p = mempcpy(p, "\\u00", 4);
-                        *p++ = '0' + (c >> 4);
-                        *p++ = "0123456789abcdef"[c & 15];
-                }
         }
-        *p++ = '"';
-        w->p = p;
-}
-
-static void write_strv(Writer *w, char *const *l, const char *braces, const char *separators) {
-        size_t n = 0;
-
-        write_text(w, braces, 1);
-        STRV_FOREACH(i, l) {
-                if (n > 0)
-                        write_text(w, separators + n % 2, 1);
-                write_string(w, *i, strlen(*i));
-                n++;
-        }
-        write_text(w, braces + 1, 1);
-}
-
-static void write_integer(Writer *w, int64_t v) {
-        char *p = writer_reserve(w, 24);
-
-        if (p)
-                w->p += snprintf(p, 24, "%" PRIi64, v);
-}
-
-static void write_base64(Writer *w, const uint8_t *data, size_t size) {
-        char *p = writer_reserve(w, (size + 2) / 3 * 4 + 2);
-
-        if (!p)
-                return;
-        *p++ = '"';
-        p = base64_write(p, data, size);
-        *p++ = '"';
-        w->p = p;
-}
-
-/* As few digits as bring the same number back; with a point whatever the locale says. */
-static void write_double(Writer *w, double v) {
-        char *p = writer_reserve(w, 40);
-        int n;
-
-        if (!p)
-                return;
-        n = snprintf(p, 40, "%.15g", v);
-        if (strtod(p, NULL) != v)
-                n = snprintf(p, 40, "%.17g", v);
-        for (char *c = strchr(p, ','); c; c = strchr(c, ','))
-                *c = '.';
-        w->p += n;
-}
-
-static void write_edges(Writer *w, const JobSpec *s) {
-        WRITE_LITERAL(w, "[");
-        for (size_t i = 0; i < s->n_after; i++) {
-                const char *word = after_word(s->after[i].condition, s->after[i].otherwise);
-
-                write_text(w, i > 0 ? ",[" : "[", i > 0 ? 2 : 1);
-                write_integer(w, (int64_t) s->after[i].id);
-                WRITE_LITERAL(w, ",");
-                write_string(w, word, strlen(word));
-                WRITE_LITERAL(w, "]");
-        }
-        WRITE_LITERAL(w, "]");
-}
-
-static void write_field(Writer *w, const JobSpec *s, const SpecField *f) {
-        /* A payload that is not text has a key of its own. */
-        bool base64 = f->type == SPEC_BYTES && !utf8_is_valid((const char *) s->payload, s->payload_size);
-
-        WRITE_LITERAL(w, "\"");
-        write_text(w, f->name, strlen(f->name));
-        if (base64)
-                WRITE_LITERAL(w, "_base64");
-        WRITE_LITERAL(w, "\":");
+        json_write_key(w, f->name);
         switch (f->type) {
-        case SPEC_STRING: {
-                const char *v = spec_field_ptr(const char *, s, f);
-
-                write_string(w, v, strlen(v));
+        case SPEC_STRING:
+                json_write_string(w, spec_field_ptr(const char *, s, f));
                 break;
-        }
         case SPEC_STRV:
-                write_strv(w, spec_field_ptr(char **, s, f), "[]", ",,");
+                json_write_strv(w, spec_field_ptr(char **, s, f));
                 break;
         case SPEC_TAGS:
-                write_strv(w, spec_field_ptr(char **, s, f), "{}", ",:");
-                break;
-        case SPEC_BYTES:
-                if (base64)
-                        write_base64(w, s->payload, s->payload_size);
-                else
-                        write_string(w, (const char *) s->payload, s->payload_size);
+                json_write_pairs(w, spec_field_ptr(char **, s, f));
                 break;
         case SPEC_BOOL:
-                write_text(w, spec_field_ptr(bool, s, f) ? "true" : "false",
-                           spec_field_ptr(bool, s, f) ? 4 : 5);
+                json_write_bool(w, spec_field_ptr(bool, s, f));
                 break;
         case SPEC_I32:
-                write_integer(w, spec_field_ptr(int32_t, s, f));
+                json_write_integer(w, spec_field_ptr(int32_t, s, f));
                 break;
         case SPEC_U32:
-                write_integer(w, spec_field_ptr(uint32_t, s, f));
+                json_write_integer(w, spec_field_ptr(uint32_t, s, f));
                 break;
         case SPEC_USEC:
-                write_integer(w, spec_field_ptr(usec_t, s, f));
+                json_write_integer(w, spec_field_ptr(usec_t, s, f));
                 break;
-        case SPEC_ENUM: {
-                const char *v = f->words[spec_field_ptr(uint32_t, s, f)];
-
-                write_string(w, v, strlen(v));
+        case SPEC_ENUM:
+                json_write_string(w, f->words[spec_field_ptr(uint32_t, s, f)]);
                 break;
-        }
         case SPEC_DOUBLE:
-                write_double(w, spec_field_ptr(double, s, f));
+                json_write_double(w, spec_field_ptr(double, s, f));
                 break;
         case SPEC_EDGES:
                 write_edges(w, s);
+                break;
+        case SPEC_BYTES:
                 break;
         }
 }
 
 int spec_to_json(const JobSpec *s, SpecJsonFlags flags, char **ret) {
-        Writer w = { 0 };
+        JsonWriter w = {};
         const SpecField *fields;
-        bool first = true;
         size_t n;
 
         fields = spec_field_table(&n);
-        WRITE_LITERAL(&w, "{");
-        for (const SpecField *f = fields; f < fields + n; f++) {
-                if (spec_field_is_default(s, f) ||
-                    ((flags & SPEC_JSON_STORED) && (f->flags & SPEC_NOT_STORED)))
-                        continue;
-                if (!first)
-                        WRITE_LITERAL(&w, ",");
-                first = false;
-                write_field(&w, s, f);
-        }
-        write_text(&w, "}", 2); /* with its NUL */
+        json_open(&w, '{');
+        for (const SpecField *f = fields; f < fields + n; f++)
+                if (!spec_field_is_default(s, f) && !((flags & SPEC_JSON_STORED) && (f->flags & SPEC_NOT_STORED)))
+                        write_field(&w, s, f);
+        json_write_raw(&w, "}", 2); /* with its NUL */
         if (w.failed) {
-                free(w.text);
+                json_writer_done(&w);
                 return -ENOMEM;
         }
         *ret = w.text;

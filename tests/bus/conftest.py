@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE))
 
 import busfake  # noqa: E402
 import client  # noqa: E402
+import varlink  # noqa: E402
 
 ROOT = HERE.parent.parent
 DAEMON = pathlib.Path(os.environ.get("JOBMILL_BUILD", ROOT / "build")).resolve() / "src/jobmilld"
@@ -276,6 +277,7 @@ class Mill:
         self.bus = bus
         self.systemd = systemd
         self.process = None
+        self.listener = None
         self.out = folder / "out"
         for name in ("config/queues", "state", "run", "out", "home"):
             (folder / name).mkdir(parents=True)
@@ -301,9 +303,20 @@ class Mill:
     def spawn(self, *options, **environment):
         log = open(self.log_path, "ab")
         argv = [DAEMON, *([] if AS_ROOT else ["--user"]), *options]
-        self.process = spawn(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                             env={**self.environment(), **environment})
+        stdin = subprocess.DEVNULL
+        if self.listener:  # as socket activation gives it: descriptor 3, for this process
+            argv = ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec "$@" 3<&0 </dev/null', "sh", *argv]
+            stdin = self.listener.fileno()
+        self.process = spawn(argv, stdin=stdin, stdout=log, stderr=log, env={**self.environment(), **environment})
         log.close()
+
+    def listen(self):
+        """A socket for the daemons that are started from now on."""
+        self.socket_path = self.folder / "org.jobmill"
+        self.listener = varlink.listen(self.socket_path)
+
+    def connect(self, **kwargs):
+        return varlink.Connection(self.socket_path, **kwargs)
 
     def start(self, *options, **environment):
         self.spawn(*options, **environment)
@@ -443,6 +456,8 @@ def mill(folder, address, session_client, systemd):
         if m.process and m.process.poll() is None:
             m.process.kill()
             m.process.wait()
+        if m.listener:
+            m.listener.close()
         until(lambda: not session_client.has_owner(), 5, "the bus saw jobmilld go", interval=0.005)
         shutil.rmtree(path, ignore_errors=True)
 

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Connections of the socket. A connection is read from as long as its answers are taken, and nothing of it is under way that has to end
+ * before the next call; so whoever does not read is not read from, and holds at most one message, SocketMessageMax=, and its answers.
+ * All messages that are not complete yet of one user share SocketBuffersPerUserMax=.
+ *
+ *   open      calls are read and run in their order
+ *   ended     the other side sends no more: what it asked for is answered, then it is closed
+ *   broken    it said something that is no message: it is told so behind all answers, then it is closed
+ *   hung up   nobody is there any more: what it left is read, and what it asked to be changed is; then it is closed
+ */
+
+#include "api/socket.h"
+
+#include "api/framing.h"
+#include "api/long-calls.h"
+#include "api/varlink.h"
+#include "base/crash-point.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#define READ_SIZE (64U * 1024U)
+#define OUTPUT_MAX (256U * 1024U)     /* more than this is not added by another call */
+#define RESERVED_FDS 256U             /* of the process, for all else */
+#define ACCEPT_AGAIN (1 * USEC_PER_SEC)
+
+struct Connection {
+        Client client;
+        Socket *socket;
+        int fd;
+        Buffer in, out;
+        sd_event_source *io, *run;
+        unsigned n_held, n_waits;
+        bool ended, hung_up, broken;
+        bool gone;    /* to be closed at once: memory ran out, or the socket failed */
+        bool running; /* go_on() is at work, and looks at the end */
+        TAILQ_ENTRY(Connection) entry;
+};
+
+struct Socket {
+        Api *api;
+        int fd;
+        sd_event_source *io, *again;
+        TAILQ_HEAD(, Connection) connections;
+        unsigned n_connections;
+};
+
+/* ---- a connection ---- */
+
+static Connection *connection_free(Connection *c) {
+        if (!c)
+                return NULL;
+
+        Held *h, *t;
+        Api *a = c->socket->api;
+
+        c->gone = true;
+        call_drop_client(&c->client);
+        wait_drop_connection(a, c);
+        TAILQ_FOREACH_SAFE(h, &a->held, entry, t)
+                if (h->to.connection == c)
+                        held_free(a, h);
+        TAILQ_REMOVE(&c->socket->connections, c, entry);
+        c->socket->n_connections--;
+        sd_event_source_disable_unref(c->io);
+        sd_event_source_disable_unref(c->run);
+        buffer_done(&c->in);
+        buffer_done(&c->out);
+        safe_close(c->fd);
+        return mfree(c);
+}
+
+bool connection_holds(const Connection *c) {
+        return c->n_held > 0;
+}
+
+void connection_go_on(Connection *c) {
+        if (!c->gone && !c->running)
+                (void) sd_event_source_set_enabled(c->run, SD_EVENT_ONESHOT);
+}
+
+void connection_hold(Connection *c, int n) {
+        c->n_held += n;
+        if (n < 0)
+                connection_go_on(c);
+}
+
+void connection_wait(Connection *c, int n) {
+        c->n_waits += n;
+        if (n < 0)
+                connection_go_on(c);
+}
+
+Client *connection_client(Connection *c) {
+        return &c->client;
+}
+
+int connection_hold_final(const ReplyTo *to, Reply *reply) {
+        return held_add(to->connection->client.api, to, reply, true);
+}
+
+int connection_reply(const ReplyTo *to, JsonWriter *w) {
+        Connection *c = to->connection;
+        int r;
+
+        if (to->oneway)
+                return 0;
+        JSON_WRITE_LITERAL(w, "}}\0");
+        r = w->failed ? -ENOMEM : buffer_append(&c->out, w->text, json_writer_size(w));
+        if (r < 0)
+                c->broken = true; /* he must not take the next answer for this one */
+        connection_go_on(c);
+        return r;
+}
+
+/* What of this user is not complete yet. */
+static bool has_room(const Connection *c, size_t more) {
+        const Connection *o;
+        size_t sum = more;
+
+        if (buffer_length(&c->in) + more > READ_SIZE && c->client.uid != 0)
+                TAILQ_FOREACH(o, &c->socket->connections, entry)
+                        sum += o->client.uid == c->client.uid ? buffer_length(&o->in) : 0;
+        return sum <= c->client.api->limits.socket_buffers_max;
+}
+
+static void refuse(Connection *c, const char *name, const char *text) {
+        ReplyTo to = { .connection = c };
+        sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name, text);
+
+        log_debug("Closing a connection of user %" PRIu32 ": %s", c->client.uid, text);
+        c->broken = true;
+        (void) reply_send_error(&to, &error);
+        buffer_done(&c->in);
+}
+
+static bool is_busy(const Connection *c) {
+        return c->client.n_calls > 0 || c->n_waits > 0 || buffer_length(&c->out) > OUTPUT_MAX;
+}
+
+/* As many calls as there are. true: the next one has to wait. */
+static bool run_calls(Connection *c) {
+        _cleanup_free_ char *text = NULL;
+        const char *message;
+        size_t size;
+        int r;
+
+        while (!c->gone && !c->broken && (message = buffer_message(&c->in, &size))) {
+                if (is_busy(c))
+                        return true;
+                if (size > c->client.api->limits.socket_message_max) {
+                        refuse(c, JOBMILL_ERROR_TOO_MANY, "The message is too large (SocketMessageMax=)");
+                        return false;
+                }
+                r = varlink_receive(&c->client, message, size, c->n_held > 0, c->hung_up, &text);
+                if (r == 0)
+                        return true;
+                if (r < 0) {
+                        refuse(c, r == -E2BIG ? JOBMILL_ERROR_TOO_MANY : JOBMILL_ERROR_INVALID_MESSAGE, text ?: strerror(-r));
+                        return false;
+                }
+                buffer_take(&c->in, size + 1);
+        }
+        return is_busy(c);
+}
+
+static void receive(Connection *c) {
+        uint64_t max = c->client.api->limits.socket_message_max;
+        ssize_t n;
+
+        if (buffer_length(&c->in) > max)
+                refuse(c, JOBMILL_ERROR_TOO_MANY, "The message is too large (SocketMessageMax=)");
+        else if (!has_room(c, READ_SIZE))
+                refuse(c, JOBMILL_ERROR_TOO_MANY, "Messages of this user that have only begun are too large (SocketBuffersPerUserMax=)");
+        else if (buffer_reserve(&c->in, READ_SIZE) < 0)
+                c->gone = true;
+        if (c->broken || c->gone)
+                return;
+        n = recv(c->fd, c->in.data + c->in.end, READ_SIZE, MSG_DONTWAIT);
+        if (n > 0)
+                c->in.end += n;
+        else if (n == 0)
+                c->ended = true;
+        else if (errno != EAGAIN && errno != EINTR)
+                c->ended = true;
+}
+
+/* Nobody is there to read an answer. */
+static void hang_up(Connection *c) {
+        c->hung_up = true;
+        (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+        wait_drop_connection(c->client.api, c);
+}
+
+static void flush(Connection *c) {
+        ssize_t n;
+
+        if (c->hung_up)
+                buffer_done(&c->out);
+        while (!c->gone && buffer_length(&c->out) > 0) {
+                CRASH_POINT("socket-answer-before");
+                n = send(c->fd, c->out.data + c->out.start, buffer_length(&c->out), MSG_DONTWAIT | MSG_NOSIGNAL);
+                CRASH_POINT("socket-answer-after");
+                if (n >= 0)
+                        buffer_take(&c->out, n);
+                else if (errno == EAGAIN)
+                        return;
+                else if (errno != EINTR) {
+                        hang_up(c);
+                        buffer_done(&c->out);
+                }
+        }
+}
+
+static void go_on(Connection *c) {
+        bool waits, answered;
+        uint32_t events;
+
+        c->running = true;
+        for (;;) {
+                waits = run_calls(c);
+                flush(c);
+                if (!c->hung_up || c->ended || waits || c->broken || c->gone)
+                        break;
+                receive(c);
+        }
+        c->running = false;
+        answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0;
+        if (c->gone || (answered && (c->broken || (c->ended && !waits)))) {
+                connection_free(c);
+                return;
+        }
+        if (waits && buffer_length(&c->out) <= OUTPUT_MAX && !is_busy(c) && c->n_held == 0)
+                connection_go_on(c); /* room came by the flush */
+        events = (waits || c->ended || c->broken ? 0 : EPOLLIN) | (buffer_length(&c->out) > 0 ? EPOLLOUT : 0);
+        if (sd_event_source_set_io_events(c->io, events) < 0)
+                connection_free(c);
+}
+
+static int on_run(sd_event_source *s, void *userdata) {
+        go_on(userdata);
+        return 0;
+}
+
+static int on_connection(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Connection *c = userdata;
+
+        if (revents & (EPOLLHUP | EPOLLERR))
+                hang_up(c);
+        else if (revents & EPOLLIN)
+                receive(c);
+        go_on(c);
+        return 0;
+}
+
+/* ---- who comes ---- */
+
+static unsigned connections_of(const Socket *s, uint32_t uid) {
+        const Connection *c;
+        unsigned n = 0;
+
+        TAILQ_FOREACH(c, &s->connections, entry)
+                n += c->client.uid == uid;
+        return n;
+}
+
+static uint64_t connections_max(const Socket *s) {
+        uint64_t max = s->api->limits.connections_max;
+        struct rlimit rl;
+
+        if (getrlimit(RLIMIT_NOFILE, &rl) >= 0)
+                max = MIN(max, rl.rlim_cur > RESERVED_FDS ? rl.rlim_cur - RESERVED_FDS : 1);
+        return max;
+}
+
+/* Why not, or NULL. */
+static const char *check_limits(const Socket *s, uint32_t uid) {
+        if (s->n_connections >= connections_max(s))
+                return "Too many connections (SocketConnectionsMax=)";
+        if (uid != 0 && connections_of(s, uid) >= s->api->limits.connections_per_user_max)
+                return "Too many connections of this user (SocketConnectionsPerUserMax=)";
+        return NULL;
+}
+
+static int connection_new(Socket *s, int fd, uint32_t uid) {
+        Connection *c = new0(Connection, 1);
+        int r;
+
+        if (!c) {
+                safe_close(fd);
+                return -ENOMEM;
+        }
+        c->socket = s;
+        c->fd = fd;
+        c->client = (Client) { .api = s->api, .connection = c, .uid = uid, .known = true };
+        TAILQ_INIT(&c->client.calls);
+        TAILQ_INSERT_TAIL(&s->connections, c, entry);
+        s->n_connections++;
+        r = sd_event_add_io(s->api->event, &c->io, fd, EPOLLIN, on_connection, c);
+        if (r >= 0)
+                r = sd_event_add_defer(s->api->event, &c->run, on_run, c);
+        if (r < 0)
+                connection_free(c);
+        return r;
+}
+
+/* Who it was when it connected, whatever it becomes. */
+static int accept_one(Socket *s) {
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+        const char *why;
+        int fd;
+
+        fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+                return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -errno;
+        /* A user's instance is for that user. */
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || (s->api->user && peer.uid != 0 && peer.uid != getuid())) {
+                safe_close(fd);
+                return 1;
+        }
+        why = check_limits(s, peer.uid);
+        if (why) {
+                char text[192];
+                int n = snprintf(text, sizeof(text), "{\"error\":\"" JOBMILL_VARLINK_INTERFACE ".TooMany\",\"parameters\":{\"message\":\"%s\"}}", why);
+
+                (void) send(fd, text, n + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+                safe_close(fd);
+                return 1;
+        }
+        CRASH_POINT("socket-accepted");
+        return connection_new(s, fd, peer.uid) < 0 ? 0 : 1;
+}
+
+static int on_again(sd_event_source *e, uint64_t usec, void *userdata) {
+        const Socket *s = userdata;
+
+        return sd_event_source_set_enabled(s->io, SD_EVENT_ON);
+}
+
+static int on_listen(sd_event_source *e, int fd, uint32_t revents, void *userdata) {
+        Socket *s = userdata;
+        int r;
+
+        r = accept_one(s);
+        if (r >= 0)
+                return 0;
+        log_warning_errno(r, "Cannot take a connection, trying again: %m");
+        (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
+        (void) sd_event_source_set_time_relative(s->again, ACCEPT_AGAIN);
+        return sd_event_source_set_enabled(s->again, SD_EVENT_ONESHOT);
+}
+
+int socket_new(Api *a, int fd, Socket **ret) {
+        Socket *s = new0(Socket, 1);
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        s->api = a;
+        s->fd = fd;
+        TAILQ_INIT(&s->connections);
+        r = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+        if (r >= 0)
+                r = sd_event_add_io(a->event, &s->io, fd, EPOLLIN, on_listen, s);
+        if (r >= 0)
+                r = sd_event_add_time_relative(a->event, &s->again, CLOCK_MONOTONIC, ACCEPT_AGAIN, 0, on_again, s);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(s->again, SD_EVENT_OFF);
+        if (r < 0) {
+                socket_free(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+Socket *socket_free(Socket *s) {
+        if (!s)
+                return NULL;
+
+        for (Connection *c; (c = TAILQ_FIRST(&s->connections));) {
+                flush(c);
+                connection_free(c);
+        }
+        sd_event_source_disable_unref(s->io);
+        sd_event_source_disable_unref(s->again);
+        safe_close(s->fd);
+        return mfree(s);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The socket: programs that connect to it, and what they are sent (varlink.h says what is spoken). */
+
+#include "api/api.h"
+
+/* Takes over a socket that listens; what service manager and systemd-socket-activate give us. */
+int socket_new(Api *a, int fd, Socket **ret);
+Socket *socket_free(Socket *s);
+
+/* A connection is busy with one call at a time, but for those that are answered after the commit: while some of these are, only those
+ * that change something go on (varlink.c), so that nobody reads what is older than what he was promised. */
+bool connection_holds(const Connection *c);
+void connection_hold(Connection *c, int n); /* so many more */
+void connection_wait(Connection *c, int n); /* somebody waits for a job */
+void connection_go_on(Connection *c);       /* something of this has changed */
+Client *connection_client(Connection *c);
+
+/* Where to.connection takes the answer that is begun in w; and one that is complete, behind those that are held. */
+int connection_reply(const ReplyTo *to, JsonWriter *w);
+int connection_hold_final(const ReplyTo *to, Reply *reply);
