@@ -147,21 +147,6 @@ static int append_after(Reply *d, const Api *a, JobRow *row) {
         return dict_close(d, ']', r);
 }
 
-/* NULL: it does not wait for other jobs. */
-static int waits_for_jobs(const Api *a, const Job *j, char **ret) {
-        uint64_t ids[EDGE_WAITS_SHOWN], n = 0;
-        int r;
-
-        *ret = NULL;
-        if (j->state != JOB_WAITING || j->blockers == 0)
-                return 0;
-        r = store_open_edges(a->store, j->id, ids, ELEMENTSOF(ids), &n);
-        if (r < 0 || n == 0)
-                return r;
-        *ret = edge_waits(ids, MAX(n, (uint64_t) j->blockers - j->array_waits)); /* which are all that are open */
-        return *ret ? 0 : -ENOMEM;
-}
-
 static int append_count(Reply *d, const char *word, uint64_t n) {
         if (n == 0)
                 return 0;
@@ -259,13 +244,9 @@ static int append_private(Reply *d, const Api *a, JobRow *row, char *const *fiel
         if (j->state == JOB_RUNNING && row->attempt && row->attempt->freezer != FREEZER_THAWED)
                 reason = freezer_to_string(row->attempt->freezer);
         if (!reason && WANTED("reason")) {
-                r = waits_for_jobs(a, j, &why);
+                r = dict_reason(a, j, &why);
                 if (r < 0)
                         return r;
-                if (!why)
-                        why = schedule_reason(a->model, j, model_queue(a->model, j->queue_name), &a->now);
-                if (!why)
-                        return -ENOMEM;
                 reason = isempty(why) ? NULL : why;
         }
         APPEND("reason", "s", reason, reason);

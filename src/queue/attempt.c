@@ -88,16 +88,21 @@ int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         return 0;
 }
 
-/* With the next number; that of a stray is not given away. */
+/* With the next number; that of a stray is not given away, nor that of a refused start which is not let go yet. */
 static Attempt *attempt_next(const Model *m, const Job *j) {
         Attempt *a, *taken = NULL;
+        uint32_t refused = 0;
 
         for (uint32_t number = j->attempt + 1;; number++) {
                 a = attempt_new(j->id, number);
-                if (a)
-                        HASH_FIND_STR(m->attempts, a->unit, taken);
-                if (!a || !taken)
+                if (!a)
+                        return NULL;
+                HASH_FIND_STR(m->attempts, a->unit, taken);
+                if (!taken) {
+                        a->passed_refused = refused;
                         return a;
+                }
+                refused = taken->refused ? refused + 1 : 0;
                 attempt_free(a);
         }
 }
@@ -237,7 +242,8 @@ void model_attempt_refused(Model *m, Attempt *a, const char *error, const Now *n
         o.result = JOB_EXEC;
         (void) attempt_end(m, a, &o, now);
         a->refused = true;
-        j->attempt = a->number - 1;
+        j->attempt = a->number - 1 - a->passed_refused;
+        j->max_attempts -= a->passed_refused;
         job_make_ready(m, j, j->ready_usec);
         unique_start_undone(m, j);
         admission_refused(m, q, error);

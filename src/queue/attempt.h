@@ -71,6 +71,7 @@ struct Attempt {
         bool kill_due;              /* kill_deadline has passed */
         uint32_t looks;             /* by its job, which waits until it is gone */
         bool refused;               /* it was none: its row goes with the commit */
+        uint32_t passed_refused;    /* so many numbers directly below its own were such ones' when it was given it */
         bool changed;               /* on model->changed_attempts */
         bool is_new;
         bool outcome_changed;       /* commit: needs an fsync */

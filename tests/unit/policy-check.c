@@ -3,33 +3,18 @@
 /* What must hold whatever happens, judged from the rows of the store, from what queues were set to, and from the units that there are; by
  * nothing that schedule.c, level.c, reason.c or admission.c know. */
 
-#include "policy-world.h"
+#include "policy-view.h"
 
 #include "base/strv.h"
 
-#include <sqlite3.h>
-
 #include "store/store-internal.h"
 
-/* How often each check had something to look at: one that never has proves nothing. */
-#define SEEN(X)                                                                                                                    \
-        X(started) X(first_of_queue) X(first_of_user) X(first_of_all) X(rate_used_up) X(reason_paused) X(reason_gate) X(reason_pressure) \
-        X(reason_rate) X(reason_backstop) X(reason_cap) X(reason_room) X(reason_wide) X(reason_starting) X(reason_behind) X(reason_retry) X(waits_for_time) \
-        X(could_start) X(deadline_ahead) X(key_held) X(edge_open) X(edge_failed) X(array_waits) X(array_live)
-enum {
-#define X(name) SEEN_##name,
-        SEEN(X)
-#undef X
-        _SEEN_MAX,
-};
 uint64_t seen[_SEEN_MAX];
 static const char *const seen_names[_SEEN_MAX] = {
 #define X(name) #name,
         SEEN(X)
 #undef X
 };
-#define COUNT(name) (seen[SEEN_##name]++)
-
 bool check_counts(bool print) {
         bool good = true;
 
@@ -41,24 +26,13 @@ bool check_counts(bool print) {
         return good;
 }
 
-typedef struct View {
-        uint64_t id, array;
-        unsigned queue;
-        uint32_t owner, slots, attempt, blockers;
-        JobState state;
-        int32_t priority;
-        int64_t key, rank;
-        usec_t not_before, deadline;
-        bool delayed, fair, dead;
-} View;
-
-static View views[JOBS_MAX];
-static unsigned n_views;
+View views[JOBS_MAX];
+unsigned n_views;
 
 /* To read them again each time would take as long as all the rest. */
 static struct { const char *sql; sqlite3_stmt *s; } statements[32];
 
-static sqlite3_stmt *prepare(const char *sql) {
+sqlite3_stmt *check_prepare(const char *sql) {
         unsigned i = 0;
 
         while (statements[i].sql && statements[i].sql != sql)
@@ -88,9 +62,10 @@ Store *check_store(void) {
                 run("CREATE TEMP TABLE at_first AS SELECT * FROM meta");
         }
         w.m.store = s;
+        bounds_begin();
         s->next_id = 0;
         s->counted = false;
-        for (sqlite3_stmt *t = prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'");
+        for (sqlite3_stmt *t = check_prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'");
              sqlite3_step(t) == SQLITE_ROW || (sqlite3_reset(t), false);) {
                 snprintf(sql, sizeof(sql), "DELETE FROM main.\"%s\"", sqlite3_column_text(t, 0));
                 run(sql);
@@ -101,7 +76,7 @@ Store *check_store(void) {
 
 /* The first number that it gives; 0: no row. */
 static int64_t ask(const char *sql) {
-        sqlite3_stmt *s = prepare(sql);
+        sqlite3_stmt *s = check_prepare(sql);
         int64_t n = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
 
         sqlite3_reset(s);
@@ -112,15 +87,15 @@ static usec_t time_of(sqlite3_stmt *s, int i) {
         return sqlite3_column_type(s, i) == SQLITE_NULL ? USEC_INFINITY : (usec_t) sqlite3_column_int64(s, i);
 }
 
-static View *view_of(uint64_t id) {
+View *view_of(uint64_t id) {
         for (unsigned i = 0; i < n_views; i++)
                 if (views[i].id == id)
                         return views + i;
         return NULL;
 }
 
-static void look_at_rows(void) {
-        sqlite3_stmt *s = prepare("SELECT id, queue, owner, slots, attempt, blockers, state, priority, submission_key, rank, not_before_usec,"
+void look_at_rows(void) {
+        sqlite3_stmt *s = check_prepare("SELECT id, queue, owner, slots, attempt, blockers, state, priority, submission_key, rank, not_before_usec,"
                                   " deadline_usec, delayed, fair, dead, array FROM job WHERE state <> 'done' ORDER BY id");
 
         n_views = 0;
@@ -142,7 +117,7 @@ static void look_at_rows(void) {
 }
 
 /* … and what memory has that is newer. */
-static void look_at_memory(void) {
+void look_at_memory(void) {
         look_at_rows();
         for (const Job *j = w.m.model->jobs; j; j = j->hh.next) {
                 View *v = view_of(j->id);
@@ -159,7 +134,7 @@ static void look_at_memory(void) {
 
 /* ---- what is in the way ---- */
 
-static bool is_below(unsigned q, unsigned top) {
+bool is_below(unsigned q, unsigned top) {
         for (int p = (int) q; p >= 0; p = above[p])
                 if (p == (int) top)
                         return true;
@@ -174,22 +149,24 @@ static unsigned starts_within(unsigned q, const Now *now) {
         return n;
 }
 
-static bool is_rated(unsigned q, const Now *now) {
+bool is_rated(unsigned q, const Now *now) {
         return w.setup[q].rate.n > 0 && starts_within(q, now) >= w.setup[q].rate.n;
 }
 
-static const Queue *model_queue_at(unsigned q) {
+const Queue *model_queue_at(unsigned q) {
         return model_queue(w.m.model, queue_names[q]);
 }
 
 /* Of itself, whatever lies above. Pressure has a hysteresis: the daemon says whether it is in the way, and must not make that up. */
-static bool is_shut(unsigned q, const Now *now) {
-        return model_queue_at(q)->paused || (w.setup[q].gate && !w.gate_open) || model_queue_at(q)->pressure_shut ||
+bool is_shut(unsigned q, const Now *now) {
+        return w.setup[q].broken || model_queue_at(q)->paused || (w.setup[q].gate && !w.gate_open) || model_queue_at(q)->pressure_shut ||
                model_queue_at(q)->refusal || is_rated(q, now);
 }
 
 /* The whole way up to `top`, or to the root: -1. */
-static bool is_open(unsigned q, int top, const Now *now) {
+bool is_open(unsigned q, int top, const Now *now) {
+        if (!w.setup[q].configured)
+                return false;
         for (int p = (int) q; p >= 0; p = above[p]) {
                 if (is_shut((unsigned) p, now))
                         return false;
@@ -199,79 +176,84 @@ static bool is_open(unsigned q, int top, const Now *now) {
         return true;
 }
 
-static bool is_too_wide(const View *v) {
+bool is_too_wide(const View *v) {
         for (int p = (int) v->queue; p >= 0; p = above[p])
                 if (v->slots > w.setup[p].slots)
                         return true;
         return false;
 }
 
-static bool has_room(unsigned q, uint32_t slots) {
+bool has_room(unsigned q, uint32_t slots) {
         return w.setup[q].slots == UINT32_MAX || world_used(q, -1) + slots <= w.setup[q].slots;
 }
 
 /* The nearest level at which slots are missing; -1: none are. */
-static int lacks_at(const View *v) {
+int lacks_at(const View *v) {
         for (int p = (int) v->queue; p >= 0; p = above[p])
                 if (!has_room((unsigned) p, v->slots))
                         return p;
         return -1;
 }
 
-static bool waits_in_line(const View *v) {
-        return v->state == JOB_READY && !is_too_wide(v);
+bool waits_in_line(const View *v) {
+        return v->state == JOB_READY && w.setup[v->queue].configured && !is_too_wide(v);
 }
 
 /* ---- a start ---- */
 
-static int64_t rank_in(const View *v, unsigned q) {
-        const Setup *s = w.setup + q;
-
+int64_t rank_by(const View *v, const Setup *s) {
         return s->fair || s->ageing == 0 ? -(int64_t) v->priority : v->key - v->priority * (int64_t) s->ageing;
 }
 
-/* By the order of the queue that both are in. */
-static bool comes_before(const View *a, const View *b) {
-        const Setup *s = w.setup + a->queue;
-        int64_t x = rank_in(a, a->queue), y = rank_in(b, a->queue);
+/* By the order of a queue that both lie in; q -1: of the root. */
+bool comes_before(const View *a, const View *b, int q) {
+        static const Setup root;
+        const Setup *s = q >= 0 ? w.setup + q : &root;
+        int64_t x = rank_by(a, s), y = rank_by(b, s);
         uint32_t m, n;
 
         if (x != y)
                 return x < y;
         if (!s->fair || a->owner == b->owner)
                 return a->id < b->id;
-        m = world_used(a->queue, a->owner);
-        n = world_used(a->queue, b->owner);
+        m = world_used((unsigned) q, a->owner);
+        n = world_used((unsigned) q, b->owner);
         return m != n ? m < n : a->id < b->id;
 }
 
-static bool all_plain(void) {
-        for (unsigned q = 0; q < N_QUEUES; q++)
-                if (w.setup[q].fair || w.setup[q].ageing > 0)
-                        return false;
-        return true;
+/* What q may start; NULL: nothing, be it that its best lacks slots. */
+static const View *offer_of(unsigned q, const Now *now) {
+        const View *best = is_shut(q, now) ? NULL : best_of((int) q, now);
+
+        return best && has_room(q, best->slots) ? best : NULL;
 }
 
-/* Where all queues order by priority, then id, nobody may pass the first of all that are not shut: neither where it has room, nor below
- * the level at which it waits for some, or it would starve. */
-static void check_first_of_all(const View *v, const Now *now) {
-        const View *first = NULL;
-        int level;
+static const View *better(const View *a, const View *b, int q) {
+        return !a || (b && comes_before(b, a, q)) ? b : a;
+}
 
-        if (!all_plain())
-                return;
+/* The best of its own and of what those below it offer, by its order; q -1: of all, by priority and id. */
+const View *best_of(int q, const Now *now) {
+        const View *best = NULL;
+
         for (const View *o = views; o < views + n_views; o++)
-                if (waits_in_line(o) && is_open(o->queue, -1, now) &&
-                    (!first || o->priority > first->priority || (o->priority == first->priority && o->id < first->id)))
-                        first = o;
-        if (!first)
-                fail("job %" PRIu64 " starts, and nobody may", v->id);
-        COUNT(first_of_all);
-        level = lacks_at(first);
-        if (first != v && level < 0)
-                fail("job %" PRIu64 " starts, it is the turn of %" PRIu64, v->id, first->id);
-        if (level >= 0 && is_below(v->queue, (unsigned) level))
-                fail("job %" PRIu64 " takes slots of %s that %" PRIu64 " waits for", v->id, queue_names[level], first->id);
+                if ((int) o->queue == q && waits_in_line(o))
+                        best = better(best, o, q);
+        for (unsigned p = 0; p < N_QUEUES; p++)
+                if (above[p] == q)
+                        best = better(best, offer_of(p, now), q);
+        return best;
+}
+
+/* The nearest level at which one that comes before it lacks slots; -1: none. */
+int behind_at(const View *v, const Now *now) {
+        for (int p = (int) v->queue; p >= 0; p = above[p]) {
+                const View *best = best_of(p, now);
+
+                if (best && best != v && !has_room((unsigned) p, best->slots))
+                        return p;
+        }
+        return -1;
 }
 
 /* So many of an array at a time. */
@@ -290,7 +272,7 @@ static void check_array(const Job *j) {
 
 void check_start(const Job *j) {
         const Now *now = &w.m.now;
-        View *v;
+        const View *v, *first;
 
         look_at_memory();
         v = view_of(j->id);
@@ -314,25 +296,22 @@ void check_start(const Job *j) {
                         COUNT(rate_used_up);
         }
         for (const Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
-                if (l->there && l->id == j->id && !l->refused)
+                if (l->there && l->stray && is_below(l->queue, v->queue))
+                        COUNT(stray_in_use);
+        for (const Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
+                if (l->there && l->id == j->id && !l->refused && !l->stray)
                         fail("job %" PRIu64 " starts while attempt %" PRIu32 " is not gone", j->id, l->number);
         check_array(j);
-        for (const View *o = views; o < views + n_views; o++) {
-                if (o == v || o->queue != v->queue || !waits_in_line(o))
-                        continue;
-                if (w.setup[v->queue].fair && o->owner != v->owner)
-                        COUNT(first_of_user);
-                else
-                        COUNT(first_of_queue);
-                if (comes_before(o, v))
-                        fail("job %" PRIu64 " starts, and %" PRIu64 " of %s comes first", j->id, o->id, queue_names[v->queue]);
-        }
-        check_first_of_all(v, now);
+        first = best_of(-1, now);
+        if (first != v)
+                fail("job %" PRIu64 " of %s starts, it is the turn of %" PRIu64 " of %s", v->id, queue_names[v->queue], first ? first->id : 0,
+                     first ? queue_names[first->queue] : "none");
+        bounds_started(v, now);
 }
 
 /* Its outcome is an input of those that come after it. */
 void check_purge(uint64_t id) {
-        sqlite3_stmt *s = prepare("SELECT job FROM edge WHERE before = ?1");
+        sqlite3_stmt *s = check_prepare("SELECT job FROM edge WHERE before = ?1");
 
         look_at_memory();
         sqlite3_bind_int64(s, 1, (sqlite3_int64) id);
@@ -426,176 +405,113 @@ static void check_counters(void) {
 static void check_slot_numbers(void) {
         for (const Lease *a = w.leases; a < w.leases + LEASES_MAX; a++)
                 for (const Lease *b = a + 1; b < w.leases + LEASES_MAX; b++)
-                        for (uint32_t i = 0; a->there && b->there && a->queue == b->queue && i < a->slots * b->slots; i++)
+                        for (uint32_t i = 0; a->there && b->there && !a->stray && !b->stray && a->queue == b->queue && i < a->slots * b->slots; i++)
                                 if (a->numbers[i / b->slots] == b->numbers[i % b->slots])
                                         fail("%" PRIu64 " and %" PRIu64 " have the same slot number", a->id, b->id);
 }
 
-/* ---- those that wait ---- */
+/* ---- requests ---- */
 
-/* What is named must be on its way up. */
-static unsigned named(const View *v, const char *name, const char *reason) {
-        for (int p = (int) v->queue; p >= 0; p = above[p])
-                if (streq(queue_names[p], name))
-                        return (unsigned) p;
-        fail("job %" PRIu64 " waits because of \"%s\", and is in %s", v->id, reason, queue_names[v->queue]);
+static unsigned queued_below(int q, int64_t owner, uint64_t leaves) {
+        unsigned n = 0;
+
+        for (const View *v = views; v < views + n_views; v++)
+                n += job_state_is_queued(v->state) && v->id != leaves && (owner < 0 || v->owner == owner) && (q < 0 || is_below(v->queue, (unsigned) q));
+        return n;
 }
 
-static void untrue(const View *v, const char *reason) {
-        fail("job %" PRIu64 " of %s waits because of \"%s\", which is not true", v->id, queue_names[v->queue], reason);
-}
+void check_backlog(unsigned queue, uint32_t owner, unsigned n, uint64_t leaves, bool refused) {
+        bool full = false;
 
-/* Is there one before it that lacks slots at this level? */
-static bool is_behind(const View *v, unsigned level, const Now *now) {
-        for (const View *o = views; o < views + n_views; o++)
-                if (o != v && waits_in_line(o) && is_below(o->queue, level) && is_open(o->queue, (int) level, now) &&
-                    !has_room(level, o->slots) &&
-                    (!all_plain() || o->priority > v->priority || (o->priority == v->priority && o->id < v->id)))
-                        return true;
-        return false;
-}
+        look_at_memory();
+        for (int p = (int) queue; p >= 0; p = above[p]) {
+                bool all = queued_below(p, -1, leaves) + (uint64_t) n > w.setup[p].queued_max;
+                bool of_user = queued_below(p, owner, leaves) + (uint64_t) n > w.setup[p].queued_per_user_max;
 
-static void check_shut_reason(const View *v, const char *reason, const Now *now) {
-        char name[64] = "", span[64];
-        unsigned q;
-
-        if (sscanf(reason, "queue %63s is paused", name) == 1) {
-                COUNT(reason_paused);
-                if (!model_queue_at(named(v, name, reason))->paused)
-                        untrue(v, reason);
-        } else if (startswith(reason, "gate gate.service is inactive")) {
-                bool gated = false;
-
-                COUNT(reason_gate);
-                for (int p = (int) v->queue; p >= 0; p = above[p])
-                        gated = gated || w.setup[p].gate;
-                if (!gated || w.gate_open)
-                        untrue(v, reason);
-        } else if (startswith(reason, "cpu pressure of ")) {
-                bool limited = false;
-
-                COUNT(reason_pressure);
-                for (int p = (int) v->queue; p >= 0; p = above[p])
-                        limited = limited || (w.setup[p].pressure > 0 && w.m.model->pressure[PRESSURE_CPU].permyriad > w.setup[p].pressure * 80);
-                if (!limited || !w.pressure_timer.on)
-                        untrue(v, reason);
-        } else if (sscanf(reason, "rate: next in %63s", span) == 1 || sscanf(reason, "rate of %63[^:]: next in %63s", name, span) == 2) {
-                q = *name ? named(v, name, reason) : v->queue;
-                COUNT(reason_rate);
-                if (!is_rated(q, now))
-                        untrue(v, reason);
-                if (!w.due.on || w.due.at > model_queue_at(q)->rate_next)
-                        fail("job %" PRIu64 " waits for a rate, and nothing wakes it", v->id);
-        } else if (sscanf(reason, "systemd takes no more units of %63[^:]: no room", name) == 1) {
-                q = named(v, name, reason);
-                COUNT(reason_backstop);
-                if (!model_queue_at(q)->refusal || !w.due.on || w.due.at > model_queue_at(q)->refused_until)
-                        untrue(v, reason);
-        } else
-                fail("job %" PRIu64 " waits because of \"%s\"", v->id, reason);
-}
-
-static void check_ready_reason(const View *v, const char *reason, const Now *now) {
-        char name[64];
-        uint32_t slots, used, cap;
-        unsigned q;
-
-        if (w.m.model->dispatch_blocked) {
-                if (!streq(reason, w.m.model->dispatch_blocked))
-                        untrue(v, reason);
-        } else if (sscanf(reason, "needs %" SCNu32 ", cap of %63[^:]: %" SCNu32 " of %" SCNu32, &slots, name, &used, &cap) == 4) {
-                q = named(v, name, reason);
-                COUNT(reason_room);
-                if (slots != v->slots || used != world_used(q, -1) || cap != w.setup[q].slots || used + slots <= cap || slots > cap)
-                        untrue(v, reason);
-        } else if (sscanf(reason, "needs %" SCNu32 ", cap of %63s is %" SCNu32, &slots, name, &cap) == 3) {
-                q = named(v, name, reason);
-                COUNT(reason_wide);
-                if (slots != v->slots || cap != w.setup[q].slots || slots <= cap)
-                        untrue(v, reason);
-        } else if (sscanf(reason, "needs %" SCNu32 ", cap is %" SCNu32, &slots, &cap) == 2) {
-                COUNT(reason_wide);
-                if (slots != v->slots || cap != w.setup[v->queue].slots || slots <= cap)
-                        untrue(v, reason);
-        } else if (sscanf(reason, "cap of %63[^:]: %" SCNu32 " of %" SCNu32, name, &used, &cap) == 3) {
-                q = named(v, name, reason);
-                COUNT(reason_cap);
-                if (v->slots != 1 || used != world_used(q, -1) || cap != w.setup[q].slots || used < cap)
-                        untrue(v, reason);
-        } else if (sscanf(reason, "%" SCNu32 " others are being started", &used) == 1) {
-                COUNT(reason_starting);
-                if (used != w.m.model->n_starting || used < w.m.model->starting_max)
-                        untrue(v, reason);
-        } else if (sscanf(reason, "an earlier job needs the room in %63[^:]:", name) == 1) {
-                q = named(v, name, reason);
-                COUNT(reason_behind);
-                if (!is_behind(v, q, now))
-                        untrue(v, reason);
-        } else
-                check_shut_reason(v, reason, now);
-}
-
-/* It has no reason to wait but others that come first. */
-static void check_could_start(const View *v, const Now *now) {
-        if (w.m.model->dispatch_blocked || w.m.model->n_starting >= w.m.model->starting_max || !is_open(v->queue, -1, now) ||
-            is_too_wide(v) || lacks_at(v) >= 0)
-                return;
-        COUNT(could_start);
-        for (int p = (int) v->queue; p >= 0; p = above[p])
-                if (is_behind(v, (unsigned) p, now))
-                        return;
-        fail("job %" PRIu64 " of %s could start, and waits", v->id, queue_names[v->queue]);
-}
-
-static void check_waiting(const View *v, const Job *j, const char *reason, const Now *now) {
-        bool early = v->not_before != USEC_INFINITY && v->not_before > (v->delayed ? now->steady : now->realtime);
-        uint32_t next, max;
-
-        if (v->blockers > 0)
-                return;
-        if (!early)
-                fail("the time of job %" PRIu64 " has come, and it waits: %s", v->id, reason);
-        if (!w.m.storage_failed && (!w.due.on || w.due.at > v->not_before))
-                fail("job %" PRIu64 " waits for its time, and nothing wakes it", v->id);
-        if (sscanf(reason, "attempt %" SCNu32 " of %" SCNu32, &next, &max) == 2) {
-                COUNT(reason_retry);
-                if (next != v->attempt + 1 || max != j->max_attempts || next > max)
-                        untrue(v, reason);
-        } else if (startswith(reason, "waits for its time"))
-                COUNT(waits_for_time);
-        else
-                fail("job %" PRIu64 " waits because of \"%s\"", v->id, reason);
-}
-
-static void check_job(const View *v, bool reasons) {
-        _cleanup_(job_freep) Job *j = NULL;
-        _cleanup_free_ char *reason = NULL;
-        const Now *now = &w.m.now;
-        const Queue *q = model_queue_at(v->queue);
-
-        if (!job_state_is_queued(v->state))
-                return;
-        if (v->attempt == 0 && v->deadline != USEC_INFINITY && !w.m.storage_failed) {
-                COUNT(deadline_ahead);
-                if (v->deadline <= now->realtime || !w.due.on || w.due.at > v->deadline)
-                        fail("job %" PRIu64 " has a deadline, and nothing wakes it", v->id);
+                if (all)
+                        COUNT(full);
+                else if (of_user)
+                        COUNT(full_of_user);
+                full = full || all || of_user;
         }
-        if (v->state == JOB_READY) {
-                if (v->blockers > 0)
-                        fail("job %" PRIu64 " is ready, and waits for %" PRIu32, v->id, v->blockers);
-                if (v->fair != w.setup[v->queue].fair || v->rank != rank_in(v, v->queue))
-                        fail("the rank of job %" PRIu64 " is %" PRIi64 ", it should be %" PRIi64, v->id, v->rank, rank_in(v, v->queue));
-                check_could_start(v, now);
+        full = full || queued_below(-1, -1, leaves) + n > w.m.model->queued_max;
+        if (!full)
+                COUNT(not_full);
+        if (full != refused)
+                fail("%u more in %s are %s, and it is %s", n, queue_names[queue], refused ? "refused" : "taken", full ? "full" : "not full");
+}
+
+void check_submit(unsigned queue, const JobSpec *s, int r) {
+        bool draining = false, wide = false;
+
+        for (int p = (int) queue; p >= 0; p = above[p]) {
+                draining = draining || model_queue_at((unsigned) p)->draining;
+                wide = wide || s->slots > w.setup[p].slots;
         }
-        if (!reasons || v->state == JOB_HELD)
-                return;
-        if (store_load_job(w.m.store, v->id, &j) < 0)
-                fail("job %" PRIu64 " cannot be read", v->id);
-        reason = schedule_reason(w.m.model, j, q, now);
-        if (v->state == JOB_READY)
-                check_ready_reason(v, reason, now);
-        else
-                check_waiting(v, j, reason, now);
+        if (draining)
+                COUNT(draining);
+        if (draining != (r == -EDQUOT) || (!draining && wide && r != -ERANGE))
+                fail("a submit to %s, which is %s, gives %i", queue_names[queue], draining ? "drained" : "not drained", r);
+}
+
+void check_remove(unsigned queue, int r) {
+        unsigned n = 0;
+
+        look_at_memory();
+        for (const View *v = views; v < views + n_views; v++)
+                n += v->state != JOB_DONE && is_below(v->queue, queue);
+        if (r >= 0)
+                COUNT(removed);
+        if (n > 0)
+                COUNT(not_removed);
+        if ((r == -ENOTEMPTY) != (n > 0))
+                fail("%s with %u jobs that are not done is removed: %i", queue_names[queue], n, r);
+        if (r >= 0 && (w.setup[queue].configured || model_queue_at(queue)->paused || model_queue_at(queue)->draining))
+                fail("%s is removed, and something of it is left", queue_names[queue]);
+}
+
+void check_ended(const Attempt *a, const Lease *l) {
+        if (a->outcome.result != l->expected)
+                fail("%s has ended as %s, it should be %s", a->unit, job_result_to_string(a->outcome.result), job_result_to_string(l->expected));
+        if (l->expected == JOB_VERDICT)
+                COUNT(end_verdict);
+        else if (l->expected == JOB_UNVERIFIED)
+                COUNT(end_unverified);
+        else if (l->expected == JOB_LOST)
+                COUNT(end_lost);
+        if (l->vanished)
+                COUNT(end_after_reboot);
+        if (l->told && l->expected != l->outcome.result)
+                COUNT(end_intent);
+}
+
+/* ---- at rest ---- */
+
+/* A start that was refused was no attempt. */
+static void check_refused(void) {
+        sqlite3_stmt *s = check_prepare("SELECT count(*) FROM attempt WHERE job = ?1 AND attempt = ?2");
+
+        for (const Lease *l = w.leases; l < w.leases + LEASES_MAX; l++) {
+                if (!l->there || !l->refused || l->expected != JOB_RESULT_NONE)
+                        continue;
+                COUNT(refused_row);
+                sqlite3_bind_int64(s, 1, (sqlite3_int64) l->id);
+                sqlite3_bind_int64(s, 2, l->number);
+                if (sqlite3_step(s) != SQLITE_ROW || sqlite3_column_int(s, 0) != 0)
+                        fail("the start %" PRIu64 "-%" PRIu32 " was refused, and is an attempt", l->id, l->number);
+                sqlite3_reset(s);
+        }
+}
+
+/* Who stands still runs, and does not run out of time. */
+static void check_frozen(void) {
+        for (const Attempt *a = w.m.model->attempts; a; a = a->hh.next) {
+                if (a->freezer != FREEZER_FROZEN)
+                        continue;
+                COUNT(frozen);
+                if (!a->job || !job_state_is_live(a->job->state) || (a->job->state == JOB_RUNNING && a->deadline != USEC_INFINITY))
+                        fail("%s is frozen, and may run out of time", a->unit);
+        }
 }
 
 void check_rest(void) {
@@ -612,6 +528,9 @@ void check_rest(void) {
                 check_store_itself();
         if (w.sync)
                 return;
+        check_refused();
+        check_frozen();
+        bounds_look(&w.m.now);
         for (const View *v = views; v < views + n_views; v++)
                 check_job(v, reasons);
 }

@@ -2,9 +2,12 @@
 
 /* What the daemon of test-policy-random.c takes for its surroundings. */
 
-#include "policy-world.h"
+#include "policy-events.h"
 
 #include "base/strv.h"
+#include "daemon/config.h"
+#include "daemon/queue-write.h"
+#include "unit/backstop.h"
 #include "unit/attempt-files.h"
 #include "unit/spool.h"
 #include "notify/event.h"
@@ -96,7 +99,6 @@ int manager_open_store(Manager *m) {
 int manager_repair(Manager *m) {
         return 0;
 }
-void manager_edit_queues(Manager *m) {}
 void manager_expire_receipts(Manager *m) {}
 bool manager_give_ballast(Manager *m, int error) {
         return false;
@@ -106,7 +108,6 @@ const char *manager_store_advice(int error) {
 }
 void attempt_files_sweep(const char *run_path, const Model *m) {}
 void spool_sweep(const char *run_path, const Model *m) {}
-void manager_adopt_unknown(Manager *m) {}
 
 /* Told is what is stored, and each attempt has one result. */
 void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, size_t n_queues) {
@@ -161,6 +162,8 @@ int manager_follow_clock(Manager *m) {
 
 /* ---- files ---- */
 
+static const Setup unlimited = { .slots = UINT32_MAX, .keep_max = UINT64_MAX, .queued_max = UINT64_MAX, .queued_per_user_max = UINT64_MAX };
+
 static void look_at_gates(Model *m) {
         for (Gate *g = m->gates; g; g = g->hh.next) {
                 g->look = false;
@@ -168,23 +171,37 @@ static void look_at_gates(Model *m) {
         }
 }
 
-void world_apply_setup(Model *m) {
+/* As daemon/config.c does: a bad file leaves what was good, one that is gone leaves nothing. */
+static void read_file(unsigned i) {
+        Setup *s = w.setup + i;
+
+        if (w.file_kinds[i] == FILE_BAD && s->configured)
+                return;
+        *s = w.file_kinds[i] == FILE_GOOD ? w.files[i] : unlimited;
+        s->configured = w.file_kinds[i] == FILE_GOOD;
+        s->broken = w.file_kinds[i] == FILE_BAD;
+}
+
+static void apply_setup(Model *m) {
         for (unsigned i = 0; i < N_QUEUES; i++) {
                 const Setup *s = w.setup + i;
                 Queue *q;
 
                 if (model_queue_add(m, queue_names[i], &q) < 0)
                         fail("no memory");
-                q->configured = true;
+                q->configured = s->configured;
+                q->broken = s->broken;
                 q->policy.slots = s->slots;
                 q->policy.fair = s->fair;
                 q->policy.ageing_usec = s->ageing;
                 q->policy.rate = s->rate;
                 q->policy.keep_max = s->keep_max;
+                q->policy.queued_max = s->queued_max;
+                q->policy.queued_per_user_max = s->queued_per_user_max;
                 retention_look_again(m, q);
                 q->policy.pressure_max[PRESSURE_CPU] = s->pressure > 0 ? s->pressure * 100 : PRESSURE_NO_LIMIT;
                 (void) free_and_strdup(&q->policy.gate_unit, s->gate ? "gate.service" : NULL);
-                if (s->rate.n == 0)
+                if (s->rate.n == 0 && !s->broken)
                         w.starts[i].n = 0;
         }
         for (Queue *q = m->queues; q; q = q->hh.next)
@@ -194,10 +211,57 @@ void world_apply_setup(Model *m) {
         look_at_gates(m);
 }
 
+void world_reload(void) {
+        for (unsigned i = 0; i < N_QUEUES; i++)
+                read_file(i);
+        apply_setup(w.m.model);
+}
+
 void world_gate(bool open) {
         w.gate_open = open;
         look_at_gates(w.m.model);
 }
+
+/* ---- RemoveQueue(), whose rules are daemon/queue-edit.c ---- */
+
+void world_remove(unsigned queue) {
+        static QueueEdit edit;
+
+        edit = (QueueEdit) { .name = (char *) queue_names[queue], .remove = true };
+        w.edit = &edit;
+}
+
+const QueueEdit *api_next_edit(Api *a) {
+        return w.edit;
+}
+void api_edit_done(Api *a, int error, const char *text) {
+        unsigned i = queue_index(TAKE_PTR(w.edit)->name);
+
+        say("    %s is removed: %s\n", queue_names[i], text ?: strerror(-error));
+        check_remove(i, error);
+        w.happened[EVENT_remove] += error >= 0;
+}
+int queue_file_set(const QueuePlaces *p, const QueueEdit *e, char **ret_error) {
+        return -EINVAL;
+}
+int queue_file_remove(const QueuePlaces *p, const char *name, char **ret_error) {
+        unsigned i = queue_index(name);
+
+        if (w.file_kinds[i] == FILE_GONE)
+                return -ENOENT;
+        w.file_kinds[i] = FILE_GONE;
+        return 0;
+}
+void queue_files_recover(const QueuePlaces *p) {}
+int config_load_queue(Model *m, char **directories, const char *name, char **ret_error) {
+        read_file(queue_index(name));
+        apply_setup(m);
+        return 0;
+}
+bool manager_queue_has_files(const Manager *m, const Queue *q) {
+        return w.file_kinds[queue_index(q->name)] != FILE_GONE;
+}
+void units_set_backstops(Units *u) {}
 
 /* ---- units ---- */
 
@@ -254,7 +318,7 @@ static void started(Attempt *a, const Lease *l) {
                                       w.now.realtime, l->started);
 }
 
-static void ended(Attempt *a, const Lease *l) {
+static void ended(Attempt *a, Lease *l) {
         Outcome o = l->outcome;
 
         if (!a->job)
@@ -262,6 +326,13 @@ static void ended(Attempt *a, const Lease *l) {
         if (l->started != USEC_INFINITY)
                 started(a, l);
         o.finished_usec = w.now.realtime;
+        if (a->job->output == OUTPUT_SPOOL && l->said >= 0)
+                o.success = (int8_t) l->said;
+        l->expected = a->job->intent;
+        if (l->expected == JOB_RESULT_NONE)
+                l->expected = o.result != JOB_SUCCESS ? o.result :
+                              o.success == 0          ? JOB_VERDICT :
+                              o.success < 0 && a->job->verify == VERIFY_VERDICT ? JOB_UNVERIFIED : JOB_SUCCESS;
         say("    %s has ended as %s\n", a->unit, job_result_to_string(o.result));
         model_attempt_ended(w.m.model, a, &o, &w.m.now);
 }
@@ -271,6 +342,7 @@ static void never_asked(Attempt *a, Lease *l) {
 
         l->is = OVER;
         o.result = JOB_CANCELLED;
+        l->expected = a->job->intent;
         model_attempt_ended(w.m.model, a, &o, &w.m.now);
 }
 
@@ -285,6 +357,12 @@ static void act_starting(Attempt *a, Lease *l) {
                 never_asked(a, l);
 }
 
+/* Its slots are free. */
+static void release(Attempt *a, Lease *l) {
+        model_attempt_gone(w.m.model, a);
+        *l = (Lease) {};
+}
+
 void units_act(Units *u, Attempt *a) {
         Lease *l = world_lease(a->job_id, a->number);
 
@@ -292,6 +370,7 @@ void units_act(Units *u, Attempt *a) {
                 fail("nothing is known of %s", a->unit);
         if (w.dies_after != UINT_MAX && w.dies_after-- == 0) {
                 w.dying = true;
+                w.happened[EVENT_dies_in_turn]++;
                 return;
         }
         if (a->phase == ATTEMPT_STARTING)
@@ -300,15 +379,25 @@ void units_act(Units *u, Attempt *a) {
                 l->told = true;
                 if (a->kill_due)
                         unit_ends(l, JOB_SIGNAL, 0);
-        } else if (a->phase == ATTEMPT_ENDED) {
+        } else if (a->phase == ATTEMPT_RUNNING && a->freezer == FREEZER_FREEZING && chance(20))
+                model_attempt_freeze_failed(w.m.model, a, "it does not want to");
+        else if (a->phase == ATTEMPT_RUNNING && (a->freezer == FREEZER_FREEZING || a->freezer == FREEZER_THAWING))
+                model_attempt_seen_frozen(w.m.model, a, a->freezer == FREEZER_FREEZING, &w.m.now);
+        else if (a->phase == ATTEMPT_ENDED) {
                 JobResult *r = &w.results[a->job_id][a->number];
 
                 l->released = true;
-                if (a->outcome.result == JOB_RESULT_NONE || a->refused) /* its job was purged; it was none */
+                if (a->outcome.result == JOB_RESULT_NONE || a->refused) { /* its job was purged; it was none */
+                        if (l->vanished)
+                                release(a, l);
                         return;
+                }
                 if (*r != JOB_RESULT_NONE && *r != a->outcome.result)
                         fail("%s has ended as %s and as %s", a->unit, job_result_to_string(*r), job_result_to_string(a->outcome.result));
                 *r = a->outcome.result;
+                check_ended(a, l);
+                if (l->vanished)
+                        release(a, l);
         }
 }
 
@@ -328,18 +417,23 @@ void unit_ends(Lease *l, JobResult result, int status) {
                 l->outcome.exit_status = status;
         l->is = OVER;
         l->outcome.result = result;
-        if (a && !w.deaf && !w.sync && chance(85))
+        if (a && a->phase == ATTEMPT_STRAY) { /* as unit/apply.c does */
+                a->phase = ATTEMPT_ENDED;
+                model_attempt_act(w.m.model, a);
+        } else if (a && !w.deaf && !w.sync && chance(85))
                 ended(a, l);
 }
 
-void unit_is_refused(Lease *l) {
+bool unit_is_refused(Lease *l) {
         Attempt *a = attempt_of(l);
 
         if (!a || w.sync || a->phase != ATTEMPT_STARTING)
-                return;
+                return false;
         l->is = OVER;
         l->refused = true;
+        l->expected = a->job->intent;
         model_attempt_refused(w.m.model, a, "no room", &w.m.now);
+        return true;
 }
 
 /* Its cgroup is empty. */
@@ -348,11 +442,24 @@ void unit_goes(Lease *l) {
 
         if (!a || w.sync || a->job || a->changed)
                 return;
-        model_attempt_gone(w.m.model, a);
-        *l = (Lease) {};
+        release(a, l);
 }
 
 static void look_at(Attempt *a, Lease *l) {
+        if (l->stray) {
+                if (l->is == OVER)
+                        a->phase = ATTEMPT_ENDED;
+                if (a->phase == ATTEMPT_ENDED)
+                        model_attempt_act(w.m.model, a);
+                return;
+        }
+        if (l->vanished && a->phase != ATTEMPT_ENDED) {
+                l->outcome = OUTCOME_INIT;
+                l->outcome.result = JOB_LOST;
+                l->is = OVER;
+                l->refused = false;
+        }
+
         if (l->refused && a->job) { /* that was not stored */
                 l->is = COMMITTED;
                 l->refused = false;
@@ -372,29 +479,43 @@ static void look_at(Attempt *a, Lease *l) {
                 model_attempt_act(w.m.model, a);
 }
 
-/* A unit that memory does not have: what became of its job is stored, or the job is purged. */
+/* A unit that memory does not have: what became of its job is stored, or the job is purged, or it is a stray. What follows is
+ * daemon/adopt.c. */
 static void adopt(Lease *l) {
-        Attempt *a;
-        Job *j;
+        char text[256] = "";
+        UnknownUnit *x;
 
-        if (l->refused) {
+        if (l->refused || l->vanished) {
                 *l = (Lease) {};
                 return;
         }
-        if (store_load_attempt(w.m.store, l->id, l->number, &a) < 0) {
-                a = attempt_new(l->id, l->number);
-                a->slots = l->slots;
-                a->slot_numbers = new0(uint32_t, l->slots);
-                memcpy(a->slot_numbers, l->numbers, l->slots * sizeof(uint32_t));
-        }
-        if (manager_load_job(&w.m, l->id, &j) >= 0)
-                a->owner = j->owner;
-        else
-                l->owner = UINT32_MAX; /* nobody knows any more whose it was */
-        a->phase = ATTEMPT_ENDED;
-        if (model_attempt_add(w.m.model, a, NULL, model_queue(w.m.model, queue_names[l->queue])) < 0)
+        x = new0(UnknownUnit, 1);
+        x->known = true;
+        x->state.token = l->token;
+        for (uint32_t i = 0; i < l->slots; i++)
+                snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" PRIu32, i > 0 ? "," : "", l->numbers[i]);
+        x->state.slots = strdup(text);
+        x->state.exited = l->is == OVER;
+        if (asprintf(&x->name, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", l->id, l->number) < 0 ||
+            asprintf(&x->state.slice, "jobmill-%s.slice", queue_names[l->queue]) < 0)
                 fail("no memory");
-        model_attempt_act(w.m.model, a);
+        TAILQ_INSERT_TAIL(&w.units.unknown, x, entry);
+}
+
+bool unit_state_is_ended(const UnitState *u) {
+        return u->exited;
+}
+UnknownUnit *unknown_unit_free(UnknownUnit *x) {
+        free(x->name);
+        free(x->state.slots);
+        free(x->state.slice);
+        return mfree(x);
+}
+void units_apply(Units *u, Attempt *a, const UnitState *s) {
+        Lease *l = world_lease(a->job_id, a->number);
+
+        if (a->owner != l->owner)
+                l->owner = UINT32_MAX; /* nobody knows any more whose it was */
 }
 
 void world_look(void) {
@@ -410,6 +531,33 @@ void world_look(void) {
                 else if (l->there)
                         adopt(l);
         }
+}
+
+bool world_stray(void) {
+        Lease *l = w.leases;
+        uint32_t slots = 1 + any(3), number = 1 + any(2);
+        uint64_t n = w.m.model->next_id;
+
+        if (n + 4 >= JOBS_MAX)
+                return false;
+        while (l->there)
+                if (++l == w.leases + LEASES_MAX)
+                        return false;
+        *l = (Lease) { .there = true, .stray = true, .is = RUNNING, .id = n + any(3), .number = number, .slots = slots, .owner = UINT32_MAX,
+                       .queue = any(N_QUEUES), .numbers = { 0, 1, 2 }, .outcome = OUTCOME_INIT, .started = w.now.monotonic };
+        say("    unit %" PRIu64 "-%" PRIu32 " in %s\n", l->id, l->number, queue_names[l->queue]);
+        w.sync = true;
+        return true;
+}
+
+void world_reboot(void) {
+        w.epoch++;
+        for (Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
+                l->vanished = l->there;
+        w.now.realtime += SEC;
+        w.now.monotonic += SEC;
+        w.now.steady += SEC;
+        world_restart();
 }
 
 /* ---- what the daemon decides (ld --wrap) ---- */
@@ -483,6 +631,7 @@ int __wrap_store_record(Store *s, Model *m) {
                 return -ENOSPC;
         if (w.fail_commits > 0) {
                 w.fail_commits--;
+                w.happened[EVENT_commit_fails]++;
                 say("    the commit fails\n");
                 return -ENOSPC;
         }
@@ -509,7 +658,13 @@ int manager_load_model(Manager *m) {
         model->poison_max = 6;
         model->starting_max = 4;
         model->queued_max = 60;
-        world_apply_setup(model);
+        model->epoch.userspace_usec = w.epoch;
+        if (!m->model) /* what was good before is not known any more */
+                for (unsigned i = 0; i < N_QUEUES; i++)
+                        w.setup[i].configured = false;
+        for (unsigned i = 0; i < N_QUEUES; i++)
+                read_file(i);
+        apply_setup(model);
         r = store_load(m->store, model);
         if (r < 0)
                 fail("the store: %s", store_error(m->store));
@@ -528,11 +683,19 @@ static void start_daemon(Store *s) {
         };
         w.api = (Api) { .ready = true, .store = s };
         w.units = (Units) { .synced = true };
+        TAILQ_INIT(&w.units.unknown);
+        w.edit = NULL;
         w.due = w.deadline = w.storage = w.status = w.again = w.expiry = w.stop = w.pressure_timer = (struct sd_event_source) {};
         (void) manager_load_model(&w.m);
 }
 
 static void stop_daemon(void) {
+        UnknownUnit *x;
+
+        while ((x = TAILQ_FIRST(&w.units.unknown))) {
+                TAILQ_REMOVE(&w.units.unknown, x, entry);
+                unknown_unit_free(x);
+        }
         model_free(w.m.model);
         free(w.m.status);
         w.m.model = NULL;
@@ -552,12 +715,13 @@ void world_restart(void) {
 void world_begin(uint64_t dice) {
         unsigned fair;
 
-        w = (World) { .dice = dice, .dies_after = UINT_MAX, .verbose = w.verbose, .kind = 70 };
+        w = (World) { .dice = dice, .dies_after = UINT_MAX, .verbose = w.verbose, .kind = 70, .happened = w.happened };
         w.now = (Now) { .realtime = 1000000 * SEC, .monotonic = 5000 * SEC, .steady = 1000000 * SEC };
         fair = chance(50) ? 0 : any(100);
+        w.busy = any(N_QUEUES);
         for (unsigned i = 0; i < N_QUEUES; i++)
-                w.setup[i] = (Setup) { .slots = chance(20) ? UINT32_MAX : 1 + any(4), .keep_max = UINT64_MAX, .fair = chance(fair),
-                                       .ageing = chance(fair) ? (1 + any(20)) * SEC : 0 };
+                w.files[i] = (Setup) { .slots = chance(20) ? UINT32_MAX : 1 + any(4), .keep_max = UINT64_MAX, .queued_max = UINT64_MAX,
+                                       .queued_per_user_max = UINT64_MAX, .fair = chance(fair), .ageing = chance(fair) ? (1 + any(20)) * SEC : 0 };
         start_daemon(check_store());
 }
 

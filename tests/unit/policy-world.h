@@ -22,14 +22,15 @@ struct sd_event_source {
         usec_t at;
 };
 
-/* What a queue's file says. */
+/* What a queue's file says; or what is in force of that. */
 typedef struct Setup {
+        bool configured, broken; /* in force: there is a file; it is bad, and none was good before */
         uint32_t slots;
         bool fair, gate;
         usec_t ageing;
         RateLimit rate;
         unsigned pressure;       /* percent; 0: no limit */
-        uint64_t keep_max;
+        uint64_t keep_max, queued_max, queued_per_user_max;
 } Setup;
 
 /* From the decision to start an attempt until its unit is gone. */
@@ -37,6 +38,9 @@ typedef struct Lease {
         bool there;
         enum { DECIDED, COMMITTED, ASKED, RUNNING, OVER } is;
         bool told, released, refused; /* to end; that it may go; it never was one */
+        bool stray, vanished;    /* no row knows it; the machine was restarted */
+        int said;                /* by its verdict: 0, 1, or -1: nothing */
+        JobResult expected;      /* what it must be recorded as; NONE: not known yet */
         uint64_t id;
         uint32_t number, slots, owner;
         unsigned queue;
@@ -58,7 +62,10 @@ typedef struct World {
         Now now;
         int64_t step;            /* the clock was set by so much, and the daemon has not seen it */
         int64_t shift;           /* … of all that it has seen */
-        Setup setup[N_QUEUES];
+        Setup setup[N_QUEUES], files[N_QUEUES];
+        enum { FILE_GOOD, FILE_GONE, FILE_BAD } file_kinds[N_QUEUES];
+        QueueEdit *edit;         /* RemoveQueue() */
+        unsigned epoch;          /* of PID 1 */
         bool gate_open;
         unsigned pressure;
         Lease leases[LEASES_MAX];
@@ -70,11 +77,14 @@ typedef struct World {
         JobResult results[JOBS_MAX][ATTEMPTS_MAX];
         usec_t times[JOBS_MAX];  /* monotonic: when the span ends that somebody asked for; 0: none */
         bool undecided[JOBS_MAX]; /* … which is not stored yet */
+        usec_t submitted[JOBS_MAX]; /* monotonic */
         uint64_t dice;
         bool verbose;
         unsigned kind;           /* of jobs end well; percent */
+        unsigned busy;           /* the queue that most are submitted to: there they compete */
         void (*waiting)(void);   /* a call that goes on in the next turn */
         bool goes_on;            /* … and in the one after that */
+        uint64_t *happened;      /* of each kind of event, and to some effect */
 } World;
 
 extern World w;
@@ -95,7 +105,10 @@ void world_note_time(const Job *j);
 void world_begin(uint64_t dice);
 void world_end(void);
 void world_restart(void);                /* the daemon dies, and another one comes */
-void world_apply_setup(Model *m);        /* files were read */
+void world_reload(void);                 /* all files are read again */
+void world_remove(unsigned queue);       /* RemoveQueue() */
+void world_reboot(void);
+bool world_stray(void);                  /* a unit that no row knows */
 void world_turn(void);
 bool world_passes(usec_t span);          /* time; false: nothing was armed before its end */
 usec_t world_next_timer(void);           /* by realtime; USEC_INFINITY: none is armed */
@@ -106,12 +119,17 @@ Lease *world_lease(uint64_t id, uint32_t number);
 void unit_runs(Lease *l);
 void unit_ends(Lease *l, JobResult result, int status);
 void unit_goes(Lease *l);
-void unit_is_refused(Lease *l);           /* systemd has no room for it */
+bool unit_is_refused(Lease *l);          /* systemd has no room for it */
 void world_look(void);                   /* what was not heard is seen */
 
 /* policy-check.c: before an attempt starts; and when the daemon rests. */
 void check_start(const Job *j);
 void check_purge(uint64_t id);
+/* Is it right that MaxQueued= lets n more in, or does not? leaves: the job that is moved there; 0: none. */
+void check_backlog(unsigned queue, uint32_t owner, unsigned n, uint64_t leaves, bool refused);
+void check_submit(unsigned queue, const JobSpec *s, int r);
+void check_remove(unsigned queue, int r);
+void check_ended(const Attempt *a, const Lease *l);
 void check_rest(void);
 void check_store_itself(void);           /* as jobmill check does, which takes its time */
 Store *check_store(void);                /* an empty one: what the last sequence left is deleted, which is faster than to open another */

@@ -290,6 +290,15 @@ static void test_refused(void **state) {
         a = start(m, j);
         assert_int_equal(a->number, 1);
 
+        /* Once more, and it starts again before that is let go, which keeps its name. */
+        model_attempt_refused(m, a, "full", &now);
+        assert_int_equal(start(m, j)->number, 2);
+        model_attempt_refused(m, j->live, "full", &now);
+        assert_true(j->attempt == 0 && j->max_attempts == 1);
+        model_attempt_gone(m, a);
+        a = start(m, j);
+        assert_int_equal(a->number, 1);
+
         /* Cancelled meanwhile: that was its end, and it has a row. */
         model_cancel(m, j, "by root", &now);
         model_attempt_refused(m, a, "full", &now);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Between policy-check.c, policy-reasons.c and policy-bounds.c: jobs as they are stored, or newer in memory, and the small model's answers
+ * about them. */
+
+#include "policy-world.h"
+
+#include <sqlite3.h>
+
+/* How often each check had something to look at: one that never has proves nothing. */
+#define SEEN(X)                                                                                                                    \
+        X(started) X(rate_used_up) X(array_live) X(key_held) X(edge_open) X(edge_failed) X(array_waits)                            \
+        X(full) X(full_of_user) X(not_full) X(draining) X(removed) X(not_removed) X(stray_in_use) X(refused_row)                          \
+        X(end_verdict) X(end_unverified) X(end_lost) X(end_intent) X(end_after_reboot) X(frozen)                      \
+        X(reason_no_file) X(reason_bad_file) X(reason_paused) X(reason_gate) X(reason_pressure) X(reason_rate) X(reason_backstop)  \
+        X(reason_wide) X(reason_room) X(reason_cap) X(reason_starting) X(reason_behind) X(could_start)                            \
+        X(reason_after) X(reason_after_two) X(reason_after_more) X(reason_array) X(reason_retry) X(reason_cleaning) X(reason_time)  \
+        X(reason_held) X(deadline_ahead)                                                                       \
+        X(bound_rank) X(bound_fair) X(bound_fair_younger) X(bound_age) X(bound_age_later) X(bound_head) X(bound_head_wide)
+enum {
+#define X(name) SEEN_##name,
+        SEEN(X)
+#undef X
+        _SEEN_MAX,
+};
+#define COUNT(name) (seen[SEEN_##name]++)
+
+typedef struct View {
+        uint64_t id, array;
+        unsigned queue;
+        uint32_t owner, slots, attempt, blockers;
+        JobState state;
+        int32_t priority;
+        int64_t key, rank;
+        usec_t not_before, deadline;
+        bool delayed, fair, dead;
+} View;
+
+extern View views[JOBS_MAX];
+extern unsigned n_views;
+
+View *view_of(uint64_t id);
+void look_at_rows(void);
+void look_at_memory(void); /* … and what memory has that is newer */
+sqlite3_stmt *check_prepare(const char *sql);
+
+bool is_below(unsigned q, unsigned top);
+bool is_rated(unsigned q, const Now *now);
+const Queue *model_queue_at(unsigned q);
+bool is_shut(unsigned q, const Now *now);
+bool is_open(unsigned q, int top, const Now *now); /* up to `top`, or to the root: -1 */
+bool is_too_wide(const View *v);
+bool has_room(unsigned q, uint32_t slots);
+int lacks_at(const View *v);                      /* the nearest level; -1: none */
+bool waits_in_line(const View *v);
+int64_t rank_by(const View *v, const Setup *s);
+bool comes_before(const View *a, const View *b, int q);
+const View *best_of(int q, const Now *now);
+int behind_at(const View *v, const Now *now);
+
+/* policy-reasons.c */
+void check_job(const View *v, bool reasons);
+/* policy-bounds.c: who waits is looked at; and one is about to start */
+void bounds_look(const Now *now);
+void bounds_started(const View *v, const Now *now);
+void bounds_begin(void);
