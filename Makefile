@@ -17,6 +17,9 @@ build: build/build.ninja
 build-asan: build-asan/build.ninja
 	@ninja -C build-asan
 
+build-fuzz: build-fuzz/build.ninja
+	@ninja -C build-fuzz fuzzers
+
 build-crash: build-crash/build.ninja
 	@ninja -C build-crash
 
@@ -28,6 +31,9 @@ build-crash/build.ninja:
 
 build-asan/build.ninja:
 	@$(setup) -Db_sanitize=address,undefined -Db_lundef=false build-asan
+
+build-fuzz/build.ninja:
+	@CC=clang $(setup) -Dfuzz=true -Dman=disabled -Db_sanitize=address,undefined -Db_lundef=false build-fuzz
 
 # PATH: meson and the tests want Debian's python3, with Debian's modules.
 check try shell: export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
@@ -48,4 +54,4 @@ shell:
 	@$(MAKE) --no-print-directory build
 	@tests/system/boot --build build --shell
 
-.PHONY: help build build-asan build-crash check try shell
+.PHONY: help build build-asan build-crash build-fuzz check try shell

@@ -85,7 +85,7 @@ static int read_after(Call *c, Request *q, After **l, size_t *n, sd_bus_error *e
         const JobSpec *s = q->spec;
 
         for (const After *a = s->after; a < s->after + s->n_after; a++) {
-                int r = flow_is_place(a->id) ? append_after(q, l, n, a, a->id, error) : read_jobs(c, q, a, l, n, error);
+                int r = a->place ? append_after(q, l, n, a, a->id, error) : read_jobs(c, q, a, l, n, error);
 
                 if (r <= 0)
                         return r;
@@ -98,7 +98,7 @@ static int resolve_after(Call *c, Request *q) {
         JobSpec *s = q->spec;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < s->n_after && !flow_is_place(s->after[i].id); i++)
+        for (size_t i = 0; r == 0 && i < s->n_after && !s->after[i].place; i++)
                 r = spec_resolve_after(s, i, model_job(c->api->model, s->after[i].id), &q->never);
         return r;
 }
@@ -142,6 +142,7 @@ static int follow(Call *c, Request *l, Request *q, const After *a, After **edges
         if (a->id != flow_place(flow_place_job(a->id), 0))
                 return 1;
         there.id = before->answer;
+        there.place = false;
         if (before->answer > 0)
                 return read_jobs(c, q, &there, edges, n, error);
         for (uint32_t i = 0; r > 0 && i < request_n_jobs(l + of); i++)
@@ -173,7 +174,7 @@ static int follow_all(Call *c, Request *l, Request *q, sd_bus_error *error) {
         int r = 1;
 
         for (const After *a = s->after; r > 0 && a < s->after + s->n_after; a++)
-                if (flow_is_place(a->id) && is_answered(l + flow_place_job(a->id)))
+                if (a->place && is_answered(l + flow_place_job(a->id)))
                         r = follow(c, l, q, a, &edges, &n, error);
                 else
                         r = append_after(q, &edges, &n, a, a->id, error);
@@ -191,7 +192,7 @@ int request_follow_answers(Call *c, Request *l, Request *q, sd_bus_error *error)
         const JobSpec *s = q->spec;
 
         for (const After *a = s->after; !is_answered(q) && a < s->after + s->n_after; a++)
-                if (flow_is_place(a->id) && is_answered(l + flow_place_job(a->id)))
+                if (a->place && is_answered(l + flow_place_job(a->id)))
                         return follow_all(c, l, q, error);
         return 1;
 }

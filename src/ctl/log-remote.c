@@ -38,7 +38,7 @@ static char *there_command(const char *id, LogFormat format, const char *contain
 
 /* [USER@]HOST[:PORT][/CONTAINER], as everywhere with -H; HOST may be an address in brackets. */
 int log_run_there(const char *id) {
-        _cleanup_free_ char *host = strdup(arg_host), *command = NULL, *shown = NULL;
+        _cleanup_free_ char *host = strdup(arg_host), *command = NULL;
         char *container, *port, *bracket;
         const char *argv[12];
         size_t n = 0;

@@ -102,6 +102,8 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
 
         queue_file_init(&f);
         r = conf_parse_object(directories, file, queue_file_assign, &f, &f.policy.files, &error);
+        if (r == 0 && strv_length(f.policy.files) > 0)
+                r = queue_file_check(&f, f.policy.files, &error);
         if (r == -ENOMEM) {
                 queue_policy_done(&f.policy);
                 return r;

@@ -260,6 +260,7 @@ static int set_default(JobSpec *s, const SpecField *f, const char *value) {
 
 /* Empty: not given. */
 static int assign_default(JobSpec **defaults, const SpecField *f, const char *value) {
+        _cleanup_(spec_freep) JobSpec *alone = NULL;
         JobSpec *s = *defaults;
         int r;
 
@@ -273,7 +274,10 @@ static int assign_default(JobSpec **defaults, const SpecField *f, const char *va
                 return none ? spec_change(s, none, spec_field_bit(f), NULL) : -ENOMEM;
         }
         r = set_default(s, f, value);
-        return r < 0 || !f->check ? r : f->check(f, s, NULL);
+        if (r >= 0 && f->check)
+                r = spec_copy(s, spec_field_bit(f), &alone);
+        /* What two keys say together is for the end: their order says nothing. */
+        return r < 0 || !f->check ? r : f->check(f, alone, NULL);
 }
 
 /* Privileged are those that decide whom the queue is for, let jobs go beyond what [Service] says, or reach into the environment of
@@ -399,6 +403,14 @@ void queue_file_init(QueueFile *f) {
         *f = (QueueFile) {};
         queue_policy_init(&f->policy);
         f->policy.timeout_usec = f->policy.stop_timeout_usec = TIMEOUT_UNSET;
+}
+
+int queue_file_check(const QueueFile *f, char *const *files, ConfError *error) {
+        const JobSpec *d = f->policy.defaults;
+
+        if (d && d->backoff_base_usec != USEC_INFINITY && d->backoff_max_usec < d->backoff_base_usec)
+                return conf_error_set(error, files[strv_length(files) - 1], 0, "[Queue] BackoffMaxSec= is less than BackoffBaseSec=");
+        return 0;
 }
 
 void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout) {

@@ -15,7 +15,9 @@ void queue_file_init(QueueFile *f); /* queue_policy_done() of the policy frees w
 /* A conf_assign_t; userdata is the QueueFile. */
 int queue_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
                       ConfError *error);
-/* After the last file: what none of them set. */
+/* After all files, the last of which is named in the error: what no line says by itself. */
+int queue_file_check(const QueueFile *f, char *const *files, ConfError *error);
+/* And then: what none of them set. */
 void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout);
 bool queue_file_has_key(const char *key);                       /* of [Queue] */
 bool queue_file_is_privileged(const char *section, const char *key); /* who manages queues may not set it by that alone */

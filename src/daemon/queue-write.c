@@ -229,6 +229,14 @@ static int on_later_line(void *userdata, const char *file, unsigned line, const 
         return 0;
 }
 
+static int check_together(const QueueFile *f, char *const *files, char **ret_error) {
+        _cleanup_(conf_error_done) ConfError error = {};
+
+        if (queue_file_check(f, files, &error) >= 0)
+                return 0;
+        return spec_error(ret_error, -EBADMSG, "%s: %s", strempty(error.file), strempty(error.message));
+}
+
 /* Will the files be good, and will what is set hold? drafts[0] has the settings. */
 static int check_whole(char **files, const QueueEdit *e, const Draft *drafts, size_t n, char **ret_error) {
         QueueFile f;
@@ -242,6 +250,8 @@ static int check_whole(char **files, const QueueEdit *e, const Draft *drafts, si
                         r = parse_one(*i, drafts, n, on_later_line, (void *) e, ret_error);
                 later = later || streq(*i, drafts->path);
         }
+        if (r >= 0)
+                r = check_together(&f, files, ret_error);
         queue_policy_done(&f.policy);
         return r;
 }

@@ -83,12 +83,15 @@ static int check_settings(Verify *v, char *const *files) {
 
 /* whole: these are all files that there are of it. */
 static int check_queue(Verify *v, const char *name, char *const *files, bool whole) {
+        _cleanup_(conf_error_done) ConfError error = { .tell = on_fault, .userdata = v };
         QueueFile q;
         Queue *in_model;
         int r, before = v->faults;
 
         queue_file_init(&q);
         r = read_files(v, files, queue_file_assign, &q);
+        if (r >= 0 && whole)
+                r = queue_file_check(&q, files, &error);
         if (r >= 0 && whole && v->faults == before) {
                 if (!q.policy.allow_users && !q.policy.allow_groups)
                         print(v, "%s: note: no AllowUsers= and no AllowGroups=: only root and queue managers may submit", files[0]);

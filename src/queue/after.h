@@ -34,6 +34,7 @@ typedef struct After {
         AfterCondition condition;
         AfterOtherwise otherwise;
         bool met; /* of a new job: nothing is to be waited for */
+        bool place; /* id is none of a job yet, but of a place in a flow (flow.h) */
 } After;
 
 /* Both as one word: "success", "failure:ignore"; "fail" is not said. -EINVAL: none, and a is as it was. */

@@ -27,7 +27,7 @@ static int wrong_type(const char *key, const char *wanted, char **ret_error) {
 
 static int read_word(json_object *v, const char *key, int (*from_string)(const char *), const char *words, int *ret,
                      char **ret_error) {
-        int i = json_object_is_type(v, json_type_string) ? from_string(json_object_get_string(v)) : -EINVAL;
+        int i = spec_json_text(v) ? from_string(spec_json_text(v)) : -EINVAL;
 
         if (i < 0)
                 return spec_error(ret_error, EINVAL, "'after': '%s' must be %s", key, words);
@@ -48,9 +48,9 @@ static int read_before(json_object *v, FlowEdge *e, uint64_t *ret_id, char **ret
                 *ret_id = json_object_get_int64(v);
                 return 0;
         }
-        if (!json_object_is_type(v, json_type_string))
+        if (!spec_json_text(v))
                 return wrong_type("after", "a list of names, ids, or objects with 'job', 'on', 'otherwise'", ret_error);
-        return free_and_strdup(&e->name, json_object_get_string(v));
+        return free_and_strdup(&e->name, spec_json_text(v));
 }
 
 static int read_edge(json_object *v, FlowEdge *e, uint64_t *ret_id, char **ret_error) {
@@ -302,9 +302,9 @@ int flow_from_json(const char *text, size_t size, size_t jobs_max, Flow **ret, c
         if (r < 0)
                 return r;
         if (p.request_id) {
-                if (!json_object_is_type(p.request_id, json_type_string))
+                if (!spec_json_text(p.request_id))
                         return wrong_type("request_id", "text", ret_error);
-                if (free_and_strdup(&f->request_id, json_object_get_string(p.request_id)) < 0)
+                if (free_and_strdup(&f->request_id, spec_json_text(p.request_id)) < 0)
                         return -ENOMEM;
         }
         r = read_jobs(f, p.jobs, p.defaults, jobs_max, ret_error);

@@ -242,15 +242,11 @@ int flow_sort(Flow *f, char **ret_error) {
 
 /* ---- ids ---- */
 
-#define PLACE_BASE (UINT64_C(1) << 62)
+#define PLACE_BASE (UINT64_C(1) << 62) /* behind all ids of jobs, where lists are sorted */
 #define PLACE_SHIFT 32
 
 uint64_t flow_place(uint32_t i, uint32_t element) {
         return PLACE_BASE + ((uint64_t) i << PLACE_SHIFT) + element;
-}
-
-bool flow_is_place(uint64_t id) {
-        return id >= PLACE_BASE;
 }
 
 uint32_t flow_place_job(uint64_t id) {
@@ -309,13 +305,16 @@ int flow_fill_specs(Flow *f, uint64_t edges_max, char **ret_error) {
                         for (uint32_t i = 0; i < n_jobs(f->jobs + e->before); i++)
                                 l[s->n_after++] = (After) {
                                         .id = flow_place(e->before, i), .condition = e->condition, .otherwise = e->otherwise,
+                                        .place = true,
                                 };
         }
         return 0;
 }
 
 void flow_resolve_ids(JobSpec *s, const uint64_t *ids) {
-        for (size_t i = 0; i < s->n_after; i++)
-                if (flow_is_place(s->after[i].id))
-                        s->after[i].id = ids[flow_place_job(s->after[i].id)] + (s->after[i].id & UINT32_MAX);
+        for (After *a = s->after; a < s->after + s->n_after; a++)
+                if (a->place) {
+                        a->id = ids[flow_place_job(a->id)] + (a->id & UINT32_MAX);
+                        a->place = false;
+                }
 }

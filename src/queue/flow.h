@@ -40,11 +40,10 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Flow *, flow_free);
  * path. Linear, without recursion. *jobs is put in order, and the indices of edges with it. */
 int flow_sort(Flow *f, char **ret_error);
 
-/* What jobs of a flow that is sorted wait for goes into their specs, by ids that no job has: places. An array is waited for as a whole, so it is as
+/* What jobs of a flow that is sorted wait for goes into their specs, as places. An array is waited for as a whole, so it is as
  * many. -EINVAL: a job waits for too many; -E2BIG: all of them together for more than edges_max; with *ret_error. */
 int flow_fill_specs(Flow *f, uint64_t edges_max, char **ret_error);
 uint64_t flow_place(uint32_t i, uint32_t element); /* of the i-th job, or of one of that array */
-bool flow_is_place(uint64_t id);
 uint32_t flow_place_job(uint64_t id);              /* which one it is of */
 /* They become ids of jobs, when it is known which ones those got: an array that of its first. */
 void flow_resolve_ids(JobSpec *s, const uint64_t *ids);

@@ -141,6 +141,7 @@ int spec_copy(const JobSpec *s, uint64_t fields, JobSpec **ret) {
 }
 
 int spec_inherit(JobSpec *s, const JobSpec *defaults) {
+        bool own_max = s->backoff_max_usec != USEC_INFINITY;
         size_t n;
         const SpecField *f = spec_field_table(&n);
         int r = 0;
@@ -148,6 +149,13 @@ int spec_inherit(JobSpec *s, const JobSpec *defaults) {
         for (size_t i = 0; i < n && r >= 0; i++)
                 if ((f[i].flags & SPEC_INHERIT) && spec_field_is_default(s, f + i))
                         r = copy_field(s, defaults, f + i);
+        if (s->backoff_base_usec == USEC_INFINITY || s->backoff_base_usec <= s->backoff_max_usec)
+                return r;
+        /* What is the job's own stands. */
+        if (own_max)
+                s->backoff_base_usec = s->backoff_max_usec;
+        else
+                s->backoff_max_usec = s->backoff_base_usec;
         return r;
 }
 

@@ -156,6 +156,13 @@ static int wrong_type(const char *key, const char *wanted, char **ret_error) {
         return spec_error(ret_error, EINVAL, "'%s' must be %s", key, wanted);
 }
 
+const char *spec_json_text(json_object *v) {
+        if (!json_object_is_type(v, json_type_string) ||
+            strlen(json_object_get_string(v)) != (size_t) json_object_get_string_len(v))
+                return NULL;
+        return json_object_get_string(v);
+}
+
 /* A string of JSON as one of C: a copy, NULL and *error where it is none. */
 static char *string_copy(json_object *v, const char *key, int *error, char **ret_error) {
         char *copy;
@@ -164,11 +171,11 @@ static char *string_copy(json_object *v, const char *key, int *error, char **ret
                 *error = wrong_type(key, "text", ret_error);
                 return NULL;
         }
-        if (strlen(json_object_get_string(v)) != (size_t) json_object_get_string_len(v)) {
+        if (!spec_json_text(v)) {
                 *error = spec_error(ret_error, EINVAL, "'%s' has a NUL character", key);
                 return NULL;
         }
-        copy = strdup(json_object_get_string(v));
+        copy = strdup(spec_json_text(v));
         if (!copy)
                 *error = -ENOMEM;
         return copy;
@@ -276,7 +283,7 @@ static int read_edge(const SpecField *f, json_object *v, After *ret, char **ret_
         if (!json_object_is_type(id, json_type_int) || json_object_get_int64(id) <= 0)
                 return spec_error(ret_error, EINVAL, "'%s': no id of a job", f->name);
         *ret = (After) { .id = json_object_get_int64(id) };
-        r = json_object_is_type(condition, json_type_string) ? after_parse(json_object_get_string(condition), ret) : -EINVAL;
+        r = spec_json_text(condition) ? after_parse(spec_json_text(condition), ret) : -EINVAL;
         if (r == -EINVAL)
                 return spec_error(ret_error, EINVAL, "'%s': the condition of job %" PRIu64 " is none of " AFTER_WORDS, f->name, ret->id);
         return r;
@@ -335,6 +342,27 @@ static int read_field(JobSpec *s, const char *key, json_object *v, char **ret_er
         return -EINVAL;
 }
 
+/* json-c ends a key at a NUL, and so would take another key for this one. text is JSON. */
+static bool has_key_with_nul(const char *text, size_t size) {
+        for (const char *p = text, *end = text + size; p < end; p++) {
+                bool nul = false;
+
+                if (*p != '"')
+                        continue;
+                for (p++; *p != '"'; p++)
+                        if (*p == '\\') {
+                                nul = nul || startswith(p, "\\u0000");
+                                p++;
+                        }
+                for (p++; p < end && strchr(" \t\r\n", *p);)
+                        p++;
+                if (nul && p < end && *p == ':')
+                        return true;
+                p--;
+        }
+        return false;
+}
+
 int spec_parse_object(const char *text, size_t size, json_object **ret, char **ret_error) {
         _cleanup_(json_tokener_freep) json_tokener *tokener = NULL;
         _cleanup_(json_object_putp) json_object *o = NULL;
@@ -361,6 +389,11 @@ int spec_parse_object(const char *text, size_t size, json_object **ret, char **r
                                   end);
         if (!json_object_is_type(o, json_type_object))
                 return spec_error(ret_error, EINVAL, "not a JSON object");
+        /* json-c takes what lies behind U+10FFFF. */
+        if (!utf8_is_valid(text, size))
+                return spec_error(ret_error, EINVAL, "not valid UTF-8");
+        if (has_key_with_nul(text, size))
+                return spec_error(ret_error, EINVAL, "a key has a NUL character");
         *ret = TAKE_PTR(o);
         return 0;
 }

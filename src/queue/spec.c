@@ -630,7 +630,7 @@ int spec_set_double(JobSpec *s, const SpecField *f, double value, char **ret_err
         if (!(value >= f->min && value <= f->max)) /* nor a NaN */
                 return spec_error(ret_error, ERANGE, "'%s' must be %" PRIi64 " to %" PRIi64 ", not %g", f->name, f->min, f->max,
                                   value);
-        spec_field_ptr(double, s, f) = value;
+        spec_field_ptr(double, s, f) = value + 0.0; /* there is no minus zero */
         return 0;
 }
 

@@ -532,6 +532,9 @@ int property_parse_device(const UnitProperty *p, const char *value, UnitProperty
         access = strv_length(words) > 1 ? words[1] : "";
         if (strv_length(words) > 2 || access[strspn(access, "rwm")])
                 return -EINVAL;
+        /* PID 1 writes it without quotes into the unit's file, and takes '%' for a specifier there. */
+        if (strpbrk(words[0], " \"'%"))
+                return -EINVAL;
         if (!startswith(words[0], "/dev/") && !startswith(words[0], "block-") && !startswith(words[0], "char-"))
                 return -EINVAL;
         return add_words(l, p, (char *[]) { words[0], (char *) access, NULL });

@@ -161,6 +161,7 @@ def test_after_an_array_of_which_some_are_purged(running, purged):
 
 @pytest.mark.parametrize("after, error, word", [
     ([(99, "success")], "NoSuchJob", "99"),
+    ([(2**62, "end")], "NoSuchJob", str(2**62)),  # what places of a flow look like inside
     ([(1, "win")], "InvalidSpec", "success, failure, end"),
     ([(1, "success:win")], "InvalidSpec", "the condition of job 1 is none of"),
     ([(0, "end")], "InvalidSpec", "no id"),

@@ -233,6 +233,7 @@ static void test_errors(void **state) {
                 { "[Queue]\nStopTimeoutSec=-1\n", ":2: [Queue] StopTimeoutSec=: '-1'" },
                 { "[Queue]\nMaxQueued=-1\n", ":2: [Queue] MaxQueued=: '-1' is not allowed (a number, or infinity)" },
                 { "[Queue]\nMaxQueuedPerUser=x\n", ":2: [Queue] MaxQueuedPerUser=: 'x' is not allowed" },
+                { "[Queue]\nBackoffMaxSec=1s\nBackoffBaseSec=1h\n", "/q.queue: [Queue] BackoffMaxSec= is less than BackoffBaseSec=" },
                 { "[Queue]\nPaused=perhaps\n", ":2: [Queue] Paused=: 'perhaps' is not allowed (a boolean)" },
                 { "[Queue]\nAllowUsers=a\x01\n", ":2: [Queue] AllowUsers=:" },
                 { "[Slice]\nMemoryMax=much\n", ":2: [Slice] MemoryMax=" },
@@ -258,7 +259,8 @@ static void test_errors(void **state) {
                 assert_string_equal(queue(t, "q")->policy.allow_users[0], "alice");
                 assert_int_equal(queue(t, "q")->policy.slice.n_values, 1);
         }
-        put(t, "etc/queues/q.queue", "[Queue]\nSlots=5\n");
+        /* Whichever is said first. */
+        put(t, "etc/queues/q.queue", "[Queue]\nBackoffBaseSec=1h\nBackoffMaxSec=2h\nBackoffBaseSec=3h\nBackoffMaxSec=4h\nSlots=5\n");
         load(t, NULL);
         assert_int_equal(queue(t, "q")->policy.slots, 5);
         assert_null(queue(t, "q")->policy.allow_users);

@@ -177,9 +177,9 @@ static void test_places(void **state) {
 
         assert_int_equal(flow_fill_specs(f, 10, &error), 0);
         assert_int_equal(b->n_after, ELEMENTSOF(wanted));
-        assert_false(flow_is_place(b->after[0].id));
+        assert_false(b->after[0].place);
         for (size_t i = 1; i < b->n_after; i++) {
-                assert_true(flow_is_place(b->after[i].id));
+                assert_true(b->after[i].place);
                 assert_int_equal(flow_place_job(b->after[i].id), i < 4 ? 0 : 1);
         }
         flow_resolve_ids(b, ids);
@@ -241,6 +241,11 @@ static void test_wrong_documents(void **state) {
         refused("{\"jobs\":[{\"name\":\"a\"}],\"defaults\":{\"name\":\"x\"}}", -EINVAL,
                 "'defaults' can have neither 'name' nor 'after'");
         refused("{\"jobs\":[{\"name\":\"a\"}],\"request_id\":3}", -EINVAL, "'request_id' must be text");
+        refused("{\"jobs\":[{\"name\":\"a\"}],\"request_id\":\"r\\u0000\"}", -EINVAL, "'request_id' must be text");
+        refused("{\"jobs\":[{\"name\":\"a\"},{\"name\":\"b\",\"after\":[\"a\\u0000\"]}]}", -EINVAL,
+                "job 'b': 'after' must be a list of names, ids, or objects with 'job', 'on', 'otherwise'");
+        refused("{\"jobs\":[{\"name\":\"a\"},{\"name\":\"b\",\"after\":[{\"job\":\"a\",\"on\":\"end\\u0000\"}]}]}", -EINVAL,
+                "job 'b': 'after': 'on' must be success, failure or end");
         refused("{\"jobs\":[{},{},{},{},{}]}", -E2BIG, "more than 4 jobs in one flow (SubmitManyMax=)");
         refused("{\"jobs\":[", -EINVAL, "JSON ends too early");
 }

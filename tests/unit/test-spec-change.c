@@ -123,6 +123,19 @@ static void test_time_and_span(void **state) {
         assert_non_null(strstr(again, "exclude each other"));
 }
 
+/* What a job says itself stands; what it takes from its queue goes with that. */
+static void test_inherit(void **state) {
+        _cleanup_spec_ JobSpec *queue = from_json("{\"backoff_base_usec\":10,\"backoff_max_usec\":20}"), *base = from_json("{\"backoff_base_usec\":30}"),
+                               *max = from_json("{\"backoff_max_usec\":5}"), *none = from_json("{}");
+
+        assert_int_equal(spec_inherit(base, queue), 0);
+        assert_true(base->backoff_base_usec == 30 && base->backoff_max_usec == 30);
+        assert_int_equal(spec_inherit(max, queue), 0);
+        assert_true(max->backoff_base_usec == 5 && max->backoff_max_usec == 5);
+        assert_int_equal(spec_inherit(none, queue), 0);
+        assert_true(none->backoff_base_usec == 10 && none->backoff_max_usec == 20);
+}
+
 static void test_sets(void **state) {
         _cleanup_free_ char *text = spec_fields_to_string(bits("tags argv"));
 
@@ -143,7 +156,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_copy),   cmocka_unit_test(test_change), cmocka_unit_test(test_remove),
                 cmocka_unit_test(test_too_many), cmocka_unit_test(test_sets),
-                cmocka_unit_test(test_time_and_span),
+                cmocka_unit_test(test_time_and_span), cmocka_unit_test(test_inherit),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

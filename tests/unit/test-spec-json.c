@@ -171,6 +171,10 @@ static void test_not_json(void **state) {
         REFUSED("{} {}", -EINVAL, "behind");
         REFUSED("{}\0", -EINVAL, "behind");
         REFUSED("{\"name\":\"\xff\"}", -EINVAL, "not JSON");
+        REFUSED("{\"name\":\"\xf6\x9d\x84\x9e\"}", -EINVAL, "not valid UTF-8"); /* behind U+10FFFF */
+        REFUSED("{\"name\\u0000x\" :\"x\"}", -EINVAL, "a key has a NUL");
+        REFUSED("{\"tags\":{\"a\":\"\\\\\",\"b\\u0000\":\"\"}}", -EINVAL, "a key has a NUL");
+        REFUSED("{\"after\":[[1,\"end\\u0000\"]]}", -EINVAL, "'after': the condition of job 1");
         REFUSED("{\"name\":\"x\",}", -EINVAL, "not JSON");
         REFUSED("{'name':'x'}", -EINVAL, "not JSON");
         REFUSED("{/* */}", -EINVAL, "not JSON");
