@@ -275,26 +275,19 @@ static int handle_list_queues(Call *c, sd_bus_error *error) {
 DEFINE_METHOD(list_queues);
 
 int handle_get_statistics(Call *c, sd_bus_error *error) {
-        uint64_t count[_JOB_STATE_MAX] = {}, dead = 0;
         const Api *a = c->api;
         Reply reply;
-        Queue *q, *t;
         int r;
 
-        HASH_ITER(hh, a->model->queues, q, t) {
-                for (JobState s = 0; s < _JOB_STATE_MAX; s++)
-                        count[s] += q->count[s];
-                dead += q->dead;
-        }
         r = call_reply(c, &reply);
         if (r >= 0)
                 r = reply_open_dict(&reply, "statistics");
         if (r >= 0)
                 r = dict_append(&reply, "version", "s", JOBMILL_VERSION);
         for (JobState s = 0; r >= 0 && s < _JOB_STATE_MAX; s++)
-                r = dict_append(&reply, job_state_to_string(s), "t", count[s]);
+                r = dict_append(&reply, job_state_to_string(s), "t", a->model->count[s]);
         if (r >= 0)
-                r = dict_append(&reply, "dead", "t", dead);
+                r = dict_append(&reply, "dead", "t", a->model->dead);
         if (r >= 0)
                 r = dict_append(&reply, "queues", "u", (uint32_t) HASH_COUNT(a->model->queues));
         if (r >= 0)

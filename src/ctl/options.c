@@ -555,7 +555,7 @@ static const Option options[] = {
         { "columns", 'o', "COLUMN,…", OPTIONS_LIST, option_words, &arg_columns,
           "These columns; +COLUMN: more of them; help: which there are" },
         { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,
-          "rank: as they will start; finished: the latest first" },
+          "rank: in each queue as they will start; finished: the latest first" },
         { "reverse", 'r', NULL, OPTIONS_LIST, option_oldest, &arg_filter.order, "Oldest first" },
         { "lines", 'n', "N", OPTIONS_LOGS, option_u32, &arg_lines, "Only the last N lines",
           "0…4294967294" },

@@ -48,7 +48,7 @@ typedef struct Manager {
         char *status;                /* last STATUS= */
         unsigned decisions_left;     /* in this turn: jobs that may be started, or found to be impossible */
         unsigned skips_left;         /* … or passed over, as their owner is being looked up */
-        usec_t status_told, status_made; /* monotonic: when */
+        usec_t status_told;          /* monotonic: when */
 
         sd_event_source *settle_source; /* post: after each turn of the loop that did something */
         sd_event_source *clock_source;  /* the clock was set */

@@ -405,24 +405,14 @@ static int tell_of_missing_store(Manager *m) {
 
 static void tell_service_manager(Manager *m) {
         _cleanup_free_ char *status = NULL;
-        uint64_t running = 0, queued = 0;
+        const uint64_t *n = m->model->count;
         const char *bad = m->config_error;
-        Queue *q, *t;
 
-        /* Not in each turn: there may be thousands of queues. */
-        if (m->ready_told && m->now.monotonic < usec_add(m->status_made, STATUS_INTERVAL)) {
-                arm(m->status_timer, usec_add(m->status_made, STATUS_INTERVAL));
-                return;
-        }
-        m->status_made = m->now.monotonic;
-        HASH_ITER(hh, m->model->queues, q, t) {
-                running += q->count[JOB_STARTING] + q->count[JOB_RUNNING] + q->count[JOB_STOPPING];
-                queued += q->count[JOB_READY] + q->count[JOB_WAITING] + q->count[JOB_HELD];
-        }
         if (bad && !string_is_clean(bad))
                 bad = "see the journal";
         if (asprintf(&status, "%sSTATUS=%" PRIu64 " running, %" PRIu64 " queued%s%s%s%s%s",
-                     m->api->ready && !m->ready_told ? "READY=1\n" : "", running, queued,
+                     m->api->ready && !m->ready_told ? "READY=1\n" : "", n[JOB_STARTING] + n[JOB_RUNNING] + n[JOB_STOPPING],
+                     n[JOB_READY] + n[JOB_WAITING] + n[JOB_HELD],
                      m->model->dispatch_blocked ? "; nothing starts: " : "", strempty(m->model->dispatch_blocked),
                      m->api->restored ? " (jobmill check --accept)" : "", bad ? "; bad configuration: " : "", strempty(bad)) < 0) {
                 status = NULL;

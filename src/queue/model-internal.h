@@ -5,6 +5,9 @@
 
 #include "queue/model.h"
 
+/* So many more jobs of this state, or that are dead, or less. */
+void model_count(Model *m, Queue *q, JobState state, int64_t n);
+void model_count_dead(Model *m, Queue *q, int64_t n);
 /* The one place that changes a job's state: counters and window follow. */
 void job_set_state(Model *m, Job *j, JobState state);
 void job_set_dead(Model *m, Job *j, bool dead);
@@ -27,7 +30,6 @@ void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now);
 void job_set_due(Job *j, JobSpec *spec, const Now *now);
 /* A ready one that is not in its queue's window: into it, if it belongs there. */
 void job_into_window(Job *j);
-
 
 /* Its time-out counts from its start, and not while it is frozen. Again whenever one of these changes. */
 void attempt_arm(Model *m, Attempt *a);

@@ -103,8 +103,8 @@ static void move_to(Model *m, Job *j, Queue *to) {
                 return;
         model_queue_changed(m, j->queue);
         model_queue_changed(m, to);
-        j->queue->count[j->state]--;
-        to->count[j->state]++;
+        model_count(m, j->queue, j->state, -1);
+        model_count(m, to, j->state, 1);
         backlog_add(m, j->queue, j->owner, -1);
         backlog_add(m, to, j->owner, 1);
         j->queue = to;

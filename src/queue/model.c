@@ -232,9 +232,19 @@ void model_job_add(Model *m, Job *j, Queue *q) {
         }
 }
 
+void model_count(Model *m, Queue *q, JobState state, int64_t n) {
+        q->count[state] += n;
+        m->count[state] += n;
+}
+
+void model_count_dead(Model *m, Queue *q, int64_t n) {
+        q->dead += n;
+        m->dead += n;
+}
+
 void job_set_state(Model *m, Job *j, JobState state) {
-        j->queue->count[j->state]--;
-        j->queue->count[state]++;
+        model_count(m, j->queue, j->state, -1);
+        model_count(m, j->queue, state, 1);
         if (j->state == JOB_READY && state != JOB_READY)
                 queue_window_remove(j->queue, j->owner, j->id);
         if (job_state_is_queued(j->state) != job_state_is_queued(state))
@@ -250,7 +260,7 @@ void job_set_dead(Model *m, Job *j, bool dead) {
         if (j->dead == dead)
                 return;
         j->dead = dead;
-        j->queue->dead += dead ? 1 : -1;
+        model_count_dead(m, j->queue, dead ? 1 : -1);
         array_dead_changes(m, j, dead);
 }
 
@@ -384,7 +394,7 @@ static void job_enter(Model *m, Job *j, Queue *q, bool hold, const Now *now) {
         j->submission_key = m->last_key = MAX(m->last_key, (int64_t) now->even);
         model_job_add(m, j, q);
         job_set_rank(j);
-        q->count[JOB_HELD]++;
+        model_count(m, q, JOB_HELD, 1);
         backlog_add(m, q, j->owner, 1);
         model_job_changed(m, j);
         model_queue_changed(m, q);
@@ -535,7 +545,7 @@ int model_purge(Model *m, Job *j) {
                 return -ENOMEM;
         m->purged = p;
         m->purged[m->n_purged++] = j->id;
-        j->queue->count[JOB_DONE]--;
+        model_count(m, j->queue, JOB_DONE, -1);
         job_set_dead(m, j, false);
         array_job_purged(m, j);
         model_queue_changed(m, j->queue);

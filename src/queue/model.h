@@ -52,7 +52,8 @@ struct Model {
         usec_t next_admission;   /* realtime: when a queue in which jobs wait is no longer shut, as far as that is known */
         unsigned n_unjudged;     /* jobs on changed with ->ended */
         uint64_t poison_max;     /* so many attempts in a row that were lost or ran out of memory, and no more; UINT64_MAX: no limit */
-        Backlog backlog;         /* of all queues together */
+        uint64_t count[_JOB_STATE_MAX], dead; /* of all queues together: there may be thousands to add up */
+        Backlog backlog;         /* the same */
         UniqueKeys unique;
         Array *arrays;           /* uthash by id: those of which a job is in memory */
         struct ArrayList changed_arrays, wanted_arrays;
@@ -83,7 +84,6 @@ struct Now {
 Model *model_new(void);
 Model *model_free(Model *m);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Model *, model_free);
-
 bool model_has_changes(const Model *m);
 uint32_t model_count_strays(const Model *m);
 

@@ -10,8 +10,9 @@
  * lies, and jobs that come and go meanwhile shift nothing. Every list has one, the first page that of the very beginning,
  * hence one text for all pages.
  *
- *   newest, oldest   by id, from the primary key; where states are asked for, from job_state, one way for each, merged
- *   rank             ready jobs by (rank, id): the head of each queue from job_ready, then sorted
+ *   newest, oldest   by id, from the primary key; where states are asked for, from job_state, one way for each, merged; what is dead, or
+ *                    has a result that makes it so, from job_dead
+ *   rank             ready jobs by (rank, id): from job_ready, merged queue by queue (history-rank.c)
  *   finished         done jobs by (finished_usec, id) from job_finished
  *
  * What else the filter asks for is looked at row by row on that way: at so many rows, and the page ends there, so that no page takes long where
@@ -22,6 +23,7 @@
 #include "base/parse.h"
 #include "base/string-table.h"
 #include "base/strv.h"
+#include "store/history-rank.h"
 #include "store/store-internal.h"
 
 static const char *const job_order_table[_JOB_ORDER_MAX] = {
@@ -338,10 +340,6 @@ static const char way_finished_equal[] = "SELECT id, ifnull(finished_usec, 0) AS
                                          " WHERE state = 'done' AND ifnull(finished_usec, 0) = ?2 AND id < ?1";
 static const char way_finished_below[] = "SELECT id, ifnull(finished_usec, 0) AS key FROM job INDEXED BY job_finished"
                                          " WHERE state = 'done' AND ifnull(finished_usec, 0) < ?2";
-static const char way_rank_equal[] = "SELECT id, rank FROM job INDEXED BY job_ready"
-                                     " WHERE state = 'ready' AND queue = q.name AND rank = ?2 AND id > ?1";
-static const char way_rank_above[] = "SELECT id, rank FROM job INDEXED BY job_ready"
-                                     " WHERE state = 'ready' AND queue = q.name AND rank > ?2";
 
 static const char *const ways_by_state[] = {
         [JOB_ORDER_NEWEST] = "SELECT id, 0 AS key FROM job INDEXED BY job_state WHERE id < ?1",
@@ -377,33 +375,31 @@ static void write_states(FILE *f, const Query *q, unsigned states, JobOrder orde
                 }
 }
 
+/* They are few, and found by themselves. */
+static bool is_by_id(const JobFilter *f) {
+        return f->n_ids > 0 || f->flow > 0 || f->array > 0;
+}
+
 static void write_ways(FILE *f, const Query *q, const JobFilter *filter, JobOrder order, bool scan) {
         unsigned states = filter->states;
+        bool ended = filter->results != 0 && !(filter->results & (1U << JOB_RESULT_NONE)); /* no other has a result */
+        bool dead = filter->dead > 0 || (ended && !(filter->results & (1U << JOB_SUCCESS)));
 
-        if (states == 0 && filter->results != 0 && !(filter->results & (1U << JOB_RESULT_NONE)))
-                states = 1U << JOB_DONE; /* no other has a result */
+        if (states == 0 && ended)
+                states = 1U << JOB_DONE;
 
-        if (filter->n_ids > 0 || filter->flow > 0 || filter->array > 0)
+        if (is_by_id(filter))
                 fprintf(f, "%s%s", ways_by_id[order], q->filter);
-        else if (order == JOB_ORDER_RANK)
-                fprintf(f, "SELECT j.id, j.rank AS key FROM queue AS q CROSS JOIN job AS j NOT INDEXED ON j.id IN"
-                           " (SELECT id FROM (%s%s UNION ALL %s%s ORDER BY rank, id LIMIT ?3))",
-                        way_rank_equal, q->filter, way_rank_above, q->filter);
         else if (order == JOB_ORDER_FINISHED) {
                 write_way(f, q, way_finished_equal, "", scan);
                 fputs(" UNION ALL ", f);
                 write_way(f, q, way_finished_below, "", scan);
-        } else if (filter->dead > 0)
+        } else if (dead)
                 write_way(f, q, ways_dead[order], "", scan);
         else if (states != 0)
                 write_states(f, q, states, order, scan);
         else
                 write_way(f, q, ways_by_id[order], "", scan);
-}
-
-/* Is there more to look at than what the way itself gives? Ids, flows and arrays are few; of the order of ranks each queue gives a page. */
-static bool needs_scan(const Query *q, const JobFilter *f, JobOrder order) {
-        return f->n_ids == 0 && f->flow == 0 && f->array == 0 && order != JOB_ORDER_RANK && !isempty(q->filter);
 }
 
 static char *list_text(const Query *q, const JobFilter *filter, JobOrder order, bool scan) {
@@ -446,13 +442,71 @@ static int page_add(Page *p, int64_t key, int64_t id) {
 #define SCAN_MAX 5000       /* rows that are looked at for a page: some ten milliseconds */
 #define SCAN_TAGS_MAX 1000  /* … also at their specs */
 
+/* Whether the filter fits one row, whose id is the cursor's. */
+static int row_fits(Store *s, sqlite3_stmt *stmt, int64_t id) {
+        int r;
+
+        if (!stmt)
+                return 1;
+        stmt_bind_i64(s, stmt, PARAMETER_CURSOR_ID, id);
+        r = stmt_step(s, stmt);
+        (void) sqlite3_reset(stmt);
+        return r;
+}
+
+static int page_read_ranks(Store *s, const JobFilter *f, Query *q, uint32_t limit, int64_t n, Page *p) {
+        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
+        _cleanup_(rank_walk_freep) RankWalk *walk = NULL;
+        char *text;
+        int r = 0;
+
+        if (!isempty(q->filter)) {
+                if (asprintf(&text, "SELECT 1 FROM job NOT INDEXED WHERE id = ?1%s", q->filter) < 0)
+                        return -ENOMEM;
+                r = query_prepare(s, q, text, &stmt);
+        }
+        if (r >= 0)
+                r = rank_walk_new(s, f->queues, p->last.key, (uint64_t) p->last.id, &walk);
+        while (r >= 0 && p->n <= limit && (r = rank_walk_next(walk, &p->last.key, &p->last.id)) > 0) {
+                p->ended = stmt && --n == 0;
+                r = row_fits(s, stmt, p->last.id);
+                if (r > 0)
+                        r = page_add(p, p->last.key, p->last.id);
+                if (p->ended)
+                        break;
+        }
+        return r;
+}
+
+/* scan: there is more to look at than what the way itself gives. */
+static int page_read_way(Store *s, const JobFilter *f, JobOrder order, Query *q, uint32_t limit, bool scan, int64_t n, Page *p) {
+        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
+        char *text;
+        int r;
+
+        text = list_text(q, f, order, scan);
+        if (!text)
+                return -ENOMEM;
+        r = query_prepare(s, q, text, &stmt);
+        if (r < 0)
+                return r;
+        while (p->n <= limit && (r = stmt_step(s, stmt)) > 0) {
+                p->last = (Cursor) { .key = sqlite3_column_int64(stmt, 1), .id = sqlite3_column_int64(stmt, 0) };
+                p->ended = scan && --n == 0;
+                if (scan && !sqlite3_column_int(stmt, 2))
+                        continue;
+                r = page_add(p, p->last.key, p->last.id);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
 /* Up to one row more than limit, which tells whether there is another page. */
 static int page_read(Store *s, const JobFilter *f, JobOrder order, const Cursor *after, uint32_t limit, Page *ret) {
-        _cleanup_(finalizep) sqlite3_stmt *stmt = NULL;
         _cleanup_(query_done) Query q;
-        char *text;
-        int64_t n;
         bool scan;
+        int64_t n;
         int r;
 
         r = query_init(&q, f, "");
@@ -460,27 +514,15 @@ static int page_read(Store *s, const JobFilter *f, JobOrder order, const Cursor 
                 r = query_collapse(&q, order);
         if (r < 0)
                 return r;
+        scan = !is_by_id(f) && !isempty(q.filter);
+        n = scan ? MAX((int64_t) limit + 1, f->tags ? SCAN_TAGS_MAX : SCAN_MAX) : (int64_t) limit + 1;
         q.parameters[PARAMETER_CURSOR_ID].number = after->id;
         q.parameters[PARAMETER_CURSOR_KEY].number = after->key;
-        scan = needs_scan(&q, f, order);
-        n = scan ? MAX((int64_t) limit + 1, f->tags ? SCAN_TAGS_MAX : SCAN_MAX) : (int64_t) limit + 1;
         q.parameters[PARAMETER_LIMIT].number = n;
-        text = list_text(&q, f, order, scan);
-        if (!text)
-                return -ENOMEM;
-        r = query_prepare(s, &q, text, &stmt);
-        if (r < 0)
-                return r;
-        while (ret->n <= limit && (r = stmt_step(s, stmt)) > 0) {
-                ret->last = (Cursor) { .key = sqlite3_column_int64(stmt, 1), .id = sqlite3_column_int64(stmt, 0) };
-                ret->ended = scan && --n == 0;
-                if (scan && !sqlite3_column_int(stmt, 2))
-                        continue;
-                r = page_add(ret, ret->last.key, ret->last.id);
-                if (r < 0)
-                        return r;
-        }
-        return r;
+        ret->last = *after;
+        if (order == JOB_ORDER_RANK && !is_by_id(f))
+                return page_read_ranks(s, f, &q, limit, n, ret);
+        return page_read_way(s, f, order, &q, limit, scan, n, ret);
 }
 
 int history_get(Store *s, uint64_t id, bool with_spec, JobRow *ret) {

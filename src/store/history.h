@@ -9,7 +9,7 @@
 typedef enum JobOrder {
         JOB_ORDER_NEWEST,    /* id, falling; the default */
         JOB_ORDER_OLDEST,    /* id, rising */
-        JOB_ORDER_RANK,      /* as they will start: (rank, id), rising; only ready ones */
+        JOB_ORDER_RANK,      /* (rank, id), rising; only ready ones: in each queue that is not fair as they will start */
         JOB_ORDER_FINISHED,  /* (finished_usec, id), falling; only done ones */
         _JOB_ORDER_MAX,
         _JOB_ORDER_INVALID = -EINVAL,
@@ -58,7 +58,7 @@ void job_row_done(JobRow *r);
  * out). cursor: "" for the start, else what *ret_next gave; *ret_next: "" when there is no more (malloc'd). The callback
  * returns 0 to go on, positive to end the page with this row; what is negative ends it and is returned. -EINVAL: not a cursor of this order. Does not hold a statement open
  * between calls. A page costs the same wherever it lies and however large the store is: where no index serves the filter (other than
- * ids, flow, states, dead, none), a page ends when so many rows were looked at, and may be empty though there is a next one. */
+ * ids, flow, states, dead, results without success, none), a page ends when so many rows were looked at, and may be empty though there is a next one. */
 typedef int (*job_row_t)(void *userdata, JobRow *row);
 int history_list(Store *s, const JobFilter *f, JobOrder order, const char *cursor, uint32_t limit, bool with_spec,
                  job_row_t callback, void *userdata, char **ret_next);

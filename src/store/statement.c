@@ -79,6 +79,11 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_JOB_WINDOW_FAIR] = "SELECT id, rank, slots, owner, priority, submission_key FROM job INDEXED BY job_fair"
                                  " WHERE state = 'ready' AND fair = 1 AND queue = ?1 AND owner = ?4 AND slots <= ?2"
                                  " ORDER BY rank, id LIMIT ?3",
+        [STMT_RANK_QUEUES] = "SELECT name FROM queue WHERE ready > 0",
+        [STMT_RANK_EQUAL] = "SELECT rank, id FROM job INDEXED BY job_ready"
+                            " WHERE state = 'ready' AND queue = ?1 AND rank = ?2 AND id > ?3 ORDER BY id LIMIT 1",
+        [STMT_RANK_ABOVE] = "SELECT rank, id FROM job INDEXED BY job_ready"
+                            " WHERE state = 'ready' AND queue = ?1 AND rank > ?2 ORDER BY rank, id LIMIT 1",
         [STMT_JOB_KEEP] = "SELECT id, ended_usec, " IS_TO_STAY " FROM job INDEXED BY job_keep"
                           " WHERE state = 'done' AND dead = 0 AND keep_usec IS NULL AND queue = ?1 AND " BEHIND("ended_usec")
                           " ORDER BY ended_usec, id",

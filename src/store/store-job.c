@@ -558,8 +558,8 @@ static int store_load_queues(Store *s, Model *m) {
                 q->paused = sqlite3_column_int(stmt, 1);
                 q->draining = sqlite3_column_int(stmt, 2);
                 for (JobState i = 0; i < _JOB_STATE_MAX; i++)
-                        q->count[i] = sqlite3_column_int64(stmt, 3 + i);
-                q->dead = sqlite3_column_int64(stmt, 3 + _JOB_STATE_MAX);
+                        m->count[i] += q->count[i] = sqlite3_column_int64(stmt, 3 + i);
+                m->dead += q->dead = sqlite3_column_int64(stmt, 3 + _JOB_STATE_MAX);
                 q->ranked_ageing = sqlite3_column_int64(stmt, 4 + _JOB_STATE_MAX);
                 q->ranked_fair = sqlite3_column_int(stmt, 5 + _JOB_STATE_MAX);
                 q->reranking = sqlite3_column_int(stmt, 6 + _JOB_STATE_MAX);

@@ -482,47 +482,65 @@ static int on_seen(void *userdata, JobRow *row) {
         return 0;
 }
 
+static void check_few(Store *s, JobOrder order, bool tags) {
+        bool rising = order == JOB_ORDER_OLDEST || order == JOB_ORDER_RANK;
+        unsigned pages = 0, last = tags ? 20000 : 20999, first = tags ? 1500 : 1001;
+        _cleanup_(job_filter_done) JobFilter f = JOB_FILTER_INIT;
+        _cleanup_free_ char *cursor = strdup("");
+        Seen seen = {};
+
+        if (tags) {
+                assert_int_equal(strv_extend(&f.tags, "k"), 0);
+                assert_int_equal(strv_extend(&f.tags, "v"), 0);
+        } else
+                f.name = strdup("rare");
+        if (order == JOB_ORDER_OLDEST)
+                f.states = 1U << JOB_DONE | 1U << JOB_READY;
+        do {
+                char *next;
+
+                assert_int_equal(history_list(s, &f, order, cursor, 1, false, on_seen, &seen, &next), 0);
+                free(cursor);
+                cursor = next;
+                assert_true(pages++ < 100);
+        } while (!isempty(cursor));
+        assert_true(pages > (tags ? 15 : 3));
+        assert_int_equal(seen.n, 2);
+        assert_int_equal(seen.ids[0], rising ? first : last);
+        assert_int_equal(seen.ids[1], rising ? last : first);
+}
+
 /* Few fit of very many: no page looks at all of them, and together they find all. */
 static void test_few_of_many(void **state) {
-        static const JobOrder by[] = { JOB_ORDER_NEWEST, JOB_ORDER_OLDEST, JOB_ORDER_FINISHED };
+        static const JobOrder by[] = { JOB_ORDER_NEWEST, JOB_ORDER_OLDEST, JOB_ORDER_FINISHED, JOB_ORDER_RANK };
+        _cleanup_free_ char *next = NULL;
+        JobFilter f = JOB_FILTER_INIT;
         Store *s = *state;
+        Seen seen = {};
 
         /* One that has ended, twenty thousand times, as ids 1001 and up; of these two have a name, and two have the tag of another. */
         assert_int_equal(store_exec(s, "DELETE FROM job WHERE id NOT IN (6, 7)"), 0);
         assert_int_equal(store_exec(s, "WITH RECURSIVE n (i) AS (SELECT 1001 UNION ALL SELECT i + 1 FROM n WHERE i < 21000)"
                                        " INSERT INTO job (id, queue, owner, state, result, priority, rank, slots, attempt, max_attempts, dead,"
                                        "  privileged, finished_usec, name)"
-                                       " SELECT i, 'a', 1000, 'done', 'success', 0, 0, 1, 0, 1, 0, 0, i / 3,"
+                                       " SELECT i, iif(i % 2, 'a', 'c'), 1000, 'done', 'success', 0, i / 3, 1, 0, 1, 0, 0, i / 3,"
                                        "  iif(i IN (1001, 20999), 'rare', NULL) FROM n"), 0);
         assert_int_equal(store_exec(s, "INSERT INTO job_spec (job, spec) SELECT id, iif(id IN (1500, 20000),"
                                        " '{\"argv\":[\"a\"],\"tags\":{\"k\":\"v\"}}', '{\"argv\":[\"a\"]}') FROM job WHERE id > 1000"), 0);
-        FOREACH_ELEMENT(order, by)
-                for (unsigned tags = 0; tags < 2; tags++) {
-                        _cleanup_(job_filter_done) JobFilter f = JOB_FILTER_INIT;
-                        _cleanup_free_ char *cursor = strdup("");
-                        unsigned pages = 0, last = tags ? 20000 : 20999, first = tags ? 1500 : 1001;
-                        Seen seen = {};
+        FOREACH_ELEMENT(order, by) {
+                if (*order == JOB_ORDER_RANK)
+                        assert_int_equal(store_exec(s, "UPDATE job SET state = 'ready', result = NULL WHERE id > 1000"), 0);
+                check_few(s, *order, false);
+                check_few(s, *order, true);
+        }
 
-                        if (tags) {
-                                assert_int_equal(strv_extend(&f.tags, "k"), 0);
-                                assert_int_equal(strv_extend(&f.tags, "v"), 0);
-                        } else
-                                f.name = strdup("rare");
-                        if (*order == JOB_ORDER_OLDEST)
-                                f.states = 1U << JOB_DONE | 1U << JOB_READY;
-                        do {
-                                char *next;
-
-                                assert_int_equal(history_list(s, &f, *order, cursor, 1, false, on_seen, &seen, &next), 0);
-                                free(cursor);
-                                cursor = next;
-                                assert_true(pages++ < 100);
-                        } while (!isempty(cursor));
-                        assert_true(pages > (tags ? 15 : 3));
-                        assert_int_equal(seen.n, 2);
-                        assert_int_equal(seen.ids[0], *order == JOB_ORDER_OLDEST ? first : last);
-                        assert_int_equal(seen.ids[1], *order == JOB_ORDER_OLDEST ? last : first);
-                }
+        /* Those with a result that is none of theirs are not looked for among them. */
+        assert_int_equal(store_exec(s, "UPDATE job SET state = 'done', result = 'success' WHERE id > 1000"), 0);
+        f.results = 1U << JOB_CANCELLED;
+        assert_int_equal(history_list(s, &f, JOB_ORDER_OLDEST, "", 1, false, on_seen, &seen, &next), 0);
+        assert_int_equal(seen.n, 1);
+        assert_int_equal(seen.ids[0], 6);
+        assert_string_equal(next, "");
 }
 
 static void expect_array(Store *s, unsigned states, bool collapse, JobOrder order, uint64_t first, size_t n) {

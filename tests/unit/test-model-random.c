@@ -387,16 +387,20 @@ static void dispatch(World *w) {
 }
 
 static void check_counts(const World *w) {
-        uint64_t count[8][_JOB_STATE_MAX] = {}, dead[8] = {}, backlog[8];
+        uint64_t count[8][_JOB_STATE_MAX] = {}, dead[8] = {}, backlog[8], all[_JOB_STATE_MAX] = {}, all_dead = 0;
 
         for (uint64_t id = 1; id < w->m->next_id; id++) {
                 const Row *row = w->rows + id;
                 for (size_t i = 0; row->there && i < w->n_queues; i++)
                         if (row->queue == w->queues[i]) {
                                 count[i][row->state]++;
+                                all[row->state]++;
                                 dead[i] += row->dead;
+                                all_dead += row->dead;
                         }
         }
+        assert_memory_equal(all, w->m->count, sizeof(all));
+        assert_int_equal(all_dead, w->m->dead);
         for (size_t i = 0; i < w->n_queues; i++) {
                 assert_memory_equal(count[i], w->queues[i]->count, sizeof(count[i]));
                 assert_int_equal(dead[i], w->queues[i]->dead);
