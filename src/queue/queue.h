@@ -68,6 +68,7 @@ typedef struct RetentionLook {
         usec_t at;
         uint64_t id;
         usec_t next; /* of those that it has seen */
+        uint64_t stay; /* so many of them have to stay, which do not count for KeepMax= */
 } RetentionLook;
 
 struct Queue {

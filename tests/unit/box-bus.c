@@ -288,6 +288,7 @@ int sd_bus_call_async(sd_bus *bus, sd_bus_slot **slot, sd_bus_message *m, sd_bus
         if (c->what == CALL_START) {
                 NaiveAttempt *a = &box.naive.attempts[c->id][c->number];
                 a->asked = a->in_flight = true;
+                a->stuck = false;
         }
         if (c->what == CALL_STOP) /* a start is called off */
                 box.naive.attempts[c->id][c->number].in_flight = true;

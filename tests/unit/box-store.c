@@ -222,6 +222,7 @@ int store_load_outdated(Store *s, const char *queue, const Now *at, usec_t keep,
                         size_t n, size_t *ret_n, usec_t *ret_next) {
         bool looked_at[NJ] = {};
         usec_t now = at->even;
+        size_t stay = 0;
         unsigned id;
 
         *ret_n = 0;
@@ -231,17 +232,19 @@ int store_load_outdated(Store *s, const char *queue, const Now *at, usec_t keep,
                 usec_t until = usec_add(r->ended, r->keep != USEC_INFINITY ? r->keep : keep);
 
                 looked_at[id] = true;
-                if (until > now && (r->keep != USEC_INFINITY || excess <= *ret_n)) {
+                if (until > now && (r->keep != USEC_INFINITY || excess <= *ret_n + stay)) {
                         *ret_next = MIN(*ret_next, until);
                         continue;
                 }
                 if (naive_is_needed(&box.stored, id)) {
                         COVER(kept_as_needed);
+                        stay++;
                         *ret_next = MIN(*ret_next, usec_add(now, USEC_PER_SEC));
                         continue;
                 }
                 if (naive_key_is_locked(&box.stored, id, at)) {
                         COVER(kept_for_its_key);
+                        stay++;
                         *ret_next = MIN(*ret_next, usec_add(now, USEC_PER_SEC));
                         continue;
                 }

@@ -121,11 +121,15 @@ static unsigned offer(const Naive *n, int q, const Now *now, bool *crossed) {
 }
 
 static bool too_many_start(const Naive *n) {
-        unsigned starting = 0;
+        unsigned starting = 0, stuck = 0;
 
-        for (unsigned id = 1; id < NJ; id++)
-                starting += n->jobs[id].there && is_live(n->jobs + id) && !n->attempts[id][n->jobs[id].attempt].running;
-        return starting >= (n->checked ? STARTING_MAX : 1);
+        for (unsigned id = 1; id < NJ; id++) {
+                const NaiveAttempt *a = &n->attempts[id][n->jobs[id].attempt];
+
+                starting += n->jobs[id].there && is_live(n->jobs + id) && !a->running;
+                stuck += n->jobs[id].there && is_live(n->jobs + id) && !a->running && a->stuck;
+        }
+        return starting >= STARTING_MAX || (!n->checked && starting > stuck);
 }
 
 unsigned naive_next(const Naive *n, const Now *now) {

@@ -4,18 +4,41 @@
 
 #include "naive.h"
 
-static unsigned n_kept(const Naive *n, unsigned q) {
-        unsigned k = 0;
+#define SLACK (10 * USEC_PER_SEC) /* the daemon is not woken for each one */
 
-        for (unsigned id = 1; id < NJ; id++)
-                k += n->jobs[id].there && n->jobs[id].state == JOB_DONE && !n->jobs[id].dead && n->jobs[id].queue == q;
-        return k;
+static usec_t stayed[NJ]; /* until when it had to */
+
+static usec_t goes_at(const Naive *n, const NaiveJob *j) {
+        return usec_add(j->ended, j->keep != USEC_INFINITY ? j->keep : n->files[j->queue].keep);
 }
 
 static bool may_go(const Naive *n, const NaiveJob *j, usec_t now) {
-        usec_t keep = j->keep != USEC_INFINITY ? j->keep : n->files[j->queue].keep;
+        return goes_at(n, j) <= now;
+}
 
-        return usec_add(j->ended, keep) <= now;
+/* Somebody who comes after it has yet to be told, or its key is not free. */
+static bool has_to_stay(const Naive *n, unsigned id, const Now *now) {
+        return naive_is_needed(n, id) || naive_key_is_locked(n, id, now);
+}
+
+/* KeepMax=: those that are kept, but not what goes before this one and only stays because it has to (or had to, a moment ago). */
+static bool are_too_many(const Naive *n, unsigned id, const Now *now) {
+        const NaiveJob *j = n->jobs + id;
+        unsigned count = 0;
+
+        for (unsigned i = 1; i < NJ; i++) {
+                const NaiveJob *o = n->jobs + i;
+                bool stays = has_to_stay(n, i, now) || (stayed[i] > 0 && now->even <= stayed[i] + SLACK);
+                bool before = goes_at(n, o) < goes_at(n, j) || (goes_at(n, o) == goes_at(n, j) && i < id);
+
+                if (!o->there || o->state != JOB_DONE || o->dead || o->queue != j->queue)
+                        continue;
+                if (stays && before && (o->keep == USEC_INFINITY || may_go(n, o, now->even)))
+                        COVER(stays_beyond_number);
+                else
+                        count++;
+        }
+        return count > n->files[j->queue].keep_max;
 }
 
 void naive_outdated(Naive *n, unsigned id, const Now *now) {
@@ -29,7 +52,7 @@ void naive_outdated(Naive *n, unsigned id, const Now *now) {
                 naive_fail("job %u goes, and so does its unique key", id);
         if (!may_go(n, j, now->even)) {
                 COVER(too_many_kept);
-                if (n_kept(n, j->queue) <= n->files[j->queue].keep_max)
+                if (!are_too_many(n, id, now))
                         naive_fail("job %u goes too early", id);
         } else if (j->keep != USEC_INFINITY)
                 COVER(kept_as_it_says);
@@ -40,14 +63,12 @@ void naive_outdated(Naive *n, unsigned id, const Now *now) {
 
 bool naive_is_outdated(const Naive *n, unsigned id, const Now *now) {
         const NaiveJob *j = n->jobs + id;
-        usec_t slack = 10 * USEC_PER_SEC; /* the daemon is not woken for each one */
-        static usec_t needed[NJ];
 
-        /* Somebody who comes after it has yet to be told, or its key is not free; when that is over it is looked for now and then. */
-        needed[id] = naive_is_needed(n, id) || naive_key_is_locked(n, id, now) ? now->even : j->there ? needed[id] : 0;
+        /* When that is over it is looked for now and then. */
+        stayed[id] = has_to_stay(n, id, now) ? now->even : j->there ? stayed[id] : 0;
         if (!j->there || j->state != JOB_DONE || !n->files[j->queue].there)
                 return false;
-        if (needed[id] > 0 && now->even <= needed[id] + slack)
+        if (stayed[id] > 0 && now->even <= stayed[id] + SLACK)
                 return false;
         if (j->dead) {
                 if (may_go(n, j, now->even))
@@ -58,6 +79,5 @@ bool naive_is_outdated(const Naive *n, unsigned id, const Now *now) {
         for (unsigned behind = 1; behind < NJ; behind++)
                 if (n->edges[behind][id].there && n->jobs[behind].there)
                         return false;
-        return may_go(n, j, now->even - slack) ||
-               (n_kept(n, j->queue) > n->files[j->queue].keep_max && j->keep == USEC_INFINITY);
+        return may_go(n, j, now->even - SLACK) || (j->keep == USEC_INFINITY && are_too_many(n, id, now));
 }

@@ -696,6 +696,7 @@ void naive_start_answered(Naive *n, unsigned id, unsigned number, StartAnswer an
         case START_LATER:
                 COVER(start_again);
                 a->asked = false;
+                a->stuck = true;
                 break;
         case START_SILENT:
                 COVER(start_silent);
@@ -823,6 +824,7 @@ void naive_forget(Naive *n, const Naive *stored) {
                         a->there = a->there && a->live;
                         a->mine = a->stray = a->in_flight = a->stop_seen = false;
                         a->asked = true;
+                        a->stuck = false;
                         a->started = USEC_INFINITY;
                         a->marked = a->asked_why = a->looks = 0;
                         a->net = n->jobs[id].timeout != USEC_INFINITY;

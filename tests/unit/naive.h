@@ -32,7 +32,7 @@ enum {
         X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning) X(cleaning_found) X(span_stays_over)    \
         X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
-        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(kept_as_needed) X(kept_for_its_key) X(kept_long_enough) X(kept_as_it_says) X(too_many_kept) X(keeps_dead) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
+        X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(kept_as_needed) X(kept_for_its_key) X(kept_long_enough) X(kept_as_it_says) X(too_many_kept) X(stays_beyond_number) X(keeps_dead) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
         X(key_given_up_at_start) X(key_taken_again) X(key_gone_meanwhile) X(key_retry_refused) X(key_retaken) X(key_move_refused) ARRAYS_COVERED(X) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
 
 enum {
@@ -99,7 +99,7 @@ typedef struct NaiveAttempt {
         bool there;          /* it holds its slots */
         bool live;           /* it is its job's; if not it has ended, or is a stray */
         bool stray;
-        bool mine, asked, in_flight;
+        bool mine, asked, in_flight, stuck; /* stuck: the manager would not; asked again, it keeps no others from being the first */
         bool running, net, stop_seen;
         unsigned queue, owner, slots, epoch, invocation, looks;
         usec_t started, frozen, since; /* monotonic */

@@ -87,7 +87,8 @@ static void test_needed(void **state) {
         assert_int_equal(model_submit(m, add_queue(m, "other"), spec, 1000, "alice", &now, &j, NULL), 0);
         record(s, m);
 
-        expect_outdated(s, 150, USEC_INFINITY, 1, 8, "2", 150 + 60 * USEC_PER_SEC);
+        expect_outdated(s, 150, USEC_INFINITY, 1, 8, "", 150 + 60 * USEC_PER_SEC); /* which does not count */
+        expect_outdated(s, 150, USEC_INFINITY, 2, 8, "2", 150 + 60 * USEC_PER_SEC);
         expect_outdated(s, 500, 100, 0, 8, "2", 500 + 60 * USEC_PER_SEC);
         model_fail(m, fetch(s, m, 3), JOB_CANCELLED, NULL, &now);
         record(s, m);
@@ -116,10 +117,30 @@ static void test_many_needed(void **state) {
         expect_outdated(s, 4000, 1000, 0, 8, "2102", 5007);
         assert_int_equal(look.id, 0);
 
-        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "", 110);
-        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "", 110);
-        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "2102", 110);
-        expect_outdated(s, 110, USEC_INFINITY, 2101, 8, "2101 2103", 112);
+        expect_outdated(s, 110, USEC_INFINITY, 2103, 8, "", 110);
+        expect_outdated(s, 110, USEC_INFINITY, 2103, 8, "", 110);
+        expect_outdated(s, 110, USEC_INFINITY, 2103, 8, "2102", 110);
+        expect_outdated(s, 110, USEC_INFINITY, 2103, 8, "2101 2103", 112);
+}
+
+/* Nor do they use up the room of those that are counted. */
+static void test_needed_and_the_number(void **state) {
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        Queue *q = add_queue(m, "q");
+
+        for (unsigned i = 1; i <= 1100; i++)
+                (void) done_at(m, q, 100, i <= 50 ? 7 : USEC_INFINITY, JOB_SUCCESS);
+        for (unsigned i = 1101; i <= 1105; i++)
+                (void) done_at(m, q, 200 + i, USEC_INFINITY, JOB_SUCCESS);
+        (void) submit(m, add_queue(m, "other"), make_spec("true"));
+        record(s, m);
+        assert_int_equal(store_exec(s, "INSERT INTO edge SELECT 1106, id, 'success', 'fail', 1 FROM job WHERE id <= 1100"), 0);
+        q->policy.keep_max = 3;
+        for (unsigned i = 0; i < 2; i++) /* more than are passed over in one look */
+                expect_outdated(s, 2000, USEC_INFINITY, retention_excess(q), 8, i == 0 ? "" : "1101 1102", 2000 + i * 60 * USEC_PER_SEC);
+        expect_outdated(s, 2000, USEC_INFINITY, retention_excess(q) - 2, 8, "", 2000);
+        expect_outdated(s, 2000, USEC_INFINITY, retention_excess(q) - 2, 8, "", 2000 + 60 * USEC_PER_SEC);
 }
 
 /* Nobody else may have its key yet: not even when there are too many. */
@@ -180,6 +201,7 @@ int main(void) {
                 cmocka_unit_test(test_outdated),
                 cmocka_unit_test(test_needed),
                 cmocka_unit_test(test_many_needed),
+                cmocka_unit_test(test_needed_and_the_number),
                 cmocka_unit_test(test_key),
                 cmocka_unit_test(test_ended),
                 cmocka_unit_test(test_last_key),
