@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -83,12 +84,18 @@ def spawn(argv, **kwargs):
 def end(process, timeout=5):
     if process.poll() is None:
         process.terminate()
+    fd = os.pidfd_open(process.pid) if process.returncode is None else -1
     try:
-        return process.wait(timeout * SLOW)
+        if fd >= 0:  # wait() with a time-out looks only now and then
+            select.select([fd], [], [], timeout * SLOW)
+        return process.wait(0.01)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
         raise
+    finally:
+        if fd >= 0:
+            os.close(fd)
 
 
 def until(condition, timeout=10, what="", pump=None, interval=0.02):

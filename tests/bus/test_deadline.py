@@ -106,7 +106,7 @@ def test_the_clock_is_set(mill, clock):  # noqa: F811
 
 def test_many_at_once(running):
     n = 600  # more than are looked at in one round
-    deadline = us(3)
+    deadline = us(2)
     ids = running.call("SubmitMany", [client.entry("default", ["true"], hold=True, deadline_usec=deadline) for _ in range(n)])
     for id_ in (ids[0], ids[-1]):
         expired(running, id_)

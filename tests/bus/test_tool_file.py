@@ -160,10 +160,10 @@ def test_large_lines(running, home):
     """Payloads of 16 MiB, of which a message holds one."""
     data = os.urandom(16 * 1024 * 1024)
     line = {"argv": ["sh", "-c", "cksum >$0", "x"], "payload_base64": base64.b64encode(data).decode()}
-    write(home / "j", *[dict(line, argv=[*line["argv"][:-1], "out%d" % n]) for n in range(3)])
+    write(home / "j", *[dict(line, argv=[*line["argv"][:-1], "out%d" % n]) for n in range(2)])
     ids = ids_of(tool(running, "submit", "--file", "j", cwd=home))
-    assert [running.result(i, 30) for i in ids] == ["success"] * 3
-    assert len({(home / ("out%d" % n)).read_text() for n in range(3)}) == 1
+    assert [running.result(i, 30) for i in ids] == ["success"] * 2
+    assert (home / "out0").read_text() == (home / "out1").read_text()
     (home / "k").write_text('{"argv":["' + "x" * (33 << 20) + '"]}\n')
     assert "k:1: the line is longer than 32 MiB" in tool(running, "submit", "--file", "k", cwd=home, check=False).stderr
 
@@ -206,15 +206,15 @@ def lines_through_a_pipe(mill, n, *options):
 
 
 def test_many_lines_in_bounded_memory(running):
-    few, small = lines_through_a_pipe(running, 20_000, *HELD)
+    few, small = lines_through_a_pipe(running, 10_000, *HELD)
     before = time.monotonic()
-    many, large = lines_through_a_pipe(running, 100_000, *HELD)
-    print("100,000 lines: %.1f s, %d KiB" % (time.monotonic() - before, large))
-    assert few == list(range(1, 20_001)) and many == list(range(20_001, 120_001)), "ids in the order of the lines"
+    many, large = lines_through_a_pipe(running, 60_000, *HELD)
+    print("60,000 lines: %.1f s, %d KiB" % (time.monotonic() - before, large))
+    assert few == list(range(1, 10_001)) and many == list(range(10_001, 70_001)), "ids in the order of the lines"
     # Sanitizers keep what was freed.
     assert large < 1.3 * small or SLOW > 1, "%d KiB instead of %d" % (large, small)
-    for i in (1, 5000, 20_001, 60_001, 120_000):
-        assert running.info(i)["tags"] == {"n": str(i - 1 if i <= 20_000 else i - 20_001)}
+    for i in (1, 5000, 10_001, 30_001, 70_000):
+        assert running.info(i)["tags"] == {"n": str(i - 1 if i <= 10_000 else i - 10_001)}
 
 
 def test_typed_on_a_terminal(running):
