@@ -719,13 +719,12 @@ void wind_up(void (*turn)(bool deliver)) {
         }
         for (unsigned id = 1; id < NJ; id++) {
                 const NaiveJob *j = box.naive.jobs + id;
-
-                bool waits = box.naive.mismatch && box.naive.attempts[id][j->attempt].stuck; /* for the drop-in to go */
+                bool waits = box.naive.mismatch && !box.naive.attempts[id][j->attempt].asked; /* for the drop-in to go */
 
                 if (j->there && job_state_is_live(j->state) && !waits)
                         naive_fail("job %u is %s for ever", id, job_state_to_string(j->state));
                 for (unsigned i = 1; i < NA; i++)
-                        if (box.naive.attempts[id][i].there)
+                        if (box.naive.attempts[id][i].there && !(waits && i == j->attempt))
                                 naive_fail("the slots of attempt %u-%u are held for ever", id, i);
         }
 }
