@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The checks of the field table, one for each kind of value: what its type and range do not say. 0; -EINVAL, -E2BIG, -ENOMEM with
+ * *ret_error. */
+
+#include "queue/spec.h"
+
+int spec_check_name(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_cwd(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_argv(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_environment(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_tags(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_uid(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_properties(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_file(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_delay(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_retry_on(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_backoff(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_after(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_unique_key(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_array(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error);
