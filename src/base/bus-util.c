@@ -4,6 +4,8 @@
 
 #include "base/bus-util.h"
 
+#include "base/macro.h"
+
 int bus_open_value(sd_bus_message *m, char kind, const char *name, const char *contents) {
         int r;
 
@@ -34,4 +36,21 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
 
 int bus_ignore_addressed_signals(sd_bus *bus) {
         return sd_bus_add_filter(bus, NULL, on_message, NULL);
+}
+
+bool bus_error_is_disconnect(const sd_bus_error *e) {
+        static const char *const names[] = {
+                SD_BUS_ERROR_DISCONNECTED,
+                "System.Error.ECONNABORTED",
+                "System.Error.ECONNREFUSED",
+                "System.Error.ECONNRESET",
+                "System.Error.ENOTCONN",
+                "System.Error.EPIPE",
+                "System.Error.ESHUTDOWN",
+        };
+
+        FOREACH_ELEMENT(n, names)
+                if (sd_bus_error_has_name(e, *n))
+                        return true;
+        return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <systemd/sd-bus.h>
 
 /* One named value of a{sv} (kind 'e': an entry of a dictionary) or of a(sv) (kind 'r': a struct, as properties of units are),
@@ -13,3 +14,6 @@ int bus_append_strv_value(sd_bus_message *m, char kind, const char *name, char *
 /* Hear only signals that are told to everybody. The bus holds these to the rules of a match, its sender above all. One that is addressed
  * to this connection passes whoever sends it and whatever it says, and sd-bus does not know who owns a name. */
 int bus_ignore_addressed_signals(sd_bus *bus);
+
+/* The connection broke before an answer came; libsystemd's own names for that, which newer versions make of the errno. */
+bool bus_error_is_disconnect(const sd_bus_error *e);

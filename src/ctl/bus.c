@@ -90,8 +90,7 @@ const char *bus_error_text(const sd_bus_error *e, int r) {
             sd_bus_error_has_name(e, "org.freedesktop.DBus.Error.TimedOut") ||
             streq_ptr(e->message, "Method call timed out")) /* sd-bus's own, a NoReply */
                 return "jobmilld does not answer";
-        if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) ||
-            sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED))
+        if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || bus_error_is_disconnect(e))
                 return bus_is_elsewhere() ? "the connection ended before an answer came"
                                           : "jobmilld went away before it answered";
         if (sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
@@ -104,7 +103,6 @@ bool bus_error_is_transient(const sd_bus_error *e, int r) {
                 SD_BUS_ERROR_SERVICE_UNKNOWN,
                 SD_BUS_ERROR_NAME_HAS_NO_OWNER,
                 SD_BUS_ERROR_NO_REPLY,
-                SD_BUS_ERROR_DISCONNECTED,
                 SD_BUS_ERROR_TIMEOUT,
                 SD_BUS_ERROR_NO_SERVER,
                 "org.freedesktop.DBus.Error.TimedOut",
@@ -114,10 +112,7 @@ bool bus_error_is_transient(const sd_bus_error *e, int r) {
                 FOREACH_ELEMENT(i, names)
                         if (sd_bus_error_has_name(e, *i))
                                 return true;
-                /* Starting the daemon failed; libsystemd's own names for a connection that broke. */
-                return startswith(e->name, "org.freedesktop.DBus.Error.Spawn.") ||
-                       startswith(e->name, "System.Error.ECONN") ||
-                       streq(e->name, "System.Error.ENOTCONN") || streq(e->name, "System.Error.EPIPE");
+                return startswith(e->name, "org.freedesktop.DBus.Error.Spawn.") /* of the daemon */ || bus_error_is_disconnect(e);
         }
         r = -abs(r);
         return r == -ENOTCONN || r == -ECONNRESET || r == -ECONNREFUSED || r == -EPIPE || r == -ENOENT ||

@@ -13,6 +13,7 @@
 
 #include "unit/units.h"
 
+#include "base/bus-util.h"
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "unit/attempt-files.h"
@@ -66,7 +67,7 @@ static bool error_is_of_shutdown(const sd_bus_error *e) {
 
 bool units_error_is_silence(const sd_bus_error *e) {
         return sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT) ||
-               sd_bus_error_has_name(e, SD_BUS_ERROR_DISCONNECTED) ||
+               bus_error_is_disconnect(e) ||
                sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
                sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
                (e->name && startswith(e->name, "org.freedesktop.DBus.Error.Spawn."));
