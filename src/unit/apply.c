@@ -257,8 +257,10 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
         CRASH_POINT("state-seen");
         units_now(u, &now);
         log_debug("%s is %s: verdict %i", a->unit, s ? unit_active_state_to_string(s->active) : "absent", verdict);
-        if (s)
+        if (s) {
                 w->active = s->active;
+                w->frozen = s->frozen || (w->freezer_slot && w->freezer_asked == FREEZER_FREEZING);
+        }
 
         switch (verdict) {
         case UNIT_ASK:

@@ -9,6 +9,7 @@
 
 #include "unit/backstop.h"
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "unit/units.h"
@@ -68,15 +69,10 @@ static bool is_written(const char *path, const char *text) {
         return n == strlen(text) && streq(buf, text);
 }
 
-static int write_file(const char *path, const char *text) {
-        _cleanup_free_ char *temporary = NULL;
+static int write_file(const char *path, const char *temporary, const char *text) {
         FILE *f;
         int r = 0;
 
-        if (asprintf(&temporary, "%s.new", path) < 0) {
-                temporary = NULL;
-                return -ENOMEM;
-        }
         f = fopen(temporary, "we");
         if (!f)
                 return -errno;
@@ -85,6 +81,7 @@ static int write_file(const char *path, const char *text) {
                 r = -EIO;
         if (fclose(f) != 0 && r >= 0)
                 r = -errno;
+        CRASH_POINT("backstop-written");
         if (r >= 0 && rename(temporary, path) < 0)
                 r = -errno;
         if (r < 0)
@@ -101,10 +98,12 @@ static int want_reload(const Units *u) {
                 path = NULL;
                 return -ENOMEM;
         }
+        CRASH_POINT("backstop-before");
         fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;
         (void) close(fd);
+        CRASH_POINT("backstop-wanted");
         return 0;
 }
 
@@ -118,27 +117,45 @@ static bool is_reload_wanted(const Units *u, bool forget) {
         return forget ? unlink(path) == 0 : access(path, F_OK) == 0;
 }
 
+/* Also what a crash has left of it. */
+static int remove_one(const Units *u, const char *directory, const char *path, const char *temporary) {
+        int r = 0;
+
+        (void) unlink(temporary);
+        if (access(path, F_OK) >= 0) {
+                r = want_reload(u);
+                if (r < 0)
+                        return r;
+                r = unlink(path) < 0 ? -errno : 0;
+                CRASH_POINT("backstop-removed");
+        }
+        (void) rmdir(directory);
+        return r;
+}
+
 static int set_one(const Units *u, const char *folder, const char *slice, uint32_t max) {
-        _cleanup_free_ char *directory = NULL, *path = NULL, *text = NULL;
+        _cleanup_free_ char *directory = NULL, *path = NULL, *temporary = NULL, *text = NULL;
         int r;
 
         if (asprintf(&directory, "%s/%s.d", folder, slice) < 0 || asprintf(&path, "%s/" DROP_IN, directory) < 0 ||
+            asprintf(&temporary, "%s.new", path) < 0 ||
             asprintf(&text, "# Backstop=yes of a queue of jobmill, written by jobmilld\n[Slice]\nConcurrencyHardMax=%" PRIu32 "\n",
                      max) < 0)
                 return -ENOMEM;
-        if (max == NO_BACKSTOP ? access(path, F_OK) < 0 : is_written(path, text))
+        if (max == NO_BACKSTOP)
+                return remove_one(u, directory, path, temporary);
+        if (is_written(path, text)) {
+                (void) unlink(temporary); /* what a crash has left */
                 return 0;
+        }
         r = want_reload(u);
         if (r < 0)
                 return r;
-        if (max == NO_BACKSTOP) {
-                r = unlink(path) < 0 ? -errno : 0;
-                (void) rmdir(directory);
-                return r;
-        }
         if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || (mkdir(directory, 0755) < 0 && errno != EEXIST))
                 return -errno;
-        return write_file(path, text);
+        r = write_file(path, temporary, text);
+        CRASH_POINT("backstop-set");
+        return r;
 }
 
 /* Of queues that have none any more, or are no more themselves: their drop-ins are looked for by name. */
@@ -167,21 +184,33 @@ static int remove_stale(const Units *u, const char *folder) {
 
 static int on_reloaded(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
+        Units *u = userdata;
 
-        if (!e)
-                (void) is_reload_wanted(userdata, true);
-        else
-                log_warning("The manager was not reloaded, so ConcurrencyHardMax= of slices is what it was: %s", strempty(e->message));
+        CRASH_POINT("backstop-reloaded");
+        u->reload_slot = sd_bus_slot_unref(u->reload_slot);
+        if (!e) {
+                (void) is_reload_wanted(u, true);
+                return 0;
+        }
+        log_warning("The manager was not reloaded, so ConcurrencyHardMax= of slices is what it was: %s", strempty(e->message));
+        if (units_error_is_silence(e) || units_error_may_pass(e)) {
+                u->slices_failed = true;
+                units_arm_tick(u, UNITS_TICK);
+        }
         return 0;
 }
 
+/* The answer to one that was asked for before says nothing of what was written since: only that to the last one counts. */
 static void reload(Units *u) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
+        u->reload_slot = sd_bus_slot_unref(u->reload_slot);
         r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "Reload");
+        CRASH_POINT("backstop-reload-before");
         if (r >= 0)
-                r = sd_bus_call_async(u->bus, NULL, m, on_reloaded, u, 0);
+                r = sd_bus_call_async(u->bus, &u->reload_slot, m, on_reloaded, u, 0);
+        CRASH_POINT("backstop-reload-after");
         if (r < 0)
                 log_warning_errno(r, "Failed to have the manager reloaded, ignoring: %m");
 }

@@ -353,6 +353,12 @@ static int release(Units *u, Attempt *a) {
                 CRASH_POINT("release-failed-after");
                 return r;
         }
+        /* From 257 on the manager says yes to stopping a frozen unit, and does not do it. */
+        if (w->frozen && !w->bad_setting) {
+                w->frozen = w->release_sent = false;
+                w->look_again = true;
+                return units_thaw(w);
+        }
         if (w->release_sent)
                 return 0;
         w->release_sent = true;

@@ -257,6 +257,7 @@ static void units_disconnect(Units *u) {
         units_forget_gates(u);
         u->synced = u->reloading = u->round_failed = u->subscribe_failed = false;
         u->slices_in_flight = 0;
+        u->reload_slot = sd_bus_slot_unref(u->reload_slot);
         u->bus = sd_bus_close_unref(u->bus);
 }
 

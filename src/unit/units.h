@@ -54,7 +54,7 @@ typedef struct UnitWatch {
         sd_bus_slot *freezer_slot; /* FreezeUnit or ThawUnit, not answered: a kill must not wait for it */
         Freezer freezer_asked;    /* which of the two */
         bool cgroup_frozen;       /* when it was last sampled */
-        bool bad_setting;         /* as last seen */
+        bool bad_setting, frozen; /* as last seen; frozen also while FreezeUnit is not answered */
         UnitActiveState active;   /* as last heard */
         unsigned start_round;     /* the full look that was under way when the start was sent */
         bool look_wanted;
@@ -98,7 +98,7 @@ typedef struct Units {
         struct UnitWatchList looks;
         struct UnknownUnitList unknown;
 
-        sd_bus_slot *round_slot;  /* resync.c */
+        sd_bus_slot *round_slot, *reload_slot; /* resync.c, backstop.c */
         unsigned round;           /* number of the full look */
         unsigned round_known;     /* the last one in which the manager told of itself */
         bool round_active, round_full;

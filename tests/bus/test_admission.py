@@ -340,6 +340,25 @@ def test_backstop_that_was_not_reloaded(mill, systemd):
     mill.settled()
     assert reloads(systemd) == 4 and hard_max(mill) == {"jobmill-gpu": 3 + 32}
 
+    # The answer to one says nothing of what was written since.
+    systemd.fault("Reload", "delay", ms=300, count=1, execute="first")
+    set_queue(mill, "gpu", Slots="4")
+    systemd.fault("Reload", "never", count=1)
+    set_queue(mill, "gpu", Slots="5")
+    until(lambda: reloads(systemd) == 6, 5, "both asked")
+    mill.bus.pump(0.5)
+    mill.restart()
+    until(lambda: reloads(systemd) == 7, 5, "asked once more")
+    # One that may pass is asked again; and what a crash has left goes, also of queues that are gone.
+    systemd.fault("Reload", "refuse", error="System.Error.ENOSPC", count=1)
+    left = [mill.folder / "units" / name / "50-jobmill-backstop.conf.new" for name in ("jobmill-gone.slice.d", "jobmill-gpu.slice.d")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    set_queue(mill, "gpu", Backstop="no")
+    until(lambda: reloads(systemd) == 9, 5, "asked again")
+    assert not list((mill.folder / "units").iterdir())
+
 
 @pytest.mark.parametrize("key,value", [("RateLimit", "5/1min"), ("CPUPressureMax", "20%"), ("MemoryPressureMax", "12.5%"),
                                        ("IOPressureMax", "100%"), ("GateUnit", "dbus.socket"), ("Backstop", "yes")])

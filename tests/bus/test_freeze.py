@@ -282,6 +282,19 @@ def test_ends_while_frozen(frozen, running, systemd):
     assert not is_frozen(running, id_)
 
 
+def test_frozen_after_it_ended(running, systemd):
+    """As a freeze may that comes just then. From systemd 257 on it is thawed first, else it would never be let go."""
+    systemd.do("version", version="262")
+    systemd.fault("StopUnit", "pretend", count=1)
+    id_ = running.submit("true")
+    assert running.result(id_) == "success"
+    until(lambda: systemd.do("calls", method="StopUnit"), 5, "it was to be released")
+    systemd.do("freeze", name=running.unit(id_))
+    systemd.do("reloading")
+    until(lambda: not systemd.do("units"), 5, "the unit is released")
+    until(lambda: running.stats()["attempts"] == 0, 5, "and its slots are free")
+
+
 # ---- restarts ----
 
 def test_restart_while_frozen(frozen, running, systemd):

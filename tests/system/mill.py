@@ -75,6 +75,9 @@ def systemctl(*argv, **kwargs):
     return run("systemctl", *(["--user"] if OF_USER else []), *argv, **kwargs)
 
 
+VERSION = int(re.match(r"systemd (\d+)", systemctl("--version")).group(1))
+
+
 def unit_properties(unit, *names):
     """{name: value} as systemctl prints them."""
     text = systemctl("show", unit, *("--property=" + n for n in names))

@@ -6,9 +6,8 @@ import pathlib
 
 import pytest
 
-from mill import OF_USER, RUNTIME_UNITS, run, systemctl, unit_properties, until
+from mill import OF_USER, RUNTIME_UNITS, VERSION, run, systemctl, unit_properties, until
 
-VERSION = int(systemctl("--version").split()[1].split("~")[0].split("-")[0])
 pytestmark = pytest.mark.skipif(VERSION < 258, reason="ConcurrencyHardMax= came with systemd 258")
 SLICE = "jobmill-stop.slice"
 HEAD_ROOM = 32

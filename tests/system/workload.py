@@ -19,19 +19,22 @@ import dbus
 
 import client
 from client import BusError
-from mill import BUILD, CONFIG, RUN, SLOW, job_units, run, systemctl, until
+from mill import BUILD, CONFIG, RUN, RUNTIME_UNITS, SLOW, VERSION, job_units, run, systemctl, unit_properties, until
 
 OVERLAP = BUILD / "tests/system/overlap"
 STATE = pathlib.Path("/var/lib/jobmill")
 # Caps of the queues; those of "crash-nest" hold for the two below it together.
 CAPS = {"crash": 12, "crash-small": 2, "crash-other": 4, "crash-nest": 3, "crash-nest-a": 2, "crash-nest-b": 2, "crash-paused": 4}
 NEST = "crash-nest"
+BACKED = "crash-other"
 
 
 def write_queues(mill):
     for name, slots in CAPS.items():
         # A gate that is open, and a rate that is stored with each start.
         more = ["[Slice]", "CPUWeight=50"] if name == NEST else ["GateUnit=basic.target", "RateLimit=500/1s", "SpoolMax=256K"] if name == "crash" else []
+        if name == BACKED:
+            more = ["Backstop=yes"]  # from systemd 258 on
         mill.write_queue(name, "Slots=%d" % slots, *more, reload=False)
 
 
@@ -299,7 +302,7 @@ class Workload:
             self.insist("SetQueue", "crash-paused", order, False)
         self.insist("SetQueue", "crash-other", {"Slots": "5"}, True)
         self.insist("SetQueue", "crash-other", {"Slots": str(2 + job.id % 3), "Slice.CPUWeight": "30"}, False)
-        self.insist("SetQueue", "crash-new", {"Slots": "1"}, False)
+        self.insist("SetQueue", "crash-new", {"Slots": "1", "Backstop": "yes"}, False)
         self.insist("SetQueue", "crash-new", {"Slots": "2"}, False)
         self.insist("DrainQueue", "crash-new")
         self.late("RemoveQueue", "crash-new")
@@ -416,8 +419,20 @@ class Workload:
         until(lambda: not list((RUN / "spool").iterdir()), 10, lambda: "spools are left: %s" % list((RUN / "spool").iterdir()))
         files = [str(p) for d in (CONFIG, RUN / "queues") for p in (*d.glob(".*"), *d.glob("*/.*"))]
         assert not files, "of changes of queues are left: %s" % files
+        self.backstops()
         findings = self.insist("CheckIntegrity")
         assert not findings, "jobmill check says: %s" % findings
+
+    def backstops(self):
+        """Is the manager told of the caps as they are now, and of nothing else?"""
+        if VERSION < 258:
+            return
+        until(lambda: not (RUN / "reload-wanted").exists(), 20, "the manager is reloaded")
+        drop_ins = {str(p.relative_to(RUNTIME_UNITS)) for p in pathlib.Path(RUNTIME_UNITS).glob("jobmill-crash*.slice.d/*backstop*")}
+        assert drop_ins == {"jobmill-%s.slice.d/50-jobmill-backstop.conf" % BACKED}, drop_ins
+        limit = unit_properties("jobmill-%s.slice" % BACKED, "ConcurrencyHardMax")["ConcurrencyHardMax"]
+        rows = json.loads(self.mill.tool("queue", "list", "--json=short", check=True))
+        assert int(limit) == next(q["slots"] for q in rows if q["name"] == BACKED) + 32, limit
 
     def purge_all(self):
         self.insist("PurgeJobs", {"ids": [j.id for j in self.jobs]})
