@@ -184,7 +184,7 @@ static bool wants_spec(char *const *fields) {
 /* What filter, cursor and limit say. Cursor is valid as long as the call is. */
 static int read_list(Call *c, ListOptions *o, const char **ret_cursor, uint64_t *ret_limit, sd_bus_error *error) {
         uint64_t max = c->api->limits.list_page_max, none = 0;
-        uint32_t limit;
+        uint32_t limit = 0;
         int r;
 
         if (c->message) {
