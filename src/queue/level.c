@@ -91,6 +91,7 @@ Group *level_group_make(Level *l, uint32_t owner) {
                 return NULL;
         g->level = l;
         g->owner = owner;
+        g->window_more = l->schedule->stale; /* then nothing is known of what is on disk: there was no group whose window could be cleared */
         HASH_ADD(hh, l->owners, owner, sizeof(g->owner), g);
         l->schedule->n_groups++;
         return g;

@@ -536,14 +536,14 @@ void world_look(void) {
 bool world_stray(void) {
         Lease *l = w.leases;
         uint32_t slots = 1 + any(3), number = 1 + any(2);
-        uint64_t n = w.m.model->next_id;
+        uint64_t n = w.m.model->next_id, id = n + any(3);
 
-        if (n + 4 >= JOBS_MAX)
+        if (n + 4 >= JOBS_MAX || world_lease(id, number))
                 return false;
         while (l->there)
                 if (++l == w.leases + LEASES_MAX)
                         return false;
-        *l = (Lease) { .there = true, .stray = true, .is = RUNNING, .id = n + any(3), .number = number, .slots = slots, .owner = UINT32_MAX,
+        *l = (Lease) { .there = true, .stray = true, .is = RUNNING, .id = id, .number = number, .slots = slots, .owner = UINT32_MAX,
                        .queue = any(N_QUEUES), .numbers = { 0, 1, 2 }, .outcome = OUTCOME_INIT, .started = w.now.monotonic };
         say("    unit %" PRIu64 "-%" PRIu32 " in %s\n", l->id, l->number, queue_names[l->queue]);
         w.sync = true;

@@ -27,7 +27,7 @@ static bool refill(Model *m) {
         window_clear(g);
         g->window_more = false;
         for (const Job *j = m->jobs; j; j = j->hh.next)
-                if (j->queue == q && j->state == JOB_READY && (!q->level.fair || j->owner == g->owner)) {
+                if (j->queue == q && j->state == JOB_READY && !queue_too_small(q, j->slots) && (!q->level.fair || j->owner == g->owner)) {
                         Candidate c = candidate(j);
 
                         assert_int_equal(window_insert(g, &c, queue_window_max(q)), 0);
@@ -151,6 +151,26 @@ static void test_fair(void **state) {
         finish(m, 8);
         submit_as(m, q, 1003, 0, 1);
         expect_starts(m, "11");
+}
+
+/* Nothing of his fits, so nothing is kept of him; then there is room, and another one of his is let go before anybody has looked. */
+static void test_fair_after_a_reload(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 4);
+        Job *held;
+
+        set_order(m, q, 0, true);
+        submit_as(m, q, 1000, 0, 2);
+        held = submit_as(m, q, 1000, 0, 1);
+        assert_int_equal(model_hold(m, held, &now), 0);
+        q->policy.slots = 1;
+        queue_window_clear(q);
+        expect_starts(m, "");
+        assert_null(level_group(&q->level, 1000));
+        q->policy.slots = 4;
+        queue_window_clear(q);
+        assert_int_equal(model_release(m, held, &now), 0);
+        expect_starts(m, "1 2");
 }
 
 /* Slots count, not jobs, in all of the subtree; those below offer what they would take. */
@@ -343,6 +363,7 @@ int main(void) {
                 cmocka_unit_test(test_ageing),
                 cmocka_unit_test(test_key),
                 cmocka_unit_test(test_fair),
+                cmocka_unit_test(test_fair_after_a_reload),
                 cmocka_unit_test(test_fair_tree),
                 cmocka_unit_test(test_siblings),
                 cmocka_unit_test(test_change),
