@@ -16,6 +16,7 @@
 static void queue_set_policy(Model *m, Queue *q, QueuePolicy *policy) {
         q->policy_changed = q->policy_changed || !strv_equal(q->policy.settings, policy->settings) ||
                             !strv_equal(q->policy.files, policy->files);
+        q->cap_changed = q->cap_changed || q->policy.slots != policy->slots;
         queue_policy_done(&q->policy);
         q->policy = *policy;
         retention_look_again(m, q);
@@ -128,13 +129,23 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
                         q->configured ? "the queue keeps what it had" : "jobs of this queue and of those below it wait until it is mended");
 }
 
-/* Policies hold for whole subtrees: what was too wide for an old cap may fit, and whose the slot numbers are may be another. */
+/* Policies hold for whole subtrees: what was too wide for an old cap may fit, and whose the slot numbers are may be another. Where no
+ * cap is another one the windows stay, as there may be ten thousand. */
 static int policies_changed(Model *m) {
         Queue *q, *t;
         int r;
 
+        m->schedule.stale = true;
+        HASH_ITER(hh, m->queues, q, t) {
+                const Queue *p = q;
+
+                while (p && !p->cap_changed)
+                        p = p->parent;
+                if (p)
+                        queue_window_clear(q);
+        }
         HASH_ITER(hh, m->queues, q, t)
-                queue_window_clear(q);
+                q->cap_changed = false;
         for (Attempt *a = m->attempts; a; a = a->hh.next) {
                 r = queue_own_slots(a);
                 if (r < 0)
@@ -148,6 +159,7 @@ static void queue_is_gone(Model *m, Queue *q) {
         if (q->configured)
                 log_info("Queue %s has no file any more; its jobs wait.", q->name);
         q->policy_changed = q->policy_changed || q->configured || q->broken;
+        q->cap_changed = q->cap_changed || q->policy.slots != UINT32_MAX;
         queue_policy_done(&q->policy);
         q->policy.stop_timeout_usec = m->stop_timeout_default;
         q->configured = q->broken = false;

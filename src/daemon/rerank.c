@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 
-#define RERANK_PER_TURN 1000U
+#define RERANK_PER_TURN 400U /* some milliseconds */
 
 int manager_rerank(Manager *m) {
         int r;

@@ -71,6 +71,7 @@ Queue *queue_new(const char *name) {
                 return NULL;
 
         queue_policy_init(&q->policy);
+        q->cap_changed = true;
         level_init(&q->level, NULL, q);
         backlog_init(&q->backlog);
         q->name = strdup(name);

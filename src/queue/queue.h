@@ -80,6 +80,7 @@ struct Queue {
         bool broken;              /* the file is bad and none was good before: its cap is not known */
         bool seen;                /* by the reload that is under way */
         bool policy_changed;      /* by a reload, and nobody was told yet */
+        bool cap_changed;         /* or is new: what fits here and below is to be looked up again */
 
         /* The row */
         bool paused, draining;

@@ -361,17 +361,20 @@ static void test_vanished(void **state) {
         assert_true(t->m->schedule.wanted == &queue(t, "gpu")->level.all); /* the store has it */
 }
 
-/* What was too wide for the old cap may fit the new one, and the windows below were read with the old one. */
+/* What was too wide for the old cap may fit the new one, and the windows below were read with the old one; others stay. */
 static void test_windows(void **state) {
         Tree *t = *state;
 
         put(t, "etc/queues/gpu.queue", "[Queue]\nSlots=2\n");
         put(t, "etc/queues/gpu-a.queue", "[Queue]\nSlots=8\n");
+        put(t, "etc/queues/cpu.queue", "[Queue]\nSlots=8\n");
         load(t, NULL);
-        queue(t, "gpu-a")->level.all.window_more = queue(t, "gpu")->level.all.window_more = false;
+        queue(t, "gpu-a")->level.all.window_more = queue(t, "gpu")->level.all.window_more = queue(t, "cpu")->level.all.window_more = false;
         submit(t->m, queue(t, "gpu-a"), 1, 0);
+        submit(t->m, queue(t, "cpu"), 1, 0);
         put(t, "etc/queues/gpu.queue", "[Queue]\nSlots=4\n");
         load(t, NULL);
+        assert_int_equal(queue(t, "cpu")->level.all.n_window, 1);
         assert_true(queue(t, "gpu-a")->level.all.window_more);
         assert_int_equal(queue(t, "gpu-a")->level.all.n_window, 0);
 }
