@@ -57,7 +57,7 @@ int store_write_back(Store *s); /* all that is in the log into the file */
 char *store_uri(const char *path, const char *parameters);
 int store_meta_write(Store *s, const char *key, const char *value); /* within a transaction of the caller's */
 
-/* ---- store-job.c: a row is read and written in one place each ---- */
+/* ---- store-row.c: a row is read and written in one place each ---- */
 
 #define JOB_COLUMNS                                                                                          \
         "id, queue, owner, owner_name, name, state, result, intent, reason, priority, rank, slots, attempt, " \
