@@ -159,9 +159,11 @@ static int name_job(int r, const Request *l, size_t i, Together together, sd_bus
         return api_error(error, inner.name, "job %zu: %s", i, inner.message);
 }
 
-/* One more than there are, or the place of another one that goes? */
-static bool wants_room(const Request *q) {
-        return q->answer == 0 && q->answer_of == 0 && q->replaces == 0 && q->replaces_of == 0;
+/* So many more than there are: it may take the place of others, which go. */
+static uint64_t wants_room(const Request *l, const Request *q) {
+        uint64_t go = q->replaces_of > 0 ? request_n_jobs(l + q->replaces_of - 1) : q->n_replaced;
+
+        return q->answer > 0 || q->answer_of > 0 ? 0 : request_n_jobs(q) - MIN(request_n_jobs(q), go);
 }
 
 /* A batch is mostly of one user for one queue: then it is enough to look whether there is room for all together. */
@@ -170,9 +172,9 @@ static bool is_room_for_all(Model *m, const Request *l, size_t n) {
         uint64_t n_jobs = 0;
 
         for (size_t i = 0; i < n; i++) {
-                if (l[i].queue != l[0].queue || l[i].owner != l[0].owner || !wants_room(l + i))
+                if (l[i].queue != l[0].queue || l[i].owner != l[0].owner)
                         return false;
-                n_jobs += request_n_jobs(l + i);
+                n_jobs += wants_room(l, l + i);
         }
         return backlog_check(m, l[0].queue, l[0].owner, n_jobs, &text) >= 0;
 }
@@ -186,22 +188,23 @@ static int check_room(Call *c, const Request *l, size_t n, Together together, sd
         if (is_room_for_all(m, l, n))
                 return 0;
         for (i = 0; i < n; i++) {
+                uint64_t wanted = wants_room(l, l + i);
                 _cleanup_free_ char *text = NULL;
 
-                if (!wants_room(l + i))
+                if (wanted == 0)
                         continue;
-                r = backlog_check(m, l[i].queue, l[i].owner, request_n_jobs(l + i), &text);
+                r = backlog_check(m, l[i].queue, l[i].owner, wanted, &text);
                 if (r == -EXFULL)
                         r = api_error(error, JOBMILL_ERROR_QUEUE_FULL, "%s", text);
                 if (r < 0) {
                         r = name_job(r, l, i, together, error);
                         break;
                 }
-                backlog_add(m, l[i].queue, l[i].owner, (int64_t) request_n_jobs(l + i));
+                backlog_add(m, l[i].queue, l[i].owner, (int64_t) wanted);
         }
         while (i-- > 0)
-                if (wants_room(l + i))
-                        backlog_add(m, l[i].queue, l[i].owner, -(int64_t) request_n_jobs(l + i));
+                if (wants_room(l, l + i) > 0)
+                        backlog_add(m, l[i].queue, l[i].owner, -(int64_t) wants_room(l, l + i));
         return r;
 }
 
@@ -282,9 +285,7 @@ static int make_one(Call *c, Request *q, const Answer *a, uint64_t *ret, sd_bus_
                 return 0;
         if (replaced > 0) {
                 (void) snprintf(reason, sizeof(reason), "replaced by job %" PRIu64, c->api->model->next_id);
-                j = model_job(c->api->model, replaced);
-                (void) model_cancel(c->api->model, j, reason, &c->api->now);
-                unique_give_up(c->api->model, j);
+                unique_replace(c->api->model, model_job(c->api->model, replaced), reason, &c->api->now);
         }
         r = submit_request(c, q, a, &j, error);
         if (r >= 0)

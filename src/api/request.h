@@ -12,9 +12,9 @@ typedef struct Request {
         char *owner_name;
         bool privileged;
         char *never;      /* why it can never start: it is submitted, and ends so */
-        /* Where its unique key is taken (unique.h): the job that answers it, or whose place it takes; "of": the same of an earlier one
-         * of the batch, its place from 1. 0: none. */
-        uint64_t answer, replaces;
+        /* Where its unique key is taken (unique.h): the job, or the array, that answers it, or a job whose place it takes, and how many go
+         * with that; "of": the same of an earlier one of the batch, its place from 1. 0: none. */
+        uint64_t answer, replaces, n_replaced;
         size_t answer_of, replaces_of;
         size_t n_gone;         /* purged ones of the arrays that it comes after, which were looked for, too */
 } Request;

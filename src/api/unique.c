@@ -8,33 +8,47 @@
 
 #include "base/time-util.h"
 
-int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t owner, const char *key, Job **ret) {
+/* The next one that holds it in the store and is not in memory, where it might have given it up in this turn. *ret NULL: none. */
+static int load_next(Model *m, Store *s, const Queue *q, uint32_t owner, const char *key, uint64_t *after, Job **ret) {
         _cleanup_(job_freep) Job *loaded = NULL;
         Queue *of;
-        uint64_t id;
-        Job *j;
         int r;
 
         *ret = NULL;
-        j = unique_holder(m, q, owner, key);
-        if (!j) {
-                r = store_find_unique(s, q->name, owner, key, &id);
+        do {
+                r = store_find_unique(s, q->name, owner, key, *after, after);
                 if (r < 0)
                         return r == -ENOENT ? 0 : r;
-                if (model_job(m, id) || model_is_purged(m, id)) /* it has given it up in this turn */
-                        return 0;
-                r = store_load_job(s, id, &loaded);
-                if (r >= 0)
-                        r = model_queue_add(m, loaded->queue_name, &of);
+        } while (model_job(m, *after) || model_is_purged(m, *after));
+        r = store_load_job(s, *after, &loaded);
+        if (r >= 0)
+                r = model_queue_add(m, loaded->queue_name, &of);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(loaded);
+        model_job_add(m, *ret, of);
+        return 0;
+}
+
+int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t owner, const char *key, Job **ret) {
+        uint64_t after = 0;
+        Job *j;
+        int r;
+
+        while ((j = unique_holder(m, q, owner, key)) && unique_is_over(j, now))
+                unique_give_up(m, j);
+        while (!j) {
+                r = load_next(m, s, q, owner, key, &after, &j);
                 if (r < 0)
                         return r;
-                j = TAKE_PTR(loaded);
-                model_job_add(m, j, of);
+                if (!j)
+                        break;
+                if (unique_is_over(j, now)) {
+                        unique_give_up(m, j);
+                        j = NULL;
+                }
         }
-        if (unique_is_over(j, now))
-                unique_give_up(m, j);
-        else
-                *ret = j;
+        *ret = j;
         return 0;
 }
 
@@ -46,20 +60,67 @@ int unique_take_again(Model *m, Store *s, const Now *now, Job *j) {
         if (!job_state_is_queued(j->state))
                 return 0;
         r = unique_find(m, s, now, j->queue, j->owner, j->unique_key, &holder);
-        if (r >= 0 && !holder)
+        if (r >= 0 && (!holder || unique_is_same(holder, j)))
                 unique_take(m, j);
         return r;
 }
 
+int unique_find_all(Model *m, Store *s, const Now *now, const Job *j, uint64_t *ret_n) {
+        bool queued = true;
+        uint64_t after = 0, n = 0;
+        Job *e;
+        int r;
+
+        *ret_n = 1;
+        if (!j->in_array)
+                return job_state_is_queued(j->state);
+        do {
+                r = load_next(m, s, j->queue, j->owner, j->unique_key, &after, &e);
+                if (r < 0)
+                        return r;
+        } while (e);
+        TAILQ_FOREACH(e, &j->in_array->elements, array_entry) {
+                if (!unique_shares(e, j))
+                        continue;
+                if (unique_is_over(e, now)) {
+                        unique_give_up(m, e);
+                        continue;
+                }
+                queued = queued && job_state_is_queued(e->state);
+                n++;
+        }
+        *ret_n = n;
+        return queued;
+}
+
+static void replace_one(Model *m, Job *j, const char *reason, const Now *now) {
+        (void) model_cancel(m, j, reason, now);
+        unique_give_up(m, j);
+}
+
+void unique_replace(Model *m, Job *j, const char *reason, const Now *now) {
+        Job *e;
+
+        if (!j->in_array) {
+                replace_one(m, j, reason, now);
+                return;
+        }
+        TAILQ_FOREACH(e, &j->in_array->elements, array_entry)
+                if (unique_shares(e, j))
+                        replace_one(m, e, reason, now);
+}
+
 static int not_unique(const Job *j, const char *key, const Now *now, sd_bus_error *error) {
-        char quoted[SPEC_QUOTE_MAX];
+        char quoted[SPEC_QUOTE_MAX], array[64] = "";
 
         spec_quote(quoted, key, strlen(key));
+        if (j->array > 0)
+                snprintf(array, sizeof(array), "array %" PRIu64 " by ", j->array);
         if (j->state == JOB_DONE)
                 return api_error(error, JOBMILL_ERROR_NOT_UNIQUE,
-                                 "unique_key: '%s' is that of job %" PRIu64 ", which is done and keeps it for another %" PRIu64 " s", quoted,
-                                 j->id, usec_sub(j->unique_until_usec, now->steady) / USEC_PER_SEC + 1);
-        return api_error(error, JOBMILL_ERROR_NOT_UNIQUE, "unique_key: '%s' is that of job %" PRIu64 ", which is %s", quoted, j->id,
+                                 "unique_key: '%s' is that of %sjob %" PRIu64 ", which is done and keeps it for another %" PRIu64 " s", quoted,
+                                 array, j->id, usec_sub(j->unique_until_usec, now->steady) / USEC_PER_SEC + 1);
+        return api_error(error, JOBMILL_ERROR_NOT_UNIQUE, "unique_key: '%s' is that of %sjob %" PRIu64 ", which is %s", quoted, array, j->id,
                          job_state_to_string(j->state));
 }
 
@@ -70,7 +131,7 @@ int unique_check_free(Call *c, const Queue *q, uint32_t owner, const char *key, 
         r = unique_find(c->api->model, c->api->store, &c->api->now, q, owner, key, &holder);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error_store(c->api, error, r);
-        return holder && holder != j ? not_unique(holder, key, &c->api->now, error) : 1;
+        return holder && !unique_is_same(holder, j) ? not_unique(holder, key, &c->api->now, error) : 1;
 }
 
 /* ---- batches ---- */
@@ -95,23 +156,32 @@ static size_t *batch_find(const Batch *b, const Request *q) {
         }
 }
 
+/* Takes the place of all who hold it, if none of them has been started. */
+static int plan_replace(Call *c, Request *q, Job *j, sd_bus_error *error) {
+        int r;
+
+        r = unique_find_all(c->api->model, c->api->store, &c->api->now, j, &q->n_replaced);
+        if (r < 0)
+                return r == -ENOMEM ? r : api_error_store(c->api, error, r);
+        if (r == 0)
+                return not_unique(j, q->spec->unique_key, &c->api->now, error);
+        q->replaces = j->id;
+        return 0;
+}
+
 /* One whose key is held: by a job, or by an earlier one of the batch. */
-static int plan_taken(Call *c, Request *q, const Job *j, size_t earlier, sd_bus_error *error) {
+static int plan_taken(Call *c, Request *q, Job *j, size_t earlier, sd_bus_error *error) {
         char quoted[SPEC_QUOTE_MAX];
 
         switch (q->spec->unique_policy) {
         case UNIQUE_RETURN:
                 if (j)
-                        q->answer = j->id;
+                        q->answer = j->array > 0 ? j->array : j->id;
                 q->answer_of = earlier;
                 return 0;
         case UNIQUE_REPLACE:
-                if (j && !job_state_is_queued(j->state))
-                        break;
-                if (j)
-                        q->replaces = j->id;
                 q->replaces_of = earlier;
-                return 0;
+                return j ? plan_replace(c, q, j, error) : 0;
         default:
                 break;
         }

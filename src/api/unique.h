@@ -5,10 +5,14 @@
 
 #include "api/request.h"
 
-/* Who holds the key now, in memory or in the store: into the model. NULL: it is free. */
+/* Who holds the key now, in memory or in the store: into the model; of an array any. NULL: it is free. */
 int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t owner, const char *key, Job **ret);
 /* The start for which it gave its key up was none (Job.unique_wanted): its own again, if it is free. */
 int unique_take_again(Model *m, Store *s, const Now *now, Job *j);
+/* All who hold it with j, which does: into the model. *ret_n: so many. 1: none of them has been started, so another may take their place; 0. */
+int unique_find_all(Model *m, Store *s, const Now *now, const Job *j, uint64_t *ret_n);
+/* They are cancelled, and the key is free. */
+void unique_replace(Model *m, Job *j, const char *reason, const Now *now);
 /* It must be free, or j's own (NULL: nobody's). 1; or NotUnique. */
 int unique_check_free(Call *c, const Queue *q, uint32_t owner, const char *key, const Job *j, sd_bus_error *error);
 

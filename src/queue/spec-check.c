@@ -336,8 +336,6 @@ int spec_check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_err
 int spec_check_array(const SpecField *f, const JobSpec *s, char **ret_error) {
         if (s->array == 0 && s->array_max_running > 0)
                 return spec_error(ret_error, EINVAL, "'%s' is missing, which 'array_max_running' is about", f->name);
-        if (s->array > 0 && s->unique_key)
-                return spec_error(ret_error, EINVAL, "'%s' and 'unique_key' exclude each other", f->name);
         return 0;
 }
 

@@ -55,6 +55,14 @@ Job *unique_holder(const Model *m, const Queue *q, uint32_t owner, const char *k
         return NULL;
 }
 
+bool unique_is_same(const Job *a, const Job *b) {
+        return a == b || (a->array > 0 && a->array == b->array);
+}
+
+bool unique_shares(const Job *j, const Job *other) {
+        return j->unique_held && j->queue == other->queue && j->owner == other->owner && streq_ptr(j->unique_key, other->unique_key);
+}
+
 bool unique_is_over(const Job *j, const Now *now) {
         return j->state == JOB_DONE && (j->unique_until_usec == USEC_INFINITY || j->unique_until_usec <= now->steady);
 }
@@ -82,7 +90,12 @@ void unique_job_dropped(Model *m, Job *j) {
 }
 
 void unique_take(Model *m, Job *j) {
-        if (!j->unique_key || j->unique_held || unique_holder(m, j->queue, j->owner, j->unique_key))
+        const Job *holder;
+
+        if (!j->unique_key || j->unique_held)
+                return;
+        holder = unique_holder(m, j->queue, j->owner, j->unique_key);
+        if (holder && !unique_is_same(holder, j))
                 return;
         j->unique_held = true;
         unique_job_added(m, j);

@@ -107,7 +107,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 " SET not_before_usec = " MOVED("not_before_usec")
                 " WHERE state IN ('waiting', 'held') AND delayed = 1 AND not_before_usec IS NOT NULL",
         [STMT_JOB_UNIQUE] = "SELECT id FROM job INDEXED BY job_unique"
-                            " WHERE unique_held = 1 AND unique_key = ?1 AND owner = ?2 AND queue = ?3",
+                            " WHERE unique_held = 1 AND unique_key = ?1 AND owner = ?2 AND queue = ?3 AND id > ?4 ORDER BY id LIMIT 1",
         [STMT_JOB_MOVE_UNIQUE] = "UPDATE job INDEXED BY job_unique SET unique_until_usec = " MOVED("unique_until_usec")
                                  " WHERE unique_held = 1 AND unique_until_usec IS NOT NULL",
         [STMT_ATTEMPT_MOVE] = /* of starts that may have to be looked for in the journal */

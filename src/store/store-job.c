@@ -210,13 +210,14 @@ int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *re
         return load_times(s, STMT_JOB_EXPIRED, STMT_JOB_NEXT_DEADLINE, now, ids, n, ret_n, ret_next);
 }
 
-int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret) {
+int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t after, uint64_t *ret) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_UNIQUE);
         int r;
 
         stmt_bind_text(s, stmt, 1, key);
         stmt_bind_u64(s, stmt, 2, owner);
         stmt_bind_text(s, stmt, 3, queue);
+        stmt_bind_u64(s, stmt, 4, after);
         r = stmt_step(s, stmt);
         if (r <= 0)
                 return r < 0 ? r : -ENOENT;

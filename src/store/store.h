@@ -102,8 +102,8 @@ int store_load_spec(Store *s, uint64_t id, JobSpec **ret);      /* with payload 
 int store_read_spec(Store *s, const Job *j, JobSpec **ret);     /* without these two; -EUCLEAN: it is missing or no spec */
 int store_check_spec(Store *s, uint64_t id);                    /* only what it would say */
 int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
-/* The job that holds a unique key, as it is stored. -ENOENT */
-int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret);
+/* The first behind `after` that holds a unique key, as it is stored; of an array many may. -ENOENT */
+int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t after, uint64_t *ret);
 /* Jobs of an array that wait for a place, in the order of their ids, behind `after`: at most n. */
 int store_load_array_waiting(Store *s, uint64_t array, uint64_t after, uint64_t *ids, size_t n, size_t *ret_n);
 /* Fill the window of a group (in a fair queue: of one owner): its ready jobs of lowest rank with at most max_slots slots. Sets window_more if there are more such

@@ -3,6 +3,7 @@
 
 import json
 
+import dbus
 import pytest
 
 import client
@@ -301,3 +302,99 @@ def test_by_the_tool(paused):
     for bad in "--unique=", "--unique-policy=maybe", "--unique-scope=soon":
         p = tool(paused, "submit", bad, "true", check=False)
         assert p.returncode == 1 and bad.split("=")[0] in p.stderr
+
+
+# ---- arrays: one submission under one key ----
+
+def test_an_array_holds_it_until_its_last_job_is_done(running):
+    running.call("PauseQueue", "default")
+    first = running.submit("true", array=3, **K)
+    submit_refused(running, ("array %d" % first, "'k'"), **K)
+    submit_refused(running, array=2, **K)
+    assert running.submit("true", **RETURN) == running.submit("true", array=5, **RETURN) == first
+    for i in range(2):
+        running.call("CancelJob", first + i)
+        running.restart()
+        submit_refused(running, ("array %d by job %d" % (first, first + i + 1), ), **K)
+    running.call("PurgeJobs", {"ids": [first]})
+    assert running.submit("true", **RETURN) == first  # its id, also where that job is gone
+    running.call("CancelJob", first + 2)
+    single = running.submit("true", **K)
+    submit_refused(running, ("job %d" % single, ), array=3, **K)
+    with pytest.raises(client.BusError) as e:
+        running.call("RetryJob", first + 1, {})
+    assert e.value.short == "NotUnique"
+    running.call("CancelJob", single)
+    assert running.call("RetryJobs", {"array": dbus.UInt64(first)}, {}) == 2
+    submit_refused(running, ("array %d" % first, ), **K)
+
+
+def test_an_array_and_scopes(running):
+    running.call("PauseQueue", "default")
+    queued = running.submit("exec sleep 100", array=2, array_max_running=1, unique_key="q", unique_scope="queued")
+    span = running.submit("true", array=2, unique_key="s", unique_scope="1h")
+    running.call("CancelJob", span + 1)
+    running.call("ResumeQueue", "default")
+    running.reach(queued, "running")
+    submit_refused(running, ("job %d, which is waiting" % (queued + 1), ), unique_key="q")
+    running.call("KillJob", queued, 9)
+    running.reach(queued + 1, "running")
+    assert running.submit("true", unique_key="q")
+    assert running.result(span) == "success"
+    submit_refused(running, ("array %d by job %d, which is done and keeps it" % (span, span), ), unique_key="s")
+    running.call("PurgeJobs", {"ids": [span]})
+    assert running.submit("true", unique_key="s")
+
+
+def test_a_span_of_an_array_is_over(running):
+    first = running.submit("true", array=3, unique_scope="500ms", **K)
+    running.all_done([first + i for i in range(3)])
+    until(lambda: running.submit("true", array=2, unique_scope="1h", **RETURN) != first, interval=0.1)
+    running.restart()
+    assert running.submit("true", **RETURN) == first + 3
+
+
+def test_an_array_is_replaced(mill):
+    mill.queue("small", Slots=1, AllowUsers="*", MaxQueued=4)
+    mill.start()
+    mill.call("PauseQueue", "small")
+    first = mill.submit("true", queue="small", array=3, **K)
+    second = mill.submit("true", queue="small", array=4, **REPLACE)
+    assert {mill.info(first + i)["reason"] for i in range(3)} == {"replaced by job %d" % second}
+    assert states(mill, *(second + i for i in range(4))) == ["ready"] * 4
+    with pytest.raises(client.BusError) as e:
+        mill.submit("true", queue="small", array=5, **REPLACE)
+    assert e.value.short == "QueueFull"
+    third = mill.submit("exec sleep 100", queue="small", **REPLACE)
+    assert [j["id"] for j in mill.jobs(state="ready")] == [third]
+    batch = [client.entry("small", ["/bin/sleep", "100"], array=n, **REPLACE) for n in (2, 3)]
+    ids = mill.call("SubmitMany", batch)
+    assert sorted(j["id"] for j in mill.jobs(state="ready")) == [ids[1] + i for i in range(3)]
+    mill.call("ResumeQueue", "small")
+    mill.reach(ids[1], "running")
+    submit_refused(mill, queue="small", **REPLACE)  # one of them runs: none is touched
+    assert states(mill, *(ids[1] + i for i in range(3))) == ["running", "ready", "ready"]
+
+
+def test_an_array_is_changed_and_moved(mill):
+    mill.queue("other", Slots=1, AllowUsers="*")
+    mill.start()
+    for queue in "default", "other":
+        mill.call("PauseQueue", queue)
+    first = mill.submit("true", array=3, **K)
+    assert mill.call("UpdateJobs", {"array": dbus.UInt64(first)}, {"unique_key": "l", "queue": "other"}) == 3
+    assert mill.submit("true", **K)
+    submit_refused(mill, ("array %d" % first, ), queue="other", unique_key="l")
+
+
+def test_an_array_that_is_there_in_a_flow(running):
+    running.call("PauseQueue", "default")
+    first = running.submit("true", array=3, **K)
+    document = {"jobs": [{"name": "a", "argv": ["true"], "array": 2, **RETURN}, {"name": "b", "argv": ["true"], "after": ["a", "c"]},
+                         {"name": "c", "argv": ["true"], "array": 2, "unique_key": "n"},
+                         {"name": "d", "argv": ["true"], "unique_key": "n", "unique_policy": "return", "after": ["c"]},
+                         {"name": "e", "argv": ["true"], "after": ["d"]}]}
+    _, ids = running.call("SubmitFlow", json.dumps(document))
+    assert ids["a"] == first and ids["d"] == ids["c"]
+    assert [e[0] for e in running.info(ids["b"])["after"]] == [first, first + 1, first + 2, ids["c"], ids["c"] + 1]
+    assert [e[0] for e in running.info(ids["e"])["after"]] == [ids["c"], ids["c"] + 1]

@@ -16,21 +16,29 @@ static void expect(int r, int wanted, const char *what, unsigned id) {
 
 /* ---- requests ---- */
 
-/* Who has it, by the small model, which the daemon's answer must be. */
+static bool is_same(unsigned a, unsigned b) {
+        const NaiveJob *l = box.naive.jobs;
+
+        return a == b || (a > 0 && b > 0 && l[a].array > 0 && l[a].array == l[b].array);
+}
+
+/* Who has it, by the small model, which the daemon's answer must be; of an array any. */
 static unsigned find_holder(unsigned q, unsigned owner, const char *key, Job **ret) {
         unsigned id = naive_holder(&box.naive, q, owner, (unsigned) (key[0] - '0'), &box.now);
 
         if (unique_find(box.m.model, NULL, &box.now, model_queue(box.m.model, queue_names[q]), owner, key, ret) < 0)
                 naive_fail("no holder can be found");
-        if ((*ret ? (*ret)->id : 0) != id)
+        if (!is_same(*ret ? (unsigned) (*ret)->id : 0, id))
                 naive_fail("job %u has the key %s, it should be %u", *ret ? (unsigned) (*ret)->id : 0, key, id);
         return id;
 }
 
 /* As api/bus-submit.c does. true: nothing is to be made. */
 static bool meets_holder(unsigned q, unsigned owner, const JobSpec *spec) {
-        unsigned id;
+        unsigned id, n;
+        uint64_t found;
         Job *j;
+        int r;
 
         if (!spec->unique_key)
                 return false;
@@ -40,12 +48,18 @@ static bool meets_holder(unsigned q, unsigned owner, const JobSpec *spec) {
         say("    key %s is that of %u\n", spec->unique_key, id);
         if (spec->unique_policy != UNIQUE_REPLACE)
                 return spec->unique_policy == UNIQUE_RETURN ? COVER(key_returned), true : COVER(key_taken), true;
-        if (!job_state_is_queued(box.naive.jobs[id].state))
+        n = naive_replaceable(&box.naive, id, &box.now);
+        r = unique_find_all(box.m.model, NULL, &box.now, j, &found);
+        expect(r, n > 0, "replace", id);
+        if (n == 0)
                 return COVER(key_live), true;
+        if (n != found)
+                naive_fail("%u jobs have the key %s, it should be %u", (unsigned) found, spec->unique_key, n);
         COVER(key_replaced);
-        expect(model_cancel(box.m.model, j, "replaced", &box.now), naive_cancel(&box.naive, id), "replace", id);
-        box.naive.jobs[id].holds = false;
-        unique_give_up(box.m.model, j);
+        if (n > 1)
+                COVER(key_replaced_array);
+        unique_replace(box.m.model, j, "replaced", &box.now);
+        naive_replace(&box.naive, id);
         return false;
 }
 
@@ -156,7 +170,7 @@ static void do_submit(void) {
                 add_after(spec, id);
         spec->output = chance(50) ? OUTPUT_SPOOL : OUTPUT_JOURNAL;
         spec->verify = spec->output == OUTPUT_SPOOL && chance(60) ? VERIFY_VERDICT : VERIFY_EXIT;
-        if (!spec->unique_key && chance(20) && id + 2 < NJ) {
+        if (chance(20) && id + 2 < NJ) {
                 spec->array = 2 + any(NJ - id - 2 < 3 ? 1 : 3);
                 spec->array_max_running = any(3);
                 say("    an array of %u, %u at a time\n", spec->array, spec->array_max_running);
@@ -227,7 +241,8 @@ static void do_update(Job *j, unsigned id) {
         if (to != box.naive.jobs[id].queue && j->unique_held) {
                 Job *holder;
 
-                if (find_holder(to, j->owner, j->unique_key, &holder) != 0) {
+                unsigned has = find_holder(to, j->owner, j->unique_key, &holder);
+                if (has != 0 && !is_same(has, id)) {
                         COVER(key_move_refused);
                         spec_free(spec);
                         return;
@@ -285,7 +300,8 @@ static void do_request(unsigned kind) {
                 if (n->jobs[id].state == JOB_DONE && n->jobs[id].key > 0 && !n->jobs[id].holds) {
                         Job *holder;
 
-                        if (find_holder(n->jobs[id].queue, j->owner, j->unique_key, &holder) != 0) {
+                        unsigned has = find_holder(n->jobs[id].queue, j->owner, j->unique_key, &holder);
+                        if (has != 0 && !is_same(has, id)) {
                                 COVER(key_retry_refused);
                                 break;
                         }

@@ -306,8 +306,8 @@ int store_load_expired(Store *s, usec_t now, uint64_t *ids, size_t n, size_t *re
         return 0;
 }
 
-int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t *ret) {
-        for (unsigned id = 1; id < NJ; id++)
+int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t after, uint64_t *ret) {
+        for (unsigned id = (unsigned) after + 1; id < NJ; id++)
                 if (box.rows[id].there && box.rows[id].held && box.rows[id].key == (unsigned) (key[0] - '0') && box.rows[id].owner == owner &&
                     streq(queue_names[box.rows[id].queue], queue)) {
                         *ret = id;
@@ -409,6 +409,11 @@ static void compare_edges(void) {
         }
 }
 
+/* A span that is over ends when somebody asks, and of an array not all of its jobs are looked at then. */
+static bool holds_key(bool holds, JobState state, usec_t until) {
+        return holds && (state != JOB_DONE || until > box.now.steady);
+}
+
 /* What is about to be stored is what the small model has. */
 static void compare_job(const Job *j) {
         const NaiveJob *n = box.naive.jobs + j->id;
@@ -416,7 +421,8 @@ static void compare_job(const Job *j) {
         if (!n->there || n->state != j->state || n->result != j->result || n->intent != j->intent || n->dead != j->dead ||
             n->attempt != j->attempt || n->max_attempts != j->max_attempts ||
             n->failures != j->failures || n->poison != j->poison || n->judging || n->queue != queue_index(j->queue_name) || n->priority != j->priority || n->slots != j->slots ||
-            n->not_before != j->not_before_usec || n->age != j->submission_key || n->ended != j->ended_usec || n->owner != j->owner || n->delayed != j->delayed || n->array != j->array || n->waits != j->array_waits || n->holds != j->unique_held || n->lent != j->unique_lent || n->wants || (n->holds && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
+            n->not_before != j->not_before_usec || n->age != j->submission_key || n->ended != j->ended_usec || n->owner != j->owner || n->delayed != j->delayed || n->array != j->array || n->waits != j->array_waits || holds_key(n->holds, n->state, n->until) != holds_key(j->unique_held, j->state, j->unique_until_usec) ||
+            n->lent != j->unique_lent || n->wants || (n->holds && j->unique_held && n->until != j->unique_until_usec) || n->timeout != j->timeout_usec || n->stop_timeout != j->stop_timeout_usec)
                 naive_fail("job %u is %s %s (%s), attempt %u, in %s; it should be %s %s (%s), attempt %u, in %s", (unsigned) j->id,
                            job_state_to_string(j->state), job_result_to_string(j->result), job_result_to_string(j->intent), j->attempt,
                            j->queue_name, job_state_to_string(n->state), job_result_to_string(n->result),

@@ -76,17 +76,49 @@ unsigned naive_holder(Naive *n, unsigned q, unsigned owner, unsigned key, const 
 
 void naive_take_key_again(Naive *n, unsigned id, const Now *now) {
         NaiveJob *j = n->jobs + id;
+        unsigned holder;
 
         if (!j->wants)
                 naive_fail("job %u takes a key again that it has not given up", id);
         j->wants = false;
         if (job_state_is_live(j->state) || j->state == JOB_DONE)
                 return;
-        j->holds = naive_holder(n, j->queue, j->owner, j->key, now) == 0;
+        holder = naive_holder(n, j->queue, j->owner, j->key, now);
+        j->holds = holder == 0 || (j->array > 0 && n->jobs[holder].array == j->array);
         if (j->holds)
                 COVER(key_taken_again);
         else
                 COVER(key_gone_meanwhile);
+}
+
+static bool shares(const NaiveJob *j, const NaiveJob *other) {
+        return j->there && j->holds && j->key == other->key && j->owner == other->owner && j->queue == other->queue;
+}
+
+/* Of an array each job holds its key for itself. It is replaced where none of them has been started, or they have given it up. */
+unsigned naive_replaceable(const Naive *n, unsigned holder, const Now *now) {
+        unsigned found = 0;
+
+        for (unsigned id = 1; id < NJ; id++) {
+                const NaiveJob *j = n->jobs + id;
+
+                if (!shares(j, n->jobs + holder) || (j->state == JOB_DONE && j->until <= now->steady))
+                        continue;
+                if (!job_state_is_queued(j->state))
+                        return 0;
+                found++;
+        }
+        return found;
+}
+
+void naive_replace(Naive *n, unsigned holder) {
+        NaiveJob of = n->jobs[holder];
+
+        for (unsigned id = 1; id < NJ; id++)
+                if (shares(n->jobs + id, &of) && job_state_is_queued(n->jobs[id].state)) {
+                        (void) naive_cancel(n, id);
+                        n->jobs[id].holds = false;
+                }
 }
 
 /* ---- start deadlines ---- */

@@ -345,7 +345,8 @@ void check_store_itself(void) {
 }
 
 static void check_rows(void) {
-        NOTHING("two jobs hold one key", "SELECT min(id) FROM job WHERE unique_held = 1 GROUP BY queue, owner, unique_key HAVING count(*) > 1");
+        NOTHING("two jobs hold one key", "SELECT min(id) FROM job WHERE unique_held = 1 GROUP BY queue, owner, unique_key"
+                                           " HAVING count(DISTINCT ifnull(array, -id)) > 1");
         NOTHING("a job is done without a result, or has one before", "SELECT id FROM job WHERE (state = 'done') <> (ifnull(result, '') <> '')");
         NOTHING("dead is not what it is", "SELECT id FROM job WHERE dead <> (state = 'done' AND result <> 'success')");
         NOTHING("a job is live without an attempt", "SELECT id FROM job j WHERE state IN ('starting', 'running', 'stopping') AND NOT EXISTS"

@@ -86,9 +86,10 @@ static void add_after(JobSpec *s, char **never) {
 
 /* true: it is not to be made. */
 static bool key_is_taken(JobSpec *s, const Queue *q, uint32_t owner) {
+        uint64_t n;
         Job *holder;
 
-        if (s->array > 0 || !chance(15))
+        if (!chance(15))
                 return false;
         s->unique_key = strdup(chance(50) ? "k" : "l");
         s->unique_scope = chance(40) ? NULL : strdup(chance(50) ? "queued" : "20s");
@@ -96,10 +97,9 @@ static bool key_is_taken(JobSpec *s, const Queue *q, uint32_t owner) {
                 fail("keys cannot be read");
         if (!holder)
                 return false;
-        if (!job_state_is_queued(holder->state) || chance(50))
+        if (unique_find_all(w.m.model, w.m.store, &w.now, holder, &n) <= 0 || chance(50))
                 return true;
-        (void) model_cancel(w.m.model, holder, "replaced", &w.now);
-        unique_give_up(w.m.model, holder);
+        unique_replace(w.m.model, holder, "replaced", &w.now);
         return false;
 }
 
@@ -187,7 +187,7 @@ static JobSpec *edited_spec(const Edit *e, Job *j) {
                 fail("%s: %s", e->field, strempty(error));
         if (!s->unique_key || (!streq(e->field, "unique_key") && !(e->to && j->unique_held)))
                 return s;
-        if (unique_find(w.m.model, w.m.store, &w.now, e->to ?: j->queue, j->owner, s->unique_key, &holder) < 0 || (holder && holder != j))
+        if (unique_find(w.m.model, w.m.store, &w.now, e->to ?: j->queue, j->owner, s->unique_key, &holder) < 0 || (holder && !unique_is_same(holder, j)))
                 return spec_free(s);
         return s;
 }
@@ -255,7 +255,8 @@ static bool do_retry(Job *j) {
         Job *holder = NULL;
 
         if (j->state == JOB_DONE && j->unique_key && !j->unique_held &&
-            (unique_find(w.m.model, w.m.store, &w.now, j->queue, j->owner, j->unique_key, &holder) < 0 || holder))
+            (unique_find(w.m.model, w.m.store, &w.now, j->queue, j->owner, j->unique_key, &holder) < 0 ||
+             (holder && !unique_is_same(holder, j))))
                 return false;
         if (queue_draining_at(j->queue))
                 return false;

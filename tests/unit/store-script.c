@@ -349,7 +349,7 @@ static int step_read(Store *s, Model *m) {
                 return r;
         assert_true(n == 2 && ids[1] == ARRAY + 2);
         assert_string_equal(of_array->environment[0], "A=1");
-        r = store_find_unique(s, "other", 1000, "k", &count);
+        r = store_find_unique(s, "other", 1000, "k", 0, &count);
         if (r < 0)
                 return r;
         assert_int_equal(count, ARRAY + 3);

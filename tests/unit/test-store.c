@@ -581,7 +581,7 @@ static void test_unique(void **state) {
         sd_id128_t boot = SD_ID128_NULL;
         uint64_t id, found;
 
-        assert_int_equal(store_find_unique(s, "q", 1000, "k", &found), -ENOENT);
+        assert_int_equal(store_find_unique(s, "q", 1000, "k", 0, &found), -ENOENT);
         spec->unique_key = strdup("k");
         spec->unique_scope = strdup("1s");
         id = submit(m, add_queue(m, "q"), spec);
@@ -591,11 +591,11 @@ static void test_unique(void **state) {
         made->ids[1] = 3;
         model_receipt_add(m, made);
         record(s, m);
-        assert_int_equal(store_find_unique(s, "q", 1000, "k", &found), 0);
+        assert_int_equal(store_find_unique(s, "q", 1000, "k", 0, &found), 0);
         assert_int_equal(found, id);
-        assert_int_equal(store_find_unique(s, "q", 1001, "k", &found), -ENOENT);
-        assert_int_equal(store_find_unique(s, "r", 1000, "k", &found), -ENOENT);
-        assert_int_equal(store_find_unique(s, "q", 1000, "l", &found), -ENOENT);
+        assert_int_equal(store_find_unique(s, "q", 1001, "k", 0, &found), -ENOENT);
+        assert_int_equal(store_find_unique(s, "r", 1000, "k", 0, &found), -ENOENT);
+        assert_int_equal(store_find_unique(s, "q", 1000, "l", 0, &found), -ENOENT);
         assert_int_equal(store_clock_set(s, boot, 0, 5, 77, 77), 0);
         assert_int_equal(store_load_job(s, id, &j), 0);
         assert_true(j->unique_held && j->unique_scope == UNIQUE_SPAN);
@@ -604,7 +604,7 @@ static void test_unique(void **state) {
 
         assert_int_equal(model_cancel(m, fetch(s, m, id), NULL, &now), 0);
         record(s, m);
-        assert_int_equal(store_find_unique(s, "q", 1000, "k", &found), -ENOENT);
+        assert_int_equal(store_find_unique(s, "q", 1000, "k", 0, &found), -ENOENT);
 
         assert_int_equal(store_load_receipt(s, 1000, "one", &r), 0);
         assert_int_equal(r->n_jobs, 2);
