@@ -69,6 +69,32 @@ def test_pid1_refuses_a_stray(queue):
     mill.wait(running[1])
 
 
+def test_refused_when_its_turn_comes(queue):
+    """PID 1 has taken the starts, but they wait for something else; then there is less room than when it took them. Still no attempt."""
+    mill = queue
+    go = RUNTIME_UNITS / "go"
+    files = {RUNTIME_UNITS / "stop-slow.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'while [ ! -e %s ]; do sleep 0.1; done'\n" % go,
+             RUNTIME_UNITS / (SLICE + ".d/10-slow.conf"): "[Unit]\nWants=stop-slow.service\nAfter=stop-slow.service\n",
+             RUNTIME_UNITS / (SLICE + ".d/90-less.conf"): "[Slice]\nConcurrencyHardMax=1\n"}
+    systemctl("stop", SLICE)
+    *before, after = files
+    for f in before:
+        f.write_text(files[f])
+    systemctl("daemon-reload")
+    jobs = [mill.submit("sleep 1", "stop") for _ in range(2)]
+    until(lambda: all(mill.unit(j) in systemctl("list-jobs", "--no-legend") for j in jobs), 10, lambda: systemctl("list-jobs"))
+    after.write_text(files[after])
+    systemctl("daemon-reload")
+    go.touch()
+    for job in jobs:
+        assert mill.wait(job)["result"] == "success"
+        assert mill.info(job)["attempt"] == 1
+    assert "ConcurrencyLimit" in run("journalctl", "--no-pager", "_PID=1") or "oncurrency limit" in run("journalctl", "--no-pager", "_PID=1")
+    for f in (*files, go):
+        f.unlink()
+    systemctl("daemon-reload")
+
+
 def test_it_follows_the_cap(queue):
     """Live, by a drop-in below /run and a reload of PID 1, which touches no job; and goes with the queue."""
     mill = queue

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mill import expect, run, systemctl, unit_properties, until
+from mill import VERSION, expect, job_units, run, systemctl, unit_properties, until
 from test_user import session  # noqa: F401 (a fixture)
 
 
@@ -129,12 +129,30 @@ def test_systemctl_freeze(mill, counter):
 
 
 def test_systemctl_stop_of_a_frozen_job(mill, counter):
+    """From 257 on the manager does not do that."""
     mill.call("FreezeJob", counter.id)
     until(counter.frozen)
-    systemctl("stop", mill.unit(counter.id), timeout=20)
+    p = systemctl("stop", mill.unit(counter.id), timeout=20, check=False)
+    if VERSION >= 257:
+        assert counter.frozen() and mill.state(counter.id) == "running", p
+        mill.call("ThawJob", counter.id)
+        until(counter.counts, 5, "it counts again")
+        systemctl("stop", mill.unit(counter.id), timeout=20)
     j = mill.wait(counter.id)
     assert (j["result"], j["exit_status"]) == ("exit-code", 3)
     assert counter.heard_term()
+
+
+def test_frozen_after_it_ended(mill):
+    """Nothing stands still, but the manager calls it frozen: it is let go all the same."""
+    job = mill.submit("true", hold=True)
+    unit = mill.unit(job + 1000)
+    with mill.down():
+        run("systemd-run", "--quiet", "--unit=" + unit, "--property=RemainAfterExit=yes", "--slice=jobmill-default.slice", "true")
+        until(lambda: unit_properties(unit, "SubState")["SubState"] == "exited")
+        systemctl("freeze", unit, check=False)
+    until(lambda: unit not in job_units(), 20, lambda: systemctl("status", unit, check=False))
+    mill.call("CancelJob", job)
 
 
 def test_own_time_out(mill, folder):
