@@ -55,7 +55,7 @@ struct Call {
         Client *client;
         sd_bus_message *message;  /* NULL: it came over the socket, */
         struct json_object *parameters; /* with these */
-        bool oneway;
+        bool oneway, more;
         call_handler_t handler;
         enum {
                 CALL_QUEUED,      /* on client->calls */
@@ -172,7 +172,7 @@ int api_read_clocks(const Api *a, Now *ret);
 /* Has the caller's user too many calls that wait? Then the handler returns -EUSERS; root may wait as often as he likes. */
 bool call_too_many_pending(const Call *c);
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler);
-void call_dispatch_json(Client *cl, struct json_object *parameters, bool oneway, call_handler_t handler);
+void call_dispatch_json(Client *cl, const Call *call);
 void call_drop_client(Client *cl); /* all that it asked for */
 void call_client_gone(Api *a, const char *name);
 void call_drop_all(Api *a);

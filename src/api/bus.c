@@ -168,6 +168,8 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
                 api_queue_emit_changed(a, queues[i]);
                 CRASH_POINT("queue-signals-after");
         }
+        if (n > 0)
+                socket_tell_events(a->socket);
         held_send(a);
 }
 

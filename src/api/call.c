@@ -296,22 +296,22 @@ static int call_add(Client *cl, Call call) {
         return 0;
 }
 
-/* The socket knows who it is, and gives us one after the other. Takes parameters over. */
-void call_dispatch_json(Client *cl, json_object *parameters, bool oneway, call_handler_t handler) {
+/* The socket knows who it is, and gives us one after the other. */
+void call_dispatch_json(Client *cl, const Call *call) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        ReplyTo to = { .connection = cl->connection, .oneway = oneway };
+        ReplyTo to = { .connection = cl->connection, .oneway = call->oneway };
         Api *a = cl->api;
 
         if (!a->store)
                 (void) api_error(&error, api_store_error_name(a->store_error),
                                  "The store cannot be opened, which is tried again: %s", strempty(a->store_missing));
-        else if (call_add(cl, (Call) { .parameters = parameters, .oneway = oneway, .handler = handler }) < 0)
+        else if (call_add(cl, *call) < 0)
                 (void) sd_bus_error_set_errno(&error, -ENOMEM);
         else {
                 client_run(cl);
                 return;
         }
-        json_object_put(parameters);
+        json_object_put(call->parameters);
         (void) reply_send_error(&to, &error);
 }
 

@@ -36,6 +36,9 @@ void wait_tell(Api *a, uint64_t id);
 void wait_drop(Api *a, const char *client); /* of the bus; NULL: all of it */
 void wait_drop_connection(Api *a, const Connection *c);
 
+/* events.c: some of those behind *after, which moves; 1; 0: there are none; negative: that was told, and is the end. */
+int events_send(Api *a, const ReplyTo *to, uint64_t *after);
+
 /* log-stream.c */
 void log_streams_tell(Api *a, const Change *c);
 void log_streams_drop(Api *a);

@@ -20,6 +20,7 @@ DECLARE_HANDLER(wait_job);
 DECLARE_HANDLER(get_job_info);
 DECLARE_HANDLER(list_jobs);
 DECLARE_HANDLER(get_statistics);
+DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(cancel_job);
 DECLARE_HANDLER(hold_job);
 DECLARE_HANDLER(release_job);

@@ -14,6 +14,7 @@ typedef struct ReplyTo {
         sd_bus_message *message; /* a call on the bus; NULL: */
         Connection *connection;  /* of the socket, which takes the answers in the order of its calls */
         bool oneway;             /* nobody wants to know */
+        bool continues;          /* more will follow */
 } ReplyTo;
 
 typedef struct Reply {

@@ -35,6 +35,8 @@ struct Connection {
         Buffer in, out;
         sd_event_source *io, *run;
         unsigned n_held, n_waits;
+        bool streams;           /* it is told of events, as they come */
+        uint64_t events_after;  /* the last of them that it was told */
         bool ended, hung_up, broken;
         bool gone;    /* to be closed at once: memory ran out, or the socket failed */
         bool running; /* go_on() is at work, and looks at the end */
@@ -95,10 +97,6 @@ void connection_wait(Connection *c, int n) {
                 connection_go_on(c);
 }
 
-Client *connection_client(Connection *c) {
-        return &c->client;
-}
-
 int connection_hold_final(const ReplyTo *to, Reply *reply) {
         return held_add(to->connection->client.api, to, reply, true);
 }
@@ -109,7 +107,10 @@ int connection_reply(const ReplyTo *to, JsonWriter *w) {
 
         if (to->oneway)
                 return 0;
-        JSON_WRITE_LITERAL(w, "}}\0");
+        if (to->continues)
+                JSON_WRITE_LITERAL(w, "},\"continues\":true}\0");
+        else
+                JSON_WRITE_LITERAL(w, "}}\0");
         r = w->failed ? -ENOMEM : buffer_append(&c->out, w->text, json_writer_size(w));
         if (r < 0)
                 c->broken = true; /* he must not take the next answer for this one */
@@ -139,7 +140,35 @@ static void refuse(Connection *c, const char *name, const char *text) {
 }
 
 static bool is_busy(const Connection *c) {
-        return c->client.n_calls > 0 || c->n_waits > 0 || buffer_length(&c->out) > OUTPUT_MAX;
+        return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || buffer_length(&c->out) > OUTPUT_MAX;
+}
+
+/* As many events as are taken. Who does not read them is told of the rest when he does, if it is kept still. */
+static void tell_events(Connection *c) {
+        ReplyTo to = { .connection = c, .continues = true };
+
+        while (c->streams && buffer_length(&c->out) <= OUTPUT_MAX && c->client.api->store) {
+                int r = events_send(c->client.api, &to, &c->events_after);
+
+                if (r == 0)
+                        return;
+                if (r < 0)
+                        c->streams = false;
+        }
+}
+
+void connection_stream(Connection *c, uint64_t after) {
+        c->events_after = after;
+        c->streams = true;
+}
+
+void socket_tell_events(Socket *s) {
+        Connection *c;
+
+        if (s)
+                TAILQ_FOREACH(c, &s->connections, entry)
+                        if (c->streams)
+                                connection_go_on(c);
 }
 
 /* As many calls as there are. true: the next one has to wait. */
@@ -194,6 +223,7 @@ static void hang_up(Connection *c) {
         c->hung_up = true;
         (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
         wait_drop_connection(c->client.api, c);
+        c->streams = false;
 }
 
 static void flush(Connection *c) {
@@ -222,6 +252,7 @@ static void go_on(Connection *c) {
 
         c->running = true;
         for (;;) {
+                tell_events(c);
                 waits = run_calls(c);
                 flush(c);
                 if (!c->hung_up || c->ended || waits || c->broken || c->gone)
@@ -229,7 +260,7 @@ static void go_on(Connection *c) {
                 receive(c);
         }
         c->running = false;
-        answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0;
+        answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0 && !c->streams;
         if (c->gone || (answered && (c->broken || (c->ended && !waits)))) {
                 connection_free(c);
                 return;

@@ -15,7 +15,8 @@ bool connection_holds(const Connection *c);
 void connection_hold(Connection *c, int n); /* so many more */
 void connection_wait(Connection *c, int n); /* somebody waits for a job */
 void connection_go_on(Connection *c);       /* something of this has changed */
-Client *connection_client(Connection *c);
+void connection_stream(Connection *c, uint64_t after); /* it is told of events behind this one, until it goes */
+void socket_tell_events(Socket *s); /* there are new ones; NULL: nobody hears of it */
 
 /* Where to.connection takes the answer that is begun in w; and one that is complete, behind those that are held. */
 int connection_reply(const ReplyTo *to, JsonWriter *w);

@@ -33,6 +33,7 @@ static const VarlinkMethod methods[] = {
         { "Hold", " id ", handle_hold_job, true },
         { "Release", " id ", handle_release_job, true },
         { "Retry", " id max_attempts delay_usec ", handle_retry_job, true },
+        { "Events", " after ", handle_events },
         { "Statistics", " ", handle_get_statistics },
 };
 
@@ -201,7 +202,7 @@ int varlink_receive(Client *cl, const char *text, size_t size, bool holds, bool 
         parameters = m.parameters ? json_object_get(m.parameters) : json_object_new_object();
         if (!parameters)
                 return -ENOMEM;
-        call_dispatch_json(cl, parameters, m.oneway, method->handler);
+        call_dispatch_json(cl, &(Call) { .parameters = parameters, .oneway = m.oneway, .more = m.more, .handler = method->handler });
         if (size >= TRIM_SIZE) {
                 json_object_put(TAKE_PTR(m.object));
                 malloc_trim(0);

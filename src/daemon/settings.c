@@ -96,6 +96,7 @@ static const struct Setting {
         { "PayloadMax", parse_bytes, offsetof(Settings, api.payload_max), SPEC_PAYLOAD_MAX, 0, SPEC_PAYLOAD_MAX, "0…16M" },
         { "EnvironmentMax", parse_bytes, offsetof(Settings, api.environment_max), SPEC_ENVIRONMENT_MAX, 4 * KIB,
           SPEC_ENVIRONMENT_MAX, "4K…1M" },
+        { "EventsMax", parse_number, offsetof(Settings, events_max), 50000, 1000, 10000000, "1000…10000000" },
         { "SocketConnectionsMax", parse_number, offsetof(Settings, api.connections_max), 4096, 16, 65536, "16…65536" },
         { "SocketConnectionsPerUserMax", parse_number, offsetof(Settings, api.connections_per_user_max), 256, 1, 65536, "1…65536" },
         { "SocketMessageMax", parse_bytes, offsetof(Settings, api.socket_message_max), 32 * MIB, 64 * KIB, 128 * MIB, "64K…128M" },

@@ -307,6 +307,7 @@ static int record(Manager *m, Told *ret) {
         if (!TAILQ_EMPTY(&m->model->receipts) && m->next_expiry == USEC_INFINITY)
                 m->next_expiry = 0;
         r = told_take(m->model, ret);
+        store_announce(m->store, ret->changes, ret->n_changes, m->settings.events_max);
         if (r >= 0)
                 r = store_record(m->store, m->model);
         if (r < 0)

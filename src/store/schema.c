@@ -240,6 +240,13 @@ static const char *const migrations[] = {
         /* What waits for more than its time is not due. */
         "DROP INDEX job_due;"
         "CREATE INDEX job_due ON job (not_before_usec) WHERE state = 'waiting' AND blockers = 0;",
+
+        /* 7: what became of jobs, by number: first of n, as JSON. */
+        "CREATE TABLE event ("
+        "  first INTEGER PRIMARY KEY,"
+        "  n INTEGER NOT NULL,"
+        "  events TEXT NOT NULL"
+        ") STRICT;",
 };
 
 unsigned schema_version(void) {
@@ -370,6 +377,7 @@ static int schema_look(Store *s) {
                         " (SELECT not_before_usec FROM job INDEXED BY job_due WHERE state = 'waiting' AND blockers = 0"
                         "  ORDER BY not_before_usec LIMIT 1),"
                         " (SELECT min(job) FROM edge), (SELECT max(before) FROM edge INDEXED BY edge_before), (SELECT max(job) FROM ended),"
+                        " (SELECT min(n) FROM (SELECT n FROM event ORDER BY first LIMIT 1)), (SELECT n FROM event ORDER BY first DESC LIMIT 1),"
                         " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content),"
                         " (SELECT max(first_id) FROM receipt), (SELECT max(caller) FROM receipt INDEXED BY receipt_request)",
                         &value);

@@ -24,6 +24,16 @@ typedef struct StoreFile {
         uint8_t header[100];
 } StoreFile;
 
+/* Their numbers (store-event.c). */
+typedef struct StoreEvents {
+        const Change *changes; /* of the commit that is being made */
+        size_t n_changes;
+        uint64_t max;          /* so many may be kept */
+        uint64_t count, last;  /* there are */
+        uint64_t next;         /* last, once it is committed */
+        uint64_t trimmed;      /* the last that is not kept any more */
+} StoreEvents;
+
 struct Store {
         sqlite3 *db;
         int lock_fd;
@@ -39,11 +49,13 @@ struct Store {
         int log_pages;         /* in the log, after the last commit */
         int log_pages_max;     /* then it is written back */
         EnvironmentCache environment;
+        StoreEvents event;
         char error[256];
 };
 
 #define STORE_META_STARTS "starts"
 #define STORE_META_NEXT_ID "next_id"
+#define STORE_META_EVENTS_TRIMMED "events_trimmed"
 #define STORE_META_RESTORED "restored" /* in meta: an old copy was put back, and nobody has accepted that yet */
 #define STORE_ENVIRONMENT_DROPPED INT64_C(-1) /* job.environment of a job that had one */
 
@@ -105,6 +117,11 @@ void store_file_close(Store *s); /* in place of sqlite3_close() */
 
 int store_starts_reserve(Store *s, uint64_t next_id);
 int store_starts_check_log(Store *s, const char *path);
+
+/* ---- store-event.c ---- */
+
+int store_record_events(Store *s);
+int store_load_events(Store *s);
 
 /* ---- store-edge.c ---- */
 

@@ -134,5 +134,7 @@ int store_load(Store *s, Model *m) {
                 if (r < 0)
                         return r;
         }
+        if (r >= 0)
+                r = store_load_events(s);
         return r < 0 ? r : store_load_arrays(s, m);
 }

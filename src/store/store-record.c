@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: arrays, jobs, attempts, queues, what is purged, who waits for whom, receipts of requests, the counts of environments, the next id. All or nothing: on any
+ * Order within it: arrays, jobs, attempts, queues, what is purged, who waits for whom, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "base/crash-point.h"
@@ -316,6 +316,9 @@ static int record_changes(Store *s, const Model *m) {
                 if (r < 0)
                         return r;
         }
+        r = store_record_events(s);
+        if (r < 0)
+                return r;
         CRASH_POINT("record-written");
         r = store_environment_flush(s);
         if (r < 0)
@@ -337,11 +340,13 @@ int store_record(Store *s, Model *m) {
         r = record_changes(s, m);
         if (r >= 0)
                 r = store_commit(s);
+        store_announce(s, NULL, 0, s->event.max);
         if (r < 0) {
                 store_rollback(s);
                 store_environment_forget(s);
                 return r;
         }
+        s->event.last = s->event.next;
         s->next_id = m->next_id;
         return 0;
 }

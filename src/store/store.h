@@ -7,6 +7,7 @@
  * -EIO, -EUCLEAN (corrupt), -EBUSY (another daemon has it), -EPROTONOSUPPORT (made by a newer version), -ENOMEM,
  * -ENOENT (no such row), -ESTALE (the file was replaced or written to), -ENOTRECOVERABLE (a mistake of ours). store_error() tells more. */
 
+#include "queue/change.h"
 #include "queue/model.h"
 
 typedef struct Store Store;
@@ -89,6 +90,16 @@ int store_ballast_make(Store *s);
 /* Whether there was one. */
 bool store_ballast_give(Store *s);
 bool store_ballast_is_kept(Store *s);
+
+/* ---- events ---- */
+
+/* What the next store_record() changes, to be numbered in it; at most about max are kept. changes must stay until then. */
+void store_announce(Store *s, const Change *changes, size_t n, uint64_t max);
+uint64_t store_last_event(const Store *s); /* its number; 0: none yet */
+/* Some of those behind this number, 0 all: objects of JSON with commas between them, up to last. 1; 0: there are none; -ERANGE: some are not
+ * kept any more, or are none of ours. */
+typedef int (*event_row_t)(void *userdata, const char *list, uint64_t last);
+int store_read_events(Store *s, uint64_t after, event_row_t callback, void *userdata);
 
 /* ---- load ---- */
 

@@ -417,6 +417,107 @@ def test_limit_of_connections_of_a_user(mill):
     until(lambda: "error" not in varlink.call_as(daemon, mill.socket_path, "Statistics", {}), 5, "room again")
 
 
+# ---- events ----
+
+def story(events, id_):
+    return [(e["state"], e["attempt"], e.get("result")) for e in events if e["id"] == id_]
+
+
+def read_until(c, id_, state="done"):
+    events = []
+    while not any(e["id"] == id_ and e["state"] == state for e in events):
+        reply = c.read()
+        assert reply["continues"] is True
+        events += reply["parameters"]["events"]
+    return events
+
+
+LIFE = [("ready", 0, None), ("starting", 1, None), ("running", 1, None), ("done", 1, "success")]
+
+
+def test_events_as_they_come(sock):
+    with sock.connect() as c, sock.connect() as other:
+        other.call("Submit", job={**JOB, "hold": True})
+        c.send("Events", more=True)
+        first = c.read()
+        assert first["parameters"]["events"] == [] and first["continues"] and first["parameters"]["last"] > 0
+        id_ = other.call("Submit", job=JOB)["id"]
+        events = read_until(c, id_)
+        told = story(events, id_)
+        assert told == [e for e in LIFE if e in told] and told[-1] == LIFE[-1] and len(told) >= 3
+        assert events[0]["new"] is True and events[0]["owner"] == os.getuid() and events[0]["queue"] == "default"
+        numbers = [e["number"] for e in events]
+        assert numbers == sorted(set(numbers)) and numbers[0] > first["parameters"]["last"]
+
+
+def test_events_are_resumed(sock):
+    """From any number on the same events come, also from the next daemon."""
+    with sock.connect() as c:
+        ids = c.call("SubmitMany", jobs=[JOB] * 3)["ids"]
+        for i in ids:
+            c.call("Wait", id=i)
+        all_ = c.call("Events", after=0)["events"]
+        assert len(all_) > 3, "more than what one commit made"
+        while (page := c.call("Events", after=all_[-1]["number"]))["events"]:
+            all_ += page["events"]
+        assert page["last"] == all_[-1]["number"]
+        for i in ids:
+            assert story(all_, i)[-1] == LIFE[-1]
+    sock.restart()
+    sock.settled()
+    with sock.connect() as c:
+        for k in range(len(all_)):
+            got = []
+            after = all_[k]["number"]
+            while len(got) < len(all_) - k - 1:
+                got += (page := c.call("Events", after=after))["events"]
+                after = page["last"]
+            assert got == all_[k + 1:]
+        id_ = c.call("Submit", job={**JOB, "hold": True})["id"]
+        new = c.call("Events", after=all_[-1]["number"])["events"]
+        assert story(new, id_) == [("held", 0, None)] and new[0]["number"] > all_[-1]["number"]
+
+
+def test_events_that_are_lost(mill):
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nEventsMax=1000\n")
+    mill.listen()
+    mill.start()
+    with mill.connect() as c:
+        c.call("SubmitMany", jobs=[{**JOB, "hold": True}] * 1500)
+        c.call("SubmitMany", jobs=[{**JOB, "hold": True}] * 1500)
+        kept = c.call("Events", after=0)
+        assert kept["events"][0]["id"] > 1
+        e = refused(c, "EventsLost", "Events", after=kept["events"][0]["number"] - 2)
+        last = e.parameters["last"]
+        assert "are kept" in e.parameters["message"] and c.call("Events", after=last) == {"events": [], "last": last}
+        assert c.call("Events", after=kept["events"][0]["number"] - 1) == kept
+        refused(c, "EventsLost", "Events", after=last + 1)
+        mill.restart()
+    with mill.connect() as c:
+        refused(c, "EventsLost", "Events", after=kept["events"][0]["number"] - 2)
+        assert c.call("Events", after=kept["events"][0]["number"] - 1) == kept
+
+
+def test_events_for_who_does_not_read(mill):
+    """He has them later, as long as they are kept; then he is told so, and his connection can be used again."""
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nEventsMax=1000\n")
+    mill.listen()
+    mill.start()
+    with mill.connect() as slow, mill.connect() as c:
+        slow.send("Events", more=True)
+        assert slow.read()["continues"]
+        before = rss(mill)
+        for _ in range(20):
+            c.call("SubmitMany", jobs=[{**JOB, "hold": True}] * 1000)
+        assert rss(mill) < before + 48 * 1024
+        numbers = []
+        while "error" not in (reply := slow.read()):
+            numbers += [e["number"] for e in reply["parameters"]["events"]]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) < 20000
+        assert reply["error"] == "org.jobmill.EventsLost" and "continues" not in reply
+        assert slow.call("Events", after=reply["parameters"]["last"])["events"] == []
+
+
 # ---- its life ----
 
 def test_restart(sock):

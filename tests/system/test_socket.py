@@ -77,7 +77,7 @@ def test_introspected(mill):
     info = json.loads(run("varlinkctl", "--json=short", "info", PATH))
     assert info["interfaces"] == ["org.varlink.service", "org.jobmill"]
     text = run("varlinkctl", "introspect", PATH, "org.jobmill")
-    for line in ("method Submit(", "type Job(", "error NoSuchJob("):
+    for line in ("method Submit(", "type Job(", "error NoSuchJob(", "method Events("):
         assert line in text, text
     run("varlinkctl", "validate-idl", SOURCE / "src/api/org.jobmill.varlink")
     run("varlinkctl", "validate-idl", SOURCE / "src/api/org.varlink.service.varlink")
@@ -94,3 +94,8 @@ def test_called(mill):
     assert job["name"] == "of varlinkctl" and job["result"] == "exit-code"
     p = call("Get", {"id": 1 << 40}, check=False)
     assert p.returncode != 0 and "org.jobmill.NoSuchJob" in p.stderr + p.stdout
+    events = json.loads(call("Events", {"after": 0}))["events"]
+    assert [e["state"] for e in events if e["id"] == id_][-1] == "done"
+    more = run("timeout", "--preserve-status", "2", "varlinkctl", "--json=short", "--more", "call", PATH, "org.jobmill.Events", '{"after":0}', check=False).stdout
+    lines = [json.loads(line) for line in more.replace("\x1e", "").splitlines()]
+    assert lines[0]["events"] == events and lines[0]["last"] == events[-1]["number"]

@@ -18,11 +18,13 @@ import uuid
 import dbus
 
 import client
+import varlink
 from client import BusError
 from mill import BUILD, CONFIG, RUN, RUNTIME_UNITS, SLOW, VERSION, job_units, run, systemctl, unit_properties, until
 
 OVERLAP = BUILD / "tests/system/overlap"
 STATE = pathlib.Path("/var/lib/jobmill")
+SOCKET = RUN / "org.jobmill"
 # Caps of the queues; those of "crash-nest" hold for the two below it together.
 CAPS = {"crash": 12, "crash-small": 2, "crash-other": 4, "crash-nest": 3, "crash-nest-a": 2, "crash-nest-b": 2, "crash-paused": 4}
 NEST = "crash-nest"
@@ -101,6 +103,47 @@ class Workload:
                     raise
                 assert time.monotonic() < deadline, "%s was never answered: %s" % (member, e)
                 time.sleep(0.02)
+
+    def insist_socket(self, method, patience=60, **parameters):
+        """The same over the socket, which is there also while the daemon is not."""
+        deadline = time.monotonic() + patience * SLOW
+        while True:
+            try:
+                with varlink.Connection(SOCKET, timeout=10) as c:
+                    return c.call(method, **parameters)
+            except varlink.VarlinkError as e:
+                if e.short not in ("StorageFull", "StorageError", "TooMany"):
+                    raise
+                error = e
+            except (OSError, AssertionError) as e:
+                error = e
+            assert time.monotonic() < deadline, "%s was never answered: %s" % (method, error)
+            time.sleep(0.02)
+
+    def submit_over_the_socket(self):
+        """Also a batch, whose answer comes twice; and events that go on where they were."""
+        self.event = self.insist_socket("Events")["last"]
+        spec = {"queue": "crash", "name": "socket", "request_id": uuid.uuid4().hex, "argv": self.command("true")}
+        jobs = [spec, {k: v for k, v in spec.items() if k != "request_id"}]
+        ids = self.insist_socket("SubmitMany", jobs=jobs)["ids"]
+        assert self.insist_socket("SubmitMany", jobs=jobs)["ids"] == ids, "the same request has made other jobs"
+        for id_ in ids:
+            job = Job("socket", ("success",))
+            job.id = id_
+            self.jobs.append(job)
+        assert self.insist_socket("Get", id=ids[0])["job"]["name"] == "socket"
+
+    def check_events(self):
+        """The last of each job that came over the socket is that it has ended; numbers only grow."""
+        events, after = [], self.event
+        while (page := self.insist_socket("Events", after=after))["events"]:
+            events += page["events"]
+            after = page["last"]
+        numbers = [e["number"] for e in events]
+        assert numbers == sorted(set(numbers)) and numbers[0] > self.event
+        for job in self.jobs:
+            if job.kind == "socket":
+                assert [e["state"] for e in events if e["id"] == job.id][-1] == "done", [e for e in events if e["id"] == job.id]
 
     def late(self, member, *args):
         """It may come too late, or too early; then it is refused."""
@@ -187,6 +230,7 @@ class Workload:
         self.submit_batch()
         self.submit_array()
         self.submit_flow()
+        self.submit_over_the_socket()
         at_once = self.submit("cancelled at once", "exec sleep 60", "cancelled", runs=None)
         self.late("CancelJob", at_once.id)
 
@@ -377,6 +421,7 @@ class Workload:
 
     def check(self):
         """Every promise that can be seen from outside."""
+        self.check_events()
         proof = self.proof.read_text().split("\n")[:-1]
         # "systemctl reset-failed" and "restart" of a job's unit force it to run again: seen, ended, and told as lost.
         forced = {str(j.id) for j in self.jobs if j.results is None}

@@ -451,6 +451,9 @@ static void record_attempt(const Attempt *a) {
         attempt_to_row(a, r);
 }
 
+void store_announce(Store *s, const Change *changes, size_t n, uint64_t max) {
+}
+
 int store_record(Store *s, Model *m) {
         const Array *array;
         const Attempt *a;

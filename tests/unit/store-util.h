@@ -32,6 +32,17 @@ static inline void record(Store *s, Model *m) {
         assert_false(model_has_changes(m));
 }
 
+/* With events, of which so many are kept. */
+static inline void record_events(Store *s, Model *m, uint64_t max) {
+        Change *changes;
+        size_t n;
+
+        assert_int_equal(changes_take(m, &changes, &n), 0);
+        store_announce(s, changes, n, max);
+        record(s, m);
+        changes_free(changes, n);
+}
+
 static inline Model *load(Store *s) {
         Model *m = model_new();
 
@@ -164,4 +175,19 @@ static inline Directory make_directory(void) {
         assert_true(asprintf(&d.file, "%s/jobmill.db", d.path) > 0);
         assert_true(asprintf(&d.lock, "%s/jobmill.lock", d.path) > 0);
         return d;
+}
+
+static inline int on_any_event(void *userdata, const char *list, uint64_t last) {
+        return 0;
+}
+
+/* With all statements that there are for it. */
+static inline void submit_and_read_events(Store *s) {
+        _cleanup_model_ Model *m = model_new();
+
+        for (int i = 0; i < 2; i++) {
+                submit(m, add_queue(m, "q"), make_spec("true"));
+                record_events(s, m, i == 0 ? 10 : 1);
+                assert_int_equal(store_read_events(s, 0, on_any_event, NULL), 1);
+        }
 }
