@@ -217,7 +217,7 @@ int store_check_step(Store *s, StoreCheck *k, store_finding_t found, void *userd
         if (k->step < ELEMENTSOF(parts))
                 r = check_part(s, parts + k->step, k, found, userdata);
         else
-                r = check_sum(s, sums + k->step - ELEMENTSOF(parts), k, found, userdata);
+                r = check_sum(s, sums + (k->step - ELEMENTSOF(parts)), k, found, userdata);
         if (r != 0)
                 return r;
         k->after = 0;
