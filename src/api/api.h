@@ -167,7 +167,7 @@ int api_job_find(sd_bus *bus, const char *path, const char *interface, void *use
 int api_job_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error);
 void api_forget_row(Api *a);
 
-/* call.c */
+/* call.c, call-rights.c, call-reply.c */
 int api_read_clocks(const Api *a, Now *ret);
 /* Has the caller's user too many calls that wait? Then the handler returns -EUSERS; root may wait as often as he likes. */
 bool call_too_many_pending(const Call *c);
