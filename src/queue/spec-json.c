@@ -11,6 +11,7 @@
 #include "base/json-writer.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "queue/json-ascii.h"
 
 #include <json-c/json.h>
 #include <limits.h>
@@ -366,10 +367,19 @@ static bool has_key_with_nul(const char *text, size_t size) {
 int spec_parse_object(const char *text, size_t size, json_object **ret, char **ret_error) {
         _cleanup_(json_tokener_freep) json_tokener *tokener = NULL;
         _cleanup_(json_object_putp) json_object *o = NULL;
+        _cleanup_free_ char *ascii = NULL;
         size_t end;
 
-        if (size >= INT_MAX)
-                return spec_error(ret_error, E2BIG, "more than %d bytes of JSON", INT_MAX - 1);
+        if (size >= INT_MAX / 3)
+                return spec_error(ret_error, E2BIG, "more than %d bytes of JSON", INT_MAX / 3 - 1);
+        if (json_wants_ascii()) {
+                if (!utf8_is_valid(text, size))
+                        return spec_error(ret_error, EINVAL, "not valid UTF-8");
+                ascii = json_to_ascii(text, size, &size);
+                if (!ascii)
+                        return -ENOMEM;
+                text = ascii;
+        }
         tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
         if (!tokener)
                 return -ENOMEM;

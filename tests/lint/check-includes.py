@@ -33,7 +33,7 @@ LIBRARIES = {
     "systemd/sd-journal.h": ["base/log.c", "unit/*", "api/log-child.*", "notify/*", "ctl/*"],
     "systemd/sd-daemon.h": ["base/log.c", "daemon/*"],
     "sqlite3.h": ["store/*"],
-    "json-c/*": ["queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*"],
+    "json-c/*": ["queue/json-ascii.c", "queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*"],
     "json.h": [],
     "ini.h": ["base/conf-file.c"],
 }

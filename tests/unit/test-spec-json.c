@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "base/strv.h"
+#include "queue/json-ascii.h"
 #include "queue/spec-json.h"
 
 #include <setjmp.h>
@@ -224,8 +225,32 @@ static void test_read_on_top(void **state) {
         refused(text, strlen(text), -EINVAL, "unknown key 'queue'");
 }
 
+/* What json-c 0.18 is given is the same JSON, and none where it was none. */
+static void test_ascii(void **state) {
+        static const char *const texts[][2] = {
+                { "{\"a\":\"x\"}", "{\"a\":\"x\"}" },
+                { "\"\xc3\xa9\xe2\x82\xac\xef\xbf\xbd\"", "\"\\u00e9\\u20ac\\ufffd\"" },
+                { "\"\xf0\x9f\x99\x82\xf4\x8f\xbf\xbf\"", "\"\\ud83d\\ude42\\udbff\\udfff\"" },
+                { "\"\\\\\xc3\xa9\\\"\xc3\xa9\\n\"", "\"\\\\\\u00e9\\\"\\u00e9\\n\"" },
+                { "\"\\\xc3\xa9\"", "\"\\\xc3\xa9\"" }, /* no escape */
+                { "\xc3\xa9", "\\u00e9" },
+                { "", "" },
+                { "\\", "\\" },
+        };
+
+        FOREACH_ELEMENT(x, texts) {
+                size_t n;
+                _cleanup_free_ char *s = json_to_ascii((*x)[0], strlen((*x)[0]), &n);
+
+                assert_non_null(s);
+                assert_string_equal(s, (*x)[1]);
+                assert_int_equal(n, strlen(s));
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_ascii),
                 cmocka_unit_test(test_read_on_top),
                 cmocka_unit_test(test_round_trip),
                 cmocka_unit_test(test_defaults_are_left_out),
