@@ -2,7 +2,7 @@
 
 /* Connections of the socket. A connection is read from as long as its answers are taken, and nothing of it is under way that has to end
  * before the next call; so whoever does not read is not read from, and holds at most one message, SocketMessageMax=, and its answers.
- * All messages that are not complete yet of one user share SocketBuffersPerUserMax=.
+ * All messages that are not complete yet of one user share SocketBuffersPerUserMax=, and so do all answers that are not read.
  *
  *   open      calls are read and run in their order
  *   ended     the other side sends no more: what it asked for is answered, then it is closed
@@ -49,9 +49,15 @@ struct Socket {
         sd_event_source *io, *again;
         TAILQ_HEAD(, Connection) connections;
         unsigned n_connections;
+        size_t n_output; /* bytes that are to be sent, on all of them */
 };
 
 /* ---- a connection ---- */
+
+static void drop_output(Connection *c) {
+        c->socket->n_output -= buffer_length(&c->out);
+        buffer_done(&c->out);
+}
 
 static Connection *connection_free(Connection *c) {
         if (!c)
@@ -71,7 +77,7 @@ static Connection *connection_free(Connection *c) {
         sd_event_source_disable_unref(c->io);
         sd_event_source_disable_unref(c->run);
         buffer_done(&c->in);
-        buffer_done(&c->out);
+        drop_output(c);
         safe_close(c->fd);
         return mfree(c);
 }
@@ -114,6 +120,8 @@ int connection_reply(const ReplyTo *to, JsonWriter *w) {
         r = w->failed ? -ENOMEM : buffer_append(&c->out, w->text, json_writer_size(w));
         if (r < 0)
                 c->broken = true; /* he must not take the next answer for this one */
+        else
+                c->socket->n_output += json_writer_size(w);
         connection_go_on(c);
         return r;
 }
@@ -127,6 +135,19 @@ static bool has_room(const Connection *c, size_t more) {
                 TAILQ_FOREACH(o, &c->socket->connections, entry)
                         sum += o->client.uid == c->client.uid ? buffer_length(&o->in) : 0;
         return sum <= c->client.api->limits.socket_buffers_max;
+}
+
+/* Does this user leave too many answers unread? A single connection takes no calls before that. */
+static bool has_unread(const Connection *c) {
+        uint64_t max = c->client.api->limits.socket_buffers_max;
+        const Connection *o;
+        size_t sum = 0;
+
+        if (c->socket->n_output <= max || c->client.uid == 0)
+                return false;
+        TAILQ_FOREACH(o, &c->socket->connections, entry)
+                sum += o->client.uid == c->client.uid ? buffer_length(&o->out) : 0;
+        return sum > max;
 }
 
 static void refuse(Connection *c, const char *name, const char *text) {
@@ -185,6 +206,10 @@ static bool run_calls(Connection *c) {
                         refuse(c, JOBMILL_ERROR_TOO_MANY, "The message is too large (SocketMessageMax=)");
                         return false;
                 }
+                if (has_unread(c)) {
+                        refuse(c, JOBMILL_ERROR_TOO_MANY, "Answers of this user that nobody reads are too large (SocketBuffersPerUserMax=)");
+                        return false;
+                }
                 r = varlink_receive(&c->client, message, size, c->n_held > 0, c->hung_up, &text);
                 if (r == 0)
                         return true;
@@ -230,18 +255,19 @@ static void flush(Connection *c) {
         ssize_t n;
 
         if (c->hung_up)
-                buffer_done(&c->out);
+                drop_output(c);
         while (!c->gone && buffer_length(&c->out) > 0) {
                 CRASH_POINT("socket-answer-before");
                 n = send(c->fd, c->out.data + c->out.start, buffer_length(&c->out), MSG_DONTWAIT | MSG_NOSIGNAL);
                 CRASH_POINT("socket-answer-after");
-                if (n >= 0)
+                if (n >= 0) {
+                        c->socket->n_output -= n;
                         buffer_take(&c->out, n);
-                else if (errno == EAGAIN)
+                } else if (errno == EAGAIN)
                         return;
                 else if (errno != EINTR) {
                         hang_up(c);
-                        buffer_done(&c->out);
+                        drop_output(c);
                 }
         }
 }
