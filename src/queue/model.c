@@ -537,7 +537,7 @@ bool model_is_purged(const Model *m, uint64_t id) {
 int model_purge(Model *m, Job *j) {
         uint64_t *p;
 
-        if (j->state != JOB_DONE)
+        if (!job_has_ended(j))
                 return -EBUSY;
 
         p = realloc(m->purged, (m->n_purged + 1) * sizeof(uint64_t));

@@ -120,7 +120,7 @@ int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also w
 /* So many more attempts, the first after the delay. -EBUSY: not done */
 int model_retry(Model *m, Job *j, uint32_t attempts, usec_t delay, const Now *now);
 bool model_is_purged(const Model *m, uint64_t id);   /* with this commit: there is no such job any more */
-int model_purge(Model *m, Job *j);                   /* -EBUSY: not done */
+int model_purge(Model *m, Job *j);                   /* -EBUSY: not done, or that is not recorded yet */
 /* UpdateJob and MoveJob. May these fields (spec-change.h) be changed, and may it be moved, in the state that it is in? -EALREADY:
  * no, with *ret_error. */
 int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error);

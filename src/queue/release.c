@@ -132,13 +132,12 @@ int model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const N
         return 0;
 }
 
-/* Only an end that is recorded is one: in this turn it may still come to another attempt. */
-static bool has_ended(const Job *j) {
+bool job_has_ended(const Job *j) {
         return j->state == JOB_DONE && j->told_state == JOB_DONE && !j->reopened;
 }
 
 bool model_edge_forbids(const Job *j, const Edge *e, const Job *before) {
-        return j->result == JOB_DEPENDENCY && has_ended(before) &&
+        return j->result == JOB_DEPENDENCY && job_has_ended(before) &&
                edge_decide(e->condition, e->otherwise, before->result) == EDGE_FAILED;
 }
 
@@ -166,7 +165,7 @@ int model_edges_added(Model *m, const JobSpec *s) {
 }
 
 int model_edge_reopen(Model *m, Job *j, const Edge *e, const Job *before) {
-        bool open = e->met && !has_ended(before);
+        bool open = e->met && !job_has_ended(before);
         int r;
 
         r = add_new_edge(&m->releases, e->before, open); /* of one that is needed again, which the store does not know yet */
@@ -184,7 +183,7 @@ int model_edge_reopen(Model *m, Job *j, const Edge *e, const Job *before) {
 int spec_resolve_after(JobSpec *s, size_t i, const Job *before, char **ret_reason) {
         After *a = s->after + i;
 
-        if (!has_ended(before))
+        if (!job_has_ended(before))
                 return 0;
         switch (edge_decide(a->condition, a->otherwise, before->result)) {
         case EDGE_MET:

@@ -55,6 +55,8 @@ bool model_edge_forbids(const Job *j, const Edge *e, const Job *before);
 int model_edge_reopen(Model *m, Job *j, const Edge *e, const Job *before);
 /* Those of a job that is about to be submitted. */
 int model_edges_added(Model *m, const JobSpec *s);
+/* Only an end that is recorded is one: in this turn it may still come to another attempt, and who waits for it has not been looked for. */
+bool job_has_ended(const Job *j);
 /* Is there one who comes after it, which the store does not know yet? open: and still waits for it. */
 bool model_has_new_edge_to(const Model *m, uint64_t id, bool open);
 /* What it means for the i-th of the jobs that a new one shall wait for that it has ended; if it has not, or that is not recorded yet,
