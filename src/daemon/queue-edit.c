@@ -123,6 +123,7 @@ void manager_recover_queues(Manager *m) {
 void manager_edit_queues(Manager *m) {
         QueuePlaces p = queue_places(m);
         const QueueEdit *e;
+        bool any = false;
 
         while ((e = api_next_edit(m->api))) {
                 _cleanup_free_ char *error = NULL;
@@ -132,6 +133,8 @@ void manager_edit_queues(Manager *m) {
                 CRASH_POINT("queue-edited");
                 api_edit_done(m->api, r, error);
                 CRASH_POINT("queue-edit-answered");
+                any = true;
         }
-        manager_tell_policies(m);
+        if (any) /* not in each turn: it looks at all queues */
+                manager_tell_policies(m);
 }
