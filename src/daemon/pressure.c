@@ -11,8 +11,6 @@
 
 #include <fcntl.h>
 
-#define PRESSURE_INTERVAL (2 * USEC_PER_SEC)
-
 /* "some avg10=1.53 avg60=…" */
 static int read_pressure(const char *name, uint32_t *ret) {
         const char *folder = getenv("JOBMILL_PRESSURE_PATH") ?: "/proc/pressure", *p;

@@ -10,6 +10,7 @@
 
 #define PRESSURE_LOW(limit) ((limit) / 5 * 4 + (limit) % 5 * 4 / 5) /* four fifths: below that it opens again */
 #define REFUSED_FOR USEC_PER_SEC
+#define RAMP_MAX (UINT32_C(1) << 20)
 
 static const char *const pressure_names[_PRESSURE_MAX] = {
         [PRESSURE_CPU] = "cpu",
@@ -90,7 +91,10 @@ static int configure_rate(Model *m, Queue *q) {
         return 0;
 }
 
-static void judge_pressure(Queue *q, const PressureSample samples[_PRESSURE_MAX]) {
+/* true: it has just eased. */
+static bool judge_pressure(Queue *q, const PressureSample samples[_PRESSURE_MAX]) {
+        bool was_shut = q->pressure_shut;
+
         for (Pressure i = 0; i < _PRESSURE_MAX; i++) {
                 uint32_t limit = q->policy.pressure_max[i];
                 bool shut = q->pressure_shut & 1U << i;
@@ -99,6 +103,18 @@ static void judge_pressure(Queue *q, const PressureSample samples[_PRESSURE_MAX]
                        (samples[i].error < 0 || samples[i].permyriad > (shut ? PRESSURE_LOW(limit) : limit));
                 q->pressure_shut = (q->pressure_shut & ~(1U << i)) | (uint8_t) shut << i;
         }
+        if (q->pressure_shut || !has_pressure_limit(&q->policy))
+                q->ramp_step = 0;
+        else if (was_shut)
+                q->ramp_step = q->ramp_left = 1;
+        return was_shut && !q->pressure_shut;
+}
+
+/* What starts shows in an average over ten seconds only later. So after pressure one starts, and twice as many each time that it is read and is
+ * low, until not all start that may. */
+static void ramp_up(Queue *q) {
+        q->ramp_step = q->ramp_left > 0 ? 0 : MIN(q->ramp_step * 2, RAMP_MAX);
+        q->ramp_left = q->ramp_step;
 }
 
 int admission_configure(Model *m) {
@@ -116,7 +132,7 @@ int admission_configure(Model *m) {
                         r = configure_rate(m, q);
                 if (r < 0)
                         return r;
-                judge_pressure(q, m->pressure);
+                (void) judge_pressure(q, m->pressure);
                 regulate(m, q, p->rate.n > 0 || q->gate || has_pressure_limit(p) || q->refusal);
         }
         HASH_ITER(hh, m->gates, g, tg)
@@ -138,6 +154,10 @@ void admission_done(Model *m) {
 
 /* ---- decide ---- */
 
+static bool ramp_is_used_up(const Queue *q) {
+        return q->ramp_step > 0 && q->ramp_left == 0;
+}
+
 static Shut judge(Queue *q, const Now *now) {
         if (q->refused_until == USEC_INFINITY)
                 q->refused_until = usec_add(now->steady, REFUSED_FOR);
@@ -146,6 +166,7 @@ static Shut judge(Queue *q, const Now *now) {
         q->rate_next = q->starts && q->policy.rate.n > 0 ? rate_next(q->starts, &q->policy.rate, now->steady) : 0;
         return q->gate && !q->gate->open      ? SHUT_GATE
                : q->pressure_shut             ? SHUT_PRESSURE
+               : ramp_is_used_up(q)           ? SHUT_RAMP
                : q->rate_next > now->steady   ? SHUT_RATE
                : q->refusal                   ? SHUT_BACKSTOP
                                               : SHUT_NOT;
@@ -165,11 +186,17 @@ void admission_decide(Model *m, const Now *now) {
 
 void admission_started(Model *m, Queue *q, const Now *now) {
         for (; q; q = q->parent) {
-                if (!q->starts || q->policy.rate.n == 0)
+                bool rated = q->starts && q->policy.rate.n > 0;
+
+                if (q->ramp_left > 0)
+                        q->ramp_left--;
+                else if (!rated)
                         continue;
-                rate_started(q->starts, &q->policy.rate, now->steady);
-                q->starts_changed = true;
-                model_queue_changed(m, q);
+                if (rated) {
+                        rate_started(q->starts, &q->policy.rate, now->steady);
+                        q->starts_changed = true;
+                        model_queue_changed(m, q);
+                }
                 set_shut(q, judge(q, now));
                 if (q->shut == SHUT_RATE && q->backlog.n > 0)
                         m->next_admission = MIN(m->next_admission, q->rate_next);
@@ -242,8 +269,9 @@ void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], c
         m->pressure_at = now->monotonic;
         TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
                 if (stale)
-                        q->pressure_shut = 0;
-                judge_pressure(q, samples);
+                        q->pressure_shut = q->ramp_step = 0;
+                if (!judge_pressure(q, samples))
+                        ramp_up(q);
         }
 }
 
@@ -309,6 +337,9 @@ int queue_shut_reason(const Model *m, const Queue *shut, const Queue *of, const 
                 return reason_say(ret, "gate %s %s", shut->gate->unit, shut->gate->state ?: "is not known yet");
         case SHUT_PRESSURE:
                 return pressure_reason(m, shut, ret);
+        case SHUT_RAMP:
+                reason_span(span, usec_sub(usec_add(m->pressure_at, PRESSURE_INTERVAL), now->monotonic));
+                return reason_say(ret, "pressure of %s has eased: %" PRIu32 " started, it is read again in %s", shut->name, shut->ramp_step, span);
         case SHUT_RATE:
                 if (shut->rate_next <= now->steady)
                         break;

@@ -23,6 +23,7 @@ typedef enum Pressure {
 } Pressure;
 
 #define PRESSURE_NO_LIMIT UINT32_MAX
+#define PRESSURE_INTERVAL (2 * USEC_PER_SEC) /* so often it is read, which is how often the kernel makes it anew */
 #define PRESSURE_FRESH (10 * USEC_PER_SEC) /* for so long it counts that a queue was shut before */
 
 const char *pressure_to_string(Pressure p); /* "cpu", as the file is called */
@@ -47,6 +48,7 @@ typedef enum Shut {
         SHUT_NOT,
         SHUT_GATE,
         SHUT_PRESSURE,
+        SHUT_RAMP, /* after pressure, until it is read again */
         SHUT_RATE,
         SHUT_BACKSTOP,
 } Shut;

@@ -102,6 +102,7 @@ struct Queue {
         Gate *gate;               /* of GateUnit= */
         usec_t rate_next;         /* realtime: when one more may start */
         uint8_t pressure_shut;    /* bit for each Pressure */
+        uint32_t ramp_step, ramp_left; /* since that has eased: so many may start until it is read again, and so many more; step 0: all */
         char *refusal;            /* what the manager said to a start, not before refused_until one is asked for again; or NULL */
         usec_t refused_until;     /* realtime; USEC_INFINITY: from the next decision on */
         bool regulated;           /* on model->regulated */

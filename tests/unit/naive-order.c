@@ -30,6 +30,8 @@ static const char *why_shut(const Naive *n, int p, const Now *now) {
                 return COVER(gated), "gate gate.service ";
         if (n->pressed[p])
                 return COVER(pressed), "cpu pressure of ";
+        if (n->eased[p] > 0 && n->eased_left[p] == 0)
+                return "pressure of ";
         if (is_rated(n, p, now))
                 return COVER(rated), "rate";
         if (n->full_until[p] > now->steady)
@@ -190,6 +192,18 @@ void naive_decides(Naive *n, const Now *now) {
                         n->full_until[p] = now->steady + USEC_PER_SEC;
 }
 
+/* true: it has just become low. Then one may start. */
+static bool naive_press(Naive *n, unsigned p, unsigned percent) {
+        bool before = n->pressed[p];
+
+        n->pressed[p] = n->files[p].pressure_max > 0 && percent > (before ? n->files[p].pressure_max * 8 / 10 : n->files[p].pressure_max);
+        if (n->pressed[p] || n->files[p].pressure_max == 0)
+                n->eased[p] = 0;
+        else if (before)
+                n->eased[p] = n->eased_left[p] = 1;
+        return before && !n->pressed[p];
+}
+
 void naive_policies(Naive *n) {
         bool any_gate = false;
 
@@ -197,8 +211,7 @@ void naive_policies(Naive *n) {
                 any_gate = any_gate || n->files[p].gate;
                 if (n->files[p].rate_n == 0 && !n->files[p].bad)
                         n->n_starts[p] = 0;
-                n->pressed[p] = n->files[p].pressure_max > 0 &&
-                                n->pressure > (n->pressed[p] ? n->files[p].pressure_max * 8 / 10 : n->files[p].pressure_max);
+                (void) naive_press(n, p, n->pressure);
         }
         n->gate_open = n->gate_open && any_gate;
 }
@@ -220,14 +233,17 @@ bool naive_wants_pressure(const Naive *n) {
 
 void naive_pressure(Naive *n, unsigned percent, const Now *now) {
         for (unsigned p = 0; p < NQ; p++) {
-                bool before = n->pressed[p];
-
-                if (n->pressure_at + 10 * USEC_PER_SEC < now->monotonic)
+                if (n->pressure_at + 10 * USEC_PER_SEC < now->monotonic) {
                         n->pressed[p] = false;
-                n->pressed[p] = n->files[p].pressure_max > 0 &&
-                                percent > (n->pressed[p] ? n->files[p].pressure_max * 8 / 10 : n->files[p].pressure_max);
-                if (before && !n->pressed[p])
+                        n->eased[p] = 0;
+                }
+                if (naive_press(n, p, percent))
                         COVER(eased);
+                else if (n->eased[p] > 0 && n->eased_left[p] == 0) {
+                        COVER(eased_more);
+                        n->eased_left[p] = n->eased[p] *= 2;
+                } else
+                        n->eased[p] = 0;
         }
         n->pressure = percent;
         n->pressure_at = now->monotonic;

@@ -471,6 +471,7 @@ void naive_due(Naive *n, unsigned id, const Now *now) {
 
 static void count_start(Naive *n, unsigned q, const Now *now) {
         for (int p = (int) q; p >= 0; p = above[p]) {
+                n->eased_left[p] -= n->eased_left[p] > 0;
                 if (n->files[p].rate_n == 0)
                         continue;
                 if (n->n_starts[p] == NS) {
@@ -806,6 +807,7 @@ void naive_forget(Naive *n, const Naive *stored) {
         n->gate_open = false;
         memset(n->full_until, 0, sizeof(n->full_until));
         memset(n->pressed, 0, sizeof(n->pressed));
+        memset(n->eased, 0, sizeof(n->eased));
         n->pressure = n->pressure_at = 0;
         for (unsigned p = 0; p < NQ; p++)
                 if (n->files[p].rate_n == 0 && !n->files[p].bad)

@@ -27,7 +27,7 @@ enum {
         X(vanished_lost) X(restarted) X(other_epoch_lost) X(other_epoch_intent) X(absent_in_flight) X(absent_behind)    \
         X(absent_asked_again) X(absent_unknown) X(absent_journal) X(absent_intent) X(foreign_withdrawn)                 \
         X(foreign_intent) X(foreign_lost) X(adopted_done) X(adopted_stray) X(adopted_ended_stray) X(stray_raised_id)    \
-        X(start_full) X(gated) X(gate_unknown) X(pressed) X(eased) X(rated) X(rate_passed) X(behind)                                  \
+        X(start_full) X(gated) X(gate_unknown) X(pressed) X(eased) X(eased_more) X(rated) X(rate_passed) X(behind)                                  \
         X(stray_raised_number) X(gone) X(no_file) X(bad_file) X(paused) X(too_wide) X(full_own) X(full_above)           \
         X(tried_again) X(tried_again_at_once) X(lost_again) X(lost_again_beyond) X(no_attempt_left) X(not_listed) X(status_again)       \
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning) X(cleaning_found) X(span_stays_over)    \
@@ -123,7 +123,7 @@ typedef struct Naive {
         struct { bool there, bad, fair; usec_t keep; uint64_t keep_max; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span, ageing; } files[NQ];
         bool gate_open;      /* seen to be active */
         bool pressed[NQ];
-        unsigned pressure;
+        unsigned pressure, eased[NQ], eased_left[NQ]; /* it was high: so many start until it is read again; 0: any number */
         usec_t pressure_at;
         usec_t full_until[NQ]; /* the manager took no more */
         usec_t starts[NQ][NS]; /* when the last ones started, of queues with a rate; the newest last */

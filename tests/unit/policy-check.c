@@ -157,10 +157,14 @@ const Queue *model_queue_at(unsigned q) {
         return model_queue(w.m.model, queue_names[q]);
 }
 
+bool is_ramped(unsigned q) {
+        return model_queue_at(q)->ramp_step > 0 && model_queue_at(q)->ramp_left == 0;
+}
+
 /* Of itself, whatever lies above. Pressure has a hysteresis: the daemon says whether it is in the way, and must not make that up. */
 bool is_shut(unsigned q, const Now *now) {
         return w.setup[q].broken || model_queue_at(q)->paused || (w.setup[q].gate && !w.gate_open) || model_queue_at(q)->pressure_shut ||
-               model_queue_at(q)->refusal || is_rated(q, now);
+               is_ramped(q) || model_queue_at(q)->refusal || is_rated(q, now);
 }
 
 /* The whole way up to `top`, or to the root: -1. */

@@ -64,6 +64,12 @@ static bool check_level(const View *v, unsigned p, const char *reason, const Now
                 is(v, reason, "cpu pressure of %.2f%%: %s starts at %.2f%%", sample / 100.0, q->name, w.setup[p].pressure * 0.8);
                 if (w.setup[p].pressure == 0 || sample <= w.setup[p].pressure * 80 || !w.pressure_timer.on)
                         fail("job %" PRIu64 " waits because of \"%s\", which is not true", v->id, reason);
+        } else if (is_ramped(p)) {
+                COUNT(reason_ramp);
+                (void) snprintf(before, sizeof(before), "pressure of %s has eased: %" PRIu32 " started, it is read again in", q->name, q->ramp_step);
+                is_span(v, reason, before, usec_sub(w.pressure_timer.at, now->monotonic));
+                if (w.setup[p].pressure == 0 || !w.pressure_timer.on)
+                        fail("job %" PRIu64 " waits because of \"%s\", which is not true", v->id, reason);
         } else if (is_rated(p, now)) {
                 COUNT(reason_rate);
                 (void) snprintf(before, sizeof(before), p == v->queue ? "rate: next in" : "rate of %s: next in", q->name);

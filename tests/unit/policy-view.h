@@ -13,7 +13,7 @@
         X(started) X(rate_used_up) X(array_live) X(key_held) X(edge_open) X(edge_failed) X(array_waits)                            \
         X(full) X(full_of_user) X(not_full) X(draining) X(removed) X(not_removed) X(stray_in_use) X(refused_row)                          \
         X(end_verdict) X(end_unverified) X(end_lost) X(end_intent) X(end_after_reboot) X(frozen)                      \
-        X(reason_no_file) X(reason_bad_file) X(reason_paused) X(reason_gate) X(reason_pressure) X(reason_rate) X(reason_backstop)  \
+        X(reason_no_file) X(reason_bad_file) X(reason_paused) X(reason_gate) X(reason_pressure) X(reason_ramp) X(reason_rate) X(reason_backstop) \
         X(reason_wide) X(reason_room) X(reason_cap) X(reason_starting) X(reason_behind) X(could_start)                            \
         X(reason_after) X(reason_after_two) X(reason_after_more) X(reason_array) X(reason_retry) X(reason_cleaning) X(reason_time)  \
         X(reason_held) X(deadline_ahead)                                                                       \
@@ -48,6 +48,7 @@ sqlite3_stmt *check_prepare(const char *sql);
 bool is_below(unsigned q, unsigned top);
 bool is_rated(unsigned q, const Now *now);
 const Queue *model_queue_at(unsigned q);
+bool is_ramped(unsigned q); /* so many as may after pressure have started */
 bool is_shut(unsigned q, const Now *now);
 bool is_open(unsigned q, int top, const Now *now); /* up to `top`, or to the root: -1 */
 bool is_too_wide(const View *v);

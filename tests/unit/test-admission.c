@@ -200,6 +200,42 @@ static void test_pressure(void **state) {
         assert_int_equal(starts(m), 1);
 }
 
+/* After it one starts, and twice as many each time that it is still low. */
+static void test_pressure_eases(void **state) {
+        _cleanup_model_ Model *m = begin();
+        Queue *g = make_queue(m, "g", UINT32_MAX), *ga = make_queue(m, "g-a", UINT32_MAX);
+
+        g->policy.pressure_max[PRESSURE_CPU] = 2000;
+        assert_int_equal(admission_configure(m), 0);
+        submit_n(m, ga, 20);
+        for (unsigned round = 0; round < 2; round++) { /* and anew after it has risen */
+                press(m, 2001, 0, 0);
+                assert_int_equal(starts(m), 0);
+                for (unsigned n = 1; n <= 4; n *= 2) {
+                        press(m, 1600 - n, 0, 0);
+                        assert_int_equal(starts(m), n);
+                        assert_int_equal(starts(m), 0);
+                        now.monotonic += SEC;
+                }
+                expect_reason(m, model_job(m, 20), "pressure of g has eased: 4 started, it is read again in 1 s");
+                assert_true(admission_wants_pressure(m));
+        }
+        /* Fewer than may: then all may. */
+        press(m, 0, 0, 0);
+        assert_int_equal(starts(m), 6);
+        press(m, 0, 0, 0);
+        submit_n(m, g, 20);
+        assert_int_equal(starts(m), 20);
+        /* And where there is no limit any more. */
+        press(m, 2001, 0, 0);
+        submit_n(m, g, 20);
+        press(m, 0, 0, 0);
+        assert_int_equal(starts(m), 1);
+        g->policy.pressure_max[PRESSURE_CPU] = PRESSURE_NO_LIMIT;
+        assert_int_equal(admission_configure(m), 0);
+        assert_int_equal(starts(m), 19);
+}
+
 static void test_pressure_unreadable(void **state) {
         _cleanup_model_ Model *m = begin();
         Queue *g = make_queue(m, "g", UINT32_MAX), *o = make_queue(m, "o", UINT32_MAX);
@@ -347,6 +383,7 @@ int main(void) {
                 cmocka_unit_test(test_nested_rates),
                 cmocka_unit_test(test_clock),
                 cmocka_unit_test(test_pressure),
+                cmocka_unit_test(test_pressure_eases),
                 cmocka_unit_test(test_pressure_unreadable),
                 cmocka_unit_test(test_gate),
                 cmocka_unit_test(test_refused),
