@@ -67,9 +67,7 @@ static bool row_needs_look(const Units *u, const Attempt *a, const char *active,
 
         if (a->watch && (a->watch->look_slot || a->watch->look_wanted))
                 return false;
-        if (u->round_full || a->phase == ATTEMPT_STARTING)
-                return true;
-        return a->phase == ATTEMPT_ENDED ? false : ended;
+        return u->round_full || a->phase == ATTEMPT_STARTING || ended;
 }
 
 /* stopping: systemd is at it. */
@@ -99,9 +97,8 @@ static void heed_row(Units *u, const char *name, const char *active, const char 
                 w->kill_sent = false;
                 model_attempt_act(u->model, a);
         }
-        if (a->phase == ATTEMPT_ENDED)
-                model_attempt_act(u->model, a);
-        else if (row_needs_look(u, a, active, sub))
+        /* One that is still there was to be let go, or is to be: whether it can be (it may be frozen) a look tells. */
+        if (a->phase == ATTEMPT_ENDED || row_needs_look(u, a, active, sub))
                 units_look(w);
 }
 
