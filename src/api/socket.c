@@ -164,18 +164,19 @@ static bool is_busy(const Connection *c) {
         return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || buffer_length(&c->out) > OUTPUT_MAX;
 }
 
-/* As many events as are taken. Who does not read them is told of the rest when he does, if it is kept still. */
-static void tell_events(Connection *c) {
+/* As many events as are taken. Who does not read them is told of the rest when he does, if it is kept still. true: there may be more. */
+static bool tell_events(Connection *c) {
         ReplyTo to = { .connection = c, .continues = true };
 
         while (c->streams && buffer_length(&c->out) <= OUTPUT_MAX && c->client.api->store) {
                 int r = events_send(c->client.api, &to, &c->events_after);
 
                 if (r == 0)
-                        return;
+                        return false;
                 if (r < 0)
                         c->streams = false;
         }
+        return c->streams;
 }
 
 void connection_stream(Connection *c, uint64_t after) {
@@ -273,12 +274,12 @@ static void flush(Connection *c) {
 }
 
 static void go_on(Connection *c) {
-        bool waits, answered;
+        bool waits, answered, more_events;
         uint32_t events;
 
         c->running = true;
         for (;;) {
-                tell_events(c);
+                more_events = tell_events(c);
                 waits = run_calls(c);
                 flush(c);
                 if (!c->hung_up || c->ended || waits || c->broken || c->gone)
@@ -291,7 +292,7 @@ static void go_on(Connection *c) {
                 connection_free(c);
                 return;
         }
-        if (waits && buffer_length(&c->out) <= OUTPUT_MAX && !is_busy(c) && c->n_held == 0)
+        if (waits && buffer_length(&c->out) <= OUTPUT_MAX && (more_events || (!is_busy(c) && c->n_held == 0)))
                 connection_go_on(c); /* room came by the flush */
         events = (waits || c->ended || c->broken ? 0 : EPOLLIN) | (buffer_length(&c->out) > 0 ? EPOLLOUT : 0);
         if (sd_event_source_set_io_events(c->io, events) < 0)
