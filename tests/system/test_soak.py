@@ -36,6 +36,7 @@ class Saboteur(threading.Thread):
         self.over = threading.Event()
         self.done = []       # what was done
         self.kills = self.early = 0
+        self.killed = 0      # the last one, which may take a moment to die
         self.victims = set() # units that somebody else ended: their results are as they are
         self.error = None
 
@@ -48,7 +49,7 @@ class Saboteur(threading.Thread):
         while time.monotonic() < deadline and not self.over.is_set():
             try:
                 pid = int(PROCESSES.read_text().split()[0])
-                if pathlib.Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()[0] not in "ZX":
+                if pid != self.killed and pathlib.Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()[0] not in "ZX":
                     return pid
             except (OSError, IndexError):
                 pass
@@ -71,6 +72,7 @@ class Saboteur(threading.Thread):
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 return
+            self.killed = pid
             self.kills += not early
             self.early += early
 
