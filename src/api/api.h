@@ -92,7 +92,7 @@ struct Api {
         Now now;                 /* the loop's, when the call under way was begun */
         int64_t clock_offset, clock_shift; /* of now.steady from the clock of the boot, and from now.even */
         sd_event_source *settle; /* daemon/'s turn: idle, unless many calls have come since the last one */
-        unsigned n_since_turn;
+        unsigned n_since_turn;   /* taken since that one */
 
         sd_bus *bus;
         sd_bus_slot *ping_slot;  /* does the bus still take what we send? congestion.c */
@@ -137,10 +137,10 @@ void api_set_model(Api *a, Model *m, Store *s);
 /* Connect and take the name; again with back-off when the bus is lost. */
 void api_connect(Api *a);
 
-/* The daemon's turn comes when nothing else is to be done, so that requests share a commit; but a flood of calls must not put it
- * off for ever. */
-#define CALLS_PER_TURN 128U
-void api_turn_begins(Api *a);
+/* The daemon's turn comes when nothing else is to be done, so that requests share a commit; but a flood must not put it off for ever:
+ * api_taken() is called for each thing that somebody sends, whatever becomes of it, and what can wait for the turn then does. */
+void api_turn_begins(Api *a), api_taken(Api *a);
+bool api_is_turn_due(const Api *a);
 /* Top of the turn: run calls again whose caller is known by now. */
 void api_run_waiting(Api *a);
 bool api_wants_turn(const Api *a); /* is there a call that wants a turn although nothing happens? */

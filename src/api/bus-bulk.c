@@ -51,13 +51,6 @@ static int only_own_ids(Call *c, const JobFilter *f, sd_bus_error *error) {
         return r < 0 ? api_error_store(c->api, error, r) : n_all == n_own;
 }
 
-static bool names_others(const JobFilter *f, uint32_t uid) {
-        for (size_t i = 0; i < f->n_owners; i++)
-                if (f->owners[i] != uid)
-                        return true;
-        return false;
-}
-
 /* Without the right to others' jobs a filter means one's own; who asks for those of another by name is told. 1, 0 (not there
  * yet), negative with *error. */
 static int bulk_scope(Call *c, JobFilter *f, sd_bus_error *error) {
@@ -67,10 +60,10 @@ static int bulk_scope(Call *c, JobFilter *f, sd_bus_error *error) {
 
         if (call_is_root(c))
                 return 1;
-        if (names_others(f, uid))
-                return call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS, NULL, error);
-        if (f->n_owners > 0)
+        if (filter_is_own(f, uid))
                 return 1;
+        if (f->n_owners > 0)
+                return call_authorize(c, JOBMILL_ACTION_MANAGE_JOBS, NULL, error);
         if (f->n_ids > 0) {
                 r = only_own_ids(c, f, error);
                 if (r == 0) {
@@ -345,7 +338,7 @@ static int handle_count_jobs(Call *c, sd_bus_error *error) {
         r = filter_read(c->message, false, &o, error);
         if (r < 0)
                 return r;
-        if (o.filter.n_owners == 0 || names_others(&o.filter, c->client->uid)) {
+        if (!filter_is_own(&o.filter, c->client->uid)) {
                 r = call_may(c, JOBMILL_ACTION_READ_ALL, false, &all);
                 if (r > 0 && !all)
                         r = call_may(c, JOBMILL_ACTION_MANAGE_JOBS, false, &all);

@@ -10,7 +10,6 @@
 #include "base/strv.h"
 #include "queue/flow.h"
 
-#include <malloc.h>
 
 static int spec_error_to_bus(int r, const char *text, sd_bus_error *error) {
         if (r == -ENOMEM)
@@ -224,8 +223,6 @@ static int flow_to_requests(Call *c, Flow *f, Request **ret, sd_bus_error *error
         return 0;
 }
 
-#define FLOW_TRIM_SIZE ((size_t) 256 * 1024) /* JSON of that size leaves much free memory behind */
-
 static int read_flow(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error) {
         _cleanup_(flow_freep) Flow *f = NULL;
         _cleanup_free_ char *text = NULL;
@@ -236,8 +233,7 @@ static int read_flow(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
         if (r < 0)
                 return r;
         r = flow_from_json(json, strlen(json), c->api->limits.submit_many_max, &f, &text);
-        if (strlen(json) >= FLOW_TRIM_SIZE)
-                malloc_trim(0);
+        read_json_trim(strlen(json));
         if (r < 0)
                 return flow_error(r, text, error);
         r = flow_to_requests(c, f, ret, error);

@@ -28,11 +28,11 @@ int held_add(Api *a, const ReplyTo *to, Reply *reply, bool final) {
                 reply_done(reply);
                 return -ENOMEM;
         }
-        *h = (Held) { .to = *to, .reply = *reply, .final = final };
+        *h = (Held) { .to = *to, .reply = *reply, .size = sizeof(Held) + json_writer_size(&reply->json), .final = final };
         *reply = (Reply) {};
         sd_bus_message_ref(h->to.message);
         if (to->connection)
-                connection_hold(to->connection, +1);
+                connection_hold(to->connection, +1, h->size);
         TAILQ_INSERT_TAIL(&a->held, h, entry);
         return 1;
 }
@@ -40,7 +40,7 @@ int held_add(Api *a, const ReplyTo *to, Reply *reply, bool final) {
 void held_free(Api *a, Held *h) {
         TAILQ_REMOVE(&a->held, h, entry);
         if (h->to.connection)
-                connection_hold(h->to.connection, -1);
+                connection_hold(h->to.connection, -1, h->size);
         sd_bus_message_unref(h->to.message);
         reply_done(&h->reply);
         free(h);

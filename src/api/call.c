@@ -254,8 +254,19 @@ static void ask_clients(Api *a) {
                         client_ask(cl);
 }
 
+#define CALLS_PER_TURN 128U
+
+bool api_is_turn_due(const Api *a) {
+        return a->n_since_turn >= CALLS_PER_TURN;
+}
+
+void api_taken(Api *a) {
+        if (++a->n_since_turn == CALLS_PER_TURN)
+                (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
 void api_turn_begins(Api *a) {
-        if (a->n_since_turn >= CALLS_PER_TURN)
+        if (api_is_turn_due(a))
                 (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IDLE);
         a->n_since_turn = 0;
 }
@@ -272,8 +283,6 @@ static int call_add(Client *cl, Call call) {
         c->submit_as = UINT32_MAX;
         TAILQ_INSERT_TAIL(&cl->calls, c, entry);
         cl->n_calls++;
-        if (++a->n_since_turn == CALLS_PER_TURN)
-                (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IMPORTANT);
         return 0;
 }
 
@@ -299,6 +308,7 @@ void call_dispatch_json(Client *cl, const Call *call) {
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler) {
         Client *cl;
 
+        api_taken(a);
         if (!a->store)
                 return sd_bus_reply_method_errorf(m, api_store_error_name(a->store_error),
                                                   "The store cannot be opened, which is tried again: %s",

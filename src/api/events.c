@@ -100,5 +100,7 @@ int handle_events(Call *c, sd_bus_error *error) {
         r = send_page(c->api, &to, &after, true);
         if (r >= 0 && c->more && !c->oneway)
                 connection_stream(to.connection, after);
-        return r == -ERANGE ? 1 : r;
+        if (r == -ERANGE) /* that was told */
+                return 1;
+        return r < 0 ? api_error_store(c->api, error, r) : r;
 }

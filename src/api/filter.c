@@ -408,6 +408,13 @@ int filter_read_json(json_object *parameters, const char *name, ListOptions *ret
         return 0;
 }
 
+bool filter_is_own(const JobFilter *f, uint32_t uid) {
+        for (size_t i = 0; i < f->n_owners; i++)
+                if (f->owners[i] != uid)
+                        return false;
+        return f->n_owners > 0;
+}
+
 bool filter_only_own(JobFilter *f, uint32_t uid) {
         bool mine = f->n_owners == 0;
 

@@ -9,6 +9,20 @@ void buffer_done(Buffer *b) {
         *b = (Buffer) {};
 }
 
+/* What is left of a large one must not keep the memory of the whole. */
+#define KEPT_MAX (256U * 1024U)
+
+static void shrink(Buffer *b) {
+        size_t length = buffer_length(b), size = 2 * length;
+        char *data = malloc(size);
+
+        if (!data)
+                return;
+        memcpy(data, b->data + b->start, length);
+        free(b->data);
+        *b = (Buffer) { .data = data, .size = size, .end = length, .scanned = b->scanned - b->start };
+}
+
 int buffer_reserve(Buffer *b, size_t n) {
         size_t length = buffer_length(b), size = MAX(b->size, (size_t) 512);
         char *data;
@@ -53,6 +67,8 @@ void buffer_take(Buffer *b, size_t n) {
         b->scanned = MAX(b->scanned, b->start);
         if (b->start == b->end)
                 buffer_done(b);
+        else if (b->size > KEPT_MAX && b->size / 4 > buffer_length(b))
+                shrink(b);
 }
 
 const char *buffer_message(Buffer *b, size_t *ret_size) {

@@ -9,6 +9,7 @@
 struct Held {
         ReplyTo to;
         Reply reply;
+        size_t size; /* in memory */
         bool final; /* it does not: it has its place behind one that does */
         TAILQ_ENTRY(Held) entry;
 };

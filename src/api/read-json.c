@@ -8,6 +8,14 @@
 #include "queue/spec-json.h"
 
 #include <json-c/json.h>
+#include <malloc.h>
+
+#define TRIM_SIZE ((size_t) 256 * 1024)
+
+void read_json_trim(size_t size) {
+        if (size >= TRIM_SIZE)
+                malloc_trim(0);
+}
 
 int invalid_parameter(sd_bus_error *error, const char *name) {
         return api_error(error, VARLINK_ERROR_INVALID_PARAMETER, "%s", name);

@@ -20,4 +20,7 @@ int read_json_nth_request(struct json_object *parameters, const char *key, size_
 /* The options of Retry, which stand beside its id. -EINVAL and *ret_error. */
 int read_json_retry(struct json_object *parameters, JobSpec *s, uint64_t *ret_fields, char **ret_error);
 
+/* So much JSON was read and let go: if it was much, much free memory is left behind, which is given back. */
+void read_json_trim(size_t size);
+
 int invalid_parameter(sd_bus_error *error, const char *name);

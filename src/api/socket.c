@@ -35,6 +35,7 @@ struct Connection {
         Buffer in, out;
         sd_event_source *io, *run;
         unsigned n_held, n_waits;
+        size_t held_size;       /* what is held takes in memory */
         bool streams;           /* it is told of events, as they come */
         uint64_t events_after;  /* the last of them that it was told */
         bool ended, hung_up, broken;
@@ -91,8 +92,9 @@ void connection_go_on(Connection *c) {
                 (void) sd_event_source_set_enabled(c->run, SD_EVENT_ONESHOT);
 }
 
-void connection_hold(Connection *c, int n) {
+void connection_hold(Connection *c, int n, size_t size) {
         c->n_held += n;
+        c->held_size += n * (ssize_t) size;
         if (n < 0)
                 connection_go_on(c);
 }
@@ -161,7 +163,7 @@ static void refuse(Connection *c, const char *name, const char *text) {
 }
 
 static bool is_busy(const Connection *c) {
-        return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || buffer_length(&c->out) > OUTPUT_MAX;
+        return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || buffer_length(&c->out) + c->held_size > OUTPUT_MAX;
 }
 
 /* As many events as are taken. Who does not read them is told of the rest when he does, if it is kept still. true: there may be more. */
@@ -171,6 +173,7 @@ static bool tell_events(Connection *c) {
         while (c->streams && buffer_length(&c->out) <= OUTPUT_MAX && c->client.api->store) {
                 int r = events_send(c->client.api, &to, &c->events_after);
 
+                api_taken(c->client.api);
                 if (r == 0)
                         return false;
                 if (r < 0)
@@ -193,8 +196,10 @@ void socket_tell_events(Socket *s) {
                                 connection_go_on(c);
 }
 
-/* As many calls as there are. true: the next one has to wait. */
+/* As many calls as there are. true: the next one has to wait. What only looks also waits for a turn that is due: it may take long, and
+ * of what changes something the more come in one commit the better. */
 static bool run_calls(Connection *c) {
+        Api *a = c->client.api;
         _cleanup_free_ char *text = NULL;
         const char *message;
         size_t size;
@@ -203,7 +208,8 @@ static bool run_calls(Connection *c) {
         while (!c->gone && !c->broken && (message = buffer_message(&c->in, &size))) {
                 if (is_busy(c))
                         return true;
-                if (size > c->client.api->limits.socket_message_max) {
+                api_taken(a);
+                if (size > a->limits.socket_message_max) {
                         refuse(c, JOBMILL_ERROR_TOO_MANY, "The message is too large (SocketMessageMax=)");
                         return false;
                 }
@@ -211,7 +217,7 @@ static bool run_calls(Connection *c) {
                         refuse(c, JOBMILL_ERROR_TOO_MANY, "Answers of this user that nobody reads are too large (SocketBuffersPerUserMax=)");
                         return false;
                 }
-                r = varlink_receive(&c->client, message, size, c->n_held > 0, c->hung_up, &text);
+                r = varlink_receive(&c->client, message, size, c->n_held > 0 || api_is_turn_due(a), c->hung_up, &text);
                 if (r == 0)
                         return true;
                 if (r < 0) {
@@ -306,12 +312,16 @@ static int on_run(sd_event_source *s, void *userdata) {
 
 static int on_connection(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Connection *c = userdata;
+        Api *a = c->client.api;
+        unsigned taken = a->n_since_turn;
 
         if (revents & (EPOLLHUP | EPOLLERR))
                 hang_up(c);
         else if (revents & EPOLLIN)
                 receive(c);
         go_on(c);
+        if (a->n_since_turn == taken)
+                api_taken(a); /* no message, but a part of one, or the end */
         return 0;
 }
 
@@ -404,6 +414,7 @@ static int on_listen(sd_event_source *e, int fd, uint32_t revents, void *userdat
         Socket *s = userdata;
         int r;
 
+        api_taken(s->api);
         r = accept_one(s);
         if (r >= 0)
                 return 0;

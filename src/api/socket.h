@@ -12,7 +12,7 @@ Socket *socket_free(Socket *s);
 /* A connection is busy with one call at a time, but for those that are answered after the commit: while some of these are, only those
  * that change something go on (varlink.c), so that nobody reads what is older than what he was promised. */
 bool connection_holds(const Connection *c);
-void connection_hold(Connection *c, int n); /* so many more */
+void connection_hold(Connection *c, int n, size_t size); /* one more or one less, of this size */
 void connection_wait(Connection *c, int n); /* somebody waits for a job */
 void connection_go_on(Connection *c);       /* something of this has changed */
 void connection_stream(Connection *c, uint64_t after); /* it is told of events behind this one, until it goes */

@@ -14,9 +14,6 @@
 #include "queue/spec-json.h"
 
 #include <json-c/json.h>
-#include <malloc.h>
-
-#define TRIM_SIZE ((size_t) 256 * 1024) /* JSON of that size leaves much free memory behind */
 
 static const char interface_description[] =
 #include <org.jobmill.varlink.inc>
@@ -113,9 +110,9 @@ static int take_apart(Message *m, char **ret_error) {
 
         json_object_object_foreach(m->object, key, value) {
                 r = -EBADMSG;
-                if (streq(key, "method") && json_object_is_type(value, json_type_string)) {
-                        m->method = json_object_get_string(value);
-                        r = 0;
+                if (streq(key, "method")) {
+                        m->method = spec_json_text(value);
+                        r = m->method ? 0 : -EBADMSG;
                 } else if (streq(key, "parameters") && (!value || json_object_is_type(value, json_type_object))) {
                         m->parameters = value;
                         r = 0;
@@ -170,9 +167,11 @@ static int check_parameters(const Message *m, const VarlinkMethod *method, sd_bu
                 const char *p = method->parameters;
                 size_t n = strlen(key);
 
+                if (n == 0 || strchr(key, ' '))
+                        return invalid_parameter(error, key);
                 while ((p = strstr(p + 1, key)) && (p[-1] != ' ' || p[n] != ' '))
                         ;
-                if (!p || n == 0 || strchr(key, ' '))
+                if (!p)
                         return invalid_parameter(error, key);
         }
         return 0;
@@ -197,15 +196,15 @@ int varlink_receive(Client *cl, const char *text, size_t size, bool holds, bool 
                 (void) reply_send_error(&to, &error);
                 return 1;
         }
-        if (!method->changes && (holds || hung_up))
-                return hung_up;
+        if (!method->changes && (m.oneway || hung_up))
+                return 1; /* nobody hears of it */
+        if (!method->changes && holds)
+                return 0;
         parameters = m.parameters ? json_object_get(m.parameters) : json_object_new_object();
         if (!parameters)
                 return -ENOMEM;
         call_dispatch_json(cl, &(Call) { .parameters = parameters, .oneway = m.oneway, .more = m.more, .handler = method->handler });
-        if (size >= TRIM_SIZE) {
-                json_object_put(TAKE_PTR(m.object));
-                malloc_trim(0);
-        }
+        json_object_put(TAKE_PTR(m.object));
+        read_json_trim(size);
         return 1;
 }

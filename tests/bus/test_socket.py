@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The socket: the same rules and answers as the bus, in the order of the calls; what is no call; who does not read; who is too many."""
 
+import json
 import os
 import pathlib
 import pwd
 import re
 import socket
+import sqlite3
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
@@ -70,6 +75,8 @@ def test_introspection(sock):
         assert refused(c, "MethodNotFound", "Fly").parameters == {"method": "org.jobmill.Fly"}
         assert refused(c, "InterfaceNotFound", "org.jobmil.Get").parameters == {"interface": "org.jobmil"}
         assert refused(c, "InvalidParameter", "Get", id=1, why=2).parameters == {"parameter": "why"}
+        for key in ("", " ", " id", "id "):
+            assert refused(c, "InvalidParameter", "Get", **{key: 1}).parameters == {"parameter": key}
         assert refused(c, "InvalidParameter", "Get", id="1").parameters == {"parameter": "id"}
         assert refused(c, "InvalidParameter", "Get").parameters == {"parameter": "id"}
 
@@ -183,6 +190,19 @@ def test_list(sock):
         refused(c, "InvalidFilter", "List", cursor="x")
 
 
+def test_list_of_what_is_long_as_text(sock):
+    """Pages end by what is sent, which may be six times as long as what is stored."""
+    with sock.connect() as c:
+        l = [c.call("Submit", job={"argv": ["/bin/true", "\1" * 60000], "hold": True})["id"] for _ in range(13)]
+        got, page = [], {"next": ""}
+        while "next" in page:
+            c.send("List", {"filter": {"order": "oldest", "fields": ["id", "argv"]}, "cursor": page["next"]})
+            page = (reply := c.read())["parameters"]
+            assert len(json.dumps(reply)) < (4 << 20) + 400000
+            got += [j["id"] for j in page["jobs"]]
+        assert got == l
+
+
 # ---- order ----
 
 def test_pipelined(sock):
@@ -206,6 +226,21 @@ def test_order_of_answers(sock):
         assert got[2] == {"parameters": {}} and got[3]["error"] == "org.varlink.service.MethodNotFound"
         assert got[4]["parameters"]["job"]["state"] != "held" and got[6]["parameters"]["statistics"]
         assert got[7]["parameters"]["state"] == "done"
+
+
+def test_many_refused_behind_a_change(sock):
+    """However much they say that has to wait for the commit."""
+    name = "x" * 10000
+    with sock.connect() as c:
+        c.send("Submit", {"job": {**JOB, "hold": True}})
+        data = c.message("Cancel", {"id": 99}) * 1500 + c.message(name) * 150 + c.message("Cancel", {"id": 1}) + c.message("Get", {"id": 1})
+        threading.Thread(target=c.socket.sendall, args=[data], daemon=True).start()
+        assert c.answer() == {"id": 1}
+        for _ in range(1500):
+            assert c.read()["error"] == "org.jobmill.NoSuchJob"
+        for _ in range(150):
+            assert c.read()["parameters"] == {"method": "org.jobmill." + name}
+        assert c.answer() == {} and c.answer()["job"]["state"] == "done"
 
 
 def test_wait_holds_up_its_connection_only(sock):
@@ -252,7 +287,7 @@ def test_gone_in_the_middle(sock):
 # ---- what is none ----
 
 NO_MESSAGES = [b"\0", b"\0" * 100000, b"x\0", b"{\0", b"[]\0", b"{}\0", b'{"method":1}\0', b'{"method":"a","parameters":[]}\0',
-               b'{"method":"a","more":1}\0', b'{"method":"a","x":1}\0', b'{"method":"a\xff"}\0', b'{"method":"a"}{}\0',
+               b'{"method":"a","more":1}\0', b'{"method":"a","x":1}\0', b'{"method":"a\xff"}\0', b'{"method":"a"}{}\0', b'{"method":"org.jobmill.Statistics\\u0000"}\0',
                b'{"a":' * 40 + b"1" + b"}" * 40 + b"\0", b"GET / HTTP/1.1\r\n\r\n\0"]
 
 
@@ -331,6 +366,32 @@ def test_does_not_read(sock):
         c.socket.settimeout(30)
         for _ in range(10):
             assert len(c.answer()["jobs"]) == 1000
+
+
+FLOODS = [
+    "s = connect()\nwhile True: s.sendall(b'{\"method\":\"a.b\",\"oneway\":true}\\0' * 4000)",
+    "s = connect()\nwhile True:\n s.sendall(b'{\"method\":\"org.jobmill.List\"}\\0' * 300)\n n = 0\n while n < 300: n += s.recv(65536).count(b'\\0')",
+    "while True:\n s = connect()\n for _ in range(100): s.sendall(b' ' * 65536)",
+    "while True: connect().close()",
+]
+
+
+def test_floods(sock):
+    """Whatever some send as fast as they can: what others want is recorded, and started."""
+    code = "import socket, sys\n" \
+           "def connect():\n s = socket.socket(socket.AF_UNIX)\n s.connect(sys.argv[1])\n return s\nconnect().close()\nprint(flush=True)\n"
+    c = sock.connect()
+    l = [subprocess.Popen([sys.executable, "-S", "-c", code + f, sock.socket_path], stdout=subprocess.PIPE) for f in [FLOODS[0], FLOODS[0], *FLOODS]]
+    try:
+        for p in l:
+            p.stdout.readline()
+        assert c.call("Wait", id=c.call("Submit", job=JOB)["id"])["result"] == "success"
+        assert [p.poll() for p in l[:3]] == [None] * 3
+    finally:
+        c.close()
+        for p in l:
+            p.kill()
+            p.communicate()
 
 
 def test_limits_of_connections(mill):
@@ -524,6 +585,20 @@ def test_events_that_are_lost(mill):
     with mill.connect() as c:
         refused(c, "EventsLost", "Events", after=kept["events"][0]["number"] - 2)
         assert c.call("Events", after=kept["events"][0]["number"] - 1) == kept
+
+
+def test_events_that_cannot_be_read(sock):
+    with sock.connect() as c:
+        c.call("SubmitMany", jobs=[{**JOB, "hold": True}] * 3)
+        first = c.call("Events", after=0)["events"][0]["number"]
+    sock.stop()
+    with sqlite3.connect(next(sock.folder.rglob("jobmill.db"))) as db:
+        assert db.execute("UPDATE event SET events = 'x' WHERE first = ?", [first]).rowcount == 1
+    db.close()
+    sock.start()
+    with sock.connect() as c:
+        assert "cannot be read" in refused(c, "StorageError", "Events", after=first).parameters["message"]
+        assert c.call("Get", id=1)["job"]["state"] == "held"
 
 
 def test_events_for_who_does_not_read(mill):

@@ -60,10 +60,36 @@ static void test_growth(void **state) {
         buffer_done(&b);
 }
 
+/* Whoever leaves a little of a large one holds little. */
+static void test_rest_is_small(void **state) {
+        _cleanup_free_ char *large = calloc(1, 1 << 20);
+        Buffer b = {};
+        size_t size;
+
+        assert_non_null(large);
+        memset(large, 'x', (1 << 20) - 6);
+        memcpy(large + (1 << 20) - 6, "\0end\0{", 6);
+        assert_int_equal(buffer_append(&b, large, 1 << 20), 0);
+        assert_non_null(buffer_message(&b, &size));
+        buffer_take(&b, 100); /* as what is sent is */
+        assert_true(b.size >= 1 << 20);
+        assert_non_null(buffer_message(&b, &size));
+        assert_int_equal(size, (1 << 20) - 6 - 100);
+        buffer_take(&b, size + 1);
+        assert_true(b.size < 100);
+        expect(&b, "end");
+        assert_null(buffer_message(&b, &size));
+        assert_int_equal(buffer_length(&b), 1);
+        assert_int_equal(buffer_append(&b, "}", 2), 0);
+        expect(&b, "{}");
+        assert_null(b.data);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_pieces),
                 cmocka_unit_test(test_growth),
+                cmocka_unit_test(test_rest_is_small),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
