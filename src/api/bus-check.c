@@ -5,6 +5,7 @@
 #include "api/dict.h"
 #include "api/long-calls.h"
 #include "api/methods.h"
+#include "api/socket.h"
 
 #include "base/log.h"
 #include "base/parse.h"
@@ -153,10 +154,14 @@ store_finding_t api_repair_found(Call *c, void **ret_userdata) {
 }
 
 void api_repair_done(Call *c, int error, const char *text) {
+        bool mended = error > 0;
+
         if (error >= 0)
                 error = check_end(c);
         if (error < 0)
                 (void) sd_bus_reply_method_errorf(c->message, api_store_error_name(error), "The store was not repaired: %s",
                                                   isempty(text) ? strerror(-error) : text);
+        if (mended) /* what it did is no event, but that there are some lost */
+                socket_tell_events(c->api->socket);
         call_done(c);
 }

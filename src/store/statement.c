@@ -197,11 +197,12 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_EVENT_INSERT] = "INSERT INTO event (first, n, events) VALUES (?1, ?2, ?3)",
         [STMT_EVENT_SIZES] = "SELECT first + n - 1, n FROM event ORDER BY first",
         [STMT_EVENT_TRIM] = "DELETE FROM event WHERE first <= ?1",
-        [STMT_EVENT_COUNT] = "SELECT ifnull(sum(n), 0) FROM event",
-        [STMT_EVENT_LAST] = "SELECT first + n - 1 FROM event ORDER BY first DESC LIMIT 1",
+        [STMT_EVENT_NEXT_START] = "SELECT first, (SELECT first + n - 1 FROM event WHERE first < ((e.first >> 32) + 1) << 32"
+                                  "               ORDER BY first DESC LIMIT 1)"
+                                  " FROM event AS e WHERE first > ?1 ORDER BY first LIMIT 1",
         [STMT_EVENT_READ] = "SELECT first, n, events FROM event"
-                            " WHERE first >= ifnull((SELECT max(first) FROM event WHERE first <= ?1), 0) AND first + n > ?1"
-                            " ORDER BY first LIMIT 1",
+                            " WHERE first >= ifnull((SELECT max(first) FROM event WHERE first <= ?1), 0)"
+                            " ORDER BY first LIMIT 2",
         [STMT_RECEIPT_INSERT] = "INSERT INTO receipt (first_id, n_jobs, caller, request_id, digest, created_usec, ids)"
                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [STMT_RECEIPT_GET] = "SELECT first_id, n_jobs, digest, created_usec, ids FROM receipt INDEXED BY receipt_request"

@@ -13,12 +13,17 @@
 #define ROWS_AT_ONCE 300000
 #define BYTES_AT_ONCE (64U * 1024U * 1024U)
 
+/* Lists of failures rely on that. */
+#define IS_DEAD "(state = 'done' AND result IS NOT 'success')"
 #define JOBS_IN_ORDER "SELECT count(*), max(id) FROM (SELECT id FROM job WHERE id > ?1 ORDER BY id LIMIT ?2)"
 
 /* Of each table: where the next part ends, and what is wrong in it. ?1: behind this, ?2: up to that. mends: NULL ends */
 static const struct Part {
         const char *end, *wrong, *kind, *text, *mend, *mends[2];
 } parts[] = {
+        { JOBS_IN_ORDER, "SELECT id FROM job WHERE id > ?1 AND id <= ?2 AND dead != " IS_DEAD,
+          "dead", "it counts as dead and is not, or the other way round", "it is set right",
+          { "UPDATE job SET dead = " IS_DEAD " WHERE dead != " IS_DEAD } },
         { JOBS_IN_ORDER, "SELECT id FROM job WHERE id > ?1 AND id <= ?2 AND NOT EXISTS (SELECT 1 FROM job_spec WHERE job = job.id)"
                          " AND NOT EXISTS (SELECT 1 FROM array WHERE array.id = job.array)",
           "job-without-spec", "its spec is not in the store: it cannot be started; cancel it, and purge it", NULL, {} },
@@ -281,6 +286,8 @@ int store_repair(Store *s, usec_t now, store_finding_t found, void *userdata) {
                 k.mendable = 0;
         if (r >= 0 && k.mendable > 0) {
                 r = mend_all(s, now);
+                if (r >= 0) /* of what was mended nobody is told */
+                        r = store_forget_events(s, store_starts_to_come(s));
                 if (r >= 0)
                         r = store_commit(s);
         }

@@ -4,13 +4,15 @@
  * is how they are read: a row has those of one commit, or some of them.
  *
  * A number is the count of starts (store-starts.c) and, below 2^32, one more than the last: it only grows, and is never used again, also when
- * the end of the log was lost in a power cut. */
+ * the end of the log was lost in a power cut. So those of one start follow one another without a gap, and a number that none of the kept ones
+ * has was told by a daemon whose work is undone. */
 
 #include "base/json-writer.h"
 #include "store/store-internal.h"
 
 #define ROW_EVENTS 1000U
-#define TRIM_SHARE 8U /* when so much of what may be is too much */
+#define TRIM_SHARE 8U  /* when so much of what may be is too much */
+#define TRIM_MAX 2000U /* at a time; and twice what is new */
 
 static bool is_event(const Change *c) {
         return c->is_new || c->state_changed || c->was_edited;
@@ -62,41 +64,53 @@ static int insert_row(Store *s, uint64_t first, uint64_t n, JsonWriter *w) {
         return stmt_exec(s, stmt);
 }
 
-/* How far the oldest rows go that are so many. */
+/* How far the oldest rows go that are not more. */
 static int measure(Store *s, uint64_t excess, uint64_t *ret_n, uint64_t *ret_last) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_EVENT_SIZES);
-        int r = 1;
+        int r;
 
         *ret_n = *ret_last = 0;
-        while (*ret_n < excess && (r = stmt_step(s, stmt)) > 0) {
+        while ((r = stmt_step(s, stmt)) > 0 && *ret_n + stmt_u64(stmt, 1) <= excess) {
                 *ret_last = stmt_u64(stmt, 0);
                 *ret_n += stmt_u64(stmt, 1);
         }
         return r;
 }
 
-static int trim(Store *s) {
-        sqlite3_stmt *stmt;
-        uint64_t n, last;
+static int drop(Store *s, uint64_t last) {
+        sqlite3_stmt *stmt = store_stmt(s, STMT_EVENT_TRIM);
         char text[32];
         int r;
 
-        r = measure(s, s->event.count - s->event.max, &n, &last);
-        if (r < 0 || n == 0)
-                return r;
-        stmt = store_stmt(s, STMT_EVENT_TRIM);
         stmt_bind_u64(s, stmt, 1, last);
         r = stmt_exec(s, stmt);
-        if (r < 0)
+        (void) snprintf(text, sizeof(text), "%" PRIu64, last);
+        return r < 0 ? r : store_meta_write(s, STORE_META_EVENTS_TRIMMED, text);
+}
+
+/* A little in each commit: there may be millions too many where the limit was lowered. */
+static int trim(Store *s, uint64_t n_new) {
+        uint64_t n, last;
+        int r;
+
+        r = measure(s, MIN(s->event.count - s->event.max, TRIM_MAX + 2 * n_new), &n, &last);
+        if (r >= 0 && n > 0)
+                r = drop(s, last);
+        if (r < 0 || n == 0)
                 return r;
         s->event.count -= n;
         s->event.trimmed = last;
-        (void) snprintf(text, sizeof(text), "%" PRIu64, last);
-        return store_meta_write(s, STORE_META_EVENTS_TRIMMED, text);
+        return 0;
+}
+
+/* The next number, of what is told with this count of starts, is one that nobody was told. */
+int store_forget_events(Store *s, uint64_t starts) {
+        int r = store_load_events(s);
+        return r < 0 ? r : drop(s, MAX(s->event.last + 1, starts << 32));
 }
 
 int store_record_events(Store *s) {
-        uint64_t number = MAX(s->event.last, s->starts << 32), first = number + 1;
+        uint64_t before = MAX(s->event.last, s->starts << 32), number = before, first = number + 1;
         JsonWriter w = {};
         int r = 0;
 
@@ -114,20 +128,27 @@ int store_record_events(Store *s) {
                 r = insert_row(s, first, number + 1 - first, &w);
         json_writer_done(&w);
         if (r >= 0 && s->event.count > s->event.max + s->event.max / TRIM_SHARE)
-                r = trim(s);
-        s->event.next = number;
+                r = trim(s, number - before);
+        s->event.next = number > before ? number : s->event.last;
         return r;
 }
 
 /* ---- load ---- */
 
-static int load_number(Store *s, StatementId id, uint64_t *ret) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, id);
+/* Those of one start, the first behind this number, are counted by their first and last. */
+static int count_next(Store *s, uint64_t after) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_EVENT_NEXT_START);
+        uint64_t first;
         int r;
 
+        stmt_bind_u64(s, stmt, 1, after);
         r = stmt_step(s, stmt);
-        *ret = r > 0 ? stmt_u64(stmt, 0) : 0;
-        return r;
+        if (r <= 0)
+                return r;
+        first = stmt_u64(stmt, 0);
+        s->event.last = MAX(first, stmt_u64(stmt, 1));
+        s->event.count += s->event.last + 1 - first;
+        return 1;
 }
 
 int store_load_events(Store *s) {
@@ -138,11 +159,11 @@ int store_load_events(Store *s) {
         if (r < 0 && r != -ENOENT)
                 return r;
         s->event.trimmed = text ? strtoull(text, NULL, 10) : 0;
-        r = load_number(s, STMT_EVENT_COUNT, &s->event.count);
-        if (r >= 0)
-                r = load_number(s, STMT_EVENT_LAST, &s->event.last);
+        s->event.count = s->event.last = 0;
+        while ((r = count_next(s, s->event.last)) > 0)
+                ;
         s->event.last = MAX(s->event.last, s->event.trimmed);
-        return MIN(r, 0);
+        return r;
 }
 
 /* ---- read ---- */
@@ -161,21 +182,26 @@ static const char *skip(const char *list, uint64_t n) {
 
 int store_read_events(Store *s, uint64_t after, event_row_t callback, void *userdata) {
         _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
+        bool known = after == 0 || after == s->event.trimmed;
         uint64_t first, last;
         const char *text;
         int r;
 
-        if ((after > 0 && after < s->event.trimmed) || after > s->event.last)
-                return -ERANGE;
         if (after == s->event.last)
                 return 0;
         stmt = store_stmt(s, STMT_EVENT_READ);
-        stmt_bind_u64(s, stmt, 1, after + 1);
-        r = stmt_step(s, stmt);
-        if (r <= 0)
-                return r;
-        first = stmt_u64(stmt, 0);
-        last = first + stmt_u64(stmt, 1) - 1;
+        stmt_bind_u64(s, stmt, 1, after);
+        while ((r = stmt_step(s, stmt)) > 0) {
+                first = stmt_u64(stmt, 0);
+                last = first + stmt_u64(stmt, 1) - 1;
+                known = known || (first <= after && after <= last);
+                if (after < last)
+                        break;
+        }
+        if (r < 0 || !known)
+                return r < 0 ? r : -ERANGE;
+        if (r == 0)
+                return 0;
         text = stmt_text(stmt, 2);
         if (text)
                 text = skip(text, after + 1 > first ? after + 1 - first : 0);

@@ -116,12 +116,15 @@ void store_file_close(Store *s); /* in place of sqlite3_close() */
 /* ---- store-starts.c ---- */
 
 int store_starts_reserve(Store *s, uint64_t next_id);
+uint64_t store_starts_to_come(Store *s); /* what the next event is told with */
 int store_starts_check_log(Store *s, const char *path);
 
 /* ---- store-event.c ---- */
 
 int store_record_events(Store *s);
 int store_load_events(Store *s);
+/* All that were told so far, in a transaction of the caller's: some of it is undone. They are to be loaded again. */
+int store_forget_events(Store *s, uint64_t starts);
 
 /* ---- store-edge.c ---- */
 

@@ -34,6 +34,10 @@ static uint64_t starts_of_store(Store *s) {
         return store_get_meta(s, STORE_META_STARTS, &value) < 0 || starts_parse(value, &n) < 0 ? 0 : n;
 }
 
+uint64_t store_starts_to_come(Store *s) {
+        return s->counted ? s->starts : starts_of_store(s) + 1;
+}
+
 typedef struct Starts {
         uint64_t n;     /* 0: there is no file, or it holds something else */
         uint64_t bound; /* of ids; 0: not known */
@@ -87,6 +91,11 @@ static int starts_write_store(Store *s, const Starts *starts, bool restored) {
         char text[32];
         int r;
 
+        if (restored && starts->n > starts_of_store(s) + 1) {
+                r = store_forget_events(s, starts->n);
+                if (r < 0)
+                        return r;
+        }
         (void) snprintf(text, sizeof(text), "%" PRIu64, starts->n);
         r = store_meta_write(s, STORE_META_STARTS, text);
         if (r >= 0)

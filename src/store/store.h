@@ -97,7 +97,7 @@ bool store_ballast_is_kept(Store *s);
 void store_announce(Store *s, const Change *changes, size_t n, uint64_t max);
 uint64_t store_last_event(const Store *s); /* its number; 0: none yet */
 /* Some of those behind this number, 0 all: objects of JSON with commas between them, up to last. 1; 0: there are none; -ERANGE: some are not
- * kept any more, or are none of ours. */
+ * kept any more, or it is the number of none of ours. */
 typedef int (*event_row_t)(void *userdata, const char *list, uint64_t last);
 int store_read_events(Store *s, uint64_t after, event_row_t callback, void *userdata);
 

@@ -235,6 +235,7 @@ def test_large_store_in_parts(mill):
     ("DELETE FROM job_spec WHERE job = 1", ("job-without-spec", 1)),
     ("INSERT INTO job_spec VALUES (77, '{}', NULL)", ("spec-without-job", 77)),
     ("UPDATE attempt SET job = 78 WHERE job = 1", ("attempt-without-job", 78)),
+    ("UPDATE job SET dead = 1 - dead WHERE id = 1", ("dead", 1)),
     ("UPDATE queue SET done = done + 1", ("counters", None)),
     ("DELETE FROM queue", ("counters", None)),
     ("UPDATE backlog SET n = n + 1", ("counters", None)),

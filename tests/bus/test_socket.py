@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -619,6 +620,42 @@ def test_events_for_who_does_not_read(mill):
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and len(numbers) < 9000
         assert reply["error"] == "org.jobmill.EventsLost" and "continues" not in reply
         assert slow.call("Events", after=reply["parameters"]["last"])["events"] == []
+
+
+def test_events_that_are_undone(sock, tmp_path):
+    """By a copy of before: also who knows of later ones than there are is told so, whatever comes then. And by a repair, at once."""
+    path = sock.folder / "state/jobmill.db"
+    with sock.connect() as c:
+        id_ = c.call("Submit", job={**JOB, "hold": True})["id"]
+        before = c.call("Events")["last"]
+    sock.stop()
+    shutil.copy(path, tmp_path)
+    sock.start()
+    with sock.connect() as c:
+        c.call("Cancel", id=id_)
+        after = c.call("Events")["last"]
+        assert after > before
+    sock.stop()
+    shutil.copy(tmp_path / "jobmill.db", path)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE queue SET held = held + 1")
+    db.commit()
+    db.close()
+    sock.start()
+    with sock.connect() as c:
+        for _ in range(2):
+            last = refused(c, "EventsLost", "Events", after=after).parameters["last"]
+            refused(c, "EventsLost", "Events", after=before)
+            assert last > after
+            assert c.call("Events", after=last)["events"] == []
+            new = c.call("Submit", job={**JOB, "hold": True})["id"]
+            assert [e["id"] for e in c.call("Events", after=last)["events"]] == [new]
+        c.send("Events", more=True)
+        last = c.read()["parameters"]["last"]
+        assert [f["repaired"] for f in sock.call("Repair") if f["kind"] == "counters"] == [True]
+        lost = c.read()
+        assert lost["error"] == "org.jobmill.EventsLost" and lost["parameters"]["last"] > last
+        assert c.call("Events", after=0)["events"] == []
 
 
 # ---- its life ----

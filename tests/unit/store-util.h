@@ -154,7 +154,7 @@ typedef struct Directory {
 } Directory;
 
 static inline void directory_done(Directory *d) {
-        static const char *const names[] = { "jobmill.db", "jobmill.db-wal", "jobmill.db-journal", "jobmill.lock" };
+        static const char *const names[] = { "jobmill.db", "jobmill.db-wal", "jobmill.db-journal", "jobmill.lock", "starts" };
 
         FOREACH_ELEMENT(i, names) {
                 _cleanup_free_ char *p = NULL;
