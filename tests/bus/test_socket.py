@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The socket: the same rules and answers as the bus, in the order of the calls; what is no call; who does not read; who is too many."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -9,8 +10,10 @@ import re
 import shutil
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -219,8 +222,8 @@ def test_order_of_answers(sock):
     """What fails at once, and what only looks, waits behind what has to be recorded; and sees it."""
     with sock.connect() as c:
         id_ = c.call("Submit", job={**JOB, "hold": True})["id"]
-        for name in ("Cancel", "Get", "Retry", "Fly", "Get", "Cancel", "Statistics", "Wait"):
-            c.send(name, {} if name == "Statistics" else {"id": id_})
+        names = ("Cancel", "Get", "Retry", "Fly", "Get", "Cancel", "Statistics", "Wait")
+        c.socket.sendall(b"".join(c.message(name, {} if name == "Statistics" else {"id": id_}) for name in names))
         got = [c.read() for _ in range(8)]
         assert got[0] == {"parameters": {}}
         assert got[1]["parameters"]["job"]["state"] == "done"
@@ -456,12 +459,12 @@ def test_rights(sock):
 @pytest.mark.root
 def test_limit_of_answers_of_a_user(mill):
     """Nobody takes memory by many connections that he does not read; others are not concerned."""
-    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nSocketBuffersPerUserMax=1M\n")
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nSocketBuffersPerUserMax=1M\nListPageMax=2000\n")
     mill.listen()
     mill.start()
     mill.folder.chmod(0o755)
     with mill.connect() as root:
-        root.call("SubmitMany", jobs=[{**JOB, "hold": True}] * 1000)
+        root.call("SubmitMany", jobs=[{**JOB, "hold": True}] * 2000)
         os.seteuid(pwd.getpwnam("daemon").pw_uid)
         try:
             l = [mill.connect() for _ in range(12)]
@@ -469,11 +472,15 @@ def test_limit_of_answers_of_a_user(mill):
             os.seteuid(0)
         for c in l:
             c.socket.sendall(c.message("List") * 3)
-        until(lambda: root.call("List", limit=1)["jobs"], 5)
+        until(lambda: all(unread(c) for c in l), 10, "the first answer of each")
         refusals = [r for r in (closed_after_answers(c) for c in l) if r]
         assert refusals and all("nobody reads" in r["parameters"]["message"] for r in refusals)
         for c in l:
             c.close()
+
+
+def unread(c):
+    return struct.unpack("i", fcntl.ioctl(c.socket, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def closed_after_answers(c):
