@@ -27,6 +27,7 @@ BETWEEN = max(JOBS // 4, 1000)
 DROP_IN = pathlib.Path("/run/systemd/system/jobmilld.service.d/count-heap.conf")
 LIBRARY = pathlib.Path("/usr/lib/jobmill-test-count-heap.so")
 COUNTS = pathlib.Path("/run/jobmill/count-heap")
+FEW_EVENTS = pathlib.Path("/run/jobmill/jobmill.conf.d/leaks.conf")
 
 pytestmark = [pytest.mark.system_only, pytest.mark.skipif(SANITIZERS, reason="LeakSanitizer looks at memory in its own way")]
 
@@ -37,6 +38,8 @@ def counted(mill):
     shutil.copy(BUILD / "tests/system/count-heap.so", LIBRARY)
     mill.write_queue("leaks", "Slots=16", reload=False)
     mill.write_queue("leaks-other", "Slots=4", reload=False)
+    FEW_EVENTS.parent.mkdir(parents=True, exist_ok=True)
+    FEW_EVENTS.write_text("[Daemon]\nEventsMax=1000\n")  # so many are there soon; until then the store's cache grows with them
     DROP_IN.parent.mkdir(parents=True, exist_ok=True)
     DROP_IN.write_text("[Service]\nEnvironment=LD_PRELOAD=%s COUNT_HEAP_FILE=%s\n" % (LIBRARY, COUNTS))
     systemctl("daemon-reload")
@@ -44,6 +47,7 @@ def counted(mill):
     mill.endless = mill.submit("true", "leaks", hold=True, name="endless")
     yield mill
     mill.call("CancelJob", mill.endless)
+    FEW_EVENTS.unlink()
     DROP_IN.unlink()
     systemctl("daemon-reload")
     mill.restart_daemon()
