@@ -62,7 +62,7 @@ def test_cancelled_job_may_end_well_in_time(running):
 
 
 def test_cancel_uses_the_kill_signal_of_the_unit(running, systemd):
-    id_ = running.submit("sleep 60", properties=["KillSignal=SIGINT"])
+    id_ = running.submit(["/bin/sleep", "60"], properties=["KillSignal=SIGINT"])  # dash -c may lose one that comes early
     running.reach(id_, "running")
     running.call("CancelJob", id_)
     assert running.wait(id_)[1]["exit_signal"] == 2
