@@ -24,6 +24,10 @@ void request_done(Request *q);
 static inline uint64_t request_n_jobs(const Request *q) {
         return MAX(q->spec->array, UINT32_C(1));
 }
+/* So many jobs one call makes at most, and of so many takes the place, with all arrays: they are held in memory until the commit. */
+static inline uint64_t request_jobs_max(const Call *c) {
+        return MAX(c->api->limits.array_max, c->api->limits.submit_many_max);
+}
 void requests_free(Request *l, size_t n);
 /* "" and none are the default one. */
 const char *request_queue_name(const Request *q);

@@ -180,9 +180,8 @@ static int check_room(Call *c, const Request *l, size_t n, Together together, sd
         return r;
 }
 
-/* With their arrays they are held in memory until the commit. */
 static int check_number(const Call *c, const Request *l, size_t n, sd_bus_error *error) {
-        uint64_t n_jobs = 0, max = MAX(c->api->limits.array_max, c->api->limits.submit_many_max);
+        uint64_t n_jobs = 0, max = request_jobs_max(c);
 
         for (size_t i = 0; i < n; i++)
                 n_jobs += request_n_jobs(l + i);

@@ -57,7 +57,7 @@ int unique_take_again(Model *m, Store *s, const Now *now, Job *j) {
         int r;
 
         j->unique_wanted = false;
-        if (!job_state_is_queued(j->state))
+        if (!j->unique_key || !job_state_is_queued(j->state)) /* its owner took it off in the same turn; or cancelled it */
                 return 0;
         r = unique_find(m, s, now, j->queue, j->owner, j->unique_key, &holder);
         if (r >= 0 && (!holder || unique_is_same(holder, j)))
@@ -65,23 +65,32 @@ int unique_take_again(Model *m, Store *s, const Now *now, Job *j) {
         return r;
 }
 
-int unique_find_all(Model *m, Store *s, const Now *now, const Job *j, uint64_t *ret_n) {
+int unique_find_all(Model *m, Store *s, const Now *now, const Job *j, uint64_t *left, uint64_t *ret_n) {
         bool queued = true;
-        uint64_t after = 0, n = 0;
+        uint64_t after = 0, n = 0, looked = 0;
         Job *e;
         int r;
 
         *ret_n = 1;
-        if (!j->in_array)
+        if (*left == 0)
+                return -E2BIG;
+        if (!j->in_array) {
+                (*left)--;
                 return job_state_is_queued(j->state);
+        }
         do {
+                if (looked++ == *left)
+                        return -E2BIG;
                 r = load_next(m, s, j->queue, j->owner, j->unique_key, &after, &e);
                 if (r < 0)
                         return r;
         } while (e);
+        looked = 0;
         TAILQ_FOREACH(e, &j->in_array->elements, array_entry) {
                 if (!unique_shares(e, j))
                         continue;
+                if (looked++ == *left)
+                        return -E2BIG;
                 if (unique_is_over(e, now)) {
                         unique_give_up(m, e);
                         continue;
@@ -89,6 +98,7 @@ int unique_find_all(Model *m, Store *s, const Now *now, const Job *j, uint64_t *
                 queued = queued && job_state_is_queued(e->state);
                 n++;
         }
+        *left -= looked;
         *ret_n = n;
         return queued;
 }
@@ -140,6 +150,7 @@ int unique_check_free(Call *c, const Queue *q, uint32_t owner, const char *key, 
 typedef struct Batch {
         const Request *requests;
         size_t *table, size;
+        uint64_t left; /* so many more jobs may go for it: they are loaded and cancelled in one turn */
 } Batch;
 
 static size_t *batch_find(const Batch *b, const Request *q) {
@@ -157,10 +168,14 @@ static size_t *batch_find(const Batch *b, const Request *q) {
 }
 
 /* Takes the place of all who hold it, if none of them has been started. */
-static int plan_replace(Call *c, Request *q, Job *j, sd_bus_error *error) {
+static int plan_replace(Call *c, Batch *b, Request *q, Job *j, sd_bus_error *error) {
         int r;
 
-        r = unique_find_all(c->api->model, c->api->store, &c->api->now, j, &q->n_replaced);
+        r = unique_find_all(c->api->model, c->api->store, &c->api->now, j, &b->left, &q->n_replaced);
+        if (r == -E2BIG)
+                return api_error(error, JOBMILL_ERROR_TOO_MANY,
+                                 "unique_policy: those of one call may take the place of at most %" PRIu64
+                                 " jobs, with all arrays (SubmitManyMax=, ArrayMax=)", request_jobs_max(c));
         if (r < 0)
                 return r == -ENOMEM ? r : api_error_store(c->api, error, r);
         if (r == 0)
@@ -170,7 +185,7 @@ static int plan_replace(Call *c, Request *q, Job *j, sd_bus_error *error) {
 }
 
 /* One whose key is held: by a job, or by an earlier one of the batch. */
-static int plan_taken(Call *c, Request *q, Job *j, size_t earlier, sd_bus_error *error) {
+static int plan_taken(Call *c, Batch *b, Request *q, Job *j, size_t earlier, sd_bus_error *error) {
         char quoted[SPEC_QUOTE_MAX];
 
         switch (q->spec->unique_policy) {
@@ -181,7 +196,7 @@ static int plan_taken(Call *c, Request *q, Job *j, size_t earlier, sd_bus_error 
                 return 0;
         case UNIQUE_REPLACE:
                 q->replaces_of = earlier;
-                return j ? plan_replace(c, q, j, error) : 0;
+                return j ? plan_replace(c, b, q, j, error) : 0;
         default:
                 break;
         }
@@ -202,7 +217,7 @@ static int plan_one(Call *c, Batch *b, size_t i, sd_bus_error *error) {
                 if (r < 0)
                         return r == -ENOMEM ? r : api_error_store(c->api, error, r);
         }
-        r = j || *place > 0 ? plan_taken(c, q, j, *place, error) : 0;
+        r = j || *place > 0 ? plan_taken(c, b, q, j, *place, error) : 0;
         if (r >= 0 && q->answer == 0 && q->answer_of == 0)
                 *place = i + 1;
         return r;
@@ -210,7 +225,7 @@ static int plan_one(Call *c, Batch *b, size_t i, sd_bus_error *error) {
 
 int unique_plan(Call *c, Request *l, size_t n, size_t *ret_i, sd_bus_error *error) {
         _cleanup_free_ size_t *table = NULL;
-        Batch b = { .requests = l, .size = 4 };
+        Batch b = { .requests = l, .size = 4, .left = request_jobs_max(c) };
         bool any = false;
         int r = 0;
 

@@ -9,8 +9,9 @@
 int unique_find(Model *m, Store *s, const Now *now, const Queue *q, uint32_t owner, const char *key, Job **ret);
 /* The start for which it gave its key up was none (Job.unique_wanted): its own again, if it is free. */
 int unique_take_again(Model *m, Store *s, const Now *now, Job *j);
-/* All who hold it with j, which does: into the model. *ret_n: so many. 1: none of them has been started, so another may take their place; 0. */
-int unique_find_all(Model *m, Store *s, const Now *now, const Job *j, uint64_t *ret_n);
+/* All who hold it with j, which does: into the model. *ret_n: so many. 1: none of them has been started, so another may take their place; 0.
+ * At most *left, from which those that were looked at are taken; -E2BIG: there are more. */
+int unique_find_all(Model *m, Store *s, const Now *now, const Job *j, uint64_t *left, uint64_t *ret_n);
 /* They are cancelled, and the key is free. */
 void unique_replace(Model *m, Job *j, const char *reason, const Now *now);
 /* It must be free, or j's own (NULL: nobody's). 1; or NotUnique. */

@@ -31,14 +31,8 @@ static void adopt(Manager *m, const UnknownUnit *x, Attempt *a, AttemptPhase pha
 }
 
 /* No new job gets its id, nor after a crash: the manager's journal still knows the unit by its name when that has gone. */
-static void skip_id(Manager *m, const UnknownUnit *x, uint64_t id) {
-        Queue *q = queue_of_unit(m, x);
-
-        if (m->model->next_id > id)
-                return;
-        m->model->next_id = id + 1;
-        if (q)
-                model_queue_changed(m->model, q); /* so that there is a commit, which brings the id */
+static void skip_id(Manager *m, uint64_t id) {
+        m->model->next_id = MAX(m->model->next_id, id + 1);
 }
 
 /* The job must not use the stray's number for an attempt of its own. */
@@ -80,7 +74,7 @@ static void adopt_stray(Manager *m, const UnknownUnit *x, uint64_t id, uint32_t 
                 a->slots = 1;
         }
         log_warning("%s is not known to the store; it keeps its slots until it ends.", x->name);
-        skip_id(m, x, id);
+        skip_id(m, id);
         skip_number(m, id, number);
         adopt(m, x, a, unit_state_is_ended(&x->state) ? ATTEMPT_ENDED : ATTEMPT_STRAY);
 }

@@ -181,14 +181,15 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
         model_attempt_act(m, a);
 }
 
-void model_attempt_overflow(Model *m, Attempt *a, const Now *now) {
+bool model_attempt_overflow(Model *m, Attempt *a, const Now *now) {
         if (!a->job || a->kill_due || (a->job->state != JOB_RUNNING && a->job->state != JOB_STOPPING))
-                return;
+                return false;
         if (a->job->state == JOB_RUNNING)
                 attempt_stop(m, a, JOB_SIGNAL, "spool", now);
         a->kill_deadline = USEC_INFINITY;
         a->kill_due = true;
         model_attempt_act(m, a);
+        return true;
 }
 
 /* The attempt is over for the model: its outcome is to be recorded, its unit to be let go. */

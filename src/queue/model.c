@@ -28,7 +28,7 @@ Model *model_new(void) {
         unique_init(&m->unique);
         schedule_init(&m->schedule);
         backlog_init(&m->backlog);
-        m->next_id = 1;
+        m->next_id = m->recorded_next_id = 1;
         m->next_deadline = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
         m->queued_max = m->queued_per_user_max = m->poison_max = UINT64_MAX;
@@ -72,7 +72,8 @@ Model *model_free(Model *m) {
 
 bool model_has_changes(const Model *m) {
         return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) ||
-               !TAILQ_EMPTY(&m->changed_arrays) || m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts);
+               !TAILQ_EMPTY(&m->changed_arrays) || m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts) ||
+               m->next_id != m->recorded_next_id;
 }
 
 /* ---- lists of what changed ---- */
@@ -145,6 +146,7 @@ void model_recorded(Model *m) {
         releases_recorded(&m->releases);
         m->purged = mfree(m->purged);
         m->n_purged = 0;
+        m->recorded_next_id = m->next_id;
 }
 
 /* ---- queues ---- */

@@ -35,7 +35,7 @@ struct Model {
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
         Releases releases;       /* of what waits for other jobs */
-        uint64_t next_id;        /* never reused: above the highest id in the store and in unit names */
+        uint64_t next_id, recorded_next_id; /* never reused: above the highest id in the store and in unit names; told when it is recorded */
         bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
         uint64_t reranked;       /* up to this id they have the new one */
         usec_t next_purge;       /* even: when the first job may have been kept long enough; 0: not known */
@@ -162,8 +162,8 @@ void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const
 void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now); /* what its unit shows, or was answered */
 /* The manager cannot: what was wanted is given up, and the job says why. */
 void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);
-/* What it writes to its spool is more than can be kept: it is killed at once, also while it is stopping. */
-void model_attempt_overflow(Model *m, Attempt *a, const Now *now);
+/* What it writes to its spool is more than can be kept: it is killed at once, also while it is stopping. false: it was already. */
+bool model_attempt_overflow(Model *m, Attempt *a, const Now *now);
 /* Its unit's name turned out to be somebody else's: nothing was started, it is ready again for the next number. The row says so. */
 void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now *now);
 void model_attempt_stuck(Model *m, Attempt *a, bool stuck); /* it cannot be asked for; or is after all */

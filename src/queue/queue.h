@@ -75,6 +75,7 @@ struct Queue {
         char *name;
         char *slice;              /* jobmill-NAME.slice */
         Queue *parent;
+        uint64_t slices_below;   /* as unit/backstop.c has counted them last */
         QueuePolicy policy;
         bool configured;          /* has a file */
         bool broken;              /* the file is bad and none was good before: its cap is not known */

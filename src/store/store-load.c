@@ -91,7 +91,7 @@ static int store_load_next_id(Store *s, Model *m) {
                 return r;
         if (sqlite3_column_type(stmt, 0) != SQLITE_NULL)
                 m->next_id = MAX(m->next_id, (uint64_t) sqlite3_column_int64(stmt, 0) + 1);
-        m->next_id = MAX(m->next_id, s->next_id);
+        m->next_id = m->recorded_next_id = MAX(m->next_id, s->next_id);
         return 0;
 }
 

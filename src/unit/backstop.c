@@ -33,26 +33,26 @@ static char *units_folder(const Units *u) {
         return asprintf(&s, "%s/systemd/user", strempty(run)) < 0 ? NULL : s;
 }
 
-/* That of queue o, which has a file, if it lies in q; and those on the way to it of queues without one. */
-static uint64_t slices_below(const Queue *q, const Queue *o) {
-        uint64_t n = 1;
+void backstops_count(Model *m) {
+        Queue *o;
 
-        for (const Queue *p = o->parent; p; p = p->parent) {
-                if (p == q)
-                        return n;
-                n += !p->configured;
+        for (o = m->queues; o; o = o->hh.next)
+                o->slices_below = 0;
+        for (o = m->queues; o; o = o->hh.next) {
+                uint64_t n = o->configured;
+
+                for (Queue *p = o->parent; p && n > 0; p = p->parent) {
+                        p->slices_below += n;
+                        n += !p->configured;
+                }
         }
-        return 0;
 }
 
-uint32_t backstop_of(const Model *m, const Queue *q) {
-        uint64_t n = (uint64_t) q->policy.slots + HEAD_ROOM;
+uint32_t backstop_of(const Queue *q) {
+        uint64_t n = (uint64_t) q->policy.slots + HEAD_ROOM + q->slices_below;
 
         if (!q->configured || !q->policy.backstop || q->policy.slots == UINT32_MAX)
                 return NO_BACKSTOP;
-        for (const Queue *o = m->queues; o; o = o->hh.next)
-                if (o->configured)
-                        n += slices_below(q, o);
         return (uint32_t) MIN(n, (uint64_t) NO_BACKSTOP - 1);
 }
 
@@ -158,11 +158,11 @@ static int set_one(const Units *u, const char *folder, const char *slice, uint32
         return r;
 }
 
-/* Of queues that have none any more, or are no more themselves: their drop-ins are looked for by name. */
+/* Of queues that have none any more, or are no more themselves: their drop-ins are looked for by name. The first error; the others go all the same. */
 static int remove_stale(const Units *u, const char *folder) {
         DIR *d = opendir(folder);
         struct dirent *de;
-        int r = 0;
+        int r = 0, k;
 
         if (!d)
                 return errno == ENOENT ? 0 : -errno;
@@ -175,8 +175,10 @@ static int remove_stale(const Units *u, const char *folder) {
                 if (!name)
                         continue;
                 HASH_FIND_STR(u->model->queues, name, q);
-                if (!q || backstop_of(u->model, q) == NO_BACKSTOP)
-                        r = set_one(u, folder, slice, NO_BACKSTOP);
+                if (q && backstop_of(q) != NO_BACKSTOP)
+                        continue;
+                k = set_one(u, folder, slice, NO_BACKSTOP);
+                r = r < 0 ? r : k;
         }
         closedir(d);
         return r;
@@ -221,10 +223,11 @@ void units_set_backstops(Units *u) {
 
         if (!u->bus || u->version_number < BACKSTOP_SINCE)
                 return;
+        backstops_count(u->model);
         folder = units_folder(u);
         r = folder ? remove_stale(u, folder) : -ENOMEM;
         for (const Queue *q = u->model->queues; r >= 0 && q; q = q->hh.next) {
-                uint32_t max = backstop_of(u->model, q);
+                uint32_t max = backstop_of(q);
 
                 if (max != NO_BACKSTOP)
                         r = set_one(u, folder, q->slice, max);

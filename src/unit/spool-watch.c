@@ -15,13 +15,13 @@
 
 #define SPOOL_INTERVAL (50 * USEC_PER_MSEC)
 
+/* Once: one that does not die of it is looked at again each time. */
 static void overflow(Units *u, SpoolUse *use, const char *why) {
         Now now;
 
-        if (!use->attempt->kill_due)
-                log_notice("%s takes %" PRIu64 " KiB in the spool, killing it (%s).", use->attempt->unit, spool_held(use, 1) >> 10, why);
         units_now(u, &now);
-        model_attempt_overflow(u->model, use->attempt, &now);
+        if (model_attempt_overflow(u->model, use->attempt, &now))
+                log_notice("%s takes %" PRIu64 " KiB in the spool, killing it (%s).", use->attempt->unit, spool_held(use, 1) >> 10, why);
 }
 
 static void trim(Units *u, SpoolUse *use, uint64_t max) {

@@ -358,6 +358,14 @@ def test_backstop_that_was_not_reloaded(mill, systemd):
     set_queue(mill, "gpu", Backstop="no")
     until(lambda: reloads(systemd) == 9, 5, "asked again")
     assert not list((mill.folder / "units").iterdir())
+    # One that cannot be removed is told, and keeps no other one there.
+    for i in range(9):
+        path = mill.folder / "units" / ("jobmill-gone%d.slice.d" % i) / "50-jobmill-backstop.conf"
+        path.parent.mkdir()
+        path.mkdir() if i == 4 else path.touch()
+    mill.call("Reload")
+    until(lambda: len(list((mill.folder / "units").iterdir())) == 1, 5, "all others are gone")
+    until(lambda: "Failed to write the drop-ins" in mill.log_tail(), 5, "it is told")
 
 
 @pytest.mark.parametrize("key,value", [("RateLimit", "5/1min"), ("CPUPressureMax", "20%"), ("MemoryPressureMax", "12.5%"),

@@ -9,6 +9,7 @@ import pytest
 import client
 from conftest import until
 from test_clock import HOUR, clock  # noqa: F401
+from test_config import settings
 from tool import tool
 
 K = {"unique_key": "k"}
@@ -376,6 +377,24 @@ def test_an_array_is_replaced(mill):
     assert states(mill, *(ids[1] + i for i in range(3))) == ["running", "ready", "ready"]
 
 
+def test_how_many_are_replaced(mill):
+    """No more than one call may make: they are loaded and cancelled in one turn."""
+    settings(mill, SubmitManyMax=1000, ArrayMax=600)
+    mill.start()
+    mill.call("PauseQueue", "default")
+    first = [mill.submit("true", array=n, unique_key=k) for n, k in ((600, "k"), (401, "l"), (1, "m"))]
+    mill.restart()
+    batch = [client.entry("default", ["true"], unique_key=k, unique_policy="replace") for k in "klm"]
+    for entries in batch, batch[:2], batch[1::-1]:
+        with pytest.raises(client.BusError) as e:
+            mill.call("SubmitMany", entries)
+        assert e.value.short == "TooMany" and "job %d: " % 1 in e.value.message and "at most 1000 jobs" in e.value.message, e.value
+    assert states(mill, *first) == ["ready"] * 3
+    mill.call("CancelJob", first[0])
+    ids = mill.call("SubmitMany", batch[:2])  # 599 and 401
+    assert mill.call("CountJobs", {"state": "ready"}) == 3 and mill.info(first[1] + 400)["reason"] == "replaced by job %d" % ids[1]
+
+
 def test_an_array_is_changed_and_moved(mill):
     mill.queue("other", Slots=1, AllowUsers="*")
     mill.start()
@@ -385,6 +404,16 @@ def test_an_array_is_changed_and_moved(mill):
     assert mill.call("UpdateJobs", {"array": dbus.UInt64(first)}, {"unique_key": "l", "queue": "other"}) == 3
     assert mill.submit("true", **K)
     submit_refused(mill, ("array %d" % first, ), queue="other", unique_key="l")
+
+
+def test_the_id_of_a_flow_that_made_none(paused):
+    """It was told, so it is no job's: not after a crash neither."""
+    first = paused.submit("true", **K)
+    flow, ids = paused.call("SubmitFlow", json.dumps({"jobs": [{"name": "a", "argv": ["true"], **RETURN}]}))
+    assert ids == {"a": first} and flow == first + 1
+    paused.kill()
+    paused.start()
+    assert paused.submit("true") == flow + 1
 
 
 def test_an_array_that_is_there_in_a_flow(running):

@@ -49,7 +49,7 @@ static bool meets_holder(unsigned q, unsigned owner, const JobSpec *spec) {
         if (spec->unique_policy != UNIQUE_REPLACE)
                 return spec->unique_policy == UNIQUE_RETURN ? COVER(key_returned), true : COVER(key_taken), true;
         n = naive_replaceable(&box.naive, id, &box.now);
-        r = unique_find_all(box.m.model, NULL, &box.now, j, &found);
+        r = unique_find_all(box.m.model, NULL, &box.now, j, &(uint64_t) { UINT64_MAX }, &found);
         expect(r, n > 0, "replace", id);
         if (n == 0)
                 return COVER(key_live), true;

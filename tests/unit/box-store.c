@@ -561,7 +561,7 @@ int manager_load_model(Manager *m) {
                         *q->starts = box.queues[queue_index(q->name)].starts;
                 }
         model->poison_max = POISON_MAX;
-        model->next_id = MAX(box.next_id, UINT64_C(1));
+        model->next_id = model->recorded_next_id = MAX(box.next_id, UINT64_C(1));
         for (unsigned id = 1; id < NJ; id++)
                 if (box.ended[id])
                         (void) model_ended_add(model, id, true);

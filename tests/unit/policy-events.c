@@ -61,20 +61,28 @@ static bool do_queue(unsigned kind) {
 
 /* ---- units ---- */
 
+static bool fits(const Lease *l, int is, unsigned kind) {
+        const Job *j = l->there && kind == EVENT_rekeyed ? model_job(w.m.model, l->id) : NULL;
+
+        return l->there && (int) l->is == is && (kind != EVENT_rekeyed || (j && j->unique_lent));
+}
+
 static bool do_unit(unsigned kind) {
         static const JobResult ends[] = { JOB_EXIT_CODE, JOB_EXIT_CODE, JOB_SIGNAL, JOB_OOM_KILL, JOB_LOST, JOB_WATCHDOG, JOB_CORE_DUMP };
         Lease *l = w.leases + any(LEASES_MAX);
-        int is = kind == EVENT_runs || kind == EVENT_refused ? ASKED : kind == EVENT_ends ? RUNNING : OVER;
+        int is = kind == EVENT_runs || kind == EVENT_refused || kind == EVENT_rekeyed ? ASKED : kind == EVENT_ends ? RUNNING : OVER;
         JobResult result;
 
-        for (unsigned i = 0; i < LEASES_MAX && !(l->there && (int) l->is == is); i++)
+        for (unsigned i = 0; i < LEASES_MAX && !fits(l, is, kind); i++)
                 if (++l == w.leases + LEASES_MAX)
                         l = w.leases;
-        if (!l->there || (int) l->is != is)
+        if (!fits(l, is, kind))
                 return false;
         say("    unit %" PRIu64 "-%" PRIu32 "\n", l->id, l->number);
         if (kind == EVENT_refused)
                 return unit_is_refused(l);
+        if (kind == EVENT_rekeyed) /* in the same turn */
+                return unit_is_refused(l) && request_rekey(model_job(w.m.model, l->id));
         if (kind == EVENT_runs)
                 unit_runs(l);
         else if (kind == EVENT_ends) {
@@ -139,7 +147,7 @@ bool do_event(unsigned kind) {
                 return request_on_many();
         case EVENT_pause ... EVENT_remove:
                 return do_queue(kind);
-        case EVENT_runs ... EVENT_refused:
+        case EVENT_runs ... EVENT_rekeyed:
                 return do_unit(kind);
         case EVENT_gate:
                 world_gate(chance(60));

@@ -97,7 +97,7 @@ static bool key_is_taken(JobSpec *s, const Queue *q, uint32_t owner) {
                 fail("keys cannot be read");
         if (!holder)
                 return false;
-        if (unique_find_all(w.m.model, w.m.store, &w.now, holder, &n) <= 0 || chance(50))
+        if (unique_find_all(w.m.model, w.m.store, &w.now, holder, &(uint64_t) { UINT64_MAX }, &n) <= 0 || chance(50))
                 return true;
         unique_replace(w.m.model, holder, "replaced", &w.now);
         return false;
@@ -169,7 +169,7 @@ static bool draw_edit(Edit *ret) {
         s->max_attempts = 1 + any(5);
         s->timeout_usec = (1 + any(20)) * SEC;
         s->array_max_running = any(4);
-        s->unique_key = strdup(chance(50) ? "k" : "l");
+        s->unique_key = chance(25) ? NULL : strdup(chance(50) ? "k" : "l");
         return !ret->to || ret->to->configured;
 }
 
@@ -217,6 +217,18 @@ static bool update(Job *j) {
         Edit e;
         bool done = draw_edit(&e) && apply_edit(&e, j);
 
+        spec_free(e.values);
+        return done;
+}
+
+bool request_rekey(Job *j) {
+        Edit e;
+        bool done;
+
+        (void) draw_edit(&e);
+        e.field = "unique_key";
+        e.to = NULL;
+        done = apply_edit(&e, j);
         spec_free(e.values);
         return done;
 }

@@ -260,7 +260,7 @@ static void test_overflow(void **state) {
                 TAILQ_REMOVE(&m->act, a, act_entry);
                 a->acting = false;
                 for (unsigned again = 0; again < 2; again++) {
-                        model_attempt_overflow(m, a, &now);
+                        assert_int_equal(model_attempt_overflow(m, a, &now), !again);
                         assert_int_equal(j->state, JOB_STOPPING);
                         assert_int_equal(j->intent, stopping ? JOB_CANCELLED : JOB_SIGNAL);
                         assert_string_equal(j->reason, stopping ? "by root" : "spool");
@@ -450,6 +450,7 @@ static Attempt *adopt(Model *m, Queue *q, JobState state, usec_t timeout, const 
 
         assert_true(a && j);
         j->id = m->next_id++;
+        m->recorded_next_id = m->next_id;
         j->queue_name = strdup(q->name);
         j->state = state;
         j->attempt = 1;

@@ -186,6 +186,28 @@ static void deadline_in_the_turn_of_the_submit(void) {
         world_end();
 }
 
+/* An owner who takes the key off of a job whose start has just been refused, before it takes that again. */
+static void key_in_the_turn_of_the_refusal(void) {
+        uint64_t id;
+        Job *j;
+
+        world_begin(1);
+        world_turn();
+        j = submit_by(USEC_INFINITY);
+        id = j->id;
+        j->unique_key = strdup("k");
+        j->unique_scope = UNIQUE_QUEUED;
+        unique_take(w.m.model, j);
+        world_turn();
+        if (!j->unique_lent || !unit_is_refused(world_lease(id, 1)) || !j->unique_wanted)
+                fail("the start of job %" PRIu64 " was not refused", id);
+        j->unique_key = mfree(j->unique_key);
+        world_turn();
+        if (request_fetch(id)->unique_held)
+                fail("job %" PRIu64 " holds a key that it does not have", id);
+        world_end();
+}
+
 static bool done(uint64_t seed, uint64_t n, bool print) {
         bool all = check_counts(print);
 
@@ -214,6 +236,7 @@ int main(void) {
 
         log_set_target(LOG_TARGET_NULL);
         deadline_in_the_turn_of_the_submit();
+        key_in_the_turn_of_the_refusal();
         memset(happened, 0, sizeof(happened));
         return sequences_run(&sequences);
 }
