@@ -97,8 +97,11 @@ static void heed_row(Units *u, const char *name, const char *active, const char 
                 w->kill_sent = false;
                 model_attempt_act(u->model, a);
         }
-        /* One that is still there was to be let go, or is to be: whether it can be (it may be frozen) a look tells. */
-        if (a->phase == ATTEMPT_ENDED || row_needs_look(u, a, active, sub))
+        /* One that is still there was to be let go, or is to be: whether it can be (it may be frozen) a look tells. What only has the name of
+         * one that has gone is nothing to look at: that would ask for the next round, and so on. */
+        if (a->phase == ATTEMPT_ENDED && w->removed)
+                model_attempt_act(u->model, a);
+        else if (a->phase == ATTEMPT_ENDED || row_needs_look(u, a, active, sub))
                 units_look(w);
 }
 
