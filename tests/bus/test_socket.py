@@ -563,6 +563,7 @@ def test_events_are_resumed(sock):
     sock.restart()
     sock.settled()
     with sock.connect() as c:
+        assert c.call("Events") == {"events": [], "last": all_[-1]["number"]}
         for k in range(len(all_)):
             got = []
             after = all_[k]["number"]

@@ -199,7 +199,8 @@ static void key_in_the_turn_of_the_refusal(void) {
         j->unique_scope = UNIQUE_QUEUED;
         unique_take(w.m.model, j);
         world_turn();
-        if (!j->unique_lent || !unit_is_refused(world_lease(id, 1)) || !j->unique_wanted)
+        j = model_job(w.m.model, id); /* it was recorded, and loaded again to be started */
+        if (!j || !j->unique_lent || !unit_is_refused(world_lease(id, 1)) || !j->unique_wanted)
                 fail("the start of job %" PRIu64 " was not refused", id);
         j->unique_key = mfree(j->unique_key);
         world_turn();
