@@ -111,14 +111,18 @@ static int check_clean(const SpecField *f, const char *value, char **ret_error) 
                           f->name, spec_quote(q, value, strlen(value)));
 }
 
-int spec_check_name(const SpecField *f, const JobSpec *s, char **ret_error) {
-        if (!s->name)
+static int check_text(const SpecField *f, const char *value, unsigned max, char **ret_error) {
+        if (!value)
                 return 0;
-        if (!*s->name)
+        if (!*value)
                 return spec_error(ret_error, EINVAL, "'%s' is empty", f->name);
-        if (strlen(s->name) > SPEC_NAME_MAX)
-                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, SPEC_NAME_MAX);
-        return check_clean(f, s->name, ret_error);
+        if (strlen(value) > max)
+                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, max);
+        return check_clean(f, value, ret_error);
+}
+
+int spec_check_name(const SpecField *f, const JobSpec *s, char **ret_error) {
+        return check_text(f, s->name, SPEC_NAME_MAX, ret_error);
 }
 
 int spec_check_cwd(const SpecField *f, const JobSpec *s, char **ret_error) {
@@ -316,11 +320,7 @@ int spec_check_unique_key(const SpecField *f, const JobSpec *s, char **ret_error
                 return s->unique_policy == UNIQUE_UNSET && !s->unique_scope ? 0 :
                        spec_error(ret_error, EINVAL, "'%s' is missing, which '%s' is about", f->name,
                                   s->unique_scope ? "unique_scope" : "unique_policy");
-        if (!*s->unique_key)
-                return spec_error(ret_error, EINVAL, "'%s' is empty", f->name);
-        if (strlen(s->unique_key) > SPEC_UNIQUE_KEY_MAX)
-                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, SPEC_UNIQUE_KEY_MAX);
-        return check_clean(f, s->unique_key, ret_error);
+        return check_text(f, s->unique_key, SPEC_UNIQUE_KEY_MAX, ret_error);
 }
 
 int spec_check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_error) {
@@ -340,11 +340,5 @@ int spec_check_array(const SpecField *f, const JobSpec *s, char **ret_error) {
 }
 
 int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error) {
-        if (!s->request_id)
-                return 0;
-        if (!*s->request_id)
-                return spec_error(ret_error, EINVAL, "'%s' is empty", f->name);
-        if (strlen(s->request_id) > SPEC_REQUEST_ID_MAX)
-                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, SPEC_REQUEST_ID_MAX);
-        return check_clean(f, s->request_id, ret_error);
+        return check_text(f, s->request_id, SPEC_REQUEST_ID_MAX, ret_error);
 }
