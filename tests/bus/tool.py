@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The tool `jobmill` against the daemon of a test: into pipes, or on a terminal of a given size."""
 
+import codecs
 import fcntl
 import os
 import pathlib
@@ -48,6 +49,7 @@ class Terminal:
 
     def __init__(self, mill, *argv, columns=80, lines=24, env={}):
         self.shown = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")  # a read may end inside of a character
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
@@ -72,7 +74,7 @@ class Terminal:
                 data = b""
             if not data:
                 break
-            self.shown += data.decode(errors="surrogateescape")
+            self.shown += self.decoder.decode(data)
         return self.shown
 
     def type(self, text):
