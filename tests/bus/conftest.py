@@ -68,6 +68,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs root"))
 
 
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.config.get_terminal_writer().fullwidth = 500  # why each failed, whole: it may be all that is kept of a run
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

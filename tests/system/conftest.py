@@ -82,5 +82,6 @@ def figure():
 
 
 def pytest_terminal_summary(terminalreporter):
+    terminalreporter.config.get_terminal_writer().fullwidth = 500  # why each failed, whole: it may be all that is kept of a run
     for text in FIGURES:
         terminalreporter.write_line("figure: " + text)

@@ -123,7 +123,8 @@ def nothing_bad_in_the_journal():
     # Its children have names of their own.
     matches = ["_COMM=jobmilld", *(f + "=jobmilld.service" for f in ("_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT", "UNIT", "USER_UNIT"))]
     lines = [str(e.get("MESSAGE")) for e in journal(*" + ".join(matches).split())]
-    assert not [line for line in lines if BAD.search(line)]
+    bad = [line for line in lines if BAD.search(line)]
+    assert not bad, "the daemon's journal has %s" % bad
 
 
 def add_journal(report):

@@ -111,13 +111,15 @@ class Full:
     def __call__(self):
         s = os.statvfs(self.folder)
         self.size = max(self.size, s.f_blocks * s.f_frsize)  # one may come upon another
-        until(self.shrink, 10, "there is no room")
+        until(self.shrink, 10, lambda: "there is room in %s: %s" % (self.folder, self.refused))
 
     def shrink(self):
         s = os.statvfs(self.folder)
-        with contextlib.suppress(AssertionError):  # more is used by now
+        try:
             self.resize((s.f_blocks - s.f_bfree) * s.f_frsize)
             return True
+        except AssertionError as e:  # more is used by now
+            self.refused = e
 
     def resize(self, size):
         run("mount", "-o", "remount,size=%d" % size, self.folder)
