@@ -224,6 +224,15 @@ static int parse_fair(const char *value, void *data) {
         return 0;
 }
 
+static int parse_executor(const char *value, void *data) {
+        Executor e = isempty(value) ? EXECUTOR_SERVICE : executor_from_string(value);
+
+        if (e < 0)
+                return e;
+        *(Executor *) data = e;
+        return 0;
+}
+
 /* ---- what jobs of the queue are if they do not say: a field of their spec ---- */
 
 static int set_default(JobSpec *s, const SpecField *f, const char *value) {
@@ -307,6 +316,12 @@ static const struct {
         { "MemoryPressureMax", parse_pressure, offsetof(QueueFile, policy.pressure_max[PRESSURE_MEMORY]), "0.01%…100%" },
         { "IOPressureMax", parse_pressure, offsetof(QueueFile, policy.pressure_max[PRESSURE_IO]), "0.01%…100%" },
         { "GateUnit", parse_unit, offsetof(QueueFile, policy.gate_unit), .privileged = true,
+          .allowed = "the name of a unit, not of a template" },
+        { "Executor", parse_executor, offsetof(QueueFile, policy.executor), .privileged = true,
+          .allowed = "service or worker" },
+        { "WorkerUsers", parse_words, offsetof(QueueFile, policy.worker_users), .privileged = true,
+          .allowed = "user names or uids" },
+        { "WorkerUnit", parse_unit, offsetof(QueueFile, policy.worker_unit), .privileged = true,
           .allowed = "the name of a unit, not of a template" },
         { "AgeingSec", parse_ageing, offsetof(QueueFile, policy.ageing_usec), "a time span of at most a year, or 0" },
         { "Keep", parse_keep, offsetof(QueueFile, policy.keep_usec), "a time span, or infinity" },
@@ -414,6 +429,8 @@ int queue_file_check(const QueueFile *f, char *const *files, ConfError *error) {
 }
 
 void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout) {
+        /* A user whose worker is away must not be in the way of others. */
+        f->policy.fair = f->policy.fair || f->policy.executor == EXECUTOR_WORKER;
         if (f->policy.timeout_usec == TIMEOUT_UNSET)
                 f->policy.timeout_usec = timeout;
         if (f->policy.stop_timeout_usec == TIMEOUT_UNSET)

@@ -143,6 +143,10 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         Job *j;
         int r;
 
+        if (q->policy.executor == EXECUTOR_WORKER && !worker_choose(m->model, q, c->owner, c->slots)) {
+                schedule_skip_owner(q, c->owner);
+                return;
+        }
         /* Whoever is not known yet keeps nobody else waiting, as long as there are not too many of them. */
         if (!m->user && c->owner != 0 && !user_db_get(m->users, c->owner)) {
                 schedule_skip(q, c->owner);

@@ -40,10 +40,15 @@ usec_t attempt_stop_timeout(const Attempt *a) {
         return STOP_TIMEOUT_DEFAULT;
 }
 
+/* A worker has it as soon as it is told. */
+static bool asks_manager(const Attempt *a) {
+        return a->phase == ATTEMPT_STARTING && a->executor == EXECUTOR_SERVICE;
+}
+
 static void attempt_set_phase(Model *m, Attempt *a, AttemptPhase phase) {
-        m->n_starting -= a->phase == ATTEMPT_STARTING;
-        m->n_starting += phase == ATTEMPT_STARTING;
+        m->n_starting -= asks_manager(a);
         a->phase = phase;
+        m->n_starting += asks_manager(a);
         if (phase != ATTEMPT_STARTING)
                 model_attempt_stuck(m, a, false);
 }
@@ -54,10 +59,14 @@ void model_attempt_stuck(Model *m, Attempt *a, bool stuck) {
         a->stuck = stuck;
 }
 
+static struct AttemptList *act_list(Model *m, const Attempt *a) {
+        return a->executor == EXECUTOR_WORKER ? &m->act_workers : &m->act;
+}
+
 void model_attempt_act(Model *m, Attempt *a) {
         if (a->acting)
                 return;
-        TAILQ_INSERT_TAIL(&m->act, a, act_entry);
+        TAILQ_INSERT_TAIL(act_list(m, a), a, act_entry);
         a->acting = true;
 }
 
@@ -79,7 +88,7 @@ int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
                 return r;
 
         HASH_ADD_KEYPTR(hh, m->attempts, a->unit, strlen(a->unit), a);
-        m->n_starting += a->phase == ATTEMPT_STARTING;
+        m->n_starting += asks_manager(a);
         if (j && a->phase != ATTEMPT_ENDED && a->phase != ATTEMPT_STRAY) {
                 a->job = j;
                 a->has_net = j->timeout_usec != USEC_INFINITY; /* until it is known */
@@ -108,9 +117,13 @@ static Attempt *attempt_next(const Model *m, const Job *j) {
 }
 
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
+        bool to_worker = j->queue->policy.executor == EXECUTOR_WORKER;
+        Worker *w = to_worker ? worker_choose(m, j->queue, j->owner, j->slots) : NULL;
         _cleanup_(attempt_freep) Attempt *a = attempt_next(m, j);
         int r;
 
+        if (to_worker && !w)
+                return -EAGAIN;
         if (!a)
                 return -ENOMEM;
         a->epoch = m->epoch;
@@ -119,9 +132,13 @@ int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
         a->created_usec = now->realtime;
         a->phase = ATTEMPT_STARTING;
         a->is_new = a->fresh = true;
+        if (w)
+                a->executor = EXECUTOR_WORKER;
         r = model_attempt_add(m, a, j, j->queue);
         if (r < 0)
                 return r;
+        if (w)
+                worker_take(w, a);
 
         job_set_state(m, j, JOB_STARTING);
         admission_started(m, j->queue, now);
@@ -252,15 +269,17 @@ void model_attempt_refused(Model *m, Attempt *a, const char *error, const Now *n
 
 /* ---- another attempt ---- */
 
-Attempt *model_last_attempt(const Model *m, const Job *j) {
+Attempt *attempt_find(const Model *m, uint64_t job, uint32_t number) {
         char unit[ATTEMPT_UNIT_MAX];
         Attempt *a;
 
-        if (j->live || j->attempt == 0)
-                return j->live;
-        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", j->id, j->attempt);
+        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job, number);
         HASH_FIND_STR(m->attempts, unit, a);
         return a;
+}
+
+Attempt *model_last_attempt(const Model *m, const Job *j) {
+        return j->live || j->attempt == 0 ? j->live : attempt_find(m, j->id, j->attempt);
 }
 
 bool model_is_cleaning_up(const Model *m, const Job *j) {
@@ -352,7 +371,8 @@ void model_attempt_gone(Model *m, Attempt *a) {
         if (a->changed)
                 TAILQ_REMOVE(&m->changed_attempts, a, changed_entry);
         if (a->acting)
-                TAILQ_REMOVE(&m->act, a, act_entry);
+                TAILQ_REMOVE(act_list(m, a), a, act_entry);
+        worker_give_back(a);
         queue_give_slots_back(a);
         HASH_DEL(m->attempts, a);
         attempt_free(a);

@@ -6,6 +6,7 @@
 
 #include "queue/freezer.h"
 #include "queue/outcome.h"
+#include "queue/worker.h"
 #include <sys/queue.h>
 #include <systemd/sd-id128.h>
 #include <uthash.h>
@@ -49,6 +50,8 @@ struct Attempt {
         usec_t freezer_usec;        /* monotonic: up to then frozen_usec counts; USEC_INFINITY: thawed */
         usec_t frozen_usec;         /* how long it stood still: its time-out does not count that */
         Outcome outcome;
+        Executor executor;
+        uint64_t worker_id;         /* EXECUTOR_WORKER: whose it is, or was; 0: of none */
 
         /* In memory */
         char *unit;                 /* jobmill-job-ID-N.service */
@@ -58,6 +61,7 @@ struct Attempt {
         uint32_t owner;             /* of its job; UINT32_MAX: not known */
         Job *job;                   /* NULL: ended, or a stray */
         Queue *queue;               /* that it takes slots of; NULL: of none */
+        Worker *worker;             /* NULL: none, or it is gone */
         Queue *slot_owner;          /* whose numbers these are */
         usec_t started_monotonic;   /* USEC_INFINITY: not yet */
         usec_t deadline;            /* monotonic: time-out; USEC_INFINITY: none */
@@ -66,7 +70,8 @@ struct Attempt {
         bool has_net;               /* the unit has a RuntimeMaxSec=, which does not stop while it is frozen */
         uint64_t signals;           /* asked for by users, not sent yet: bit mask of 1 << (signal - 1) */
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
-        bool asked;                 /* StartTransientUnit was sent by this process */
+        bool asked;                 /* StartTransientUnit was sent by this process; its worker was sent it, since it is connected */
+        bool cancel_sent;           /* the same of a worker and its cancel */
         bool stuck;                 /* it cannot be asked for now: "trouble" says why */
         bool kill_due;              /* kill_deadline has passed */
         uint32_t looks;             /* by its job, which waits until it is gone */

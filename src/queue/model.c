@@ -20,6 +20,9 @@ Model *model_new(void) {
         TAILQ_INIT(&m->changed_attempts);
         TAILQ_INIT(&m->changed_queues);
         TAILQ_INIT(&m->act);
+        TAILQ_INIT(&m->act_workers);
+        TAILQ_INIT(&m->changed_workers);
+        m->next_worker = 1;
         TAILQ_INIT(&m->receipts);
         TAILQ_INIT(&m->regulated);
         m->next_admission = USEC_INFINITY;
@@ -40,6 +43,7 @@ Model *model_free(Model *m) {
         Job *j, *tj;
         Attempt *a, *ta;
         Queue *q, *tq;
+        Worker *w, *tw;
         Array *r, *tr;
 
         if (!m)
@@ -52,6 +56,10 @@ Model *model_free(Model *m) {
         HASH_ITER(hh, m->attempts, a, ta) {
                 HASH_DEL(m->attempts, a);
                 attempt_free(a);
+        }
+        HASH_ITER(hh, m->workers, w, tw) {
+                HASH_DEL(m->workers, w);
+                worker_free(w);
         }
         HASH_ITER(hh, m->queues, q, tq) {
                 HASH_DEL(m->queues, q);
@@ -72,8 +80,8 @@ Model *model_free(Model *m) {
 
 bool model_has_changes(const Model *m) {
         return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) ||
-               !TAILQ_EMPTY(&m->changed_arrays) || m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts) ||
-               m->next_id != m->recorded_next_id;
+               !TAILQ_EMPTY(&m->changed_arrays) || !TAILQ_EMPTY(&m->changed_workers) || m->n_purged > 0 || releases_changed(&m->releases) ||
+               !TAILQ_EMPTY(&m->receipts) || m->next_id != m->recorded_next_id;
 }
 
 /* ---- lists of what changed ---- */
@@ -142,6 +150,7 @@ void model_recorded(Model *m) {
                 q->changed = q->is_new = q->starts_changed = false;
         }
         arrays_recorded(m);
+        workers_recorded(m);
         receipts_free(&m->receipts);
         releases_recorded(&m->releases);
         m->purged = mfree(m->purged);
@@ -486,7 +495,7 @@ int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
 int model_kill(Model *m, Job *j, int sig) {
         if (j->state == JOB_DONE)
                 return -EALREADY;
-        if (!j->live || j->live->phase != ATTEMPT_RUNNING)
+        if (!j->live || j->live->phase != ATTEMPT_RUNNING || j->live->executor != EXECUTOR_SERVICE)
                 return -EBUSY;
         j->live->signals |= UINT64_C(1) << (sig - 1);
         model_attempt_act(m, j->live);

@@ -15,11 +15,13 @@
 #include "queue/release.h"
 #include "queue/schedule.h"
 #include "queue/unique.h"
+#include "queue/worker.h"
 
 TAILQ_HEAD(JobList, Job);
 TAILQ_HEAD(AttemptList, Attempt);
 TAILQ_HEAD(QueueList, Queue);
 TAILQ_HEAD(ArrayList, Array);
+TAILQ_HEAD(WorkerList, Worker);
 
 struct Model {
         Schedule schedule;
@@ -31,6 +33,10 @@ struct Model {
         struct AttemptList changed_attempts;
         struct QueueList changed_queues;
         struct AttemptList act;  /* attempts for which PID 1 is to be asked something */
+        struct AttemptList act_workers; /* … of which a worker is to be told something */
+        Worker *workers;         /* uthash by id */
+        struct WorkerList changed_workers;
+        uint64_t next_worker;
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
@@ -187,7 +193,8 @@ bool model_must_wait(Model *m, Job *j, const Now *now); /* … of one that is ab
 void model_attempt_gone(Model *m, Attempt *a);
 /* The job's, else its queue's, else the default. */
 usec_t attempt_stop_timeout(const Attempt *a);
-/* Put on / take off the list of those for which unit/ has something to ask. */
+/* … of a worker that has room; -EAGAIN: none has. */
+/* Put on the list of those for which unit/, or a worker, is to be asked something. */
 void model_attempt_act(Model *m, Attempt *a);
 
 /* ---- record ---- */

@@ -32,6 +32,8 @@ void queue_policy_done(QueuePolicy *p) {
         strv_free(p->allow_groups);
         strv_free(p->overridable);
         free(p->gate_unit);
+        strv_free(p->worker_users);
+        free(p->worker_unit);
         unit_property_list_done(&p->slice);
         unit_property_list_done(&p->service);
         strv_free(p->settings);

@@ -50,6 +50,9 @@ typedef struct QueuePolicy {
         RateLimit rate;           /* RateLimit= */
         uint32_t pressure_max[_PRESSURE_MAX]; /* CPUPressureMax= …, permyriad; PRESSURE_NO_LIMIT */
         char *gate_unit;          /* GateUnit=, NULL: none */
+        Executor executor;        /* Executor= */
+        char **worker_users;      /* WorkerUsers=: names, uids */
+        char *worker_unit;        /* WorkerUnit=, NULL: none */
         bool backstop;            /* Backstop= */
         UnitPropertyList slice;   /* [Slice] */
         UnitPropertyList service; /* [Service] */

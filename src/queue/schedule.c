@@ -181,15 +181,23 @@ bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
         return true;
 }
 
-void schedule_skip(Queue *q, uint32_t owner) {
+static void skip(Queue *q, uint32_t owner, bool all) {
         Group *g = level_group(&q->level, owner);
 
         if (!g)
                 return;
-        g->cursor++;
+        g->cursor = all ? g->n_window : g->cursor + 1;
         if (!g->skipped) {
                 g->skipped = true;
                 TAILQ_INSERT_TAIL(&q->level.schedule->skipped, g, skipped_entry);
         }
         queue_window_changed(g);
+}
+
+void schedule_skip(Queue *q, uint32_t owner) {
+        skip(q, owner, /* all = */ false);
+}
+
+void schedule_skip_owner(Queue *q, uint32_t owner) {
+        skip(q, owner, /* all = */ true);
 }

@@ -18,6 +18,7 @@ void schedule_init(Schedule *s);
 void schedule_begin(Model *m);
 bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue);
 void schedule_skip(Queue *q, uint32_t owner);
+void schedule_skip_owner(Queue *q, uint32_t owner); /* nothing of him there can start now */
 bool schedule_is_full(const Model *m); /* are so many being started that no more may be? */
 /* reason.c: why a job is not running yet, in words for people ("cap of gpu: 3 of 3"); "" for live and done ones. NULL: out of
  * memory. */

@@ -378,7 +378,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         HASH_ITER(hh, u->model->attempts, a, t) {
                 UnitWatch *w = a->watch;
 
-                if (a->phase == ATTEMPT_RUNNING)
+                if (a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SERVICE)
                         tick_sample(u, a);
                 if (!w)
                         continue;

@@ -110,7 +110,7 @@ static void heed_missing(Units *u) {
         Attempt *a, *t;
 
         HASH_ITER(hh, u->model->attempts, a, t) {
-                UnitWatch *w = units_watch(u, a);
+                UnitWatch *w = a->executor == EXECUTOR_SERVICE ? units_watch(u, a) : NULL;
 
                 if (!w || w->seen || (a->asked && w->start_round == u->round))
                         continue;

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See worker.h. A worker is in the model from its registration until its process is gone and that is recorded. Its slots are its own: a job
+ * takes them beside those of its queue. */
+
+#include "queue/worker.h"
+
+#include "base/strv.h"
+#include "queue/model-internal.h"
+#include "queue/reason.h"
+
+static const char *const executor_names[_EXECUTOR_MAX] = {
+        [EXECUTOR_SERVICE] = "service",
+        [EXECUTOR_WORKER] = "worker",
+};
+
+const char *executor_to_string(Executor e) {
+        return executor_names[e];
+}
+
+Executor executor_from_string(const char *s) {
+        for (Executor e = 0; e < _EXECUTOR_MAX; e++)
+                if (streq(executor_names[e], s))
+                        return e;
+        return _EXECUTOR_INVALID;
+}
+
+Worker *worker_free(Worker *w) {
+        if (!w)
+                return NULL;
+
+        free(w->user);
+        free(w->unit);
+        free(w->name);
+        free(w->metadata);
+        strv_free(w->queues);
+        return mfree(w);
+}
+
+/* ---- who ---- */
+
+static bool is_trusted(const Worker *w, const Queue *q) {
+        char uid[16];
+
+        if (w->unit && streq_ptr(q->policy.worker_unit, w->unit))
+                return true;
+        (void) snprintf(uid, sizeof(uid), "%" PRIu32, w->uid);
+        return strv_contains(q->policy.worker_users, uid) || (w->user && strv_contains(q->policy.worker_users, w->user));
+}
+
+bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
+        return !w->gone && strv_contains(w->queues, q->name) && (w->uid == owner || is_trusted(w, q));
+}
+
+static bool takes_jobs(const Worker *w) {
+        return w->connected && !w->draining;
+}
+
+static uint32_t room(const Worker *w) {
+        return w->slots > w->slots_used ? w->slots - w->slots_used : 0;
+}
+
+Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots) {
+        Worker *best = NULL;
+
+        for (Worker *w = m->workers; w; w = w->hh.next)
+                if (room(w) >= slots && takes_jobs(w) && worker_serves(w, q, owner) &&
+                    (!best || room(w) > room(best) || (room(w) == room(best) && w->id < best->id)))
+                        best = w;
+        return best;
+}
+
+int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret) {
+        uint64_t used = 0, all = 0;
+        uint32_t most = 0;
+        bool away = false, draining = false, has_room = false;
+
+        for (const Worker *w = m->workers; w; w = w->hh.next) {
+                if (!worker_serves(w, q, owner))
+                        continue;
+                if (!takes_jobs(w)) {
+                        draining = draining || w->draining;
+                        away = away || !w->draining;
+                        continue;
+                }
+                used += w->slots_used;
+                all += w->slots;
+                most = MAX(most, w->slots);
+                has_room = has_room || room(w) >= slots;
+        }
+        if (has_room)
+                return 0;
+        if (all == 0)
+                return away       ? reason_say(ret, "the workers of queue %s are not connected", q->name)
+                       : draining ? reason_say(ret, "the workers of queue %s take no more jobs", q->name)
+                                  : reason_say(ret, "no worker serves queue %s", q->name);
+        if (most < slots)
+                return reason_say(ret, "needs %" PRIu32 ", no worker has more than %" PRIu32, slots, most);
+        return slots == 1 ? reason_say(ret, "workers are busy: %" PRIu64 " of %" PRIu64, used, all) :
+                            reason_say(ret, "needs %" PRIu32 ", workers are busy: %" PRIu64 " of %" PRIu64, slots, used, all);
+}
+
+/* ---- slots ---- */
+
+void worker_take(Worker *w, Attempt *a) {
+        a->executor = EXECUTOR_WORKER;
+        a->worker = w;
+        a->worker_id = w->id;
+        w->slots_used += a->slots;
+        w->n_attempts++;
+}
+
+void worker_give_back(Attempt *a) {
+        Worker *w = TAKE_PTR(a->worker);
+
+        if (!w)
+                return;
+        w->slots_used -= a->slots;
+        w->n_attempts--;
+}
+
+int model_worker_adopt(Model *m, uint64_t id, Attempt *a) {
+        Worker *w = model_worker(m, id);
+
+        a->executor = EXECUTOR_WORKER;
+        a->worker_id = id;
+        if (!w)
+                return -ENOENT;
+        worker_take(w, a);
+        return 0;
+}
+
+/* ---- coming and going ---- */
+
+static void worker_changed(Model *m, Worker *w) {
+        if (w->changed)
+                return;
+        TAILQ_INSERT_TAIL(&m->changed_workers, w, changed_entry);
+        w->changed = true;
+}
+
+Worker *model_worker(const Model *m, uint64_t id) {
+        Worker *w;
+
+        HASH_FIND(hh, m->workers, &id, sizeof(id), w);
+        return w;
+}
+
+void model_worker_add(Model *m, Worker *w, bool loaded) {
+        if (!loaded) {
+                w->id = m->next_worker;
+                w->is_new = true;
+                worker_changed(m, w);
+        }
+        m->next_worker = MAX(m->next_worker, w->id + 1);
+        HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
+}
+
+void model_worker_drain(Model *m, Worker *w) {
+        if (w->draining)
+                return;
+        w->draining = true;
+        worker_changed(m, w);
+}
+
+void model_worker_connected(Model *m, Worker *w, bool connected) {
+        w->connected = connected;
+        for (Attempt *a = m->attempts; a; a = a->hh.next)
+                if (a->worker == w) {
+                        a->asked = a->cancel_sent = false;
+                        if (connected)
+                                model_attempt_act(m, a);
+                }
+}
+
+void model_worker_gone(Model *m, Worker *w, const Now *now) {
+        Attempt *a, *t;
+
+        if (w->gone)
+                return;
+        w->gone = true;
+        w->connected = false;
+        worker_changed(m, w);
+        HASH_ITER(hh, m->attempts, a, t) {
+                Outcome o = OUTCOME_INIT;
+
+                if (a->worker != w)
+                        continue;
+                if (a->job) {
+                        o.result = JOB_LOST;
+                        o.started_usec = a->outcome.started_usec;
+                        o.finished_usec = now->realtime;
+                        (void) free_and_strdup(&o.reason, "its worker is gone");
+                        model_attempt_ended(m, a, &o, now);
+                }
+                worker_give_back(a);
+        }
+}
+
+int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now) {
+        Attempt *a = attempt_find(m, job, number);
+
+        if (!a || a->worker != w || !a->job)
+                return -ENOENT;
+        outcome->started_usec = a->outcome.started_usec;
+        outcome->finished_usec = now->realtime;
+        if (a->started_monotonic != USEC_INFINITY)
+                outcome->runtime_usec = usec_sub(now->monotonic, a->started_monotonic);
+        model_attempt_ended(m, a, outcome, now);
+        return 0;
+}
+
+void workers_recorded(Model *m) {
+        Worker *w;
+
+        while ((w = TAILQ_FIRST(&m->changed_workers))) {
+                TAILQ_REMOVE(&m->changed_workers, w, changed_entry);
+                w->changed = w->is_new = false;
+                if (w->gone) {
+                        HASH_DEL(m->workers, w);
+                        worker_free(w);
+                }
+        }
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Workers: long-lived processes that are given jobs (docs/workers.md). Pure: who they are is told by api/, which holds their connections and
+ * processes; that a process is gone is told by it, too. */
+
+#include "base/macro.h"
+
+#include <sys/queue.h>
+#include <systemd/sd-id128.h>
+#include <uthash.h>
+
+typedef struct Attempt Attempt;
+typedef struct Model Model;
+typedef struct Now Now;
+typedef struct Outcome Outcome;
+typedef struct Queue Queue;
+typedef struct Worker Worker;
+
+/* What an attempt lives in. */
+typedef enum Executor {
+        EXECUTOR_SERVICE, /* a unit of its own */
+        EXECUTOR_WORKER,  /* the process of a worker */
+        _EXECUTOR_MAX,
+        _EXECUTOR_INVALID = -EINVAL,
+} Executor;
+
+const char *executor_to_string(Executor e);
+Executor executor_from_string(const char *s);
+
+#define WORKER_QUEUES_MAX 64U
+#define WORKER_METADATA_MAX 4096U
+#define WORKER_NAME_MAX 128U
+
+struct Worker {
+        /* The row */
+        uint64_t id;             /* never reused */
+        sd_id128_t token;
+        uint32_t uid;
+        char *user;              /* its name */
+        sd_id128_t boot_id;
+        uint32_t pid;
+        uint64_t started;        /* of that process: in ticks since the boot, as /proc has it */
+        char *unit;              /* that it runs in; NULL: none */
+        char *name, *metadata;   /* metadata: an object of JSON; both as it said, or NULL */
+        char **queues;
+        uint32_t slots;
+        bool draining;           /* is given nothing more */
+        usec_t registered_usec;  /* realtime */
+
+        /* In memory */
+        uint32_t slots_used, n_attempts;
+        bool connected;          /* there is somebody to be told */
+        bool is_new, changed;
+        bool gone;               /* its row goes with the commit, and this with it */
+        TAILQ_ENTRY(Worker) changed_entry;
+        UT_hash_handle hh;       /* model->workers, by id */
+};
+
+Worker *worker_free(Worker *w);
+DEFINE_TRIVIAL_CLEANUP_FUNC(Worker *, worker_free);
+
+/* Does it get jobs of this user there? Its own; those of all where the queue's file names its user or its unit. */
+bool worker_serves(const Worker *w, const Queue *q, uint32_t owner);
+/* Who is given the next job of so many slots; NULL: nobody can be, and the reason is worker_reason(). */
+Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots);
+/* As reason_say(); 0: somebody has room. */
+int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret);
+
+Worker *model_worker(const Model *m, uint64_t id);
+/* Takes it over. loaded: of the store; else it is new, and given its id. */
+void model_worker_add(Model *m, Worker *w, bool loaded);
+void model_worker_drain(Model *m, Worker *w);
+/* Somebody is there to be told, or not any more: what it is to be told is to be told (again). */
+void model_worker_connected(Model *m, Worker *w, bool connected);
+/* Its process is: its attempts are lost. */
+void model_worker_gone(Model *m, Worker *w, const Now *now);
+/* It said how it ended. -ENOENT: it has no such attempt. outcome is taken over on success. */
+int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now);
+/* Loaded from the store: of the worker with this id. -ENOENT */
+int model_worker_adopt(Model *m, uint64_t id, Attempt *a);
+
+/* Between model.c and attempt.c. */
+void worker_take(Worker *w, Attempt *a);
+void worker_give_back(Attempt *a);
+void workers_recorded(Model *m);

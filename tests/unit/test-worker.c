@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Workers in the model: who is given what, what takes their slots and gives them back, and what becomes of jobs whose worker goes. */
+
+#include "model-util.h"
+
+static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *queue) {
+        Worker *w = new0(Worker, 1);
+
+        assert_non_null(w);
+        w->uid = uid;
+        w->slots = slots;
+        assert_int_equal(strv_extend(&w->queues, queue), 0);
+        model_worker_add(m, w, false);
+        model_worker_connected(m, w, true);
+        return w;
+}
+
+static Queue *make_worker_queue(Model *m, const char *name) {
+        Queue *q = make_queue(m, name, UINT32_MAX);
+
+        q->policy.executor = EXECUTOR_WORKER;
+        q->policy.fair = q->ranked_fair = true;
+        schedule_begin(m); /* what comes from now on is known to be all */
+        return q;
+}
+
+static Job *submit_as(Model *m, Queue *q, uint32_t owner, uint32_t slots) {
+        char *error = NULL;
+        Job *j = NULL;
+
+        assert_int_equal(model_submit(m, q, make_spec(slots, 0), owner, "somebody", &now, &j, &error), 0);
+        return j;
+}
+
+/* As daemon/settle.c does. */
+static unsigned starts(Model *m) {
+        unsigned n = 0;
+        Candidate c;
+        Queue *q;
+
+        schedule_begin(m);
+        while (schedule_next(m, &c, &q)) {
+                if (q->policy.executor == EXECUTOR_WORKER && !worker_choose(m, q, c.owner, c.slots)) {
+                        schedule_skip_owner(q, c.owner);
+                        continue;
+                }
+                (void) run(m, model_job(m, c.id));
+                n++;
+        }
+        return n;
+}
+
+static void expect_reason(Model *m, const Job *j, const char *text) {
+        _cleanup_free_ char *s = schedule_reason(m, j, j->queue, &now);
+
+        assert_string_equal(s, text);
+}
+
+static void let_go(Model *m) {
+        Attempt *a, *t;
+
+        HASH_ITER(hh, m->attempts, a, t)
+                if (a->phase == ATTEMPT_ENDED)
+                        model_attempt_gone(m, a);
+}
+
+static void test_slots(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Job *j[4];
+        Worker *w;
+
+        for (unsigned i = 0; i < 4; i++)
+                j[i] = submit_as(m, q, 1000, 1);
+        assert_int_equal(starts(m), 0);
+        expect_reason(m, j[0], "no worker serves queue w");
+
+        w = make_worker(m, 1000, 3, "w");
+        assert_int_equal(starts(m), 3);
+        assert_int_equal(w->slots_used, 3);
+        assert_int_equal(w->n_attempts, 3);
+        assert_int_equal(m->n_starting, 0);
+        expect_reason(m, j[3], "workers are busy: 3 of 3");
+        assert_int_equal(j[0]->live->worker_id, w->id);
+
+        end(m, j[1]->live, JOB_SUCCESS);
+        assert_int_equal(w->slots_used, 3); /* until that is recorded */
+        let_go(m);
+        assert_int_equal(w->slots_used, 2);
+        assert_int_equal(starts(m), 1);
+        assert_int_equal(w->slots_used, 3);
+}
+
+/* The best one lacks room: no other of this user overtakes it, but other users do. */
+static void test_room(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Worker *mine = make_worker(m, 1000, 2, "w"), *other = make_worker(m, 1001, 1, "w");
+        Job *one, *two, *three, *four, *five;
+
+        one = submit_as(m, q, 1000, 1);
+        assert_int_equal(starts(m), 1);
+        two = submit_as(m, q, 1000, 2);
+        three = submit_as(m, q, 1000, 1);
+        four = submit_as(m, q, 1001, 1);
+        five = submit_as(m, q, 1001, 2);
+        assert_int_equal(starts(m), 1);
+        assert_ptr_equal(one->live->worker, mine);
+        assert_ptr_equal(four->live->worker, other);
+        expect_reason(m, two, "needs 2, workers are busy: 1 of 2");
+        assert_int_equal(three->state, JOB_READY);
+        expect_reason(m, five, "needs 2, no worker has more than 1");
+}
+
+static void test_choice(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w"), *other = make_worker_queue(m, "v");
+        Worker *a = make_worker(m, 1000, 2, "w"), *b = make_worker(m, 1000, 3, "w");
+
+        (void) make_worker(m, 1000, 9, "v");
+        assert_true(a->id < b->id);
+        assert_ptr_equal(worker_choose(m, q, 1000, 1), b); /* most room */
+        (void) submit_as(m, q, 1000, 1);
+        assert_int_equal(starts(m), 1);
+        assert_int_equal(b->slots_used, 1);
+        assert_ptr_equal(worker_choose(m, q, 1000, 1), a); /* then the oldest */
+        assert_null(worker_choose(m, q, 1001, 1));         /* its own user's only */
+        assert_null(worker_choose(m, q, 1000, 4));
+        model_worker_drain(m, a);
+        assert_ptr_equal(worker_choose(m, q, 1000, 1), b);
+        model_worker_connected(m, b, false);
+        assert_null(worker_choose(m, q, 1000, 1));
+        assert_non_null(worker_choose(m, other, 1000, 9));
+}
+
+static void test_trust(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Worker *w = make_worker(m, 2000, 1, "w");
+
+        w->user = strdup("service");
+        w->unit = strdup("service.service");
+        assert_false(worker_serves(w, q, 1000));
+        assert_int_equal(strv_extend(&q->policy.worker_users, "service"), 0);
+        assert_true(worker_serves(w, q, 1000));
+        q->policy.worker_users = strv_free(q->policy.worker_users);
+        assert_int_equal(strv_extend(&q->policy.worker_users, "2000"), 0);
+        assert_true(worker_serves(w, q, 1000));
+        q->policy.worker_users = strv_free(q->policy.worker_users);
+        q->policy.worker_unit = strdup("service.service");
+        assert_true(worker_serves(w, q, 1000));
+        (void) free_and_strdup(&w->unit, "other.service");
+        assert_false(worker_serves(w, q, 1000));
+        assert_true(worker_serves(w, q, 2000));
+}
+
+static void test_gone(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Worker *w = make_worker(m, 1000, 4, "w");
+        Job *running, *stopping, *again;
+        JobSpec *spec = make_spec(1, 0);
+        uint64_t id = w->id;
+
+        running = submit_as(m, q, 1000, 1);
+        stopping = submit_as(m, q, 1000, 1);
+        spec->max_attempts = 2;
+        again = submit_spec(m, q, spec);
+        assert_int_equal(starts(m), 3);
+        model_recorded(m);
+        assert_int_equal(model_cancel(m, stopping, NULL, &now), 0);
+
+        model_worker_gone(m, w, &now);
+        model_judge(m, running, running->spec, &now);
+        model_judge(m, again, again->spec, &now);
+        assert_int_equal(running->result, JOB_LOST);
+        assert_string_equal(running->reason, "its worker is gone");
+        assert_int_equal(stopping->result, JOB_CANCELLED);
+        assert_int_equal(again->state, JOB_WAITING);
+        assert_int_equal(w->slots_used, 0);
+        assert_int_equal(q->slots_used, 3);
+        assert_true(model_has_changes(m));
+        assert_ptr_equal(model_worker(m, id), w);
+        let_go(m);
+        assert_int_equal(q->slots_used, 0);
+        model_recorded(m);
+        assert_null(model_worker(m, id));
+        assert_true(make_worker(m, 1000, 1, "w")->id > id);
+}
+
+static void test_complete(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Worker *w = make_worker(m, 1000, 1, "w"), *other = make_worker(m, 1000, 1, "none");
+        Outcome o = OUTCOME_INIT;
+        Job *j = submit_as(m, q, 1000, 1);
+
+        assert_int_equal(starts(m), 1);
+        o.result = JOB_SUCCESS;
+        o.exit_status = 0;
+        assert_int_equal(model_worker_complete(m, other, j->id, 1, &o, &now), -ENOENT);
+        assert_int_equal(model_worker_complete(m, w, j->id, 2, &o, &now), -ENOENT);
+        assert_int_equal(model_worker_complete(m, w, j->id + 1, 1, &o, &now), -ENOENT);
+        assert_int_equal(j->state, JOB_RUNNING);
+        now.monotonic += 5 * SEC;
+        assert_int_equal(model_worker_complete(m, w, j->id, 1, &o, &now), 0);
+        assert_int_equal(j->result, JOB_SUCCESS);
+        assert_int_equal(model_last_attempt(m, j)->outcome.runtime_usec, 5 * SEC);
+        assert_int_equal(model_worker_complete(m, w, j->id, 1, &o, &now), -ENOENT); /* twice */
+}
+
+/* What it is to be told goes onto the list of workers, and again when it is back. */
+static void test_act(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Worker *w = make_worker(m, 1000, 1, "w");
+        Job *j = submit_as(m, q, 1000, 1);
+        Attempt *a;
+
+        assert_int_equal(starts(m), 1);
+        a = j->live;
+        assert_true(TAILQ_EMPTY(&m->act));
+        assert_ptr_equal(TAILQ_FIRST(&m->act_workers), a);
+        TAILQ_REMOVE(&m->act_workers, a, act_entry);
+        a->acting = false;
+        a->asked = true;
+        model_worker_connected(m, w, false);
+        assert_true(TAILQ_EMPTY(&m->act_workers));
+        assert_false(a->asked);
+        model_worker_connected(m, w, true);
+        assert_ptr_equal(TAILQ_FIRST(&m->act_workers), a);
+        assert_int_equal(model_kill(m, j, 15), -EBUSY);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_slots), cmocka_unit_test(test_room),     cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
+                cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_act),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
