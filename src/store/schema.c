@@ -247,6 +247,26 @@ static const char *const migrations[] = {
         "  n INTEGER NOT NULL,"
         "  events TEXT NOT NULL"
         ") STRICT;",
+
+        /* 8: processes that are given jobs. executor: NULL: a service; worker: which one, also when it is gone. queues: words. */
+        "CREATE TABLE worker ("
+        "  id INTEGER PRIMARY KEY,"
+        "  token BLOB NOT NULL,"
+        "  uid INTEGER NOT NULL,"
+        "  user TEXT,"
+        "  boot_id BLOB NOT NULL,"
+        "  pid INTEGER NOT NULL,"
+        "  started INTEGER NOT NULL,"
+        "  unit TEXT,"
+        "  name TEXT,"
+        "  metadata TEXT,"
+        "  queues TEXT NOT NULL,"
+        "  slots INTEGER NOT NULL,"
+        "  draining INTEGER NOT NULL,"
+        "  registered_usec INTEGER"
+        ") STRICT;"
+        "ALTER TABLE attempt ADD COLUMN executor TEXT;"
+        "ALTER TABLE attempt ADD COLUMN worker INTEGER;",
 };
 
 unsigned schema_version(void) {

@@ -179,20 +179,26 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_INSERT] =
                 "INSERT INTO attempt (" ATTEMPT_COLUMNS ")"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
+                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)",
         [STMT_ATTEMPT_UPDATE] =
                 "UPDATE attempt SET boot_id = ?3, userspace_usec = ?4, token = ?5, invocation_id = ?6, slots = ?7,"
                 " slot_numbers = ?8, created_usec = ?9, result = ?10, reason = ?11, exit_status = ?12, exit_signal = ?13,"
                 " started_usec = ?14, finished_usec = ?15, runtime_usec = ?16, cpu_usec = ?17, memory_peak = ?18,"
                 " memory_peak_sampled = ?19, io_read_bytes = ?20, io_write_bytes = ?21, tasks_peak = ?22,"
                 " freezer = ?23, freezer_usec = ?24, frozen_usec = ?25, verdict = ?26, success = ?27, io_stdout = ?28,"
-                " io_stderr = ?29, memory_max = ?30"
+                " io_stderr = ?29, memory_max = ?30, executor = ?31, worker = ?32"
                 " WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",
         [STMT_ATTEMPT_NEWEST] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt DESC",
         [STMT_ATTEMPT_DELETE] = "DELETE FROM attempt WHERE job = ?1",
         [STMT_ATTEMPT_DELETE_ONE] = "DELETE FROM attempt WHERE job = ?1 AND attempt = ?2",
+
+        [STMT_WORKER_UPSERT] = "INSERT INTO worker (" WORKER_COLUMNS ")"
+                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+                               " ON CONFLICT (id) DO UPDATE SET draining = ?13",
+        [STMT_WORKER_DELETE] = "DELETE FROM worker WHERE id = ?1",
+        [STMT_WORKER_ALL] = "SELECT " WORKER_COLUMNS " FROM worker ORDER BY id",
 
         [STMT_EVENT_INSERT] = "INSERT INTO event (first, n, events) VALUES (?1, ?2, ?3)",
         [STMT_EVENT_SIZES] = "SELECT first + n - 1, n FROM event ORDER BY first",

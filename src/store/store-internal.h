@@ -55,6 +55,7 @@ struct Store {
 
 #define STORE_META_STARTS "starts"
 #define STORE_META_NEXT_ID "next_id"
+#define STORE_META_NEXT_WORKER "next_worker"
 #define STORE_META_EVENTS_TRIMMED "events_trimmed"
 #define STORE_META_RESTORED "restored" /* in meta: an old copy was put back, and nobody has accepted that yet */
 #define STORE_ENVIRONMENT_DROPPED INT64_C(-1) /* job.environment of a job that had one */
@@ -82,7 +83,10 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \
         "memory_peak, memory_peak_sampled, io_read_bytes, io_write_bytes, tasks_peak, "                       \
-        "freezer, freezer_usec, frozen_usec, verdict, success, io_stdout, io_stderr, memory_max"
+        "freezer, freezer_usec, frozen_usec, verdict, success, io_stdout, io_stderr, memory_max, "   \
+        "executor, worker"
+#define WORKER_COLUMNS                                                                                       \
+        "id, token, uid, user, boot_id, pid, started, unit, name, metadata, queues, slots, draining, registered_usec"
 
 #define ARRAY_COLUMNS "id, n, max_running, used, held, waiting, ready, starting, running, stopping, done, dead"
 #define ARRAY_N_COLUMNS 12
@@ -96,6 +100,9 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret);
 /* numbers: the text of slot_numbers, which the caller keeps. */
 void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *numbers);
 int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret);
+bool attempt_was_seen_started(const Attempt *a);
+void bind_id128(Store *s, sqlite3_stmt *stmt, int i, const sd_id128_t *id);
+bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret); /* false: it is none */
 
 /* store-array.c: the row of a changed array; and that of a job which was loaded, if it is of one. */
 int store_record_array(Store *s, const Array *a);
@@ -137,6 +144,11 @@ int store_load_ended(Store *s, Model *m);
 int store_record_receipt(Store *s, const Receipt *r);
 int store_record_rate(Store *s, const Queue *q);
 int store_load_rates(Store *s, Model *m);
+
+/* ---- store-worker.c ---- */
+
+int store_record_worker(Store *s, const Worker *w);
+int store_load_workers(Store *s, Model *m);
 
 /* ---- store-environment.c ---- */
 

@@ -65,13 +65,14 @@ static int store_load_live_job(Store *s, Model *m, sqlite3_stmt *stmt) {
                                        loaded->id);
         if (r < 0)
                 return r;
-        a->phase = loaded->state == JOB_STARTING || sd_id128_is_null(a->invocation_id) ? ATTEMPT_STARTING
-                                                                                       : ATTEMPT_RUNNING;
+        a->phase = loaded->state == JOB_STARTING || !attempt_was_seen_started(a) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
         j = TAKE_PTR(loaded);
         model_job_add(m, j, q);
         r = model_attempt_add(m, a, j, q);
         if (r < 0)
                 return r;
+        if (a->executor == EXECUTOR_WORKER)
+                (void) model_worker_adopt(m, a->worker_id, a); /* who loads it tells what became of one whose worker is missing */
         TAKE_PTR(a);
         return 0;
 }
@@ -125,6 +126,8 @@ int store_load(Store *s, Model *m) {
                 r = store_load_last_key(s, m);
         if (r >= 0)
                 r = store_load_ended(s, m);
+        if (r >= 0)
+                r = store_load_workers(s, m);
         if (r < 0)
                 return r;
 

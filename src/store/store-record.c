@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: arrays, jobs, attempts, queues, what is purged, who waits for whom, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
+ * Order within it: arrays, jobs, attempts, workers, queues, what is purged, who waits for whom, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "base/crash-point.h"
@@ -31,7 +31,7 @@ static int record_is_relaxed(Store *s, const Model *m) {
         const Job *j;
         int r;
 
-        if (m->n_purged > 0 || m->next_id != s->next_id)
+        if (m->n_purged > 0 || m->next_id != s->next_id || !TAILQ_EMPTY(&m->changed_workers))
                 return false;
         TAILQ_FOREACH(j, &m->changed, changed_entry)
                 if (j->is_new || j->was_edited || j->state != JOB_RUNNING)
@@ -279,6 +279,7 @@ static int record_changes(Store *s, const Model *m) {
         const Receipt *receipt;
         const Array *array;
         const Attempt *a;
+        const Worker *w;
         const Queue *q;
         const Job *j;
         int r;
@@ -295,6 +296,11 @@ static int record_changes(Store *s, const Model *m) {
         }
         TAILQ_FOREACH(a, &m->changed_attempts, changed_entry) {
                 r = record_attempt(s, a);
+                if (r < 0)
+                        return r;
+        }
+        TAILQ_FOREACH(w, &m->changed_workers, changed_entry) {
+                r = store_record_worker(s, w);
                 if (r < 0)
                         return r;
         }

@@ -183,7 +183,7 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
 
 /* ---- attempt ---- */
 
-static void bind_id128(Store *s, sqlite3_stmt *stmt, int i, const sd_id128_t *id) {
+void bind_id128(Store *s, sqlite3_stmt *stmt, int i, const sd_id128_t *id) {
         stmt_bind_blob(s, stmt, i, id->bytes, sizeof(id->bytes));
 }
 
@@ -224,9 +224,11 @@ void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *
         stmt_bind_text(s, stmt, i++, o->io_stdout);
         stmt_bind_text(s, stmt, i++, o->io_stderr);
         stmt_bind_u64(s, stmt, i++, o->memory_max);
+        stmt_bind_text(s, stmt, i++, a->executor == EXECUTOR_SERVICE ? NULL : executor_to_string(a->executor));
+        stmt_bind_u64(s, stmt, i++, a->worker_id > 0 ? a->worker_id : UINT64_MAX);
 }
 
-static bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
+bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
         if (sqlite3_column_bytes(stmt, i) != sizeof(ret->bytes))
                 return false;
         memcpy(ret->bytes, sqlite3_column_blob(stmt, i), sizeof(ret->bytes));
@@ -279,6 +281,20 @@ static int row_to_verdict(sqlite3_stmt *stmt, int i, Outcome *o) {
         return r < 0 ? r : stmt_strdup(stmt, i, &o->io_stderr);
 }
 
+static int row_to_executor(sqlite3_stmt *stmt, int i, Attempt *a) {
+        const char *text = stmt_text(stmt, i);
+        uint64_t id = stmt_u64(stmt, i + 1);
+
+        a->executor = text ? executor_from_string(text) : EXECUTOR_SERVICE;
+        a->worker_id = id == UINT64_MAX ? 0 : id;
+        return a->executor < 0 || (a->executor == EXECUTOR_WORKER) != (a->worker_id > 0) ? -EUCLEAN : 0;
+}
+
+/* Of a worker's nothing but when it was sent is known. */
+bool attempt_was_seen_started(const Attempt *a) {
+        return a->executor == EXECUTOR_WORKER ? a->outcome.started_usec != USEC_INFINITY : !sd_id128_is_null(a->invocation_id);
+}
+
 int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         _cleanup_(attempt_freep) Attempt *a = attempt_new(stmt_u64(stmt, 0), stmt_u64(stmt, 1));
         int r = 0;
@@ -302,6 +318,8 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         if (r >= 0)
                 r = row_to_verdict(stmt, 25, &a->outcome);
         a->outcome.memory_max = stmt_u64(stmt, 29);
+        if (r >= 0)
+                r = row_to_executor(stmt, 30, a);
         if (r >= 0 && stmt_no_memory(stmt))
                 return -ENOMEM;
         if (r >= 0 && a->freezer < 0)
@@ -315,7 +333,7 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         if (a->outcome.result != JOB_RESULT_NONE)
                 a->phase = ATTEMPT_ENDED;
         else
-                a->phase = sd_id128_is_null(a->invocation_id) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
+                a->phase = attempt_was_seen_started(a) ? ATTEMPT_RUNNING : ATTEMPT_STARTING;
         *ret = TAKE_PTR(a);
         return 0;
 }

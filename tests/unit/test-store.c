@@ -710,12 +710,12 @@ static int on_attempt(void *userdata, const Attempt *a) {
 static void test_every_statement_ran(void **state) {
         Store *s = open_memory();
         _cleanup_free_ char *cursor = NULL;
-        uint64_t id, next;
-        size_t n;
+        uint64_t id, next, n;
 
         assert_true(history_attempts(s, 1, on_attempt, NULL) == 0 && history_attempts_newest(s, 1, on_attempt, NULL) == 0);
         assert_int_equal(store_load_outdated(s, "q", &now, 1, 1, &(RetentionLook) {}, &id, 1, &n, &next), 0);
         submit_and_read_events(s);
+        register_and_forget(s);
         assert_int_equal(history_list(s, &JOB_FILTER_INIT, JOB_ORDER_RANK, "", 0, false, NULL, NULL, &cursor), 0);
         count_and_close(&s);
         for (StatementId i = 0; i < _STMT_MAX; i++)
