@@ -7,6 +7,7 @@
 
 #include "api/log-control.h"
 #include "api/socket.h"
+#include "api/worker.h"
 #include "base/bus-util.h"
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -174,15 +175,17 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
 }
 
 static void held_fail(const Held *h, const char *name, const char *text) {
+        ReplyTo to = h->to;
         char why[512];
         Reply reply;
         int r;
 
         (void) snprintf(why, sizeof(why), "Not recorded, nothing was changed: %s", text);
-        r = reply_begin_error(&h->to, name, why, &reply);
+        to.continues = false;
+        r = reply_begin_error(&to, name, why, &reply);
         CRASH_POINT("storage-refuse-before");
         if (r >= 0)
-                (void) reply_deliver(&h->to, &reply);
+                (void) reply_deliver(&to, &reply);
         CRASH_POINT("storage-refuse-after");
 }
 
@@ -235,6 +238,7 @@ Api *api_free(Api *a) {
                 sd_bus_flush(a->bus);
         api_disconnect(a);
         socket_free(a->socket);
+        api_workers_free(a);
         log_streams_drop(a);
         sd_event_source_disable_unref(a->reconnect_timer);
         sd_event_unref(a->event);

@@ -14,5 +14,6 @@ typedef struct ApiLimits {
         uint64_t logs_max, logs_per_user_max; /* streams of OpenLog that are open */
         uint64_t payload_max, environment_max; /* bytes */
         uint64_t connections_max, connections_per_user_max; /* to the socket */
+        uint64_t workers_max, workers_per_user_max;
         uint64_t socket_message_max, socket_buffers_max; /* bytes: of one message, and of all of one user that are not complete */
 } ApiLimits;

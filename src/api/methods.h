@@ -21,6 +21,9 @@ DECLARE_HANDLER(get_job_info);
 DECLARE_HANDLER(list_jobs);
 DECLARE_HANDLER(get_statistics);
 DECLARE_HANDLER(events); /* events.c */
+DECLARE_HANDLER(register); /* worker.c */
+DECLARE_HANDLER(complete);
+DECLARE_HANDLER(progress);
 DECLARE_HANDLER(cancel_job);
 DECLARE_HANDLER(hold_job);
 DECLARE_HANDLER(release_job);

@@ -15,6 +15,7 @@
 #include "api/framing.h"
 #include "api/long-calls.h"
 #include "api/varlink.h"
+#include "api/worker.h"
 #include "base/crash-point.h"
 #include "base/log.h"
 
@@ -38,6 +39,7 @@ struct Connection {
         size_t held_size;       /* what is held takes in memory */
         bool streams;           /* it is told of events, as they come */
         uint64_t events_after;  /* the last of them that it was told */
+        uint64_t worker;        /* whose it is, which is told what to do; 0: of none */
         bool ended, hung_up, broken;
         bool gone;    /* to be closed at once: memory ran out, or the socket failed */
         bool running; /* go_on() is at work, and looks at the end */
@@ -70,6 +72,7 @@ static Connection *connection_free(Connection *c) {
         c->gone = true;
         call_drop_client(&c->client);
         wait_drop_connection(a, c);
+        connection_serve(c, 0);
         TAILQ_FOREACH_SAFE(h, &a->held, entry, t)
                 if (h->to.connection == c)
                         held_free(a, h);
@@ -163,7 +166,7 @@ static void refuse(Connection *c, const char *name, const char *text) {
 }
 
 static bool is_busy(const Connection *c) {
-        return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || buffer_length(&c->out) + c->held_size > OUTPUT_MAX;
+        return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || c->worker > 0 || buffer_length(&c->out) + c->held_size > OUTPUT_MAX;
 }
 
 /* As many events as are taken. Who does not read them is told of the rest when he does, if it is kept still. true: there may be more. */
@@ -185,6 +188,24 @@ static bool tell_events(Connection *c) {
 void connection_stream(Connection *c, uint64_t after) {
         c->events_after = after;
         c->streams = true;
+}
+
+void connection_serve(Connection *c, uint64_t worker) {
+        bool served = c->worker > 0;
+
+        c->worker = worker;
+        if (served && worker == 0) {
+                worker_connection_gone(c->client.api, c);
+                connection_go_on(c);
+        }
+}
+
+bool connection_has_room(const Connection *c) {
+        return buffer_length(&c->out) + c->held_size <= OUTPUT_MAX;
+}
+
+int connection_fd(const Connection *c) {
+        return c->fd;
 }
 
 void socket_tell_events(Socket *s) {
@@ -256,6 +277,7 @@ static void hang_up(Connection *c) {
         (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
         wait_drop_connection(c->client.api, c);
         c->streams = false;
+        connection_serve(c, 0);
 }
 
 static void flush(Connection *c) {
@@ -293,7 +315,7 @@ static void go_on(Connection *c) {
                 receive(c);
         }
         c->running = false;
-        answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0 && !c->streams;
+        answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0 && !c->streams && c->worker == 0;
         if (c->gone || (answered && (c->broken || (c->ended && !waits)))) {
                 connection_free(c);
                 return;

@@ -16,6 +16,10 @@ void connection_hold(Connection *c, int n, size_t size); /* one more or one less
 void connection_wait(Connection *c, int n); /* somebody waits for a job */
 void connection_go_on(Connection *c);       /* something of this has changed */
 void connection_stream(Connection *c, uint64_t after); /* it is told of events behind this one, until it goes */
+/* It is that of this worker, which is told what to do, until it goes; 0: of none any more. */
+void connection_serve(Connection *c, uint64_t worker);
+bool connection_has_room(const Connection *c); /* for more to be told */
+int connection_fd(const Connection *c);
 void socket_tell_events(Socket *s); /* there are new ones; NULL: nobody hears of it */
 
 /* Where to.connection takes the answer that is begun in w; and one that is complete, behind those that are held. */

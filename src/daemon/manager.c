@@ -4,6 +4,8 @@
 
 #include "daemon/manager.h"
 
+#include "api/worker.h"
+
 #include "api/socket.h"
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -313,6 +315,7 @@ int manager_load_model(Manager *m) {
         api_set_model(m->api, model, m->store);
         model_free(m->model);
         m->model = TAKE_PTR(model);
+        api_workers_resume(m->api);
         m->next_due = m->next_start_deadline = m->next_expiry = 0;
         m->pressure_next = USEC_INFINITY; /* the new model does not know it */
         manager_recall_clock(m);

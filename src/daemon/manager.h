@@ -92,6 +92,11 @@ int manager_settle(Manager *m);
 int manager_read_clocks(Manager *m);
 /* Also one that is in the store only. -ENOENT: gone. */
 int manager_load_job(Manager *m, uint64_t id, Job **ret);
+/* Spec and inputs, for its start. false: it has ended by that, which is to be recorded before anything else is done about it. */
+bool manager_load_spec(Manager *m, Attempt *a);
+
+/* workers.c: act, for those that live in workers. */
+bool manager_act_workers(Manager *m);
 
 /* release.c: jobs that wait for those that have ended. */
 #ifndef RELEASES_PER_TURN

@@ -327,8 +327,7 @@ static int record(Manager *m, Told *ret) {
 
 /* ---- act ---- */
 
-/* false: it has ended by that, which is to be recorded before anything else is done about it. */
-static bool load_spec(Manager *m, Attempt *a) {
+bool manager_load_spec(Manager *m, Attempt *a) {
         Outcome o = OUTCOME_INIT;
         int r;
 
@@ -345,11 +344,11 @@ static bool load_spec(Manager *m, Attempt *a) {
 }
 
 static bool act(Manager *m) {
-        bool any = false;
+        bool any = manager_act_workers(m);
         Attempt *a;
 
         while ((a = units_next(m->units))) {
-                if (!units_is_to_start(a) || load_spec(m, a))
+                if (!units_is_to_start(a) || manager_load_spec(m, a))
                         units_act(m->units, a);
                 any = true;
         }

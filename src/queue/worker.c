@@ -197,10 +197,16 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
         }
 }
 
-int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now) {
+Attempt *model_worker_attempt(const Model *m, const Worker *w, uint64_t job, uint32_t number) {
         Attempt *a = attempt_find(m, job, number);
 
-        if (!a || a->worker != w || !a->job)
+        return a && a->worker == w && a->job ? a : NULL;
+}
+
+int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now) {
+        Attempt *a = model_worker_attempt(m, w, job, number);
+
+        if (!a)
                 return -ENOENT;
         outcome->started_usec = a->outcome.started_usec;
         outcome->finished_usec = now->realtime;

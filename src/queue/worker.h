@@ -77,6 +77,8 @@ void model_worker_connected(Model *m, Worker *w, bool connected);
 void model_worker_gone(Model *m, Worker *w, const Now *now);
 /* It said how it ended. -ENOENT: it has no such attempt. outcome is taken over on success. */
 int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now);
+/* NULL: it has none such that has not ended. */
+Attempt *model_worker_attempt(const Model *m, const Worker *w, uint64_t job, uint32_t number);
 /* Loaded from the store: of the worker with this id. -ENOENT */
 int model_worker_adopt(Model *m, uint64_t id, Attempt *a);
 

@@ -120,6 +120,10 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
 }
 
 /* As daemon/pressure.c does. */
+bool manager_act_workers(Manager *m) {
+        return false;
+}
+
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { w.pressure * 100, 0 } };
 

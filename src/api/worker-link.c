@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See worker.h. A link is there from the registration, or from the load of the store, until the process is gone: that is the lease. It has a
+ * connection while somebody is there to be told. */
+
+#include "api/long-calls.h"
+#include "api/socket.h"
+#include "api/worker.h"
+#include "base/crash-point.h"
+#include "base/log.h"
+#include "queue/spec-json.h"
+
+#include <sys/epoll.h>
+
+struct WorkerLink {
+        Api *api;
+        uint64_t id;
+        Connection *connection; /* NULL: not connected */
+        int pidfd;
+        sd_event_source *process;
+        UT_hash_handle hh;      /* api->worker_links, by id */
+};
+
+static WorkerLink *link_find(const Api *a, uint64_t id) {
+        WorkerLink *l;
+
+        HASH_FIND(hh, a->worker_links, &id, sizeof(id), l);
+        return l;
+}
+
+static void link_free(WorkerLink *l) {
+        if (l->connection)
+                connection_serve(l->connection, 0);
+        sd_event_source_disable_unref(l->process);
+        safe_close(l->pidfd);
+        HASH_DEL(l->api->worker_links, l);
+        free(l);
+}
+
+static void gone(Api *a, Worker *w) {
+        if (api_read_clocks(a, &a->now) < 0)
+                return;
+        log_info("Worker %" PRIu64 " (process %" PRIu32 ", user %" PRIu32 ") is gone%s.", w->id, w->pid, w->uid,
+                 w->n_attempts > 0 ? ", its jobs are lost" : "");
+        model_worker_gone(a->model, w, &a->now);
+}
+
+static int on_process(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        WorkerLink *l = userdata;
+        Api *a = l->api;
+        Worker *w = a->model ? model_worker(a->model, l->id) : NULL;
+
+        CRASH_POINT("worker-gone");
+        if (w)
+                gone(a, w);
+        link_free(l);
+        return 0;
+}
+
+int worker_link_add(Api *a, const Worker *w, Process *p) {
+        WorkerLink *l = new0(WorkerLink, 1);
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        l->api = a;
+        l->id = w->id;
+        l->pidfd = p->fd;
+        p->fd = -EBADF;
+        HASH_ADD(hh, a->worker_links, id, sizeof(l->id), l);
+        r = sd_event_add_io(a->event, &l->process, l->pidfd, EPOLLIN, on_process, l);
+        if (r < 0)
+                link_free(l);
+        return r;
+}
+
+void worker_link_connect(Api *a, Worker *w, Connection *c) {
+        WorkerLink *l = link_find(a, w->id);
+
+        if (l->connection && l->connection != c)
+                connection_serve(l->connection, 0); /* the older one has nothing to say any more */
+        l->connection = c;
+        connection_serve(c, w->id);
+        model_worker_connected(a->model, w, true);
+}
+
+void worker_connection_gone(Api *a, const Connection *c) {
+        WorkerLink *l, *t;
+        Worker *w;
+
+        HASH_ITER(hh, a->worker_links, l, t)
+                if (l->connection == c) {
+                        l->connection = NULL;
+                        w = a->model ? model_worker(a->model, l->id) : NULL;
+                        if (w)
+                                model_worker_connected(a->model, w, false);
+                }
+}
+
+/* ---- another model ---- */
+
+static void resume(Api *a, Worker *w) {
+        WorkerLink *l = link_find(a, w->id);
+        Process p = { .fd = -EBADF };
+        int r = 0;
+
+        if (!l) {
+                r = process_again(w->pid, w->started, w->boot_id, &p.fd);
+                if (r >= 0)
+                        r = worker_link_add(a, w, &p);
+                process_done(&p);
+        }
+        if (r == -ESRCH)
+                gone(a, w);
+        else if (r < 0)
+                log_warning_errno(r, "Cannot look after worker %" PRIu64 ": %m", w->id);
+        else if (l && l->connection)
+                model_worker_connected(a->model, w, true);
+}
+
+/* Nothing is left of its worker, not even a row. */
+static void end_orphans(Api *a) {
+        Attempt *at, *t;
+
+        HASH_ITER(hh, a->model->attempts, at, t) {
+                Outcome o = OUTCOME_INIT;
+
+                if (at->executor != EXECUTOR_WORKER || at->worker || !at->job)
+                        continue;
+                o.result = JOB_LOST;
+                (void) free_and_strdup(&o.reason, "its worker is not in the store");
+                model_attempt_ended(a->model, at, &o, &a->now);
+        }
+}
+
+static usec_t monotonic_of(const Now *now, usec_t realtime) {
+        return usec_sub(now->monotonic, usec_sub(now->realtime, realtime));
+}
+
+void api_workers_resume(Api *a) {
+        WorkerLink *l, *tl;
+        Worker *w, *tw;
+
+        if (!a->model || api_read_clocks(a, &a->now) < 0)
+                return;
+        HASH_ITER(hh, a->worker_links, l, tl)
+                if (!model_worker(a->model, l->id))
+                        link_free(l);
+        HASH_ITER(hh, a->model->workers, w, tw)
+                resume(a, w);
+        end_orphans(a);
+        for (Attempt *at = a->model->attempts; at; at = at->hh.next)
+                if (at->worker && at->job && at->outcome.started_usec != USEC_INFINITY)
+                        model_attempt_adopted(a->model, at, monotonic_of(&a->now, at->outcome.started_usec), &a->now);
+                else if (at->worker && at->job)
+                        model_attempt_adopted(a->model, at, USEC_INFINITY, &a->now);
+}
+
+void api_workers_free(Api *a) {
+        WorkerLink *l, *t;
+
+        HASH_ITER(hh, a->worker_links, l, t) {
+                l->connection = NULL; /* goes by itself */
+                link_free(l);
+        }
+}
+
+/* ---- what they are told ---- */
+
+static bool begin(const Api *a, const Attempt *at, const char *what, ReplyTo *to, Reply *reply) {
+        WorkerLink *l = link_find(a, at->worker_id);
+
+        if (!l || !l->connection || !connection_has_room(l->connection))
+                return false;
+        *to = (ReplyTo) { .connection = l->connection, .continues = true };
+        return reply_begin(to, reply) >= 0 && reply_open_dict(reply, what) >= 0;
+}
+
+static int append_which(Reply *reply, const Attempt *at) {
+        char token[SD_ID128_STRING_MAX];
+        int r;
+
+        r = dict_append(reply, "id", "t", at->job_id);
+        if (r >= 0)
+                r = dict_append(reply, "attempt", "u", at->number);
+        return r < 0 ? r : dict_append(reply, "attempt_token", "s", sd_id128_to_string(at->token, token));
+}
+
+static int append_slots(Reply *reply, const Attempt *at) {
+        JsonWriter *w = &reply->json;
+
+        json_write_key(w, "slot_numbers");
+        json_open(w, '[');
+        for (uint32_t i = 0; at->slot_numbers && i < at->slots; i++)
+                json_write_integer(w, at->slot_numbers[i]);
+        json_close(w, ']');
+        return w->failed ? -ENOMEM : 0;
+}
+
+static int append_job(Reply *reply, const Attempt *at) {
+        _cleanup_free_ char *spec = NULL;
+        const Job *j = at->job;
+        int r;
+
+        r = dict_append(reply, "queue", "s", j->queue->name);
+        if (r >= 0)
+                r = dict_append(reply, "owner", "u", j->owner);
+        if (r >= 0 && j->name)
+                r = dict_append(reply, "name", "s", j->name);
+        if (r >= 0)
+                r = append_slots(reply, at);
+        if (r >= 0 && j->timeout_usec != USEC_INFINITY)
+                r = dict_append(reply, "timeout_usec", "t", j->timeout_usec);
+        if (r >= 0 && at->inputs)
+                r = dict_append_json(reply, "inputs", at->inputs);
+        if (r >= 0)
+                r = spec_to_json(j->spec, 0, &spec);
+        return r < 0 ? r : dict_append_json(reply, "job", spec);
+}
+
+int api_worker_assign(Api *a, const Attempt *at) {
+        ReplyTo to;
+        Reply reply;
+        int r;
+
+        if (!begin(a, at, "assign", &to, &reply))
+                return 0;
+        r = append_which(&reply, at);
+        if (r >= 0)
+                r = append_job(&reply, at);
+        r = reply_close_dict(&reply, r);
+        CRASH_POINT("assign-before");
+        r = reply_send(&to, &reply, r);
+        CRASH_POINT("assign-after");
+        return r;
+}
+
+int api_worker_cancel(Api *a, const Attempt *at) {
+        ReplyTo to;
+        Reply reply;
+        int r;
+
+        if (!begin(a, at, "cancel", &to, &reply))
+                return 0;
+        r = append_which(&reply, at);
+        if (r >= 0)
+                r = dict_append(&reply, "reason", "s", job_result_to_string(at->job->intent));
+        r = reply_close_dict(&reply, r);
+        CRASH_POINT("cancel-before");
+        r = reply_send(&to, &reply, r);
+        CRASH_POINT("cancel-after");
+        return r;
+}
+
+void api_worker_kill(Api *a, const Worker *w) {
+        WorkerLink *l = link_find(a, w->id);
+        int r;
+
+        if (!l)
+                return;
+        log_warning("Worker %" PRIu64 " (process %" PRIu32 ") does not end a job that was to end, killing it.", w->id, w->pid);
+        CRASH_POINT("worker-kill-before");
+        r = process_kill(l->pidfd);
+        CRASH_POINT("worker-kill-after");
+        if (r < 0 && r != -ESRCH)
+                log_error_errno(r, "Failed to kill worker %" PRIu64 ": %m", w->id);
+}

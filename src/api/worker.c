@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What workers ask: to be given jobs, and to be believed what became of them. Who they are the kernel tells; what they say of attempts
+ * that are not theirs changes nothing. */
+
+#include "api/worker.h"
+
+#include "api/long-calls.h"
+#include "api/methods.h"
+#include "api/read-json.h"
+#include "api/socket.h"
+#include "base/strv.h"
+#include "base/crash-point.h"
+#include "base/parse.h"
+#include "queue/verdict.h"
+
+#include <json-c/json.h>
+
+#define PROTOCOL 1U
+#define STATUS_MAX 1024U
+
+static int parse_token(const char *text, sd_id128_t *ret) {
+        return strlen(text) == 32 ? sd_id128_from_string(text, ret) : -EINVAL;
+}
+
+/* Only its own user knows of it at all. */
+static int find_worker(const Call *c, Worker **ret, sd_bus_error *error) {
+        const char *text;
+        sd_id128_t token;
+        int r;
+
+        r = read_json_string(c->parameters, "token", NULL, &text, error);
+        if (r < 0)
+                return r;
+        if (parse_token(text, &token) >= 0)
+                for (Worker *w = c->api->model->workers; w; w = w->hh.next)
+                        if (!w->gone && sd_id128_equal(w->token, token) && w->uid == c->client->uid) {
+                                *ret = w;
+                                return 0;
+                        }
+        return api_error(error, JOBMILL_ERROR_NO_SUCH_WORKER, "There is no worker with this token");
+}
+
+/* ---- Register ---- */
+
+static int answer_registered(Call *c, const Worker *w, bool resumed) {
+        ReplyTo to = call_reply_to(c);
+        char token[SD_ID128_STRING_MAX];
+        Reply reply;
+        int r;
+
+        to.continues = true;
+        r = reply_begin(&to, &reply);
+        if (r >= 0)
+                r = reply_append(&reply, "token", "s", sd_id128_to_string(w->token, token));
+        if (r >= 0)
+                r = reply_append(&reply, "worker", "t", w->id);
+        if (r < 0 || resumed)
+                return reply_send(&to, &reply, r);
+        return held_add(c->api, &to, &reply, /* final = */ false);
+}
+
+static int resume(Call *c, const Process *p, sd_bus_error *error) {
+        Worker *w;
+        int r;
+
+        r = find_worker(c, &w, error);
+        if (r < 0)
+                return r;
+        if (w->pid != p->pid || w->started != p->started || !sd_id128_equal(w->boot_id, p->boot_id))
+                return api_error(error, JOBMILL_ERROR_NO_SUCH_WORKER, "This token is another process's");
+        r = answer_registered(c, w, true);
+        if (r >= 0)
+                worker_link_connect(c->api, w, c->client->connection);
+        return r;
+}
+
+static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
+        json_object *l, *name;
+        size_t n;
+        int r;
+
+        r = read_json_length(c->parameters, "queues", &n, error);
+        if (r < 0)
+                return r;
+        if (n < 1 || n > WORKER_QUEUES_MAX)
+                return invalid_parameter(error, "queues");
+        (void) json_object_object_get_ex(c->parameters, "queues", &l);
+        for (size_t i = 0; i < n; i++) {
+                const Queue *q;
+                const char *text;
+
+                name = json_object_array_get_idx(l, i);
+                if (!json_object_is_type(name, json_type_string))
+                        return invalid_parameter(error, "queues");
+                text = json_object_get_string(name);
+                q = model_queue(c->api->model, text);
+                if (!q || !q->configured)
+                        return api_error_no_such_queue(error, text);
+                if (q->policy.executor != EXECUTOR_WORKER)
+                        return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue %s is not for workers (Executor=)", text);
+                if (!strv_contains(w->queues, text) && strv_extend(&w->queues, text) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int read_registration(const Call *c, Worker *w, sd_bus_error *error) {
+        const char *name, *metadata = NULL;
+        json_object *m = NULL;
+        uint64_t slots;
+        int r;
+
+        r = read_queues(c, w, error);
+        if (r >= 0)
+                r = read_json_u64(c->parameters, "slots", &(uint64_t) { 1 }, &slots, error);
+        if (r < 0)
+                return r;
+        if (slots < 1 || slots > SPEC_SLOTS_MAX)
+                return invalid_parameter(error, "slots");
+        w->slots = slots;
+        r = read_json_string(c->parameters, "name", "", &name, error);
+        if (r < 0)
+                return r;
+        if (strlen(name) > WORKER_NAME_MAX || !string_is_clean(name))
+                return invalid_parameter(error, "name");
+        if (json_object_object_get_ex(c->parameters, "metadata", &m) && m) {
+                r = read_json_object_text(c->parameters, "metadata", &metadata, error);
+                if (r < 0)
+                        return r;
+                if (strlen(metadata) > WORKER_METADATA_MAX)
+                        return invalid_parameter(error, "metadata");
+        }
+        if ((*name && !(w->name = strdup(name))) || (metadata && !(w->metadata = strdup(metadata))))
+                return -ENOMEM;
+        return 0;
+}
+
+static int check_limits(const Call *c, sd_bus_error *error) {
+        const Api *a = c->api;
+        uint64_t n = 0, own = 0;
+
+        for (const Worker *w = a->model->workers; w; w = w->hh.next) {
+                n++;
+                own += w->uid == c->client->uid;
+        }
+        if (n >= a->limits.workers_max)
+                return api_error(error, JOBMILL_ERROR_TOO_MANY, "Too many workers (WorkersMax=)");
+        if (c->client->uid != 0 && own >= a->limits.workers_per_user_max)
+                return api_error(error, JOBMILL_ERROR_TOO_MANY, "Too many workers of this user (WorkersPerUserMax=)");
+        return 0;
+}
+
+static int register_new(Call *c, Process *p, const User *u, sd_bus_error *error) {
+        _cleanup_(worker_freep) Worker *w = new0(Worker, 1);
+        Worker *added;
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        r = check_limits(c, error);
+        if (r >= 0)
+                r = read_registration(c, w, error);
+        if (r >= 0)
+                r = sd_id128_randomize(&w->token);
+        if (r >= 0 && u->name && !(w->user = strdup(u->name)))
+                r = -ENOMEM;
+        if (r < 0)
+                return r;
+        w->uid = c->client->uid;
+        w->pid = p->pid;
+        w->started = p->started;
+        w->boot_id = p->boot_id;
+        w->unit = TAKE_PTR(p->unit);
+        w->registered_usec = c->api->now.realtime;
+        w->id = c->api->model->next_worker;
+        r = worker_link_add(c->api, w, p);
+        if (r < 0)
+                return r;
+        added = TAKE_PTR(w);
+        model_worker_add(c->api->model, added, /* loaded = */ false);
+        worker_link_connect(c->api, added, c->client->connection);
+        return answer_registered(c, added, false);
+}
+
+int handle_register(Call *c, sd_bus_error *error) {
+        Process p = { .fd = -EBADF };
+        json_object *token;
+        uint64_t protocol;
+        const User *u;
+        int r;
+
+        r = read_json_u64(c->parameters, "protocol", NULL, &protocol, error);
+        if (r < 0)
+                return r;
+        if (protocol != PROTOCOL)
+                return invalid_parameter(error, "protocol");
+        if (!c->more || c->oneway)
+                return api_error(error, VARLINK_ERROR_EXPECTED_MORE, "Register goes on: \"more\" is needed");
+        r = call_user(c, c->client->uid, &u);
+        if (r <= 0)
+                return r;
+        r = process_of_peer(connection_fd(c->client->connection), c->api->user, &p);
+        if (r < 0)
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "The process that connected cannot be told: %s", strerror(-r));
+        CRASH_POINT("register");
+        if (json_object_object_get_ex(c->parameters, "token", &token) && token)
+                r = resume(c, &p, error);
+        else
+                r = register_new(c, &p, u, error);
+        process_done(&p);
+        return r;
+}
+
+/* ---- Complete, Progress ---- */
+
+/* The store knows those that are over. */
+static int refuse_attempt(const Call *c, const Worker *w, uint64_t id, uint64_t number, sd_bus_error *error) {
+        _cleanup_(attempt_freep) Attempt *a = NULL;
+        bool was_its = false;
+        int r;
+
+        for (const Attempt *i = c->api->model->attempts; i && !was_its; i = i->hh.next)
+                was_its = i->job_id == id && i->number == number && i->worker_id == w->id;
+        if (!was_its) {
+                r = number > UINT32_MAX ? -ENOENT : store_load_attempt(c->api->store, id, number, &a);
+                if (r < 0 && r != -ENOENT)
+                        return api_error_store(c->api, error, r);
+                was_its = a && a->worker_id == w->id;
+        }
+        if (was_its)
+                return api_error(error, JOBMILL_ERROR_ATTEMPT_FINISHED, "Attempt %" PRIu64 " of job %" PRIu64 " has ended already", number, id);
+        return api_error(error, JOBMILL_ERROR_NO_SUCH_ATTEMPT, "Worker %" PRIu64 " has no attempt %" PRIu64 " of job %" PRIu64, w->id, number, id);
+}
+
+static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
+        const uint64_t unknown = UINT64_MAX;
+        json_object *verdict = NULL;
+        uint64_t status;
+        const char *text;
+        Verdict v;
+        int r;
+
+        r = read_json_string(c->parameters, "error", "", &text, error);
+        if (r < 0)
+                return r;
+        if (*text && !(o->reason = strdup(text)))
+                return -ENOMEM;
+        r = read_json_u64(c->parameters, "exit_status", &(uint64_t) { *text ? 1 : 0 }, &status, error);
+        if (r < 0)
+                return r;
+        if (status > 255 || strlen(text) > STATUS_MAX || (*text && status == 0))
+                return invalid_parameter(error, strlen(text) > STATUS_MAX ? "error" : "exit_status");
+        o->exit_status = status;
+        o->result = status == 0 ? JOB_SUCCESS : JOB_EXIT_CODE;
+        r = read_json_u64(c->parameters, "cpu_usec", &unknown, &o->cpu_usec, error);
+        if (r >= 0)
+                r = read_json_u64(c->parameters, "memory_peak", &unknown, &o->memory_peak, error);
+        if (r < 0 || !json_object_object_get_ex(c->parameters, "verdict", &verdict) || !verdict)
+                return r;
+        r = read_json_object_text(c->parameters, "verdict", &text, error);
+        if (r < 0)
+                return r;
+        if (strlen(text) > VERDICT_MAX || !verdict_find(text, strlen(text), true, &v))
+                return invalid_parameter(error, "verdict");
+        o->success = v.success;
+        return (o->verdict = strdup(text)) ? 0 : -ENOMEM;
+}
+
+int handle_complete(Call *c, sd_bus_error *error) {
+        Outcome o = OUTCOME_INIT;
+        uint64_t id, number;
+        Worker *w;
+        int r;
+
+        r = find_worker(c, &w, error);
+        if (r >= 0)
+                r = call_read_id(c, &id, error);
+        if (r >= 0)
+                r = read_json_u64(c->parameters, "attempt", NULL, &number, error);
+        if (r >= 0)
+                r = read_outcome(c, &o, error);
+        if (r >= 0) {
+                r = number > UINT32_MAX ? -ENOENT : model_worker_complete(c->api->model, w, id, number, &o, &c->api->now);
+                if (r == -ENOENT)
+                        r = refuse_attempt(c, w, id, number, error);
+        }
+        outcome_done(&o);
+        return r < 0 ? r : call_hold_empty(c);
+}
+
+int handle_progress(Call *c, sd_bus_error *error) {
+        uint64_t id, number;
+        const char *status;
+        Attempt *a;
+        Reply reply;
+        Worker *w;
+        int r;
+
+        r = find_worker(c, &w, error);
+        if (r >= 0)
+                r = call_read_id(c, &id, error);
+        if (r >= 0)
+                r = read_json_u64(c->parameters, "attempt", NULL, &number, error);
+        if (r >= 0)
+                r = read_json_string(c->parameters, "status", NULL, &status, error);
+        if (r < 0)
+                return r;
+        if (strlen(status) > STATUS_MAX || !string_is_clean(status))
+                return invalid_parameter(error, "status");
+        a = number > UINT32_MAX ? NULL : model_worker_attempt(c->api->model, w, id, number);
+        if (!a)
+                return refuse_attempt(c, w, id, number, error);
+        r = free_and_strdup(&a->status, status);
+        if (r >= 0)
+                r = call_reply(c, &reply);
+        return r < 0 ? r : call_send(c, &reply, r);
+}

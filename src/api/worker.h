@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Workers as they are reached: their connections and processes (docs/workers.md). What they have and may be given is the model's
+ * (queue/worker.h); what they are told, and when, is decided in daemon/workers.c. */
+
+#include "api/api.h"
+#include "api/process.h"
+
+/* The model is another: whose process is gone by now is gone from it. */
+void api_workers_resume(Api *a);
+void api_workers_free(Api *a);
+
+/* What a worker is told. 0: it is not there, or does not read; once more when it does. */
+int api_worker_assign(Api *a, const Attempt *at);
+int api_worker_cancel(Api *a, const Attempt *at);
+void api_worker_kill(Api *a, const Worker *w);
+
+/* Between worker.c and worker-link.c. p is taken over. */
+int worker_link_add(Api *a, const Worker *w, Process *p);
+void worker_link_connect(Api *a, Worker *w, Connection *c);
+void worker_connection_gone(Api *a, const Connection *c);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Act, for workers: what is to be told follows from the state alone, so that a worker that is back, or a daemon that was started again, is
+ * no special case (docs/workers.md).
+ *
+ *   starting            {assign}; from then on it is running
+ *   running             {assign} again, if the worker is back; it drops what it knows
+ *   stopping            {cancel}, behind its {assign}; one that was never sent ends at once; when its time is over the worker is killed
+ *   ended and recorded  its slots are free */
+
+#include "daemon/manager.h"
+
+#include "api/worker.h"
+#include "base/log.h"
+
+/* 1: it is there (again); 0: not now. */
+static int assign(Manager *m, Attempt *a) {
+        int r;
+
+        if (a->asked)
+                return 1;
+        if (!manager_load_spec(m, a))
+                return 0;
+        r = api_worker_assign(m->api, a);
+        a->job->spec = spec_free(a->job->spec);
+        a->inputs = mfree(a->inputs);
+        if (r <= 0)
+                return r;
+        a->asked = true;
+        if (a->phase == ATTEMPT_STARTING)
+                model_attempt_started(m->model, a, SD_ID128_NULL, m->now.realtime, m->now.monotonic);
+        return 1;
+}
+
+static int stop(Manager *m, Attempt *a) {
+        int r;
+
+        if (a->phase == ATTEMPT_STARTING && a->fresh && !a->asked) {
+                model_attempt_withdraw(m->model, a, NULL, &m->now);
+                return 1;
+        }
+        if (a->kill_due) {
+                api_worker_kill(m->api, a->worker);
+                return 1;
+        }
+        if (a->cancel_sent)
+                return 1;
+        r = assign(m, a);
+        if (r > 0)
+                r = api_worker_cancel(m->api, a);
+        if (r > 0)
+                a->cancel_sent = true;
+        return r;
+}
+
+static int tell(Manager *m, Attempt *a) {
+        if (!a->worker) /* it is gone, and what became of this is about to be recorded */
+                return 1;
+        if (a->job->state == JOB_STOPPING)
+                return stop(m, a);
+        return assign(m, a);
+}
+
+bool manager_act_workers(Manager *m) {
+        struct AttemptList *l = &m->model->act_workers;
+        bool any = false;
+        Attempt *a, *t;
+
+        TAILQ_FOREACH_SAFE(a, l, act_entry, t) {
+                int r;
+
+                if (a->changed) /* first that is recorded */
+                        continue;
+                if (a->phase == ATTEMPT_ENDED) {
+                        model_attempt_gone(m->model, a);
+                        any = true;
+                        continue;
+                }
+                TAILQ_REMOVE(l, a, act_entry);
+                a->acting = false;
+                r = tell(m, a);
+                if (r < 0)
+                        log_warning_errno(r, "Cannot tell worker %" PRIu64 " of job %" PRIu64 ", trying again: %m", a->worker_id, a->job_id);
+                if (r <= 0 && a->job && a->worker && a->worker->connected)
+                        model_attempt_act(m->model, a); /* behind those that were there */
+                any = any || r > 0;
+        }
+        return any;
+}
