@@ -28,7 +28,6 @@ typedef struct Check Check;
 typedef struct Held Held;
 typedef struct Wait Wait;
 typedef struct Socket Socket;
-typedef struct WorkerLink WorkerLink;
 
 /* A caller: one connection to the bus, or to the socket. */
 typedef struct Client {
@@ -110,7 +109,7 @@ struct Api {
         TAILQ_HEAD(, Wait) waits;
         TAILQ_HEAD(, LogStream) log_streams;
         Socket *socket;              /* NULL: nobody gave us one */
-        WorkerLink *worker_links;    /* uthash by id */
+        struct WorkerLink *worker_links;    /* uthash by id */
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
 

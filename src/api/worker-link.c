@@ -12,14 +12,14 @@
 
 #include <sys/epoll.h>
 
-struct WorkerLink {
+typedef struct WorkerLink {
         Api *api;
         uint64_t id;
         Connection *connection; /* NULL: not connected */
         int pidfd;
         sd_event_source *process;
         UT_hash_handle hh;      /* api->worker_links, by id */
-};
+} WorkerLink;
 
 static WorkerLink *link_find(const Api *a, uint64_t id) {
         WorkerLink *l;

@@ -125,9 +125,9 @@ static void complete_properties(Completion *c) {
 static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = {
                 "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "Backstop", "CPUPressureMax",
-                "Fair", "GateUnit", "IOPressureMax", "Keep", "KeepMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth",
+                "Executor", "Fair", "GateUnit", "IOPressureMax", "Keep", "KeepMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth",
                 "MemoryPressureMax", "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
-                "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify",
+                "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify", "WorkerUnit", "WorkerUsers",
         };
         const char *service = startswith(c->word, "Service.");
         size_t n;

@@ -50,6 +50,8 @@ static const DictField job_fields[] = {
         FIELD(verify, "s", J),
         FIELD(unit, "s", J | A),
         FIELD(invocation_id, "s", J | A),
+        FIELD(executor, "s", J | A),
+        FIELD(worker, "t", J | A),
         FIELD(exit_status, "i", J | A | DICT_NEGATIVE_IS_NULL),
         FIELD(exit_signal, "i", J | A | DICT_ZERO_IS_NULL),
         FIELD(verdict, "s", J | A | DICT_IS_JSON),

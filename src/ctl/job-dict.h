@@ -10,7 +10,7 @@
 typedef struct JobInfo {
         DictKeys present;
         uint64_t id;
-        char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id,
+        char *name, *queue, *type, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id, *executor,
                         *status, *output_file, *error_file, *output, *verify, *verdict, *unique_key, *unique_scope,
                         *backoff;
         uint64_t array;
@@ -19,7 +19,7 @@ typedef struct JobInfo {
         uint32_t owner, attempt, max_attempts, slots;
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
-        uint64_t flow;
+        uint64_t flow, worker;
         char **argv, **properties, **tags, **io, **after, **retry_on; /* tags, io: key, value, …; after: "17:success" */
         double progress, backoff_jitter, memory_growth;
         uint32_t umask;

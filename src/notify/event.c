@@ -17,6 +17,8 @@ static int describe(const Change *c, char ***ret) {
         if (c->retried_after != JOB_RESULT_NONE)
                 return strv_extendf(ret, "MESSAGE=Job %" PRIu64 "%s: attempt %" PRIu32 " of %" PRIu32 " ended (%s), it is tried again.",
                                     c->id, name, c->attempt, c->max_attempts, job_result_to_string(c->retried_after));
+        if (c->state == JOB_RUNNING && c->worker > 0)
+                return strv_extendf(ret, "MESSAGE=Job %" PRIu64 "%s started in worker %" PRIu64 ".", c->id, name, c->worker);
         if (c->state == JOB_RUNNING)
                 return strv_extendf(ret, "MESSAGE=Job %" PRIu64 "%s started as %s.", c->id, name, c->unit);
         if (c->result == JOB_LOST)

@@ -28,7 +28,9 @@ static int change_of(const Model *m, const Job *j, Change *ret) {
                 .was_edited = j->was_edited,
                 .queue = j->queue,
         };
-        if (j->attempt > 0)
+        if (a && a->executor == EXECUTOR_WORKER)
+                ret->worker = a->worker_id;
+        else if (j->attempt > 0)
                 snprintf(ret->unit, sizeof(ret->unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", j->id, j->attempt);
         if (a)
                 ret->invocation_id = a->invocation_id;

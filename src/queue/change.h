@@ -15,7 +15,8 @@ typedef struct Change {
         uint32_t max_attempts;
         bool is_new, state_changed, was_edited;
         const Queue *queue;
-        char unit[ATTEMPT_UNIT_MAX];            /* "": no attempt */
+        char unit[ATTEMPT_UNIT_MAX];            /* "": no attempt, or in none */
+        uint64_t worker;          /* 0: in none */
         sd_id128_t invocation_id; /* null: not known */
         char *reason;             /* or NULL */
         char *name;

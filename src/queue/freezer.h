@@ -3,6 +3,11 @@
 
 #include "base/macro.h"
 
+typedef struct Attempt Attempt;
+typedef struct Job Job;
+typedef struct Model Model;
+typedef struct Now Now;
+
 /* Whether its processes stand still. The two that are asked for are stored before the manager is asked, so that whoever comes
  * after a crash asks again. */
 typedef enum Freezer {
@@ -16,3 +21,10 @@ typedef enum Freezer {
 
 const char *freezer_to_string(Freezer f);
 Freezer freezer_from_string(const char *s);
+
+/* Asked for again: 0. -EALREADY done; -EBUSY: not running; -ETIME: its unit has a clock that would go on. */
+int model_freeze(Model *m, Job *j, const Now *now);
+int model_thaw(Model *m, Job *j, const Now *now);
+void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now); /* what its unit shows, or was answered */
+/* The manager cannot: what was wanted is given up, and the job says why. */
+void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);

@@ -36,12 +36,12 @@ struct Model {
         struct AttemptList act_workers; /* … of which a worker is to be told something */
         Worker *workers;         /* uthash by id */
         struct WorkerList changed_workers;
-        uint64_t next_worker;
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
         Releases releases;       /* of what waits for other jobs */
         uint64_t next_id, recorded_next_id; /* never reused: above the highest id in the store and in unit names; told when it is recorded */
+        uint64_t next_worker;    /* never reused either */
         bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
         uint64_t reranked;       /* up to this id they have the new one */
         usec_t next_purge;       /* even: when the first job may have been kept long enough; 0: not known */
@@ -118,9 +118,6 @@ void model_job_add(Model *m, Job *j, Queue *q); /* takes it over; j->live is not
 /* -EALREADY: it is done. */
 int model_cancel(Model *m, Job *j, const char *reason, const Now *now);
 int model_kill(Model *m, Job *j, int sig);           /* -EALREADY done; -EBUSY: not running */
-/* Asked for again: 0. -EALREADY done; -EBUSY: not running; -ETIME: its unit has a clock that would go on. */
-int model_freeze(Model *m, Job *j, const Now *now);
-int model_thaw(Model *m, Job *j, const Now *now);
 int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
 int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
 /* So many more attempts, the first after the delay. -EBUSY: not done */
@@ -165,9 +162,6 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
                            usec_t started_monotonic);
 /* Seen running, by a process that did not see it start: the deadlines count from the true start. */
 void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const Now *now);
-void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now); /* what its unit shows, or was answered */
-/* The manager cannot: what was wanted is given up, and the job says why. */
-void model_attempt_freeze_failed(Model *m, Attempt *a, const char *error);
 /* What it writes to its spool is more than can be kept: it is killed at once, also while it is stopping. false: it was already. */
 bool model_attempt_overflow(Model *m, Attempt *a, const Now *now);
 /* Its unit's name turned out to be somebody else's: nothing was started, it is ready again for the next number. The row says so. */

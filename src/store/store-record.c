@@ -31,7 +31,7 @@ static int record_is_relaxed(Store *s, const Model *m) {
         const Job *j;
         int r;
 
-        if (m->n_purged > 0 || m->next_id != s->next_id || !TAILQ_EMPTY(&m->changed_workers))
+        if (m->n_purged > 0 || m->next_id != s->next_id)
                 return false;
         TAILQ_FOREACH(j, &m->changed, changed_entry)
                 if (j->is_new || j->was_edited || j->state != JOB_RUNNING)
@@ -39,6 +39,8 @@ static int record_is_relaxed(Store *s, const Model *m) {
         TAILQ_FOREACH(a, &m->changed_attempts, changed_entry)
                 if (a->is_new || a->outcome_changed)
                         return false;
+        if (!TAILQ_EMPTY(&m->changed_workers))
+                return false;
         TAILQ_FOREACH(q, &m->changed_queues, changed_entry) {
                 r = queue_flags_differ(s, q);
                 if (r != 0)

@@ -131,6 +131,19 @@ class Golden:
             mill.reach(again, "waiting")
             mill.call("HoldJob", again)
 
+    def in_workers(self):
+        """What came with version 8."""
+        with contextlib.suppress(Exception):
+            orders, reports = self.mill.connect(), self.mill.connect()
+            orders.send("Register", {"protocol": 1, "queues": ["served"], "slots": 2, "name": "Größe", "metadata": {"a": [1]}}, more=True)
+            token = orders.read()["parameters"]["token"]
+            id_ = self.add("in a worker", "true", "served")
+            orders.read()
+            reports.call("Complete", token=token, id=id_, attempt=1, exit_status=3, error="größer", verdict={"success": False}, cpu_usec=10**13)
+            running = self.add("in a worker still", "true", "served", "lost", user=self.daemon)
+            self.mill.reach(running, "running")
+            self.connections = orders, reports
+
     def live(self):
         mill = self.mill
         running = [self.add("running", "exec sleep 1000", "live", "lost", environment=["A=a b"]),
@@ -173,12 +186,15 @@ def dump(path):
 def test_make_golden(mill, systemd, remotes, tmp_path):
     for name, slots in (("default", 8), ("halted", 4), ("halted-below", 2), ("closing", 1), ("full", 1), ("live", 20)):
         mill.queue(name, Slots=slots, AllowUsers="* daemon", **({"SlotVariable": "GPU"} if name == "live" else {}))
+    mill.queue("served", Slots=4, AllowUsers="* daemon", Executor="worker", WorkerUsers="root")
+    mill.listen()
     g = Golden(mill, systemd, remotes)
     g.start()
     g.ended()
     g.queued()
     g.policy()
     g.purge()
+    g.in_workers()
     g.live()
     mill.bus.pump(1.5)  # all that is written late is written
     said = {"jobs": [{"kind": k, "becomes": b, "info": mill.info(i), "attempts": mill.call("ListAttempts", i)}

@@ -2,7 +2,7 @@
 
 /* Workers in the store: they and their attempts are found again, ids are not given twice, and a gone one leaves no row. */
 
-#include "store-util.h"
+#include "store-worker.h"
 
 #define _cleanup_store_ _cleanup_(store_closep)
 

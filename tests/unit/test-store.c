@@ -4,7 +4,7 @@
  * at least once, which the last test proves. */
 
 #include "queue/spec-change.h"
-#include "store-util.h"
+#include "store-worker.h"
 
 static int statement_runs[_STMT_MAX];
 
