@@ -67,7 +67,11 @@ int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, s
 
 /* With q->privileged. -EACCES: these need more rights. */
 static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_text) {
-        int r = 0;
+        int r;
+
+        r = q->queue->policy.executor == EXECUTOR_WORKER ? worker_check_spec(q->spec, ret_text) : 0;
+        if (r < 0)
+                return r;
 
         STRV_FOREACH(p, q->spec->properties) {
                 r = unit_property_parse_assignment(*p, q->privileged, UNIT_PROPERTY_SERVICE, ret, ret_text);

@@ -32,6 +32,7 @@ static const VarlinkMethod methods[] = {
         { "Retry", " id max_attempts delay_usec ", handle_retry_job, true },
         { "Events", " after ", handle_events },
         { "Statistics", " ", handle_get_statistics },
+        { "ListWorkers", " ", handle_list_workers },
         { "Register", " protocol queues slots name metadata token ", handle_register, true },
         { "Complete", " token id attempt exit_status error verdict cpu_usec memory_peak ", handle_complete, true },
         { "Progress", " token id attempt status ", handle_progress },

@@ -229,9 +229,9 @@ int api_worker_assign(Api *a, const Attempt *at) {
         if (r >= 0)
                 r = append_job(&reply, at);
         r = reply_close_dict(&reply, r);
-        CRASH_POINT("assign-before");
+        CRASH_POINT("worker-assign-before");
         r = reply_send(&to, &reply, r);
-        CRASH_POINT("assign-after");
+        CRASH_POINT("worker-assign-after");
         return r;
 }
 
@@ -246,9 +246,9 @@ int api_worker_cancel(Api *a, const Attempt *at) {
         if (r >= 0)
                 r = dict_append(&reply, "reason", "s", job_result_to_string(at->job->intent));
         r = reply_close_dict(&reply, r);
-        CRASH_POINT("cancel-before");
+        CRASH_POINT("worker-cancel-before");
         r = reply_send(&to, &reply, r);
-        CRASH_POINT("cancel-after");
+        CRASH_POINT("worker-cancel-after");
         return r;
 }
 

@@ -203,7 +203,7 @@ int handle_register(Call *c, sd_bus_error *error) {
         r = process_of_peer(connection_fd(c->client->connection), c->api->user, &p);
         if (r < 0)
                 return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "The process that connected cannot be told: %s", strerror(-r));
-        CRASH_POINT("register");
+        CRASH_POINT("worker-register");
         if (json_object_object_get_ex(c->parameters, "token", &token) && token)
                 r = resume(c, &p, error);
         else

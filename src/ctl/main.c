@@ -52,6 +52,8 @@ static const Verb verbs[] = {
         { "queue pause", 1, -1, 0, false, verb_queue_pause, "QUEUE…", "Start no more jobs of queues" },
         { "queue resume", 1, -1, 0, false, verb_queue_resume, "QUEUE…", "End a pause, or draining" },
         { "queue drain", 1, -1, 0, false, verb_queue_drain, "QUEUE…", "Take no more jobs into queues" },
+        { "worker", 0, 0, 0, false, verb_worker_list, NULL, NULL },
+        { "worker list", 0, 0, 0, false, verb_worker_list, "", "List the processes that are given jobs" },
         { "stats", 0, 0, 0, false, verb_stats, "", "Show what the daemon counts" },
         { "backup", 1, 1, 0, false, verb_backup, "FILE|-", "Copy the database, while everything runs" },
         { "check", 0, 0, OPTIONS_CHECK, false, verb_check, "[--repair|--accept]", "Look for leftovers and for what is not in order in the store" },

@@ -100,6 +100,16 @@ int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots
                             reason_say(ret, "needs %" PRIu32 ", workers are busy: %" PRIu64 " of %" PRIu64, slots, used, all);
 }
 
+int worker_check_spec(const JobSpec *s, char **ret_error) {
+        const char *what = s->properties && *s->properties ? *s->properties
+                           : s->output_file               ? "output_file"
+                           : s->error_file                ? "error_file"
+                           : s->freezable == 1            ? "freezable"
+                                                          : NULL;
+
+        return what ? spec_error(ret_error, EPERM, "%s: jobs of this queue are given to workers (Executor=)", what) : 0;
+}
+
 /* ---- slots ---- */
 
 void worker_take(Worker *w, Attempt *a) {

@@ -11,6 +11,7 @@
 #include <uthash.h>
 
 typedef struct Attempt Attempt;
+typedef struct JobSpec JobSpec;
 typedef struct Model Model;
 typedef struct Now Now;
 typedef struct Outcome Outcome;
@@ -66,6 +67,9 @@ bool worker_serves(const Worker *w, const Queue *q, uint32_t owner);
 Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots);
 /* As reason_say(); 0: somebody has room. */
 int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret);
+
+/* A worker has no unit of the job: what only that could give. -EPERM, and what it is. */
+int worker_check_spec(const JobSpec *s, char **ret_error);
 
 Worker *model_worker(const Model *m, uint64_t id);
 /* Takes it over. loaded: of the store; else it is new, and given its id. */

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Workers: what they are given and told, what becomes of jobs when connection, process or daemon go, and those that lie."""
 
+import json
+import os
 import re
 import signal
 import subprocess
@@ -8,8 +10,10 @@ import sys
 
 import pytest
 
+import client
 import varlink
 from conftest import ROOT, end, spawn, until
+from tool import tool
 
 EXAMPLE = re.search(r"```python\n(.*?)```", (ROOT / "docs/workers.md").read_text(), re.S)[1]
 
@@ -135,6 +139,51 @@ def test_given(mill_w):
     assert w.told("assign")["id"] == third
     w.complete(second, verdict={"success": False})
     assert mill_w.result(other) == "verdict"
+    w.close()
+
+
+def test_list(mill_w):
+    assert mill_w.call("ListWorkers") == [] and json.loads(tool(mill_w, "worker", "list", "-j")) == []
+    w, r = Worker(mill_w, slots=3, name="Größe", metadata={"model": "m"}), Relay(mill_w)
+    mill_w.submit(["a"], "w")
+    w.told("assign")
+    first, second = mill_w.call("ListWorkers")
+    assert {k: first[k] for k in ("id", "name", "uid", "user", "pid", "queues", "slots", "slots_used", "jobs", "connected", "draining")} == {
+        "id": 1, "name": "Größe", "uid": 0, "user": "root", "pid": os.getpid(), "queues": ["w"], "slots": 3, "slots_used": 1, "jobs": 1,
+        "connected": True, "draining": False}
+    assert json.loads(first["metadata"]) == {"model": "m"}
+    assert second["pid"] == r.process.pid and "name" not in second and second["jobs"] == 0
+    over_socket = w.reports.call("ListWorkers")["workers"]
+    assert over_socket[0]["metadata"] == {"model": "m"} and [o["id"] for o in over_socket] == [1, 2]
+    assert json.loads(tool(mill_w, "worker", "list", "-j"))[0]["metadata"] == {"model": "m"}
+    w.orders.close()
+    until(lambda: not mill_w.call("ListWorkers")[0]["connected"], 5, "it is away")
+    lines = tool(mill_w, "worker", "list").splitlines()
+    assert lines[0].split()[:2] == ["ID", "NAME"] and lines[1].split()[-1] == "away" and lines[2].split()[-1] == "connected"
+    r.close()
+    until(lambda: len(mill_w.call("ListWorkers")) == 1, 5, "it is gone")
+    w.close()
+
+
+def test_no_unit(mill_w):
+    """What only a unit could give is refused by its name, also when a job is moved there."""
+    for spec in ({"properties": ["Nice=5"]}, {"output_file": "/dev/null"}, {"freezable": True}):
+        with pytest.raises(client.BusError) as e:
+            mill_w.submit(["a"], "w", **spec)
+        assert e.value.name.endswith("PropertyNotAllowed") and next(iter(spec)).split("=")[0] in str(e.value), e.value
+    moved = mill_w.submit(["a"], "default", hold=True, properties=["Nice=5"])
+    with pytest.raises(client.BusError) as e:
+        mill_w.call("MoveJob", moved, "w")
+    assert "Nice=5" in str(e.value)
+    w = Worker(mill_w)
+    id_ = mill_w.submit(["a"], "w")
+    w.told("assign")
+    for member, args in (("KillJob", [15]), ("FreezeJob", [])):
+        with pytest.raises(client.BusError) as e:
+            mill_w.call(member, id_, *args)
+        assert e.value.name.endswith(("JobNotRunning", "NotFreezable")), e.value
+    assert "unit" not in mill_w.info(id_) and mill_w.info(id_)["worker"] == 1
+    assert mill_w.job_properties(id_)["Unit"] == ""
     w.close()
 
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Who there is to be given jobs. Everybody may know; the token nobody is told but its worker. */
+
+#include "api/methods.h"
+
+static int append_worker(Reply *reply, const Worker *w) {
+        int r;
+
+        r = dict_append(reply, "id", "t", w->id);
+        if (r >= 0 && w->name)
+                r = dict_append(reply, "name", "s", w->name);
+        if (r >= 0)
+                r = dict_append(reply, "uid", "u", w->uid);
+        if (r >= 0 && w->user)
+                r = dict_append(reply, "user", "s", w->user);
+        if (r >= 0)
+                r = dict_append(reply, "pid", "u", w->pid);
+        if (r >= 0 && w->unit)
+                r = dict_append(reply, "unit", "s", w->unit);
+        if (r >= 0)
+                r = dict_append_strv(reply, "queues", w->queues);
+        if (r >= 0)
+                r = dict_append(reply, "slots", "u", w->slots);
+        if (r >= 0)
+                r = dict_append(reply, "slots_used", "u", w->slots_used);
+        if (r >= 0)
+                r = dict_append(reply, "jobs", "u", w->n_attempts);
+        if (r >= 0)
+                r = dict_append(reply, "connected", "b", (int) w->connected);
+        if (r >= 0)
+                r = dict_append(reply, "draining", "b", (int) w->draining);
+        if (r >= 0)
+                r = dict_append(reply, "registered_usec", "t", w->registered_usec);
+        return r < 0 || !w->metadata ? r : dict_append_json(reply, "metadata", w->metadata);
+}
+
+int handle_list_workers(Call *c, sd_bus_error *error) {
+        Worker *w, *t;
+        Reply reply;
+        int r;
+
+        r = call_reply(c, &reply);
+        if (r >= 0)
+                r = reply_open_array(&reply, "workers", "a{sv}");
+        HASH_ITER(hh, c->api->model->workers, w, t) {
+                if (w->gone || w->is_new || r < 0) /* that is not recorded yet, or will not be for long */
+                        continue;
+                r = reply_open_dict(&reply, NULL);
+                if (r >= 0)
+                        r = append_worker(&reply, w);
+                r = reply_close_dict(&reply, r);
+        }
+        if (r >= 0)
+                r = reply_close_array(&reply);
+        return call_send(c, &reply, r);
+}
+DEFINE_METHOD(list_workers);
