@@ -24,6 +24,7 @@ DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(register); /* worker.c */
 DECLARE_HANDLER(complete);
 DECLARE_HANDLER(progress);
+DECLARE_HANDLER(drain_worker);
 DECLARE_HANDLER(list_workers); /* worker-list.c */
 DECLARE_METHOD(list_workers);
 DECLARE_HANDLER(cancel_job);

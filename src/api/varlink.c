@@ -36,6 +36,7 @@ static const VarlinkMethod methods[] = {
         { "Register", " protocol queues slots name metadata token ", handle_register, true },
         { "Complete", " token id attempt exit_status error verdict cpu_usec memory_peak ", handle_complete, true },
         { "Progress", " token id attempt status ", handle_progress },
+        { "Drain", " token ", handle_drain_worker, true },
 };
 
 /* ---- org.varlink.service ---- */

@@ -316,3 +316,15 @@ int handle_progress(Call *c, sd_bus_error *error) {
                 r = call_reply(c, &reply);
         return r < 0 ? r : call_send(c, &reply, r);
 }
+
+/* It is about to end: what it has it still completes. */
+int handle_drain_worker(Call *c, sd_bus_error *error) {
+        Worker *w;
+        int r;
+
+        r = find_worker(c, &w, error);
+        if (r < 0)
+                return r;
+        model_worker_drain(c->api->model, w);
+        return call_hold_empty(c);
+}

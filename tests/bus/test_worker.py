@@ -261,6 +261,22 @@ def test_cancel(mill_w):
     w.close()
 
 
+def test_drain(mill_w):
+    w = Worker(mill_w, slots=2)
+    id_ = mill_w.submit(["a"], "w")
+    job = w.told("assign")
+    refused(w.reports, "NoSuchWorker", "Drain", token="0" * 32)
+    assert w.reports.call("Drain", token=w.token) == {}
+    late = mill_w.submit(["b"], "w")
+    until(lambda: reason(mill_w, late) == "the workers of queue w take no more jobs", 5, "reason")
+    mill_w.restart()
+    assert mill_w.call("ListWorkers")[0]["draining"]
+    w.reports = mill_w.connect()
+    w.complete(job)
+    assert mill_w.result(id_) == "success" and mill_w.state(late) == "ready"
+    w.close()
+
+
 def test_ignored_cancel(mill_w):
     """It is killed, and with it goes what else it had."""
     w = Relay(mill_w, slots=2)
