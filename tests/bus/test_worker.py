@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Workers: what they are given and told, what becomes of jobs when connection, process or daemon go, and those that lie."""
 
+import functools
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import sys
 import pytest
 
 import client
+import conftest
 import varlink
 from conftest import ROOT, end, spawn, until
 from tool import tool
@@ -364,3 +367,32 @@ def test_restart(mill_w, how):
     assert sorted(mill_w.result(i) for i in ids) == ["lost", "success", "success"]
     v.close()
     r.close()
+
+
+def test_not_recorded(mill_w, monkeypatch):
+    """What could not be recorded was not: neither a worker nor a result. Those that were there go on, and say it again."""
+    monkeypatch.setattr(conftest, "spawn", functools.partial(conftest.spawn, restore_signals=False))  # SIGXFSZ is ignored
+    mill_w.restart()
+    w = Worker(mill_w, slots=2)
+    id_ = mill_w.submit(["a"], "w")
+    job = w.told("assign")
+    mill_w.reach(id_, "running")
+    refuser = mill_w.connect()
+    resource.prlimit(mill_w.process.pid, resource.RLIMIT_FSIZE, (1, -1))
+    refuser.send("Register", {"protocol": 1, "queues": ["w"]}, more=True)
+    reply = refuser.read()
+    assert reply["error"].startswith("org.jobmill.Storage") and "continues" not in reply, reply
+    with pytest.raises(varlink.VarlinkError) as e:
+        w.complete(job)
+    assert e.value.short.startswith("Storage")
+    resource.prlimit(mill_w.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+    mill_w.settled()
+    until(lambda: mill_w.state(id_) == "running", 5, "it runs still")
+    assert [o["id"] for o in mill_w.call("ListWorkers")] == [1]
+    w.complete(job)
+    assert mill_w.result(id_) == "success"
+    assert refuser.call("Statistics")["statistics"]["done"] == 1  # a connection as any other
+    again = mill_w.submit(["b"], "w")
+    while w.told("assign")["id"] != again:  # what it knows was sent again
+        pass
+    w.close()
