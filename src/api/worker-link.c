@@ -58,9 +58,12 @@ static int on_process(sd_event_source *s, int fd, uint32_t revents, void *userda
 }
 
 int worker_link_add(Api *a, const Worker *w, Process *p) {
-        WorkerLink *l = new0(WorkerLink, 1);
+        WorkerLink *l;
         int r;
 
+        if (link_find(a, w->id))
+                return 0;
+        l = new0(WorkerLink, 1);
         if (!l)
                 return -ENOMEM;
         l->api = a;
@@ -173,7 +176,10 @@ static bool begin(const Api *a, const Attempt *at, const char *what, ReplyTo *to
         if (!l || !l->connection || !connection_has_room(l->connection))
                 return false;
         *to = (ReplyTo) { .connection = l->connection, .continues = true };
-        return reply_begin(to, reply) >= 0 && reply_open_dict(reply, what) >= 0;
+        if (reply_begin(to, reply) >= 0 && reply_open_dict(reply, what) >= 0)
+                return true;
+        reply_done(reply);
+        return false;
 }
 
 static int append_which(Reply *reply, const Attempt *at) {

@@ -60,7 +60,7 @@ static int answer_registered(Call *c, const Worker *w, bool resumed) {
         return held_add(c->api, &to, &reply, /* final = */ false);
 }
 
-static int resume(Call *c, const Process *p, sd_bus_error *error) {
+static int resume(Call *c, Process *p, sd_bus_error *error) {
         Worker *w;
         int r;
 
@@ -69,7 +69,9 @@ static int resume(Call *c, const Process *p, sd_bus_error *error) {
                 return r;
         if (w->pid != p->pid || w->started != p->started || !sd_id128_equal(w->boot_id, p->boot_id))
                 return api_error(error, JOBMILL_ERROR_NO_SUCH_WORKER, "This token is another process's");
-        r = answer_registered(c, w, true);
+        r = worker_link_add(c->api, w, p); /* if it could not be held before */
+        if (r >= 0)
+                r = answer_registered(c, w, true);
         if (r >= 0)
                 worker_link_connect(c->api, w, c->client->connection);
         return r;

@@ -16,7 +16,7 @@ int api_worker_assign(Api *a, const Attempt *at);
 int api_worker_cancel(Api *a, const Attempt *at);
 void api_worker_kill(Api *a, const Worker *w);
 
-/* Between worker.c and worker-link.c. p is taken over. */
+/* Between worker.c and worker-link.c. add: unless there is one; takes p->fd over. */
 int worker_link_add(Api *a, const Worker *w, Process *p);
 void worker_link_connect(Api *a, Worker *w, Connection *c);
 void worker_connection_gone(Api *a, const Connection *c);

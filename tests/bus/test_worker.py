@@ -396,3 +396,21 @@ def test_not_recorded(mill_w, monkeypatch):
     while w.told("assign")["id"] != again:  # what it knows was sent again
         pass
     w.close()
+
+
+def test_killed_again_and_again(mill_w, tmp_path):
+    """Each job is worked on once, whenever the daemon is killed, and its result is not lost."""
+    proof = tmp_path / "proof"
+    text = EXAMPLE.replace('    return {"success"', '    open(%r, "a").write(job["argv"][0] + "\\n")\n    return {"success"' % str(proof))
+    (tmp_path / "worker.py").write_text(text.replace("sleep(0.2)", "sleep(0.01)"))
+    process = spawn([sys.executable, tmp_path / "worker.py", mill_w.socket_path, "w"])
+    ids = []
+    for i in range(3):
+        ids += mill_w.submit_many([["%d-%d" % (i, k)] for k in range(15)], "w")
+        until(lambda: proof.exists() and len(proof.read_text().split()) > 4 * (i + 1), 20, "some are done")
+        mill_w.restart()
+    mill_w.all_done(ids)
+    assert sorted(proof.read_text().split()) == sorted("%d-%d" % (i, k) for i in range(3) for k in range(15))
+    assert {(j["result"], j["attempt"]) for j in mill_w.jobs(queue=["w"], fields=["result", "attempt"])} == {("success", 1)}
+    assert mill_w.call("ListWorkers")[0]["slots_used"] == 0
+    end(process)
