@@ -32,8 +32,7 @@ struct Model {
         struct JobList idle;     /* loaded for a look, neither live nor changed: forgotten at the end of the turn */
         struct AttemptList changed_attempts;
         struct QueueList changed_queues;
-        struct AttemptList act;  /* attempts for which PID 1 is to be asked something */
-        struct AttemptList act_workers; /* … of which a worker is to be told something */
+        struct AttemptList act, act_workers; /* attempts for which PID 1 is to be asked something, or of which their worker is to be told */
         Worker *workers;         /* uthash by id */
         struct WorkerList changed_workers;
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
