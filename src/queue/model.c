@@ -79,9 +79,9 @@ Model *model_free(Model *m) {
 }
 
 bool model_has_changes(const Model *m) {
-        return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) ||
-               !TAILQ_EMPTY(&m->changed_arrays) || !TAILQ_EMPTY(&m->changed_workers) || m->n_purged > 0 || releases_changed(&m->releases) ||
-               !TAILQ_EMPTY(&m->receipts) || m->next_id != m->recorded_next_id;
+        return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) || !TAILQ_EMPTY(&m->changed_workers) ||
+               !TAILQ_EMPTY(&m->changed_arrays) || m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts) ||
+               m->next_id != m->recorded_next_id;
 }
 
 /* ---- lists of what changed ---- */
