@@ -401,7 +401,7 @@ def test_not_recorded(mill_w, monkeypatch):
 def test_killed_again_and_again(mill_w, tmp_path):
     """Each job is worked on once, whenever the daemon is killed, and its result is not lost."""
     proof = tmp_path / "proof"
-    text = EXAMPLE.replace('    return {"success"', '    open(%r, "a").write(job["argv"][0] + "\\n")\n    return {"success"' % str(proof))
+    text = EXAMPLE.replace('    return {"success"', '    open(%r, "a").write(job["job"]["argv"][0] + "\\n")\n    return {"success"' % str(proof))
     (tmp_path / "worker.py").write_text(text.replace("sleep(0.2)", "sleep(0.01)"))
     process = spawn([sys.executable, tmp_path / "worker.py", mill_w.socket_path, "w"])
     ids = []

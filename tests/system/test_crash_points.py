@@ -23,7 +23,7 @@ import pytest
 
 from client import BusError, entry
 from mill import RUN, SOURCE, VERSION, run, systemctl, unit_properties, until
-from workload import STATE, Workload, write_queues
+from workload import STATE, Workload, workers, write_queues
 
 DIR = pathlib.Path("/var/lib/jobmill-crash")  # of its own: it must take writes when /run or the store's place is full
 DROP_INS = pathlib.Path("/run/systemd/system")
@@ -54,7 +54,8 @@ def armed_daemon(mill):
     systemctl("stop", "jobmilld.service")
     run("mount", "-t", "tmpfs", "-o", "mode=0700,size=64m", "tmpfs", STATE)
     systemctl("start", "jobmilld.service")
-    yield
+    with workers():
+        yield
     for path in drop_ins:
         path.unlink()
     systemctl("daemon-reload")

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from mill import SANITIZERS, job_units, run, systemctl, unit_properties
-from workload import Workload, write_queues
+from workload import Workload, workers, write_queues
 
 SECONDS = float(os.environ.get("JOBMILL_SOAK_SECONDS", 20 if SANITIZERS else 60))
 KILLS = int(os.environ.get("JOBMILL_SOAK_KILLS", 0))
@@ -175,7 +175,8 @@ def indestructible(mill):
         path.write_text(text)
     systemctl("daemon-reload")
     systemctl("restart", "jobmilld.service")
-    yield
+    with workers():
+        yield
     for path in drop_ins:
         path.unlink()
     systemctl("daemon-reload")

@@ -11,6 +11,7 @@ import pathlib
 import pwd
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import time
 import uuid
@@ -20,7 +21,7 @@ import dbus
 import client
 import varlink
 from client import BusError
-from mill import BUILD, CONFIG, RUN, RUNTIME_UNITS, SLOW, VERSION, job_units, run, systemctl, unit_properties, until
+from mill import BUILD, CONFIG, PYTHON, RUN, RUNTIME_UNITS, SLOW, SOURCE, VERSION, job_units, run, systemctl, unit_properties, until
 
 OVERLAP = BUILD / "tests/system/overlap"
 STATE = pathlib.Path("/var/lib/jobmill")
@@ -29,6 +30,7 @@ SOCKET = RUN / "org.jobmill"
 CAPS = {"crash": 12, "crash-small": 2, "crash-other": 4, "crash-nest": 3, "crash-nest-a": 2, "crash-nest-b": 2, "crash-paused": 4}
 NEST = "crash-nest"
 BACKED = "crash-other"
+WORKED = {"crash-worker": 2, "crash-worker-rough": 2}  # Executor=worker
 
 
 def write_queues(mill):
@@ -38,6 +40,19 @@ def write_queues(mill):
         if name == BACKED:
             more = ["Backstop=yes"]  # from systemd 258 on
         mill.write_queue(name, "Slots=%d" % slots, *more, reload=False)
+    for name, slots in WORKED.items():
+        mill.write_queue(name, "Slots=%d" % slots, "Executor=worker", reload=False)
+
+
+@contextlib.contextmanager
+def workers():
+    """Those that serve the last of these; they outlive all workloads and daemons."""
+    p = subprocess.Popen([PYTHON, "-I", SOURCE / "tests/system/workers.py", SOCKET, SOURCE / "docs/workers.md"], stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        p.kill()  # and its children with it
+        p.wait()
 
 
 # Transient: nothing was done, or it is not known what. All else is an answer.
@@ -227,6 +242,7 @@ class Workload:
         self.purged = self.submit("purged", "exit 1", "exit-code", environment=["A=purged %s" % self.folder])
         self.submit("kept for an hour", "true", "success", keep_usec=3600_000_000)
         self.submit_capped()
+        self.submit_to_workers()
         self.submit_batch()
         self.submit_array()
         self.submit_flow()
@@ -253,6 +269,19 @@ class Workload:
         overlap("crash-nest-b", "b", 2)
         overlap("crash-nest-b", "b-wide", 1, slots=2)
         overlap("crash-nest", "nest-wide", 1, slots=2)
+
+    def submit_to_workers(self):
+        """Who works ignores what it is told meanwhile: what was not heard in time has its result, too."""
+        def submit(kind, what, *results, queue="crash-worker", **more):
+            return self.submit(kind + ", worker", [self.proof, what], *results, queue=queue, **more)
+
+        rough = {"queue": "crash-worker-rough", "uid": self.alice}
+        for _ in range(3):
+            submit("success", "yes", "success")
+        submit("says no", "no", "verdict")
+        submit("timeout", "slow", "timeout", "success", timeout_usec=100_000, stop_timeout_usec=3600_000_000)
+        submit("dies", "die", "lost", **rough)
+        submit("stubborn", "stubborn", "timeout", timeout_usec=200_000, stop_timeout_usec=200_000, **rough)
 
     def submit_batch(self):
         entries = [client.entry("crash", self.command("true"), name="batch",
