@@ -51,7 +51,7 @@ def check_rows(ours, *options):
 def submit():
     """jobs/s of SubmitMany, 10,000 a call, durable"""
     for name, target, options in (("SubmitMany over the bus, jobs/s : bare insert", "≥ 0.3", ()),
-                                  ("the same, each with 20 variables", "", (ENVIRONMENT,))):
+                                  ("SubmitMany over the bus, each with 20 variables, jobs/s : bare insert", "", (ENVIRONMENT,))):
         submitted = functools.partial(submit_jobmill, *options)
         check_rows(submitted, *options)
         ours, bare = by_turns(ROUNDS, submitted, functools.partial(submit_bare, *options))
