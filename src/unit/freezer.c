@@ -78,9 +78,11 @@ bool units_is_frozen(const UnitWatch *w, const UnitState *s) {
         const Attempt *a = w->attempt;
         _cleanup_free_ char *path = NULL;
 
-        if (!s->bad_setting)
-                return s->frozen;
+        if (!s->bad_setting && !s->frozen)
+                return false;
         path = cgroup_unit_path(w->units->cgroup_root, a->queue->slice, a->unit);
+        if (!s->bad_setting && path && !cgroup_is_populated(path))
+                return true; /* nothing is there to say otherwise */
         return path && cgroup_is_frozen(path);
 }
 

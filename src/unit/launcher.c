@@ -329,13 +329,18 @@ static int stop(Units *u, Attempt *a) {
         return send_signal(u, a, SIGCONT);
 }
 
+static bool has_processes(Units *u, const Attempt *a) {
+        _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
+
+        return path && cgroup_is_populated(path);
+}
+
 static int release(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
         int r;
 
         if (w->removed || !epoch_equal(&a->epoch, &u->model->epoch)) {
-                _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
-                if (path && cgroup_is_populated(path))
+                if (has_processes(u, a))
                         return 0; /* looked at again each second */
                 CRASH_POINT("release-done");
                 attempt_files_remove(u->run_path, a);
@@ -353,10 +358,11 @@ static int release(Units *u, Attempt *a) {
                 CRASH_POINT("release-failed-after");
                 return r;
         }
-        /* From 257 on the manager says yes to stopping a frozen unit, and does not do it. */
-        if (w->frozen && !w->bad_setting) {
+        /* From 257 on the manager says yes to stopping a frozen unit, and does not do it. Where it was thawed by its cgroup
+         * (freezer.c), 252 calls it frozen to the end and refuses to thaw it: then it is stopped, which works there. */
+        if (w->frozen && !w->bad_setting && (!w->thaw_sent || has_processes(u, a))) {
                 w->frozen = w->release_sent = false;
-                w->look_again = true;
+                w->thaw_sent = w->look_again = true;
                 return units_thaw(w);
         }
         if (w->release_sent)
@@ -442,7 +448,7 @@ void units_act(Units *u, Attempt *a) {
         }
         /* What was asked for in another phase says nothing about this one. */
         if (w->asked_phase != a->phase)
-                w->term_sent = w->kill_sent = w->release_sent = false;
+                w->term_sent = w->kill_sent = w->release_sent = w->thaw_sent = false;
         w->asked_phase = a->phase;
         if (a->phase == ATTEMPT_RUNNING || a->phase == ATTEMPT_ENDED)
                 r = send_signals(u, a);

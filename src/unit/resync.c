@@ -92,7 +92,7 @@ static void heed_row(Units *u, const char *name, const char *active, const char 
         /* What was heard and came to nothing is asked for again: a stop that somebody called off, a SIGKILL whose answer nobody
          * waited for. */
         if (!stopping && !w->action_slot)
-                w->release_sent = false;
+                w->release_sent = w->thaw_sent = false;
         if (a->kill_due) {
                 w->kill_sent = false;
                 model_attempt_act(u->model, a);

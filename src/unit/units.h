@@ -63,7 +63,7 @@ typedef struct UnitWatch {
         unsigned stopping_round;  /* the full look that tells whether the system is; 0: that was not asked */
         bool removed;             /* the unit is gone; the cgroup may not be */
         bool looked_absent;       /* the last look found none: systemd tells the removal of the empty one that it loaded for it */
-        bool term_sent, kill_sent, release_sent;
+        bool term_sent, kill_sent, release_sent, thaw_sent;
         bool act_wanted;          /* by the time action_slot is answered */
         bool retry, look_again;   /* at the next tick */
         sd_id128_t journal_mark;  /* of a line of ours, for an absent start (apply.c) */

@@ -295,6 +295,18 @@ def test_frozen_after_it_ended(running, systemd):
     until(lambda: running.stats()["attempts"] == 0, 5, "and its slots are free")
 
 
+def test_called_frozen_to_the_end(running, systemd):
+    """As 252 does with one that was thawed by its cgroup: it cannot be thawed then, but it can be stopped."""
+    systemd.fault("StopUnit", "pretend", count=1)
+    id_ = running.submit("true")
+    assert running.result(id_) == "success"
+    until(lambda: systemd.do("calls", method="StopUnit"), 5, "it was to be released")
+    systemd.do("freeze", name=running.unit(id_))
+    systemd.fault("ThawUnit", "refuse", error="org.freedesktop.systemd1.UnitBusy")
+    systemd.do("reloading")
+    until(lambda: not systemd.do("units"), 5, "the unit is released")
+
+
 # ---- restarts ----
 
 def test_restart_while_frozen(frozen, running, systemd):
