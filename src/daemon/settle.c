@@ -144,6 +144,7 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         int r;
 
         if (q->policy.executor == EXECUTOR_WORKER && !worker_choose(m->model, q, c->owner, c->slots)) {
+                server_want(m->model, q, c->owner, &m->now);
                 schedule_skip_owner(q, c->owner);
                 return;
         }

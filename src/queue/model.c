@@ -66,6 +66,7 @@ Model *model_free(Model *m) {
                 queue_free(q);
         }
         admission_done(m);
+        servers_done(m);
         level_done(&m->schedule.top);
         HASH_ITER(hh, m->arrays, r, tr) {
                 HASH_DEL(m->arrays, r);

@@ -14,6 +14,7 @@
 #include "queue/receipt.h"
 #include "queue/release.h"
 #include "queue/schedule.h"
+#include "queue/server.h"
 #include "queue/unique.h"
 #include "queue/worker.h"
 
@@ -52,6 +53,7 @@ struct Model {
         unsigned n_starting, n_stuck; /* of these, so many cannot be asked for now: they do not keep others from being the first */
         struct QueueList regulated; /* queues that their policy may shut (admission.c) */
         Gate *gates;             /* uthash by unit: those of GateUnit= */
+        Server *servers;         /* uthash by unit: those that are wanted */
         PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
         usec_t pressure_at;      /* monotonic: when */
         usec_t next_admission;   /* realtime: when a queue in which jobs wait is no longer shut, as far as that is known */

@@ -70,6 +70,12 @@ Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t s
         return best;
 }
 
+static int no_worker_reason(const Model *m, const Queue *q, char **ret) {
+        int r = server_reason(m, q, ret);
+
+        return r != 0 ? r : reason_say(ret, "no worker serves queue %s", q->name);
+}
+
 int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret) {
         uint64_t used = 0, all = 0;
         uint32_t most = 0;
@@ -93,7 +99,7 @@ int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots
         if (all == 0)
                 return away       ? reason_say(ret, "the workers of queue %s are not connected", q->name)
                        : draining ? reason_say(ret, "the workers of queue %s take no more jobs", q->name)
-                                  : reason_say(ret, "no worker serves queue %s", q->name);
+                                  : no_worker_reason(m, q, ret);
         if (most < slots)
                 return reason_say(ret, "needs %" PRIu32 ", no worker has more than %" PRIu32, slots, most);
         return slots == 1 ? reason_say(ret, "workers are busy: %" PRIu64 " of %" PRIu64, used, all) :
@@ -163,6 +169,7 @@ void model_worker_add(Model *m, Worker *w, bool loaded) {
                 worker_changed(m, w);
         }
         m->next_worker = MAX(m->next_worker, w->id + 1);
+        server_came(m, w->unit);
         HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
 }
 

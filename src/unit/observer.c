@@ -228,6 +228,7 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
         u->synced = u->reloading = false;
         units_abort_round(u);
         units_forget_gates(u);
+        units_forget_servers(u);
         forget_asked(u);
         if (!isempty(new_owner))
                 units_resync(u, true);
@@ -255,6 +256,7 @@ static void units_disconnect(Units *u) {
                         }
         units_abort_round(u);
         units_forget_gates(u);
+        units_forget_servers(u);
         u->synced = u->reloading = u->round_failed = u->subscribe_failed = false;
         u->slices_in_flight = 0;
         u->reload_slot = sd_bus_slot_unref(u->reload_slot);
@@ -414,6 +416,7 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
         TAILQ_INIT(&u->looks);
         TAILQ_INIT(&u->unknown);
         TAILQ_INIT(&u->gate_looks);
+        TAILQ_INIT(&u->server_starts);
         u->event = sd_event_ref(event);
         u->user = user;
         u->in_flight_max = UNITS_IN_FLIGHT;

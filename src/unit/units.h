@@ -12,7 +12,7 @@
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down
- *   gate.c      units that queues wait for
+ *   gate.c      units that queues wait for; server.c: units that are started for them
  *   slice.c     the properties of the queues' slices; spool-watch.c, spool-share.c: spools are kept small
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
@@ -110,6 +110,7 @@ typedef struct Units {
         char **slices_told;       /* slice, property, slice, …: what the manager was told */
         unsigned slices_in_flight;
         struct GateLookList gate_looks; /* not answered */
+        struct ServerStartList server_starts; /* the same */
         bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */
         bool subscribe_failed;    /* signals do not come: every tick looks */
         sd_event_source *spool_source; /* something is written to a spool; NULL: ticks look */

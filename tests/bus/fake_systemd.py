@@ -192,7 +192,7 @@ class Systemd:
         if not (self.control and self.control.endpoint.bus.get_is_connected()):
             self.control = busfake.Control(self.address, "org.jobmill.Fake.systemd", self)
         m = {"Subscribe": (self.subscribe, ""), "Unsubscribe": (self.unsubscribe, ""),
-             "StartTransientUnit": (self.start_transient_unit, "o"), "StopUnit": (self.stop_unit, "o"),
+             "StartTransientUnit": (self.start_transient_unit, "o"), "StartUnit": (self.start_unit, "o"), "StopUnit": (self.stop_unit, "o"),
              "KillUnit": (self.kill_unit, ""), "FreezeUnit": (self.freeze_unit, ""), "ThawUnit": (self.thaw_unit, ""), "ResetFailedUnit": (self.reset_failed_unit, ""),
              "ResetFailed": (self.reset_failed, ""), "GetUnit": (self.get_unit, "o"), "LoadUnit": (self.load_unit, "o"),
              "GetUnitByInvocationID": (self.get_unit_by_invocation_id, "o"),
@@ -281,7 +281,7 @@ class Systemd:
 
     def pretended(self, method, message, args):
         """An answer that looks right to a call that was not carried out."""
-        return {"StartTransientUnit": PATH + "/job/1", "StopUnit": PATH + "/job/1"}.get(method)
+        return {"StartTransientUnit": PATH + "/job/1", "StartUnit": PATH + "/job/1", "StopUnit": PATH + "/job/1"}.get(method)
 
     def evaluate(self, function, message, args, answer):
         """Do it now, answer later."""
@@ -629,6 +629,18 @@ class Systemd:
             self.end_job(u, "done")
         return path
 
+    def start_unit(self, message, name, mode):
+        u = self.units.get(str(name))
+        if not u:
+            raise Error(NAME + ".NoSuchUnit", "Unit %s not found." % name)
+        path = self.new_job(u, "start")
+        if u.settings.get("ExecStart") and u.state["ActiveState"] == "inactive":
+            GLib.timeout_add(self.start_delay, self.once(lambda: self.run(u)))
+        else:
+            self.set_state(u, "active", "active")
+            self.end_job(u, "done")
+        return path
+
     def stop_unit(self, message, name, mode):
         return self.stop(self.find(name))
 
@@ -883,11 +895,11 @@ class Systemd:
     def do_version(self, version):
         self.version = version
 
-    def do_unit(self, name, active, load="loaded", sub="", alias=""):
-        """A unit of the machine, that nobody asked us to start: from now on it is so. alias: another name of it."""
+    def do_unit(self, name, active, load="loaded", sub="", alias="", argv=None):
+        """A unit of the machine, that nobody asked us to start: from now on it is so. alias: another name of it. argv: what it runs."""
         u = self.units.get(name)
         if not u:
-            u = Unit(name, {})
+            u = Unit(name, {"ExecStart": [(argv[0], argv, False)]} if argv else {})
             self.add(u)
         if alias:
             self.aliases[alias] = name

@@ -311,6 +311,27 @@ def test_process_gone(mill_w):
     w.close()
 
 
+def test_unit_is_started(mill_w, systemd):
+    """When nobody is there, and again when whoever came is gone; who is busy is there."""
+    def starts():
+        return systemd.do("counts")["calls"].get("StartUnit", 0)
+
+    mill_w.queue("u", AllowUsers="*", Executor="worker", WorkerUnit="x.service")
+    mill_w.call("Reload")
+    ids = [mill_w.submit(["a"], "u") for _ in range(2)]
+    until(lambda: reason(mill_w, ids[0]) == "x.service cannot be started: Unit x.service not found.", 5, lambda: reason(mill_w, ids[0]))
+    systemd.do("unit", name="x.service", active="inactive")
+    until(lambda: reason(mill_w, ids[1]) == "starting x.service", 10, lambda: reason(mill_w, ids[1]))
+    until(lambda: systemd.do("units")["x.service"]["active"] == "active", 5, "it is started")
+    w = Relay(mill_w, queues=["u"])
+    w.told("assign")
+    assert reason(mill_w, ids[1]) == "workers are busy: 1 of 1"
+    before = starts()
+    w.close()
+    assert mill_w.result(ids[0]) == "lost"
+    until(lambda: starts() > before, 10, "it is asked for again")
+
+
 def test_back(mill_w):
     """The connection goes, the process stays."""
     w = Worker(mill_w, slots=3)

@@ -11,7 +11,6 @@ import pathlib
 import pwd
 import shutil
 import sqlite3
-import subprocess
 import tempfile
 import time
 import uuid
@@ -41,18 +40,35 @@ def write_queues(mill):
             more = ["Backstop=yes"]  # from systemd 258 on
         mill.write_queue(name, "Slots=%d" % slots, *more, reload=False)
     for name, slots in WORKED.items():
-        mill.write_queue(name, "Slots=%d" % slots, "Executor=worker", reload=False)
+        mill.write_queue(name, "Slots=%d" % slots, "Executor=worker", *(["WorkerUnit=%s.service" % name] if "rough" in name else []), reload=False)
+
+
+WORKER_UNIT = """[Unit]
+StartLimitIntervalSec=0
+[Service]
+User=%s
+Restart=%s
+RestartSec=50ms
+ExecStart=%s -I %s %s %s %s
+"""
 
 
 @contextlib.contextmanager
 def workers():
-    """Those that serve the last of these; they outlive all workloads and daemons."""
-    p = subprocess.Popen([PYTHON, "-I", SOURCE / "tests/system/workers.py", SOCKET, SOURCE / "docs/workers.md"], stdin=subprocess.DEVNULL)
+    """Those that serve the queues for workers: one is there all the time, the other, of alice's, is started when a job waits for it."""
+    for name, user, restart in (("crash-worker", "root", "always"), ("crash-worker-rough", "alice", "no")):
+        (RUNTIME_UNITS / (name + ".service")).write_text(WORKER_UNIT % (
+            user, restart, PYTHON, SOURCE / "tests/system/worker.py", SOCKET, SOURCE / "docs/workers.md", name))
+    systemctl("daemon-reload")
+    systemctl("start", "crash-worker.service")
     try:
         yield
     finally:
-        p.kill()  # and its children with it
-        p.wait()
+        for name in WORKED:
+            systemctl("stop", name + ".service", check=False)
+            systemctl("reset-failed", name + ".service", check=False)
+            (RUNTIME_UNITS / (name + ".service")).unlink()
+        systemctl("daemon-reload")
 
 
 # Transient: nothing was done, or it is not known what. All else is an answer.

@@ -233,9 +233,59 @@ static void test_act(void **state) {
         assert_int_equal(model_kill(m, j, 15), -EBUSY);
 }
 
+/* Somebody of that unit is there: not another worker, and not while the last asking is new. */
+static void test_server(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Now then = now;
+        Server *s;
+        Worker *w;
+        Job *j;
+
+        server_want(m, q, 1000, &then);
+        assert_null(m->servers);
+        q->policy.worker_unit = strdup("x.service");
+        j = submit_as(m, q, 1000, 1);
+        server_want(m, q, 1000, &then);
+        s = m->servers;
+        assert_true(s->wanted);
+        expect_reason(m, j, "starting x.service");
+
+        s->wanted = false;
+        s->asking = true;
+        server_want(m, q, 1000, &then);
+        assert_false(s->wanted);
+        server_asked(m, s, "no such thing");
+        expect_reason(m, j, "x.service cannot be started: no such thing");
+        m->next_admission = USEC_INFINITY;
+        server_want(m, q, 1000, &then);
+        assert_false(s->wanted);
+        assert_int_equal(m->next_admission, then.steady + SERVER_AGAIN_MIN);
+        then.steady += SERVER_AGAIN_MIN;
+        server_want(m, q, 1000, &then);
+        assert_true(s->wanted);
+        s->wanted = false;
+        then.steady -= 1000 * USEC_PER_SEC; /* the clock is set */
+        server_want(m, q, 1000, &then);
+        assert_true(s->wanted);
+        s->wanted = false;
+        then.steady += SERVER_AGAIN_MAX;
+
+        w = make_worker(m, 0, 1, "w"); /* of no unit, and not for this user */
+        server_want(m, q, 1000, &then);
+        assert_true(s->wanted);
+        w->unit = strdup("x.service");
+        then.steady += SERVER_AGAIN_MAX;
+        s->wanted = false;
+        server_want(m, q, 1000, &then);
+        assert_false(s->wanted);
+        server_came(m, "x.service");
+        assert_null(m->servers);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_slots), cmocka_unit_test(test_room),     cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
+                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
                 cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_act),
         };
 

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Units that hold the processes which jobs are given to (queue/server.h): the manager is asked to start them. Mode "fail": one that somebody
+ * is stopping is not started against him. */
+
+#include "unit/units.h"
+
+#include "base/crash-point.h"
+#include "base/log.h"
+
+typedef struct ServerStart {
+        Units *units;
+        char *unit;               /* by name: the model may be another when the answer comes */
+        sd_bus_slot *slot;
+        TAILQ_ENTRY(ServerStart) entry;
+} ServerStart;
+
+static void start_free(ServerStart *t) {
+        TAILQ_REMOVE(&t->units->server_starts, t, entry);
+        sd_bus_slot_unref(t->slot);
+        free(t->unit);
+        free(t);
+}
+
+static void asked(Units *u, Server *s, const char *error) {
+        if (error && !streq_ptr(s->error, error))
+                log_warning("Failed to start %s, for whose worker jobs wait, trying again: %s", s->unit, error);
+        server_asked(u->model, s, error);
+}
+
+static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        ServerStart *t = userdata;
+        Units *u = t->units;
+        Server *s = NULL;
+
+        CRASH_POINT("server-answered");
+        if (u->model)
+                HASH_FIND_STR(u->model->servers, t->unit, s);
+        start_free(t);
+        if (s && s->asking)
+                asked(u, s, sd_bus_message_is_method_error(m, NULL) ? strempty(sd_bus_message_get_error(m)->message) : NULL);
+        return 0;
+}
+
+static int start(Units *u, Server *s) {
+        ServerStart *t = new0(ServerStart, 1);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        if (!t)
+                return -ENOMEM;
+        t->units = u;
+        TAILQ_INSERT_TAIL(&u->server_starts, t, entry);
+        t->unit = strdup(s->unit);
+        r = t->unit ? units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "StartUnit") : -ENOMEM;
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", s->unit, "fail");
+        CRASH_POINT("server-before");
+        if (r >= 0)
+                r = sd_bus_call_async(u->bus, &t->slot, m, on_started, t, 0);
+        CRASH_POINT("server-after");
+        if (r < 0)
+                start_free(t);
+        return r;
+}
+
+void units_start_servers(Units *u) {
+        unsigned in_flight = 0;
+        const ServerStart *t;
+        Server *s, *ts;
+
+        if (!u->bus || !u->synced)
+                return;
+        TAILQ_FOREACH(t, &u->server_starts, entry)
+                in_flight++;
+        HASH_ITER(hh, u->model->servers, s, ts) {
+                int r;
+
+                if (!s->wanted || in_flight >= UNITS_SERVERS_IN_FLIGHT)
+                        continue;
+                s->wanted = false;
+                log_info("Starting %s: a job waits for its worker.", s->unit);
+                r = start(u, s);
+                s->asking = r >= 0;
+                in_flight += r >= 0;
+                if (r < 0)
+                        asked(u, s, strerror(-r));
+        }
+}
+
+void units_forget_servers(Units *u) {
+        ServerStart *t;
+
+        while ((t = TAILQ_FIRST(&u->server_starts)))
+                start_free(t);
+        if (u->model)
+                servers_forget_asked(u->model);
+}
