@@ -53,7 +53,7 @@ struct Model {
         unsigned n_starting, n_stuck; /* of these, so many cannot be asked for now: they do not keep others from being the first */
         struct QueueList regulated; /* queues that their policy may shut (admission.c) */
         Gate *gates;             /* uthash by unit: those of GateUnit= */
-        Server *servers;         /* uthash by unit: those that are wanted */
+        Server *servers;         /* … that are wanted */
         PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
         usec_t pressure_at;      /* monotonic: when */
         usec_t next_admission;   /* realtime: when a queue in which jobs wait is no longer shut, as far as that is known */
@@ -111,8 +111,7 @@ int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *
 void model_receipt_add(Model *m, Receipt *r);
 /* Of this commit: the store knows the others. */
 const Receipt *model_receipt(const Model *m, uint32_t caller, const char *request_id);
-/* Work on a job needs it in the model: live ones are, others the daemon loads from the store and gives to
- * model_job_add(). */
+/* Work on a job needs it in the model: live ones are, others the daemon loads and gives to model_job_add(). */
 Job *model_job(Model *m, uint64_t id);
 void model_job_add(Model *m, Job *j, Queue *q); /* takes it over; j->live is not touched */
 
@@ -146,7 +145,7 @@ void model_clock_set(Model *m, int64_t step);
 
 /* ---- decide (pure) ---- */
 
-/* STARTING: a new attempt with slots and token. -ENOMEM, -ERANGE: no slot number is left. */
+/* STARTING: a new attempt with slots and token. -ENOMEM; -ERANGE: no slot number is left; -EAGAIN: no worker has room. */
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 /* It cannot be started at all (its owner is gone): done, without an attempt. */
 void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now);
@@ -188,7 +187,6 @@ bool model_must_wait(Model *m, Job *j, const Now *now); /* … of one that is ab
 void model_attempt_gone(Model *m, Attempt *a);
 /* The job's, else its queue's, else the default. */
 usec_t attempt_stop_timeout(const Attempt *a);
-/* … of a worker that has room; -EAGAIN: none has. */
 /* Put on the list of those for which unit/, or a worker, is to be asked something. */
 void model_attempt_act(Model *m, Attempt *a);
 

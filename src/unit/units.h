@@ -12,7 +12,7 @@
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down
- *   gate.c      units that queues wait for; server.c: units that are started for them
+ *   gate.c      units that queues wait for; server.c: … that are started for them
  *   slice.c     the properties of the queues' slices; spool-watch.c, spool-share.c: spools are kept small
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
@@ -110,7 +110,7 @@ typedef struct Units {
         char **slices_told;       /* slice, property, slice, …: what the manager was told */
         unsigned slices_in_flight;
         struct GateLookList gate_looks; /* not answered */
-        struct ServerStartList server_starts; /* the same */
+        struct ServerStartList server_starts;
         bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */
         bool subscribe_failed;    /* signals do not come: every tick looks */
         sd_event_source *spool_source; /* something is written to a spool; NULL: ticks look */
@@ -149,8 +149,7 @@ int units_preview(const Units *u, sd_bus *bus, Attempt *a, char **ret, char **re
 /* A full look as soon as possible; full: also at those that seem to be as we think. */
 void units_resync(Units *u, bool full);
 
-/* An attempt that the daemon adopted from an UnknownUnit, or that is being dropped. */
-void units_forget(Attempt *a);
+void units_forget(Attempt *a); /* that the daemon adopted from an UnknownUnit, or that is being dropped */
 /* What is known of a unit now leads to what the model should learn. state: NULL where there is no such unit. */
 void units_apply(Units *u, Attempt *a, const UnitState *state);
 
