@@ -332,7 +332,7 @@ bool manager_load_spec(Manager *m, Attempt *a) {
         Outcome o = OUTCOME_INIT;
         int r;
 
-        r = a->job->spec ? 0 : store_load_spec(m->store, a->job_id, &a->job->spec);
+        r = a->job->spec ? 0 : store_load_spec(m->store, a->job, &a->job->spec);
         if (r >= 0 && !a->inputs)
                 r = store_load_inputs(m->store, a->job_id, &a->inputs);
         if (r >= 0)

@@ -147,8 +147,8 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_SPEC_SET_PAYLOAD] = "UPDATE job_spec SET payload = ?2 WHERE job = ?1",
         /* Its own, or that of its array ?2. */
         [STMT_SPEC_GET] = "SELECT ifnull((SELECT spec FROM job_spec WHERE job = ?1), (SELECT spec FROM array WHERE id = ?2))",
-        [STMT_SPEC_PAYLOAD] = "SELECT CASE WHEN EXISTS (SELECT 1 FROM job_spec WHERE job = ?1)"
-                              " THEN (SELECT payload FROM job_spec WHERE job = ?1) ELSE (SELECT payload FROM array WHERE id = ?2) END",
+        [STMT_SPEC_LOAD] = "SELECT j.environment, ifnull(o.spec, a.spec), CASE WHEN o.job IS NULL THEN a.payload ELSE o.payload END FROM job AS j"
+                           " LEFT JOIN job_spec AS o ON o.job = j.id LEFT JOIN array AS a ON a.id = j.array WHERE j.id = ?1",
         [STMT_SPEC_OF_ARRAY] = "INSERT OR IGNORE INTO job_spec (job, spec, payload) SELECT ?1, spec, payload FROM array WHERE id = ?2",
 
         [STMT_ARRAY_INSERT] =

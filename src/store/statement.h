@@ -71,7 +71,7 @@ typedef enum StatementId {
         STMT_SPEC_UPDATE,
         STMT_SPEC_SET_PAYLOAD,
         STMT_SPEC_GET,
-        STMT_SPEC_PAYLOAD,
+        STMT_SPEC_LOAD,
         STMT_SPEC_DELETE,
         STMT_SPEC_OF_ARRAY,
         STMT_ARRAY_INSERT,

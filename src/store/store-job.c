@@ -30,29 +30,21 @@ int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret) {
         return r == 0 ? -ENOENT : attempt_from_row(s, stmt, ret);
 }
 
-int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_GET);
+/* The spec in a column. What has a column of the job is kept there and nowhere else (SPEC_NOT_STORED). Who it runs as is the job's owner,
+ * and whether it was held is history. */
+static int read_spec(Store *s, sqlite3_stmt *stmt, int column, const Job *j, JobSpec **ret) {
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_free_ char *error = NULL;
-        const char *text;
+        const char *text = stmt_text(stmt, column);
         int r;
 
-        stmt_bind_u64(s, stmt, 1, j->id);
-        stmt_bind_u64(s, stmt, 2, j->array);
-        r = stmt_step(s, stmt);
-        if (r < 0)
-                return r;
-        text = r > 0 ? stmt_text(stmt, 0) : NULL;
         if (!text)
                 return store_set_error(s, -EUCLEAN, "The spec of job %" PRIu64 " is missing", j->id);
-        r = spec_from_json(text, sqlite3_column_bytes(stmt, 0), &spec, &error);
+        r = spec_from_json(text, sqlite3_column_bytes(stmt, column), &spec, &error);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
                 return store_set_error(s, -EUCLEAN, "The spec of job %" PRIu64 ": %s", j->id, strempty(error));
-
-        /* What has a column of the job is kept there and nowhere else (SPEC_NOT_STORED). Who it runs as is the job's owner,
-         * and whether it was held is history. */
         r = job_to_spec(j, spec);
         if (r < 0)
                 return r;
@@ -60,21 +52,24 @@ int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
         return 0;
 }
 
-static int store_read_payload(Store *s, const Job *j, JobSpec *spec) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_PAYLOAD);
-        size_t size;
+int store_read_spec(Store *s, const Job *j, JobSpec **ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_GET);
         int r;
 
         stmt_bind_u64(s, stmt, 1, j->id);
         stmt_bind_u64(s, stmt, 2, j->array);
         r = stmt_step(s, stmt);
-        if (r <= 0)
-                return r;
-        if (sqlite3_column_type(stmt, 0) == SQLITE_NULL)
+        return r < 0 ? r : read_spec(s, stmt, 0, j, ret);
+}
+
+static int read_payload(sqlite3_stmt *stmt, int column, JobSpec *spec) {
+        size_t size;
+
+        if (sqlite3_column_type(stmt, column) == SQLITE_NULL)
                 return 0;
 
-        const void *data = sqlite3_column_blob(stmt, 0);
-        size = sqlite3_column_bytes(stmt, 0);
+        const void *data = sqlite3_column_blob(stmt, column);
+        size = sqlite3_column_bytes(stmt, column);
         spec->payload = malloc(size ?: 1);
         if (!spec->payload || (size > 0 && !data))
                 return -ENOMEM;
@@ -85,7 +80,7 @@ static int store_read_payload(Store *s, const Job *j, JobSpec *spec) {
         return 0;
 }
 
-static int store_read_environment_id(Store *s, uint64_t id, int64_t *ret) {
+int store_check_spec(Store *s, uint64_t id) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_JOB_ENVIRONMENT);
         int r;
 
@@ -93,43 +88,29 @@ static int store_read_environment_id(Store *s, uint64_t id, int64_t *ret) {
         r = stmt_step(s, stmt);
         if (r <= 0)
                 return r < 0 ? r : -ENOENT;
-        *ret = sqlite3_column_int64(stmt, 0);
-        return 0;
+        return sqlite3_column_int64(stmt, 0) == STORE_ENVIRONMENT_DROPPED ? -ENODATA : 0;
 }
 
-int store_check_spec(Store *s, uint64_t id) {
+int store_load_spec(Store *s, const Job *j, JobSpec **ret) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_SPEC_LOAD);
+        _cleanup_(spec_freep) JobSpec *spec = NULL;
         int64_t environment;
         int r;
 
-        r = store_read_environment_id(s, id, &environment);
-        return r < 0 ? r : environment == STORE_ENVIRONMENT_DROPPED ? -ENODATA : 0;
-}
-
-int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {
-        _cleanup_(spec_freep) JobSpec *spec = NULL;
-        _cleanup_(job_freep) Job *j = NULL;
-        int64_t environment = 0;
-        int r;
-
-        r = store_load_job(s, id, &j);
-        if (r < 0)
-                return r;
-        r = store_read_environment_id(s, id, &environment);
-        if (r < 0)
-                return r;
+        stmt_bind_u64(s, stmt, 1, j->id);
+        r = stmt_step(s, stmt);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        environment = sqlite3_column_int64(stmt, 0);
         if (environment == STORE_ENVIRONMENT_DROPPED)
                 return -ENODATA;
-        r = store_read_spec(s, j, &spec);
-        if (r < 0)
-                return r;
-        r = store_read_payload(s, j, spec);
-        if (r < 0)
-                return r;
-        if (environment > 0) {
+        r = read_spec(s, stmt, 1, j, &spec);
+        if (r >= 0)
+                r = read_payload(stmt, 2, spec);
+        if (r >= 0 && environment > 0)
                 r = store_environment_load(s, environment, &spec->environment);
-                if (r < 0)
-                        return r;
-        }
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(spec);
         return 0;
 }

@@ -108,7 +108,7 @@ int store_read_events(Store *s, uint64_t after, event_row_t callback, void *user
 int store_load(Store *s, Model *m);
 
 int store_load_job(Store *s, uint64_t id, Job **ret);           /* -ENOENT; ->queue is not set */
-int store_load_spec(Store *s, uint64_t id, JobSpec **ret);      /* with payload and environment; -ENOENT;
+int store_load_spec(Store *s, const Job *j, JobSpec **ret);     /* with payload and environment; -ENOENT;
                                                                  * -ENODATA: the environment was dropped */
 int store_read_spec(Store *s, const Job *j, JobSpec **ret);     /* without these two; -EUCLEAN: it is missing or no spec */
 int store_check_spec(Store *s, uint64_t id);                    /* only what it would say */

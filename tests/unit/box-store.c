@@ -145,13 +145,13 @@ int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret) {
         return 0;
 }
 
-int store_load_spec(Store *s, uint64_t id, JobSpec **ret) {
+int store_load_spec(Store *s, const Job *j, JobSpec **ret) {
         if (!box.kind && chance(2)) {
-                naive_no_spec(&box.naive, id);
+                naive_no_spec(&box.naive, j->id);
                 return -ENODATA;
         }
         *ret = spec_new();
-        (*ret)->freezable = box.rows[id].freezable;
+        (*ret)->freezable = box.rows[j->id].freezable;
         return 0;
 }
 

@@ -339,10 +339,10 @@ static int step_read(Store *s, Model *m) {
         assert_int_equal(all, count);
         r = history_attempts(s, FIRST, on_attempt, NULL);
         if (r >= 0)
-                r = store_load_spec(s, FIRST + 3, &spec);
+                r = load_spec(s, FIRST + 3, &spec);
         if (r < 0)
                 return r;
-        r = store_load_spec(s, ARRAY + 1, &of_array);
+        r = load_spec(s, ARRAY + 1, &of_array);
         if (r >= 0)
                 r = store_load_array_waiting(s, ARRAY, 0, ids, 4, &n);
         if (r < 0)

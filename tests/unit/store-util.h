@@ -43,6 +43,13 @@ static inline void record_events(Store *s, Model *m, uint64_t max) {
         changes_free(changes, n);
 }
 
+static inline int load_spec(Store *s, uint64_t id, JobSpec **ret) {
+        _cleanup_(job_freep) Job *j = NULL;
+        int r = store_load_job(s, id, &j);
+
+        return r < 0 ? r : store_load_spec(s, j, ret);
+}
+
 static inline Model *load(Store *s) {
         Model *m = model_new();
 
@@ -103,7 +110,7 @@ static inline uint64_t submit_with(Model *m, const char *variable) {
 static inline void assert_environment(Store *s, uint64_t id, const char *variable) {
         _cleanup_(spec_freep) JobSpec *spec = NULL;
 
-        assert_int_equal(store_load_spec(s, id, &spec), 0);
+        assert_int_equal(load_spec(s, id, &spec), 0);
         assert_int_equal(strv_length(spec->environment), 2);
         assert_string_equal(spec->environment[0], variable);
         assert_string_equal(spec->environment[1], "LANG=C");
@@ -140,7 +147,7 @@ static inline void edit(Store *s, Model *m, uint64_t id, const JobSpec *changes,
 static inline void check_spec(Store *s, uint64_t id, const char *word, const char *variable, const char *payload) {
         _cleanup_(spec_freep) JobSpec *spec = NULL;
 
-        assert_int_equal(store_load_spec(s, id, &spec), 0);
+        assert_int_equal(load_spec(s, id, &spec), 0);
         assert_string_equal(spec->argv[0], word);
         assert_string_equal(strempty(spec->environment ? spec->environment[0] : NULL), variable);
         assert_int_equal(spec->has_payload, !!payload);

@@ -37,7 +37,7 @@ static void test_environment(void **state) {
                 record(s, m);
                 drop_environment(s, m, a[i]); /* once more is the same as once */
                 record(s, m);
-                assert_int_equal(store_load_spec(s, a[i], &spec), -ENODATA);
+                assert_int_equal(load_spec(s, a[i], &spec), -ENODATA);
                 assert_environment(s, a[3], "A=1");
         }
         drop_environment(s, m, b);
@@ -46,7 +46,7 @@ static void test_environment(void **state) {
         record(s, m);
         assert_int_equal(number(s, "SELECT count(*) FROM environment"), 0);
         assert_int_equal(number(s, "SELECT count(*) FROM environment_content"), 0);
-        assert_int_equal(store_load_spec(s, plain, &spec), 0); /* never had one */
+        assert_int_equal(load_spec(s, plain, &spec), 0); /* never had one */
         assert_null(spec->environment);
 
         /* The cache does not remember what is gone. */
@@ -60,7 +60,7 @@ static void test_environment(void **state) {
         record(s, m);
         assert_int_equal(number(s, "SELECT count(*) FROM environment"), 1);
         spec = spec_free(spec);
-        assert_int_equal(store_load_spec(s, b, &spec), -ENODATA);
+        assert_int_equal(load_spec(s, b, &spec), -ENODATA);
 }
 
 /* Two contents with one hash: the second gets a row of its own. */
@@ -94,9 +94,9 @@ static void test_environment_damaged(void **state) {
 
         record(s, m);
         assert_int_equal(store_exec(s, "UPDATE environment_content SET content = x'41'"), 0);
-        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+        assert_int_equal(load_spec(s, id, &spec), -EUCLEAN);
         assert_int_equal(store_exec(s, "DELETE FROM environment_content"), 0);
-        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+        assert_int_equal(load_spec(s, id, &spec), -EUCLEAN);
 }
 
 int main(void) {

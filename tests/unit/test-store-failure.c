@@ -44,9 +44,9 @@ static void test_spec_damaged(void **state) {
 
         record(s, m);
         assert_int_equal(store_exec(s, "UPDATE job_spec SET spec = '{'"), 0);
-        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+        assert_int_equal(load_spec(s, id, &spec), -EUCLEAN);
         assert_int_equal(store_exec(s, "DELETE FROM job_spec"), 0);
-        assert_int_equal(store_load_spec(s, id, &spec), -EUCLEAN);
+        assert_int_equal(load_spec(s, id, &spec), -EUCLEAN);
         assert_int_equal(store_exec(s, "UPDATE job SET state = 'strange'"), 0);
         assert_int_equal(store_load_job(s, id, &j), -EUCLEAN);
 }

@@ -122,7 +122,7 @@ static void test_spec_columns(void **state) {
         id = submit(m, add_queue(m, "q"), spec);
         assert_int_equal(store_record(s, m), 0);
 
-        assert_int_equal(store_load_spec(s, id, &full), 0);
+        assert_int_equal(load_spec(s, id, &full), 0);
         assert_string_equal(full->name, spec->name);
         assert_true(strv_equal(full->argv, spec->argv));
         assert_string_equal(full->cwd, spec->cwd);
@@ -145,13 +145,13 @@ static void test_spec_columns(void **state) {
         spec->has_payload = true;
         id = submit(m, add_queue(m, "q"), spec);
         record(s, m);
-        assert_int_equal(store_load_spec(s, id, &empty), 0);
+        assert_int_equal(load_spec(s, id, &empty), 0);
         assert_true(empty->has_payload);
         assert_int_equal(empty->payload_size, 0);
         assert_null(empty->environment);
         assert_null(empty->name);
 
-        assert_int_equal(store_load_spec(s, 4711, &none), -ENOENT);
+        assert_int_equal(load_spec(s, 4711, &none), -ENOENT);
 }
 
 static void assert_attempt_equal(const Attempt *a, const Attempt *b) {
