@@ -271,6 +271,31 @@ static int append_private(Reply *d, const Api *a, JobRow *row, char *const *fiel
         return row->spec ? append_spec(d, row->spec, fields) : 0;
 }
 
+#define CAUSES_MAX 100U
+
+typedef struct Causes {
+        char *words[CAUSES_MAX + 1]; /* from the end */
+        size_t n;
+} Causes;
+
+static int add_cause(void *userdata, const Attempt *a) {
+        Causes *l = userdata;
+
+        if (a->outcome.result != JOB_RESULT_NONE)
+                l->words[CAUSES_MAX - ++l->n] = (char *) job_result_to_string(a->outcome.result);
+        return l->n == CAUSES_MAX;
+}
+
+/* How each of its attempts ended, oldest first; of very many the newest. */
+static int append_causes(Reply *d, const Api *a, JobRow *row) {
+        Causes l = {};
+        int r;
+
+        r = history_attempts_newest(a->store, row->job->id, add_cause, &l);
+        row->n_after += l.n;
+        return r < 0 || l.n == 0 ? MIN(r, 0) : dict_append_strv(d, "causes", l.words + CAUSES_MAX - l.n);
+}
+
 static int append_public(Reply *d, const JobRow *row, char *const *fields) {
         const Job *j = row->job;
         int r;
@@ -314,6 +339,8 @@ int dict_append_job(Reply *d, const char *key, const Api *a, JobRow *row, bool i
                 r = append_public(d, row, fields);
         if (r >= 0 && is_private)
                 r = append_private(d, a, row, fields);
+        if (r >= 0 && fields && strv_contains(fields, "causes"))
+                r = append_causes(d, a, row);
         /* The newest attempt says nothing of a job that waits to be tried again. */
         if (r >= 0 && row->attempt && (job_state_is_live(row->job->state) || row->job->state == JOB_DONE)) {
                 r = append_lease(d, row->attempt, fields);

@@ -20,6 +20,7 @@ DECLARE_HANDLER(wait_job);
 DECLARE_HANDLER(get_job_info);
 DECLARE_HANDLER(list_jobs);
 DECLARE_HANDLER(get_statistics);
+DECLARE_HANDLER(get_report); /* bus-report.c */
 DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(register); /* worker.c */
 DECLARE_HANDLER(complete);
@@ -43,6 +44,7 @@ DECLARE_METHOD(list_jobs);
 DECLARE_METHOD(list_attempts);
 DECLARE_METHOD(list_queues);
 DECLARE_METHOD(get_statistics);
+DECLARE_METHOD(get_report); /* bus-report.c */
 DECLARE_METHOD(cancel_job); /* bus-control.c */
 DECLARE_METHOD(kill_job);
 DECLARE_METHOD(hold_job);

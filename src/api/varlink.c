@@ -37,6 +37,7 @@ static const VarlinkMethod methods[] = {
         { "Complete", " token id attempt exit_status error verdict cpu_usec memory_peak ", handle_complete, true },
         { "Progress", " token id attempt status ", handle_progress },
         { "Drain", " token ", handle_drain_worker, true },
+        { "Report", " filter group_by ", handle_get_report },
 };
 
 /* ---- org.varlink.service ---- */

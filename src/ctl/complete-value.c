@@ -51,6 +51,10 @@ static void complete_results(Completion *c) {
         words(c, job_results);
 }
 
+static void complete_groups(Completion *c) {
+        words(c, report_groups);
+}
+
 static void complete_columns(Completion *c) {
         const char *name;
 
@@ -311,6 +315,7 @@ static const struct {
         { "FACTOR", NULL, NULL },
         { "FILE", NULL, "files" },
         { "FILTER", NULL, NULL },
+        { "GROUP", complete_groups, NULL },
         { "ID", complete_ids, NULL },
         { "ID[:on]", complete_ids, NULL },
         { "KEY=VALUE", complete_tags, NULL },

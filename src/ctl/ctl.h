@@ -27,6 +27,8 @@ enum {
         OPTIONS_CHECK = 1 << 9,
         OPTIONS_RETRY = 1 << 10,
         OPTIONS_SHOW = 1 << 11,
+        OPTIONS_HISTORY = 1 << 12,
+        OPTIONS_REPORT = 1 << 13,
 };
 
 typedef struct Verb {
@@ -97,9 +99,9 @@ extern Filter arg_filter;
 extern SubmitArgs arg_submit;
 extern RetryArgs arg_retry;
 extern LogArgs arg_log;
-extern char **arg_columns;
+extern char **arg_columns, **arg_by;
 extern uint32_t arg_lines; /* UINT32_MAX: all */
-extern bool arg_follow, arg_wait, arg_yes;
+extern bool arg_follow, arg_wait, arg_yes, arg_csv;
 extern int arg_words_behind; /* "--" */
 extern usec_t arg_timeout;
 extern bool arg_runtime, arg_tree, arg_accept, arg_repair;
@@ -129,17 +131,11 @@ int bus_new_call(sd_bus *bus, sd_bus_message **ret, const char *member);
 /* Send it and wait for the answer; polkit may ask for a password. Says nothing but that it takes long. ret may be
  * NULL. A negative errno, and then e. */
 int bus_send(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, sd_bus_error *e);
-int bus_send_within(
-                sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret, sd_bus_error *e);
+int bus_send_within(sd_bus *bus, sd_bus_message *call, usec_t timeout, sd_bus_message **ret, sd_bus_error *e);
 /* The same. On failure it says "WHAT: why" and returns the errno. ret may be NULL. */
 int bus_call(sd_bus *bus, sd_bus_message *call, sd_bus_message **ret, const char *what, ...) _printf_(4, 5);
 /* The same for arguments of simple types. */
-int bus_call_simple(sd_bus *bus,
-                    sd_bus_message **ret,
-                    const char *member,
-                    const char *what,
-                    const char *types,
-                    ...);
+int bus_call_simple(sd_bus *bus, sd_bus_message **ret, const char *member, const char *what, const char *types, ...);
 /* What to tell people about a failed call. Valid as long as e. */
 const char *bus_error_text(const sd_bus_error *e, int r);
 /* The daemon or the bus went away; asking again later makes sense. */
@@ -163,14 +159,14 @@ void queue_print_files(sd_bus *bus, const char *path, char *const *files);
 bool filter_is_empty(const Filter *f);
 int filter_append(sd_bus_message *m, const Filter *f); /* the entries of an open a{sv} */
 /* The daemon's words, NULL behind the last one; a test compares. */
-extern const char *const job_states[], *const job_results[];
+extern const char *const job_states[], *const job_results[], *const report_groups[];
 int uid_from_user(const char *user, uint32_t *ret);    /* name or number */
 extern bool user_names_were_used;                      /* this machine's, which mean nothing on another */
 
 /* Verbs */
 int verb_overview(int argc, char **argv);
 int verb_submit(int argc, char **argv);
-int verb_list(int argc, char **argv);
+int verb_list(int argc, char **argv), verb_history(int argc, char **argv), verb_report(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_logs(int argc, char **argv);
 int verb_wait(int argc, char **argv);

@@ -52,6 +52,7 @@ static const DictField job_fields[] = {
         FIELD(invocation_id, "s", J | A),
         FIELD(executor, "s", J | A),
         FIELD(worker, "t", J | A),
+        FIELD(causes, "as", J),
         FIELD(exit_status, "i", J | A | DICT_NEGATIVE_IS_NULL),
         FIELD(exit_signal, "i", J | A | DICT_ZERO_IS_NULL),
         FIELD(verdict, "s", J | A | DICT_IS_JSON),
@@ -94,6 +95,15 @@ static const DictField job_fields[] = {
         FIELD(frozen, "b", J),
         FIELD(frozen_usec, "t", A),
 };
+
+int job_info_keys(char ***ret) {
+        int r = 0;
+
+        FOREACH_ELEMENT(f, job_fields)
+                if (f->signature && (f->flags & J) && r >= 0)
+                        r = strv_extend(ret, f->key);
+        return r;
+}
 
 int job_info_read(sd_bus_message *m, JobInfo *j) {
         job_info_done(j);

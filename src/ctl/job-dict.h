@@ -20,7 +20,7 @@ typedef struct JobInfo {
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
         uint64_t flow, worker;
-        char **argv, **properties, **tags, **io, **after, **retry_on; /* tags, io: key, value, …; after: "17:success" */
+        char **argv, **properties, **tags, **io, **after, **retry_on, **causes; /* tags, io: key, value, …; after: "17:success" */
         double progress, backoff_jitter, memory_growth;
         uint32_t umask;
         uint64_t submitted_usec, not_before_usec, deadline_usec, created_usec, started_usec, finished_usec;
@@ -39,6 +39,8 @@ int job_info_read(sd_bus_message *m, JobInfo *j); /* 1; 0: end of the array */
 void job_info_done(JobInfo *j);
 struct json_object *job_info_to_json(const JobInfo *j);
 struct json_object *attempt_info_to_json(const JobInfo *j);
+
+int job_info_keys(char ***ret); /* what JSON has of a job */
 
 bool job_info_is_done(const JobInfo *j);
 /* "success", "exit-code 7", "signal KILL"; of one that is not done its state. Returns buf. */

@@ -38,6 +38,7 @@ static const struct {
                           "Why it waits, or more about its end" },
         [LIST_AGE] = { { "AGE", 10, 0, true, 8 }, { "submitted_usec" }, "How long ago it was submitted" },
         [LIST_ATTEMPT] = { { "ATTEMPT", 10, 0, true }, { "attempt" }, "How many times it was tried" },
+        [LIST_CAUSES] = { { "CAUSES", 50, 9, false, 12 }, { "causes" }, "How each of its attempts ended" },
         [LIST_COMMAND] = { { "COMMAND", 80, 12, false, 30 }, { "argv" }, "Its command" },
         [LIST_DIRECTORY] = { { "DIRECTORY", 10, 8, false, 20 }, { "cwd" }, "Where it runs" },
         [LIST_EXIT] = { { "EXIT", 10, 0, true },
@@ -110,29 +111,40 @@ static int add_word(ListColumns *l, const char *word) {
         return unknown_column(word);
 }
 
-static int add_all(ListColumns *l, char *const *words) {
+static const ListColumn of_history[] = { LIST_ID, LIST_NAME, LIST_QUEUE, LIST_OWNER, LIST_STATE, LIST_FINISHED, LIST_WAITED, LIST_RUN, LIST_CPU, LIST_CAUSES };
+
+static int add_default(ListColumns *l, bool history) {
+        size_t n = history ? ELEMENTSOF(of_history) : DEFAULT_MAX + 1;
+        int r = 0;
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = add_column(l, history ? of_history[i] : (ListColumn) i);
+        return r;
+}
+
+static int add_all(ListColumns *l, char *const *words, bool history) {
         bool more = words && words[0][0] == '+';
         int r = 0;
 
         FOREACH_ELEMENT (f, always)
                 if (strv_extend(&l->fields, *f) < 0)
                         return ctl_oom();
-        for (ListColumn c = 0; c <= DEFAULT_MAX && (!words || more) && r >= 0; c++)
-                r = add_column(l, c);
+        if (!words || more)
+                r = add_default(l, history);
         STRV_FOREACH (w, words)
                 if (r >= 0)
                         r = add_word(l, *w + (more && w == (char **) words));
         return r;
 }
 
-int list_columns_parse(char *const *words, ListColumns *ret) {
+int list_columns_parse(char *const *words, bool history, ListColumns *ret) {
         ListColumns l = {
                 .which = new0(ListColumn, _LIST_COLUMN_MAX),
                 .columns = new0(Column, _LIST_COLUMN_MAX),
         };
         int r;
 
-        r = l.which && l.columns ? add_all(&l, words) : ctl_oom();
+        r = l.which && l.columns ? add_all(&l, words, history) : ctl_oom();
         if (r < 0) {
                 list_columns_done(&l);
                 return r;
@@ -224,6 +236,9 @@ static int long_text(const JobInfo *j, ListColumn c, usec_t now, char **ret) {
                 break;
         case LIST_AFTER:
                 s = j->after ? strv_join(j->after, " ") : strdup("");
+                break;
+        case LIST_CAUSES:
+                s = j->causes ? strv_join(j->causes, " ") : strdup("");
                 break;
         case LIST_REASON:
                 s = reason_text(j, now);

@@ -18,6 +18,7 @@ typedef enum ListColumn {
         LIST_REASON,
         LIST_AGE,
         LIST_ATTEMPT,
+        LIST_CAUSES,
         LIST_COMMAND,
         LIST_DIRECTORY,
         LIST_EXIT,
@@ -50,9 +51,9 @@ typedef struct ListColumns {
         size_t n;
 } ListColumns;
 
-/* words: names, in any case; a first one with + in front: those of the default and these. NULL: the default.
+/* words: names, in any case; a first one with + in front: those of the default and these. NULL: the default, of list or of history.
  * -EINVAL after saying which word is none. */
-int list_columns_parse(char *const *words, ListColumns *ret);
+int list_columns_parse(char *const *words, bool history, ListColumns *ret);
 void list_columns_done(ListColumns *l);
 void list_columns_help(void); /* prints */
 const char *list_column_name(ListColumn c); /* NULL behind the last one */

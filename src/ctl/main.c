@@ -23,6 +23,11 @@ static const Verb verbs[] = {
           "Queue a command, a script or many jobs; prints the id of each" },
         { "list", 0, 0, F | OPTIONS_LIST, false, verb_list, "[FILTER…]", "List jobs, newest first" },
         { "show", 0, -1, OPTIONS_SHOW, false, verb_show, "[--tree] [ID…]", "Show all about jobs (default: your newest)" },
+        { "history", 0, 0, F | OPTIONS_HISTORY, false, verb_history, "[FILTER…]", "List what is done, the latest first, and how each attempt ended" },
+        { "report", 0, 0, OPTIONS_REPORT, false, verb_report, "[--by=GROUP,…]",
+          "Show how many jobs there were, how they ended, and what they took",
+          "What was counted stays counted when jobs are purged: by the minute at first, later by the hour and by the\n"
+          "day. WAIT is the mean of attempts, RUN, SLOT-TIME (run time for each slot) and CPU are sums." },
         { "logs", 1, 1, OPTIONS_LOGS, false, verb_logs, "[-f] ID", "Print what a job wrote" },
         { "wait", 0, -1, F | OPTIONS_WAIT, false, verb_wait, "ID…|FILTER…",
           "Wait until jobs (of a filter: unfinished ones) are done; the first failure's exit status" },

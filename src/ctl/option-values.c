@@ -266,6 +266,12 @@ int option_results(const char *value, void *target) {
         return words_of(value, job_results, target);
 }
 
+const char *const report_groups[] = { "queue", "type", "owner", "day", "hour", "minute", "total", NULL };
+
+int option_groups(const char *value, void *target) {
+        return words_of(value, report_groups, target);
+}
+
 int option_u32(const char *value, void *target) {
         uint32_t u;
         int r = parse_u32(value, &u);

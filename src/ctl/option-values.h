@@ -34,6 +34,7 @@ int option_words(const char *value, void *target);
 int option_queues(const char *value, void *target);
 int option_states(const char *value, void *target);
 int option_results(const char *value, void *target);
+int option_groups(const char *value, void *target);
 int option_u32(const char *value, void *target);
 int option_from_one(const char *value, void *target);
 int option_verify(const char *value, void *target);

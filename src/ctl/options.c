@@ -26,9 +26,9 @@ Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
 RetryArgs arg_retry = { .in = USEC_INFINITY };
 LogArgs arg_log;
-char **arg_columns;
+char **arg_columns, **arg_by;
 uint32_t arg_lines = UINT32_MAX;
-bool arg_follow, arg_wait, arg_yes, arg_tree;
+bool arg_follow, arg_wait, arg_yes, arg_tree, arg_csv;
 int arg_words_behind;
 usec_t arg_timeout = USEC_INFINITY;
 int arg_signal;
@@ -140,7 +140,7 @@ static const Option options[] = {
           "Check all, submit nothing, and print the unit (with --json: the job)" },
         { "wait", 0, NULL, S, option_true, &arg_wait, "Wait for its end, and exit with its status" },
 
-        { "queue", 'q', "QUEUE,…", F, option_queues, &arg_filter.queues, "Jobs in these queues", QUEUE_NAME },
+        { "queue", 'q', "QUEUE,…", F | OPTIONS_REPORT, option_queues, &arg_filter.queues, "Jobs in these queues", QUEUE_NAME },
         { "state", 0, "STATE,…", F, option_states, &arg_filter.states,
           "held, waiting, ready, starting, running, stopping, done",
           "held, waiting, ready, starting, running, stopping, done" },
@@ -149,7 +149,7 @@ static const Option options[] = {
           "success, exit-code, signal, core-dump, timeout, watchdog, oom-kill, verdict, unverified, exec, cancelled, dependency, "
           "expired, lost" },
         { "dead", 0, NULL, F, option_true, &arg_filter.dead, "Jobs that are done, but not with success" },
-        { "owner", 0, "USER,…", F, option_users, &arg_filter.owners, "Jobs of these users" },
+        { "owner", 0, "USER,…", F | OPTIONS_REPORT, option_users, &arg_filter.owners, "Jobs of these users" },
         { "array", 0, "ID", F, option_id, &arg_filter.array, "Jobs of this array: the id of its first one", "the id of a job" },
         { "tag", 0, "KEY=VALUE", F, option_tag, &arg_filter.tags,
           "Jobs with this tag; several: with all of them" },
@@ -161,10 +161,17 @@ static const Option options[] = {
         { "until", 0, "TIME", F, option_time, &arg_filter.until, "Submitted at this time or earlier",
           TIMES },
 
-        { "lines", 'n', "N", OPTIONS_LIST, option_from_one, &arg_lines, "Only the first N",
+        { "by", 0, "GROUP,…", OPTIONS_REPORT, option_groups, &arg_by,
+          "A line for each queue, type, owner, day, hour or minute; total: one line (default: queue)",
+          "queue, type, owner, day, hour, minute, or total" },
+        { "since", 0, "TIME", OPTIONS_REPORT, option_time, &arg_filter.since, "What was at this time or later", TIMES },
+        { "until", 0, "TIME", OPTIONS_REPORT, option_time, &arg_filter.until, "What was before this time", TIMES },
+        { "csv", 0, NULL, OPTIONS_REPORT | OPTIONS_HISTORY, option_true, &arg_csv, "Print comma-separated values" },
+
+        { "lines", 'n', "N", OPTIONS_LIST | OPTIONS_HISTORY, option_from_one, &arg_lines, "Only the first N",
           "1…4294967294" },
         { "collapse", 0, NULL, OPTIONS_LIST, option_true, &arg_filter.collapse, "One line for each array, and each flow" },
-        { "columns", 'o', "COLUMN,…", OPTIONS_LIST, option_words, &arg_columns,
+        { "columns", 'o', "COLUMN,…", OPTIONS_LIST | OPTIONS_HISTORY, option_words, &arg_columns,
           "These columns; +COLUMN: more of them; help: which there are" },
         { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,
           "rank: in each queue as they will start; finished: the latest first" },
@@ -363,7 +370,7 @@ static bool is_string(const Option *o) {
 static bool is_list(const Option *o) {
         return o->parse == option_append || o->parse == option_after || o->parse == option_tag || o->parse == option_new_tag ||
                o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
-               o->parse == option_queues || o->parse == option_states || o->parse == option_results;
+               o->parse == option_queues || o->parse == option_groups || o->parse == option_states || o->parse == option_results;
 }
 
 static void free_target(const Option *o) {

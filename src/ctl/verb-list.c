@@ -4,6 +4,7 @@
 
 #include "api/protocol.h"
 #include "base/strv.h"
+#include "ctl/csv.h"
 #include "ctl/ctl.h"
 #include "ctl/list-columns.h"
 #include "ctl/output.h"
@@ -28,17 +29,26 @@ static void hide_reason(Table *t, const ListColumns *l, const JobInfo *jobs, siz
                         table_hide(t, i);
 }
 
+/* As JSON has them. */
+static const char *const csv_keys[] = {
+        "id", "name", "queue", "type", "owner", "state", "result", "causes", "exit_status", "exit_signal", "reason", "attempt", "priority", "slots",
+        "submitted_usec", "started_usec", "finished_usec", "wait_usec", "runtime_usec", "cpu_usec", "memory_peak", "io_read_bytes",
+        "io_write_bytes", NULL,
+};
+
 typedef struct Listing {
         ListColumns columns;
         Table *table;
         JsonArray array;
         size_t total;
+        char **keys; /* of JSON; NULL: those that cost nothing */
         bool more; /* there are more than were asked for */
 } Listing;
 
 static void listing_done(Listing *l) {
         table_free(l->table);
         list_columns_done(&l->columns);
+        strv_free(l->keys);
 }
 
 static int print_page(Listing *l, const JobInfo *jobs, size_t n, bool last) {
@@ -46,6 +56,11 @@ static int print_page(Listing *l, const JobInfo *jobs, size_t n, bool last) {
 
         if (l->total == 0 && (n > 0 || arg_json != JSON_OFF))
                 pager_open();
+        if (arg_csv) {
+                for (size_t i = 0; i < n; i++)
+                        csv_print_row(csv_keys, job_info_to_json(jobs + i));
+                return output_flush();
+        }
         if (arg_json != JSON_OFF) {
                 for (size_t i = 0; i < n; i++) {
                         r = json_array_add(&l->array, job_info_to_json(jobs + i));
@@ -64,6 +79,13 @@ static int print_page(Listing *l, const JobInfo *jobs, size_t n, bool last) {
         return r < 0 ? r : output_flush();
 }
 
+/* NULL: all that JSON has, but for what costs more. */
+static char *const *fields_wanted(const Listing *l) {
+        if (arg_csv)
+                return (char *const *) csv_keys;
+        return arg_json == JSON_OFF ? l->columns.fields : l->keys;
+}
+
 static int list_pages(sd_bus *bus, Listing *l) {
         _cleanup_free_ char *cursor = NULL;
         int r;
@@ -72,7 +94,7 @@ static int list_pages(sd_bus *bus, Listing *l) {
                 JobInfo *jobs;
                 size_t n;
 
-                r = job_list_page(bus, &arg_filter, arg_json == JSON_OFF ? l->columns.fields : NULL,
+                r = job_list_page(bus, &arg_filter, fields_wanted(l),
                                   strempty(cursor), MIN(arg_lines - (uint32_t) l->total, JOBMILL_LIST_MAX),
                                   &jobs, &n, &cursor);
                 if (r < 0)
@@ -94,7 +116,7 @@ static int list_pages(sd_bus *bus, Listing *l) {
 }
 
 static void print_legend(const Listing *l) {
-        if (arg_json != JSON_OFF || !arg_legend || arg_quiet)
+        if (arg_json != JSON_OFF || arg_csv || !arg_legend || arg_quiet)
                 return;
         if (l->total == 0)
                 fprintf(stderr, "No job%s.\n", filter_is_empty(&arg_filter) ? "" : " matches");
@@ -103,7 +125,7 @@ static void print_legend(const Listing *l) {
                        l->more ? "; there are more" : "", color(COLOR_OFF));
 }
 
-int verb_list(int argc, char **argv) {
+static int list(bool history) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_(listing_done) Listing l = {};
         int r;
@@ -112,19 +134,36 @@ int verb_list(int argc, char **argv) {
                 list_columns_help();
                 return 0;
         }
-        r = list_columns_parse(arg_columns, &l.columns);
+        r = list_columns_parse(arg_columns, history, &l.columns);
         if (r < 0)
                 return r;
+        if (history && job_info_keys(&l.keys) < 0)
+                return ctl_oom();
         l.table = table_new(l.columns.columns, l.columns.n);
         if (!l.table)
                 return ctl_oom();
         if (arg_columns)
                 table_keep_all(l.table);
         r = bus_open(&bus);
-        if (r >= 0)
-                r = list_pages(bus, &l);
+        if (r < 0)
+                return r;
+        if (arg_csv)
+                csv_print_header(csv_keys);
+        r = list_pages(bus, &l);
         if (r < 0)
                 return r;
         print_legend(&l);
         return 0;
+}
+
+int verb_list(int argc, char **argv) {
+        return list(false);
+}
+
+int verb_history(int argc, char **argv) {
+        if (arg_csv && arg_json != JSON_OFF)
+                return ctl_error(-EINVAL, "--csv and --json cannot be combined");
+        if (free_and_strdup(&arg_filter.order, "finished") < 0)
+                return ctl_oom();
+        return list(true);
 }

@@ -33,6 +33,7 @@ typedef struct Manager {
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_start_deadline;  /* realtime: when the first job that has not started is too late; 0: to be asked of the store */
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
+        usec_t next_fold;            /* monotonic: when accounts are looked at again; 0: in the next turn */
         usec_t pressure_next;        /* monotonic: when it is to be read again; USEC_INFINITY: nobody waits for it */
         bool pressure_failed[_PRESSURE_MAX]; /* it could not be read, and that was told */
         bool storage_failed;         /* the last commit failed: nothing starts until one succeeds */
@@ -127,6 +128,10 @@ void manager_keep_clock(Manager *m); /* at the end: what it shows */
 
 /* pressure.c: read /proc/pressure, if somebody waits for it and it was not just now. */
 void manager_sample_pressure(Manager *m);
+
+/* usage.c: at the end of a turn. more: the next turn goes on. */
+void manager_fold_usage(Manager *m);
+bool manager_folds_more(const Manager *m);
 
 /* receipts.c: at most once a turn */
 void manager_expire_receipts(Manager *m);

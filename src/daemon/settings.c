@@ -62,6 +62,7 @@ static int parse_bytes(const char *value, uint64_t *ret) {
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
+#define DAY (24 * 60 * 60 * USEC_PER_SEC)
 #define INFINITE UINT64_MAX
 
 static const struct Setting {
@@ -97,6 +98,10 @@ static const struct Setting {
         { "EnvironmentMax", parse_bytes, offsetof(Settings, api.environment_max), SPEC_ENVIRONMENT_MAX, 4 * KIB,
           SPEC_ENVIRONMENT_MAX, "4K…1M" },
         { "EventsMax", parse_number, offsetof(Settings, events_max), 50000, 1000, 10000000, "1000…10000000" },
+        { "AccountMinutesSec", parse_span, offsetof(Settings, usage_minutes), 2 * DAY, 60 * 60 * USEC_PER_SEC, 31 * DAY, "1h…31days" },
+        { "AccountHoursSec", parse_span, offsetof(Settings, usage_hours), 60 * DAY, DAY, 731 * DAY, "1day…2years" },
+        { "AccountDaysSec", parse_span, offsetof(Settings, usage_days), 3653 * DAY, 31 * DAY, INFINITE, "a time span of at least 31days, or infinity" },
+        { "AccountRowsMax", parse_number, offsetof(Settings, usage_rows_max), 25000, 1000, 1000000, "1000…1000000" },
         { "SocketConnectionsMax", parse_number, offsetof(Settings, api.connections_max), 4096, 16, 65536, "16…65536" },
         { "SocketConnectionsPerUserMax", parse_number, offsetof(Settings, api.connections_per_user_max), 256, 1, 65536, "1…65536" },
         { "WorkersMax", parse_number, offsetof(Settings, api.workers_max), 1024, 1, 65536, "1…65536" },

@@ -508,6 +508,7 @@ int manager_settle(Manager *m) {
 
         manager_expire_receipts(m);
         manager_expire_jobs(m);
+        manager_fold_usage(m);
         r = manager_repair(m);
         if (r < 0)
                 return r;
@@ -520,7 +521,7 @@ int manager_settle(Manager *m) {
         arm(m->deadline_timer, m->model->next_deadline);
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_expiry, manager_next_purge(m)));
         api_watch_congestion(m->api);
-        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || m->decisions_left == 0 || manager_expires_more(m) ||
+        if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || m->decisions_left == 0 || manager_expires_more(m) || manager_folds_more(m) ||
             ((m->model->reranking || m->model->releases.ended) && !m->storage_failed))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);

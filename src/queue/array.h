@@ -10,6 +10,7 @@ typedef struct Model Model;
 typedef struct Now Now;
 
 TAILQ_HEAD(ElementList, Job);
+TAILQ_HEAD(ArrayList, Array);
 
 struct Array {
         /* The row */

@@ -239,8 +239,9 @@ void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now 
         o.finished_usec = now->realtime;
         (void) free_and_strdup(&o.reason, reason);
         j = attempt_end(m, a, &o, now);
+        usage_attempt_ended(m, j, a->slots, &a->outcome, now);
         if (intent != JOB_RESULT_NONE) {
-                job_finish(m, j, intent, j->reason, now);
+                job_finish(m, j, intent, j->reason, now->realtime, now);
                 return;
         }
         j->max_attempts++;
@@ -293,9 +294,9 @@ usec_t attempt_next_look(Attempt *a) {
 }
 
 static void finish_with(Model *m, Job *j, const Attempt *a, const char *reason, const Now *now) {
-        job_finish(m, j, a->outcome.result, reason, now);
-        if (a->outcome.finished_usec != USEC_INFINITY)
-                j->finished_usec = a->outcome.finished_usec;
+        usec_t finished = a->outcome.finished_usec;
+
+        job_finish(m, j, a->outcome.result, reason, finished != USEC_INFINITY ? finished : now->realtime, now);
 }
 
 /* Whatever the spec says: nothing can follow. */
@@ -350,6 +351,7 @@ void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now)
         }
         verdict_judge(outcome, j->verify);
         (void) attempt_end(m, a, outcome, now);
+        usage_attempt_ended(m, j, a->slots, &a->outcome, now);
         j->poison = retry_is_poison(&a->outcome) ? j->poison + 1 : 0;
         j->grown += a->outcome.result == JOB_OOM_KILL;
         if (is_final(j, &a->outcome)) {

@@ -24,5 +24,5 @@ int spec_check_deadline(const JobSpec *s, const Now *now, char **ret_error) {
 
 void model_expire(Model *m, Job *j, const Now *now) {
         if (job_has_deadline(j) && j->deadline_usec <= now->realtime)
-                job_finish(m, j, JOB_EXPIRED, "not started by its deadline", now);
+                job_finish(m, j, JOB_EXPIRED, "not started by its deadline", now->realtime, now);
 }

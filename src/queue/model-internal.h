@@ -11,7 +11,7 @@ void model_count_dead(Model *m, Queue *q, int64_t n);
 /* The one place that changes a job's state: counters and window follow. */
 void job_set_state(Model *m, Job *j, JobState state);
 void job_set_dead(Model *m, Job *j, bool dead);
-void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now);
+void job_finish(Model *m, Job *j, JobResult result, const char *reason, usec_t finished, const Now *now);
 
 /* Its place among the ready ones of its queue, by the order that this has now. */
 void job_set_rank(Job *j);

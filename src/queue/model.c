@@ -75,6 +75,7 @@ Model *model_free(Model *m) {
         receipts_free(&m->receipts);
         backlog_done(&m->backlog);
         releases_done(&m->releases);
+        usage_free_all(&m->usage);
         free(m->purged);
         return mfree(m);
 }
@@ -154,6 +155,7 @@ void model_recorded(Model *m) {
         workers_recorded(m);
         receipts_free(&m->receipts);
         releases_recorded(&m->releases);
+        usage_free_all(&m->usage);
         m->purged = mfree(m->purged);
         m->n_purged = 0;
         m->recorded_next_id = m->next_id;
@@ -349,7 +351,7 @@ void job_wait_again(Model *m, Job *j, usec_t delay, const Now *now) {
                 job_let_go(m, j, now);
 }
 
-void job_finish(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
+void job_finish(Model *m, Job *j, JobResult result, const char *reason, usec_t finished, const Now *now) {
         if (j->ended) { /* whatever its last attempt would have led to: nothing is left to judge */
                 j->ended = NULL;
                 m->n_unjudged--;
@@ -358,12 +360,13 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, const No
         job_set_dead(m, j, result != JOB_SUCCESS);
         j->result = result;
         j->intent = JOB_RESULT_NONE;
-        j->finished_usec = now->realtime;
+        j->finished_usec = finished;
         retention_done(m, j, now);
         /* Without memory the reason is missing, the result is not. */
         (void) free_and_strdup(&j->reason, reason);
         if (result == JOB_SUCCESS)
                 j->spec_dropped = true;
+        usage_done(m, j);
 }
 
 /* All of it that can fail. */
@@ -412,6 +415,7 @@ static void job_enter(Model *m, Job *j, Queue *q, bool hold, const Now *now) {
         model_queue_changed(m, q);
         unique_take(m, j);
         array_submitted(m, j);
+        usage_submitted(m, j);
         if (!hold)
                 job_let_go(m, j, now);
 }
@@ -486,7 +490,7 @@ int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
                 return 0;
         }
         if (!job_state_is_live(j->state)) {
-                job_finish(m, j, JOB_CANCELLED, reason, now);
+                job_finish(m, j, JOB_CANCELLED, reason, now->realtime, now);
                 return 0;
         }
         attempt_stop(m, j->live, JOB_CANCELLED, reason, now);
@@ -571,5 +575,5 @@ void model_due(Model *m, Job *j, const Now *now) {
 }
 
 void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now) {
-        job_finish(m, j, result, reason, now);
+        job_finish(m, j, result, reason, now->realtime, now);
 }

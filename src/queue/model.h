@@ -16,13 +16,12 @@
 #include "queue/schedule.h"
 #include "queue/server.h"
 #include "queue/unique.h"
+#include "queue/usage.h"
 #include "queue/worker.h"
 
 TAILQ_HEAD(JobList, Job);
 TAILQ_HEAD(AttemptList, Attempt);
 TAILQ_HEAD(QueueList, Queue);
-TAILQ_HEAD(ArrayList, Array);
-TAILQ_HEAD(WorkerList, Worker);
 
 struct Model {
         Schedule schedule;
@@ -40,6 +39,7 @@ struct Model {
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
         Releases releases;       /* of what waits for other jobs */
+        Usage *usage;            /* uthash by key: what this commit adds to the accounts */
         uint64_t next_id, recorded_next_id; /* never reused: above the highest id in the store and in unit names; told when it is recorded */
         uint64_t next_worker;    /* never reused either */
         bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */

@@ -126,7 +126,7 @@ int model_edge_ended(Model *m, Job *j, const Edge *e, const Job *before, const N
         } else if (o == EDGE_FAILED && job_state_is_queued(j->state)) {
                 j->blockers -= MIN(j->blockers, UINT32_C(1));
                 reason = edge_reason(e->condition, before->id, before->name, before->result);
-                job_finish(m, j, JOB_DEPENDENCY, reason, now);
+                job_finish(m, j, JOB_DEPENDENCY, reason, now->realtime, now);
         } else
                 unblock(m, j, 1, now);
         return 0;

@@ -18,6 +18,8 @@ typedef struct Outcome Outcome;
 typedef struct Queue Queue;
 typedef struct Worker Worker;
 
+TAILQ_HEAD(WorkerList, Worker);
+
 /* What an attempt lives in. */
 typedef enum Executor {
         EXECUTOR_SERVICE, /* a unit of its own */

@@ -105,7 +105,7 @@ static int query_add_number(Query *q, uint64_t number) {
 
 /* ---- filter ---- */
 
-static char *numbers_to_json(const uint64_t *ids, const uint32_t *owners, size_t n) {
+char *history_numbers_to_json(const uint64_t *ids, const uint32_t *owners, size_t n) {
         char *text = malloc(n * 21 + 3), *p = text;
         if (!text)
                 return NULL;
@@ -117,7 +117,7 @@ static char *numbers_to_json(const uint64_t *ids, const uint32_t *owners, size_t
         return text;
 }
 
-static char *names_to_json(char *const *names) {
+char *history_names_to_json(char *const *names) {
         size_t size = 3;
         char *text, *p;
 
@@ -177,12 +177,12 @@ static int filter_write(Query *q, const JobFilter *f) {
         int r = 0;
 
         if (f->n_ids > 0)
-                r = filter_list(q, " AND id IN (SELECT value FROM json_each(?%i))", numbers_to_json(f->ids, NULL, f->n_ids));
+                r = filter_list(q, " AND id IN (SELECT value FROM json_each(?%i))", history_numbers_to_json(f->ids, NULL, f->n_ids));
         if (r >= 0 && strv_length(f->queues) > 0)
-                r = filter_list(q, " AND queue IN (SELECT value FROM json_each(?%i))", names_to_json(f->queues));
+                r = filter_list(q, " AND queue IN (SELECT value FROM json_each(?%i))", history_names_to_json(f->queues));
         if (r >= 0 && f->n_owners > 0)
                 r = filter_list(q, " AND owner IN (SELECT value FROM json_each(?%i))",
-                                numbers_to_json(NULL, f->owners, f->n_owners));
+                                history_numbers_to_json(NULL, f->owners, f->n_owners));
         if (r < 0)
                 return r;
         if (f->flow > 0)

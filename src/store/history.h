@@ -75,3 +75,28 @@ int history_attempts_newest(Store *s, uint64_t job, attempt_row_t callback, void
  * number. Costs what a walk through so many ids costs, at most. */
 int history_ids(Store *s, const JobFilter *f, uint64_t after, uint64_t until, uint64_t *ids, size_t n, size_t *ret_n);
 int history_count(Store *s, const JobFilter *f, uint64_t after, uint64_t until, uint64_t *ret);
+
+/* Sums of the accounts (queue/usage.h) by what they are grouped by, a mask of 1 << ReportGroup; 0: all together. Of the filter queues, owners
+ * and times count: those at which something was, by the minute, the hour or the day, as far as that is still known. -E2BIG: more than max rows. */
+typedef enum ReportGroup {
+        REPORT_QUEUE,
+        REPORT_TYPE,
+        REPORT_OWNER,
+        REPORT_DAY,  /* the local one */
+        REPORT_HOUR,
+        REPORT_MINUTE,
+        _REPORT_GROUP_MAX,
+        _REPORT_GROUP_INVALID = -EINVAL,
+} ReportGroup;
+
+const char *report_group_to_string(ReportGroup g);
+ReportGroup report_group_from_string(const char *s);
+
+typedef struct ReportRow {
+        const char *queue, *type, *day;
+        uint32_t owner;
+        usec_t hour, minute;
+        uint64_t values[_USAGE_MAX];
+} ReportRow;
+typedef int (*report_row_t)(void *userdata, const ReportRow *row);
+int history_report(Store *s, const JobFilter *f, unsigned groups, size_t max, report_row_t callback, void *userdata);

@@ -267,6 +267,27 @@ static const char *const migrations[] = {
         ") STRICT;"
         "ALTER TABLE attempt ADD COLUMN executor TEXT;"
         "ALTER TABLE attempt ADD COLUMN worker INTEGER;",
+
+        /* 9: accounting (store-usage.c): what was in the minute, hour or day that began then. */
+        "CREATE TABLE usage ("
+        "  span TEXT NOT NULL,"
+        "  begin_usec INTEGER NOT NULL,"
+        "  queue TEXT NOT NULL,"
+        "  type TEXT NOT NULL," /* '': of none */
+        "  owner INTEGER NOT NULL,"
+        "  submitted INTEGER NOT NULL,"
+        "  jobs INTEGER NOT NULL,"
+        "  failed INTEGER NOT NULL,"
+        "  cancelled INTEGER NOT NULL,"
+        "  attempts INTEGER NOT NULL,"
+        "  started INTEGER NOT NULL,"
+        "  wait_usec INTEGER NOT NULL,"
+        "  runtime_usec INTEGER NOT NULL,"
+        "  slot_usec INTEGER NOT NULL,"
+        "  measured INTEGER NOT NULL,"
+        "  cpu_usec INTEGER NOT NULL,"
+        "  PRIMARY KEY (span, begin_usec, queue, type, owner)"
+        ") STRICT, WITHOUT ROWID;",
 };
 
 unsigned schema_version(void) {
@@ -397,6 +418,7 @@ static int schema_look(Store *s) {
                         " (SELECT not_before_usec FROM job INDEXED BY job_due WHERE state = 'waiting' AND blockers = 0"
                         "  ORDER BY not_before_usec LIMIT 1),"
                         " (SELECT min(job) FROM edge), (SELECT max(before) FROM edge INDEXED BY edge_before), (SELECT max(job) FROM ended),"
+                        " (SELECT min(span) FROM usage), (SELECT max(span) FROM usage),"
                         " (SELECT min(n) FROM (SELECT n FROM event ORDER BY first LIMIT 1)), (SELECT n FROM event ORDER BY first DESC LIMIT 1),"
                         " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content),"
                         " (SELECT max(first_id) FROM receipt), (SELECT max(caller) FROM receipt INDEXED BY receipt_request)",

@@ -21,6 +21,13 @@
 #define BEHIND(column) column " >= ?3 AND (" column " > ?3 OR id > ?4)"
 #define OWN_END "ended_usec + min(keep_usec, 4611686018427387903)"
 
+/* Sums stay numbers of SQLite's. */
+#define ADDED(column) column " = " column " + min(excluded." column ", 9223372036854775807 - " column ")"
+#define USAGE_SUMS                                                                                                   \
+        " ON CONFLICT (span, begin_usec, queue, type, owner) DO UPDATE SET " ADDED("submitted") ", " ADDED("jobs") ", " \
+        ADDED("failed") ", " ADDED("cancelled") ", " ADDED("attempts") ", " ADDED("started") ", " ADDED("wait_usec") ", " \
+        ADDED("runtime_usec") ", " ADDED("slot_usec") ", " ADDED("measured") ", " ADDED("cpu_usec")
+
 static const char *const statement_table[_STMT_MAX] = {
         [STMT_BEGIN] = "BEGIN IMMEDIATE",
         [STMT_COMMIT] = "COMMIT",
@@ -218,6 +225,13 @@ static const char *const statement_table[_STMT_MAX] = {
                                 " (SELECT first_id FROM receipt NOT INDEXED ORDER BY first_id LIMIT ?1)"
                                 " AND (created_usec < ?2 OR created_usec > ?3)",
         [STMT_RECEIPT_OLDEST] = "SELECT created_usec FROM receipt NOT INDEXED ORDER BY first_id LIMIT 1",
+        [STMT_USAGE_ADD] = "INSERT INTO usage (" USAGE_COLUMNS ")"
+                           " VALUES ('minute', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)" USAGE_SUMS,
+        [STMT_USAGE_OLDEST] = "SELECT begin_usec FROM usage WHERE span = ?1 ORDER BY begin_usec LIMIT 1",
+        [STMT_USAGE_COUNT] = "SELECT count(*) FROM usage WHERE span = ?1",
+        [STMT_USAGE_FOLD] = "INSERT INTO usage (" USAGE_COLUMNS ")"
+                            " SELECT ?3, ?4, queue, type, owner, " USAGE_VALUES " FROM usage WHERE span = ?1 AND begin_usec = ?2" USAGE_SUMS,
+        [STMT_USAGE_DELETE] = "DELETE FROM usage WHERE span = ?1 AND begin_usec = ?2",
         [STMT_RECEIPT_MOVE] = "UPDATE receipt SET created_usec = " MOVED("created_usec"),
 };
 

@@ -108,6 +108,11 @@ typedef enum StatementId {
         STMT_RECEIPT_EXPIRE,
         STMT_RECEIPT_OLDEST,
         STMT_RECEIPT_MOVE,
+        STMT_USAGE_ADD,
+        STMT_USAGE_OLDEST,
+        STMT_USAGE_COUNT,
+        STMT_USAGE_FOLD,
+        STMT_USAGE_DELETE,
         _STMT_MAX,
 } StatementId;
 

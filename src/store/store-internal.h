@@ -88,6 +88,10 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
 #define WORKER_COLUMNS                                                                                       \
         "id, token, uid, user, boot_id, pid, started, unit, name, metadata, queues, slots, draining, registered_usec"
 
+#define USAGE_VALUES \
+        "submitted, jobs, failed, cancelled, attempts, started, wait_usec, runtime_usec, slot_usec, measured, cpu_usec" /* as UsageValue */
+#define USAGE_COLUMNS "span, begin_usec, queue, type, owner, " USAGE_VALUES
+
 #define ARRAY_COLUMNS "id, n, max_running, used, held, waiting, ready, starting, running, stopping, done, dead"
 #define ARRAY_N_COLUMNS 12
 
@@ -109,6 +113,10 @@ int store_record_array(Store *s, const Array *a);
 int store_read_array(Store *s, Job *j);
 /* Those of which jobs wait for a place: there may be one, for who was to give it died before. */
 int store_load_arrays(Store *s, Model *m);
+
+/* history.c: lists of JSON, for json_each(); the names are those of queues. */
+char *history_numbers_to_json(const uint64_t *ids, const uint32_t *owners, size_t n);
+char *history_names_to_json(char *const *names);
 
 /* ---- store-backup.c ---- */
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */
@@ -149,6 +157,10 @@ int store_load_rates(Store *s, Model *m);
 
 int store_record_worker(Store *s, const Worker *w);
 int store_load_workers(Store *s, Model *m);
+
+/* ---- store-usage.c ---- */
+
+int store_record_usage(Store *s, const Model *m);
 
 /* ---- store-environment.c ---- */
 

@@ -325,6 +325,8 @@ static int record_changes(Store *s, const Model *m) {
                         return r;
         }
         r = store_record_events(s);
+        if (r >= 0)
+                r = store_record_usage(s, m);
         if (r < 0)
                 return r;
         CRASH_POINT("record-written");

@@ -38,6 +38,25 @@ int store_count_receipts(Store *s, uint32_t caller, uint64_t *ret);
  * transaction of its own. *ret_oldest: created_usec of the oldest that is left, USEC_INFINITY: none. */
 int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_t *ret_oldest);
 
+/* ---- accounting ---- */
+
+typedef enum UsageSpan {
+        USAGE_MINUTES,
+        USAGE_HOURS,
+        USAGE_DAYS,
+        _USAGE_SPAN_MAX,
+} UsageSpan;
+
+const char *usage_span_to_string(UsageSpan s);
+usec_t usage_begin(UsageSpan span, usec_t t); /* of that in which t is, in the local time zone */
+
+typedef struct UsageLimits {
+        usec_t keep[_USAGE_SPAN_MAX];
+        uint64_t rows_max; /* of each */
+} UsageLimits;
+/* A step of what is to be folded, or forgotten, in a transaction of its own. 1: there is more. */
+int store_fold_usage(Store *s, usec_t now, const UsageLimits *limits);
+
 /* ---- starts ---- */
 
 /* At each start and each stop in order. *ret_restored: an old copy of the store was put back and nobody has accepted that yet; true

@@ -23,7 +23,7 @@ METHODS = {
     "FreezeJob": "t", "ThawJob": "t", "OpenLog": "ts",
     "UpdateJob": "ta{sv}", "MoveJob": "ts", "CountJobs": "a{sv}", "CancelJobs": "a{sv}", "HoldJobs": "a{sv}",
     "ReleaseJobs": "a{sv}", "RetryJobs": "a{sv}a{sv}", "UpdateJobs": "a{sv}a{sv}", "PurgeJobs": "a{sv}", "ListQueues": "", "ListWorkers": "",
-    "SetQueue": "sa{sv}b", "RemoveQueue": "s", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "",
+    "SetQueue": "sa{sv}b", "RemoveQueue": "s", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "", "GetReport": "a{sv}s",
     "Backup": "h", "CheckIntegrity": "", "Repair": "", "AcceptStore": "", "Reload": "", "Subscribe": "", "Unsubscribe": "",
 }
 # Types of what stands in a{sv}: spec keys and filters. (A value that is already a D-Bus one is sent as it is.)

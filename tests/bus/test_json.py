@@ -84,7 +84,7 @@ def test_document(full):
     jobs = json.loads(tool(full, "list", "-j"))
     # What only a real systemd measures, STATUS=, which these jobs do not send, and what only freezing makes.
     measured = {"cpu_usec", "memory_peak", "memory_peak_sampled", "memory_max", "io_read_bytes", "io_write_bytes", "tasks_peak", "status", "progress",
-                "frozen", "frozen_usec", "flow_states"} | {"executor", "worker"}  # test_worker.py
+                "frozen", "frozen_usec", "flow_states", "causes"} | {"executor", "worker"}  # test_worker.py
     assert check("Job", jobs) - measured == set(), "keys that no job had"
     shown = json.loads(tool(full, "show", "-j", *[j["id"] for j in jobs]))
     assert [{k: v for k, v in j.items() if k != "attempts"} for j in shown if j["state"] == "done"] == \
@@ -98,6 +98,9 @@ def test_document(full):
     assert check("Queue", queues) == set()
     assert json.loads(tool(full, "queue", "show", "-j", "open")) == [q for q in queues if q["name"] == "open"]
     check("Statistics", [json.loads(tool(full, "stats", "-j"))])
+    history = json.loads(tool(full, "history", "-j"))
+    assert check("Job", history) and ["exit-code"] * 2 in [j["causes"] for j in history]
+    check("Report", json.loads(tool(full, "report", "-j", "--by=owner,day,hour,minute,type,queue")))
     overview = json.loads(tool(full, "-j"))
     check("Overview", [overview])
     check("Statistics", [overview["statistics"]])

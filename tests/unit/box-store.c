@@ -689,6 +689,12 @@ int manager_repair(Manager *m) {
 }
 void manager_edit_queues(Manager *m) {
 }
+void manager_fold_usage(Manager *m) {}
+
+bool manager_folds_more(const Manager *m) {
+        return false;
+}
+
 void manager_expire_receipts(Manager *m) {
 }
 bool manager_give_ballast(Manager *m, int error) {

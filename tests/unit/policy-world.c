@@ -100,6 +100,10 @@ int manager_repair(Manager *m) {
         return 0;
 }
 void manager_expire_receipts(Manager *m) {}
+void manager_fold_usage(Manager *m) {}
+bool manager_folds_more(const Manager *m) {
+        return false;
+}
 bool manager_give_ballast(Manager *m, int error) {
         return false;
 }
