@@ -128,15 +128,15 @@ struct Api {
         preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */
         int (*check)(void *userdata, store_finding_t found, void *found_userdata); /* CheckIntegrity(): units and files */
         int (*open_spool)(void *userdata, uint64_t job, uint32_t attempt, bool of_stderr); /* to read; -errno */
-        void *userdata;          /* of these */
+        void (*capture_spool)(void *userdata, const Attempt *at, Outcome *o); /* what its streams and verdict are */
+        void *userdata; /* of these */
 };
 
 int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, Api **ret);
 Api *api_free(Api *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Api *, api_free);
 void api_set_model(Api *a, Model *m, Store *s);
-/* Connect and take the name; again with back-off when the bus is lost. */
-void api_connect(Api *a);
+void api_connect(Api *a); /* and take the name; again with back-off when the bus is lost. */
 
 /* The daemon's turn comes when nothing else is to be done, so that requests share a commit; but a flood must not put it off for ever:
  * api_taken() is called for each thing that somebody sends, whatever becomes of it, and what can wait for the turn then does. */

@@ -74,11 +74,23 @@ int log_export_entry(sd_journal *j, uint32_t attempt, FILE *f) {
 
 /* ---- which lines ---- */
 
+static int match_in_pool(sd_journal *j, const LogTask *t, const LogAttempt *a) {
+        char match[96];
+        int r;
+
+        snprintf(match, sizeof(match), "SYSLOG_IDENTIFIER=%s", a->unit);
+        r = sd_journal_add_match(j, match, 0);
+        snprintf(match, sizeof(match), "_UID=%" PRIu32, t->owner);
+        return r < 0 ? r : sd_journal_add_match(j, match, 0);
+}
+
 static int match_attempt(sd_journal *j, const LogTask *t, const LogAttempt *a) {
         char match[96];
         int r;
 
         r = sd_journal_add_disjunction(j);
+        if (r >= 0 && a->in_pool)
+                return match_in_pool(j, t, a);
         snprintf(match, sizeof(match), "%s=%s", t->user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT", a->unit);
         if (r >= 0)
                 r = sd_journal_add_match(j, match, 0);
@@ -100,7 +112,7 @@ static int match_stream(sd_journal *j, sd_id128_t id) {
 
 static const LogAttempt *find_attempt(const LogTask *t, sd_id128_t invocation_id) {
         for (size_t i = 0; i < t->n; i++)
-                if (sd_id128_equal(t->attempts[i].invocation_id, invocation_id))
+                if (!t->attempts[i].in_pool && sd_id128_equal(t->attempts[i].invocation_id, invocation_id))
                         return t->attempts + i;
         return NULL;
 }
@@ -141,13 +153,54 @@ static uint32_t attempt_of_unit(sd_journal *j, const LogTask *t) {
         return 0;
 }
 
+static bool get_text(sd_journal *j, const char *field, char *ret, size_t size) {
+        size_t skip = strlen(field) + 1, n;
+        const char *data;
+
+        if (sd_journal_get_data(j, field, (const void **) &data, &n) < 0 || n - skip >= size)
+                return false;
+        memcpy(ret, data + skip, n - skip);
+        ret[n - skip] = 0;
+        return true;
+}
+
+static bool is_of_runner(sd_journal *j, const LogTask *t) {
+        char unit[128], end[32];
+
+        snprintf(end, sizeof(end), "-%" PRIu32 ".service", t->owner);
+        return get_text(j, t->user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT", unit, sizeof(unit)) && startswith(unit, "jobmill-pool-") &&
+               endswith(unit, end);
+}
+
+static const LogAttempt *find_in_pool(sd_journal *j, const LogTask *t) {
+        char name[56];
+
+        if (get_text(j, "SYSLOG_IDENTIFIER", name, sizeof(name)) && is_of_runner(j, t))
+                for (size_t i = 0; i < t->n; i++)
+                        if (t->attempts[i].in_pool && streq(t->attempts[i].unit, name))
+                                return t->attempts + i;
+        return NULL;
+}
+
+static bool has_pool(const LogTask *t) {
+        for (size_t i = 0; i < t->n; i++)
+                if (t->attempts[i].in_pool)
+                        return true;
+        return false;
+}
+
 /* ret: of which attempt; 0: nobody knows. */
 static bool line_is_ours(sd_journal *j, const LogTask *t, uint32_t *ret) {
+        bool pool = has_pool(t);
         const LogConnection *c;
         const LogAttempt *a;
         sd_id128_t id;
         uint64_t time;
 
+        if (pool && (a = find_in_pool(j, t))) {
+                *ret = a->number;
+                return true;
+        }
         if (get_id(j, "_SYSTEMD_INVOCATION_ID", &id) >= 0) {
                 a = find_attempt(t, id);
                 *ret = a ? a->number : 0;
@@ -156,6 +209,8 @@ static bool line_is_ours(sd_journal *j, const LogTask *t, uint32_t *ret) {
         *ret = attempt_of_unit(j, t);
         if (*ret == 0 && get_id(j, "_STREAM_ID", &id) >= 0 && (c = find_connection(t, id)))
                 *ret = c->number;
+        if (*ret == 0 && pool) /* somebody used the name */
+                return false;
         return sd_journal_get_realtime_usec(j, &time) >= 0 && time >= t->begun;
 }
 
@@ -217,8 +272,11 @@ static int copy_lines(sd_journal *j, LogTask *t, FILE *f) {
 static int add_attempt(sd_journal *j, LogTask *t, const LogAttempt *a) {
         LogAttempt *l;
 
-        if (find_attempt(t, a->invocation_id))
+        if (!a->in_pool && find_attempt(t, a->invocation_id))
                 return 0;
+        for (size_t i = 0; i < t->n; i++)
+                if (a->in_pool && streq(t->attempts[i].unit, a->unit))
+                        return 0;
         l = realloc(t->attempts, (t->n + 1) * sizeof(LogAttempt));
         if (!l)
                 return -ENOMEM;

@@ -9,9 +9,11 @@
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 
-/* What a line must be of: journald itself records both. */
+/* What a line must be of: journald itself records both. Of one in a pool, whose unit is its runner's, the name of the stream tells whose it is:
+ * the runner says it, and so may the owner's other jobs in that pool, but nobody else. */
 typedef struct LogAttempt {
-        char unit[56];
+        char unit[56]; /* or that name */
+        bool in_pool;
         sd_id128_t invocation_id;
         uint32_t number;
 } LogAttempt;
@@ -37,7 +39,7 @@ typedef struct LogText {
 
 typedef struct LogTask {
         bool user;           /* units of the user's manager, which is uid's */
-        uint32_t uid;
+        uint32_t uid, owner; /* the other: of the job */
         LogAttempt *attempts;
         size_t n;
         LogConnection *connections; /* of a user's units, as far as it is known whose they are */

@@ -58,6 +58,11 @@ static void stream_tell(LogStream *s, const LogMessage *m) {
                 log_stream_free(s);
 }
 
+/* As src/runner names its streams. */
+static void name_in_pool(LogAttempt *a, uint64_t job) {
+        snprintf(a->unit, sizeof(a->unit), "jobmill-job-%" PRIu64 "-%" PRIu32, job, a->number);
+}
+
 void log_streams_tell(Api *a, const Change *c) {
         LogStream *s, *t;
 
@@ -66,10 +71,13 @@ void log_streams_tell(Api *a, const Change *c) {
 
                 if (s->id != c->id || s->control_fd < 0)
                         continue;
-                if (!sd_id128_is_null(c->invocation_id)) {
-                        LogMessage attempt = { .attempt = { .invocation_id = c->invocation_id, .number = c->attempt } };
+                if (!sd_id128_is_null(c->invocation_id) || c->in_pool) {
+                        LogMessage attempt = { .attempt = { .invocation_id = c->invocation_id, .number = c->attempt, .in_pool = c->in_pool } };
 
-                        (void) stpcpy(attempt.attempt.unit, c->unit);
+                        if (c->in_pool)
+                                name_in_pool(&attempt.attempt, c->id);
+                        else
+                                (void) stpcpy(attempt.attempt.unit, c->unit);
                         if (send(s->control_fd, &attempt, sizeof(attempt), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
                                 log_stream_free(s);
                                 continue;
@@ -242,15 +250,18 @@ static int collect_attempt(void *userdata, const Attempt *a) {
 
         t->begun = MIN(t->begun, a->created_usec);
         t->ended = a->outcome.finished_usec; /* of the newest, which comes last */
-        if (sd_id128_is_null(a->invocation_id) || strlen(a->unit) >= sizeof(l->unit))
+        if ((sd_id128_is_null(a->invocation_id) && a->executor != EXECUTOR_POOL) || strlen(a->unit) >= sizeof(l->unit))
                 return 0;
         l = realloc(t->attempts, (t->n + 1) * sizeof(LogAttempt));
         if (!l)
                 return -ENOMEM;
         t->attempts = l;
         l += t->n++;
-        *l = (LogAttempt) { .invocation_id = a->invocation_id, .number = a->number };
-        (void) stpcpy(l->unit, a->unit);
+        *l = (LogAttempt) { .invocation_id = a->invocation_id, .number = a->number, .in_pool = a->executor == EXECUTOR_POOL };
+        if (l->in_pool)
+                name_in_pool(l, a->job_id);
+        else
+                (void) stpcpy(l->unit, a->unit);
         return 0;
 }
 
@@ -292,6 +303,7 @@ static int handle_open_log(Call *c, sd_bus_error *error) {
         t.follow = streq(stream, "journal-follow") && row.job->state != JOB_DONE;
         t.spool = row.job->output == OUTPUT_SPOOL;
         t.job = id;
+        t.owner = row.job->owner;
         t.open_spool = c->api->open_spool;
         t.open_userdata = c->api->userdata;
         if (t.spool)

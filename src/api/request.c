@@ -7,6 +7,7 @@
 
 #include "base/strv.h"
 #include "queue/environment.h"
+#include "queue/pool.h"
 #include "queue/spec-change.h"
 #include "queue/verdict.h"
 
@@ -69,7 +70,9 @@ int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, s
 static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_text) {
         int r;
 
-        r = q->queue->policy.executor == EXECUTOR_WORKER ? worker_check_spec(q->spec, ret_text) : 0;
+        Executor e = q->queue->policy.executor;
+
+        r = e == EXECUTOR_WORKER ? worker_check_spec(q->spec, ret_text) : e == EXECUTOR_POOL ? pool_check_spec(q->spec, ret_text) : 0;
         if (r < 0)
                 return r;
 
@@ -78,7 +81,7 @@ static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return e == EXECUTOR_POOL ? pool_check_properties(ret, ret_text) : 0;
 }
 
 static int properties_error(int r, const char *text, sd_bus_error *error) {

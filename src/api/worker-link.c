@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "queue/spec-json.h"
 
+#include <signal.h>
 #include <sys/epoll.h>
 
 typedef struct WorkerLink {
@@ -128,7 +129,7 @@ static void end_orphans(Api *a) {
         HASH_ITER(hh, a->model->attempts, at, t) {
                 Outcome o = OUTCOME_INIT;
 
-                if (at->executor != EXECUTOR_WORKER || at->worker || !at->job)
+                if (!executor_has_worker(at->executor) || at->worker || !at->job)
                         continue;
                 o.result = JOB_LOST;
                 (void) free_and_strdup(&o.reason, "its worker is not in the store");
@@ -224,7 +225,7 @@ static int append_job(Reply *reply, const Attempt *at) {
         return r < 0 ? r : dict_append_json(reply, "job", spec);
 }
 
-int api_worker_assign(Api *a, const Attempt *at) {
+int api_worker_assign(Api *a, const Attempt *at, const char *run) {
         ReplyTo to;
         Reply reply;
         int r;
@@ -234,6 +235,8 @@ int api_worker_assign(Api *a, const Attempt *at) {
         r = append_which(&reply, at);
         if (r >= 0)
                 r = append_job(&reply, at);
+        if (r >= 0 && run)
+                r = dict_append_json(&reply, "run", run);
         r = reply_close_dict(&reply, r);
         CRASH_POINT("worker-assign-before");
         r = reply_send(&to, &reply, r);
@@ -251,10 +254,29 @@ int api_worker_cancel(Api *a, const Attempt *at) {
         r = append_which(&reply, at);
         if (r >= 0)
                 r = dict_append(&reply, "reason", "s", job_result_to_string(at->job->intent));
+        if (r >= 0 && at->executor == EXECUTOR_POOL)
+                r = dict_append(&reply, "signal", "i", at->kill_signal ?: SIGTERM);
         r = reply_close_dict(&reply, r);
         CRASH_POINT("worker-cancel-before");
         r = reply_send(&to, &reply, r);
         CRASH_POINT("worker-cancel-after");
+        return r;
+}
+
+int api_worker_signal(Api *a, const Attempt *at, int sig) {
+        ReplyTo to;
+        Reply reply;
+        int r;
+
+        if (!begin(a, at, "kill", &to, &reply))
+                return 0;
+        r = append_which(&reply, at);
+        if (r >= 0)
+                r = dict_append(&reply, "signal", "i", sig);
+        r = reply_close_dict(&reply, r);
+        CRASH_POINT("worker-signal-before");
+        r = reply_send(&to, &reply, r);
+        CRASH_POINT("worker-signal-after");
         return r;
 }
 

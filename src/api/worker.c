@@ -12,6 +12,7 @@
 #include "base/strv.h"
 #include "base/crash-point.h"
 #include "base/parse.h"
+#include "queue/pool.h"
 #include "queue/verdict.h"
 
 #include <json-c/json.h>
@@ -77,7 +78,15 @@ static int resume(Call *c, Process *p, sd_bus_error *error) {
         return r;
 }
 
-static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
+/* Those of pools are for the runners that we started ourselves. */
+static bool is_for(const Queue *q, const Call *c, const Process *p) {
+        char unit[POOL_UNIT_MAX];
+
+        pool_unit_name(q->name, c->client->uid, unit);
+        return q->policy.executor == EXECUTOR_POOL ? streq_ptr(p->unit, unit) : q->policy.executor == EXECUTOR_WORKER;
+}
+
+static int read_queues(const Call *c, const Process *p, Worker *w, sd_bus_error *error) {
         json_object *l, *name;
         size_t n;
         int r;
@@ -99,7 +108,7 @@ static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
                 q = model_queue(c->api->model, text);
                 if (!q || !q->configured)
                         return api_error_no_such_queue(error, text);
-                if (q->policy.executor != EXECUTOR_WORKER)
+                if (!is_for(q, c, p))
                         return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue %s is not for workers (Executor=)", text);
                 if (!strv_contains(w->queues, text) && strv_extend(&w->queues, text) < 0)
                         return -ENOMEM;
@@ -107,13 +116,13 @@ static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
         return 0;
 }
 
-static int read_registration(const Call *c, Worker *w, sd_bus_error *error) {
+static int read_registration(const Call *c, const Process *p, Worker *w, sd_bus_error *error) {
         const char *name, *metadata = NULL;
         json_object *m = NULL;
         uint64_t slots;
         int r;
 
-        r = read_queues(c, w, error);
+        r = read_queues(c, p, w, error);
         if (r >= 0)
                 r = read_json_u64(c->parameters, "slots", &(uint64_t) { 1 }, &slots, error);
         if (r < 0)
@@ -162,7 +171,7 @@ static int register_new(Call *c, Process *p, const User *u, sd_bus_error *error)
                 return -ENOMEM;
         r = check_limits(c, error);
         if (r >= 0)
-                r = read_registration(c, w, error);
+                r = read_registration(c, p, w, error);
         if (r >= 0)
                 r = sd_id128_randomize(&w->token);
         if (r >= 0 && u->name && !(w->user = strdup(u->name)))
@@ -235,8 +244,54 @@ static int refuse_attempt(const Call *c, const Worker *w, uint64_t id, uint64_t 
         return api_error(error, JOBMILL_ERROR_NO_SUCH_ATTEMPT, "Worker %" PRIu64 " has no attempt %" PRIu64 " of job %" PRIu64, w->id, number, id);
 }
 
+/* What a process's status says that is no number; and what only who made the process can know. */
+static int read_result(const Call *c, Outcome *o, sd_bus_error *error) {
+        static const JobResult known[] = { JOB_SIGNAL, JOB_CORE_DUMP, JOB_OOM_KILL, JOB_EXEC, JOB_LOST };
+        const char *text;
+        uint64_t sig;
+        JobResult result;
+        int r;
+
+        r = read_json_u64(c->parameters, "exit_signal", &(uint64_t) { 0 }, &sig, error);
+        if (r < 0)
+                return r;
+        if (sig > 64)
+                return invalid_parameter(error, "exit_signal");
+        if (sig > 0) {
+                o->exit_signal = (int32_t) sig;
+                o->exit_status = -1;
+                o->result = JOB_SIGNAL;
+        }
+        r = read_json_string(c->parameters, "result", "", &text, error);
+        if (r < 0 || !*text)
+                return r;
+        result = job_result_from_string(text);
+        FOREACH_ELEMENT(i, known)
+                if (*i == result) {
+                        o->result = result;
+                        return 0;
+                }
+        return invalid_parameter(error, "result");
+}
+
+static int read_usage(const Call *c, Outcome *o, sd_bus_error *error) {
+        static const struct {
+                const char *key;
+                size_t offset;
+        } keys[] = {
+                { "cpu_usec", offsetof(Outcome, cpu_usec) },           { "memory_peak", offsetof(Outcome, memory_peak) },
+                { "tasks_peak", offsetof(Outcome, tasks_peak) },       { "io_read_bytes", offsetof(Outcome, io_read_bytes) },
+                { "io_write_bytes", offsetof(Outcome, io_write_bytes) },
+        };
+        int r = 0;
+
+        FOREACH_ELEMENT(k, keys)
+                if (r >= 0)
+                        r = read_json_u64(c->parameters, k->key, &(uint64_t) { UINT64_MAX }, (uint64_t *) ((uint8_t *) o + k->offset), error);
+        return r;
+}
+
 static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
-        const uint64_t unknown = UINT64_MAX;
         json_object *verdict = NULL;
         uint64_t status;
         const char *text;
@@ -255,9 +310,9 @@ static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
                 return invalid_parameter(error, strlen(text) > STATUS_MAX ? "error" : "exit_status");
         o->exit_status = status;
         o->result = status == 0 ? JOB_SUCCESS : JOB_EXIT_CODE;
-        r = read_json_u64(c->parameters, "cpu_usec", &unknown, &o->cpu_usec, error);
+        r = read_result(c, o, error);
         if (r >= 0)
-                r = read_json_u64(c->parameters, "memory_peak", &unknown, &o->memory_peak, error);
+                r = read_usage(c, o, error);
         if (r < 0 || !json_object_object_get_ex(c->parameters, "verdict", &verdict) || !verdict)
                 return r;
         r = read_json_object_text(c->parameters, "verdict", &text, error);
@@ -267,6 +322,15 @@ static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
                 return invalid_parameter(error, "verdict");
         o->success = v.success;
         return (o->verdict = strdup(text)) ? 0 : -ENOMEM;
+}
+
+/* What it wrote to its spool its runner cannot judge, nor need it. */
+static int complete(const Call *c, Worker *w, uint64_t id, uint64_t number, Outcome *o) {
+        const Attempt *at = model_worker_attempt(c->api->model, w, id, number);
+
+        if (at && at->executor == EXECUTOR_POOL && at->job->output == OUTPUT_SPOOL && o->result != JOB_EXEC)
+                c->api->capture_spool(c->api->userdata, at, o);
+        return model_worker_complete(c->api->model, w, id, number, o, &c->api->now);
 }
 
 int handle_complete(Call *c, sd_bus_error *error) {
@@ -283,7 +347,7 @@ int handle_complete(Call *c, sd_bus_error *error) {
         if (r >= 0)
                 r = read_outcome(c, &o, error);
         if (r >= 0) {
-                r = number > UINT32_MAX ? -ENOENT : model_worker_complete(c->api->model, w, id, number, &o, &c->api->now);
+                r = number > UINT32_MAX ? -ENOENT : complete(c, w, id, number, &o);
                 if (r == -ENOENT)
                         r = refuse_attempt(c, w, id, number, error);
         }
@@ -319,8 +383,9 @@ int handle_progress(Call *c, sd_bus_error *error) {
         return r < 0 ? r : call_send(c, &reply, r);
 }
 
-/* It is about to end: what it has it still completes. */
+/* It is about to end: what it has it still completes, also what is on its way to it. */
 int handle_drain_worker(Call *c, sd_bus_error *error) {
+        Reply reply;
         Worker *w;
         int r;
 
@@ -328,5 +393,8 @@ int handle_drain_worker(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         model_worker_drain(c->api->model, w);
-        return call_hold_empty(c);
+        r = call_reply(c, &reply);
+        if (r >= 0)
+                r = reply_append(&reply, "attempts", "u", w->n_attempts);
+        return call_hold(c, &reply, r);
 }

@@ -12,8 +12,10 @@ void api_workers_resume(Api *a);
 void api_workers_free(Api *a);
 
 /* What a worker is told. 0: it is not there, or does not read; once more when it does. */
-int api_worker_assign(Api *a, const Attempt *at);
+/* run: what its runner needs beside the spec; NULL for other workers. */
+int api_worker_assign(Api *a, const Attempt *at, const char *run);
 int api_worker_cancel(Api *a, const Attempt *at);
+int api_worker_signal(Api *a, const Attempt *at, int sig); /* of a runner */
 void api_worker_kill(Api *a, const Worker *w);
 
 /* Between worker.c and worker-link.c. add: unless there is one; takes p->fd over. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A job's lines straight from this machine's journal, for those who may read all of it. Lines are matched by the unit and the
- * invocation id of each attempt, which journald itself records; never by JOBMILL_… fields, which anybody can write. Of a job that
+ * invocation id of each attempt, which journald itself records; never by JOBMILL_… fields, which anybody can write. Of a job in a pool the unit
+ * is its runner's, and the name of its stream tells whose it is: so may other jobs of the same owner in that pool, and nobody else. Of a job that
  * ended at once the unit may be gone before journald asks for its invocation id: such lines have none, and count from the
  * attempt's beginning on. systemd's own lines about the unit carry other fields and stay out. Only units of the system: for a user's
  * see api/log-child.c. */
@@ -20,7 +21,8 @@
 typedef struct JournalLog {
         Log *log;
         sd_journal *journal;
-        char **matched; /* invocation ids */
+        char **matched; /* invocation ids, and names of streams */
+        bool in_pool;   /* some of them are */
         usec_t begun;   /* realtime: the oldest attempt */
         usec_t ended;   /* realtime: the newest attempt; 0: none has */
         LogEntry entry;
@@ -37,11 +39,31 @@ bool log_journal_is_readable(void) {
         return yes;
 }
 
+static int match_in_pool(JournalLog *l, const JobInfo *a) {
+        char name[64], field[128];
+        int r;
+
+        snprintf(name, sizeof(name), "jobmill-job-%" PRIu64 "-%" PRIu32, l->log->id, a->attempt);
+        if (strv_contains(l->matched, name))
+                return 0;
+        r = sd_journal_add_disjunction(l->journal);
+        snprintf(field, sizeof(field), "SYSLOG_IDENTIFIER=%s", name);
+        if (r >= 0)
+                r = sd_journal_add_match(l->journal, field, 0);
+        snprintf(field, sizeof(field), "_UID=%" PRIu32, l->log->owner);
+        if (r >= 0)
+                r = sd_journal_add_match(l->journal, field, 0);
+        l->in_pool = true;
+        return r < 0 ? r : strv_extend(&l->matched, name);
+}
+
 /* Another attempt: its unit, OR what was matched before. line_is_ours() looks further. */
 static int match_attempt(JournalLog *l, const JobInfo *a) {
         char field[512];
         int r;
 
+        if (streq_ptr(a->executor, "pool"))
+                return match_in_pool(l, a);
         if (!a->unit || !a->invocation_id || strv_contains(l->matched, a->invocation_id))
                 return 0;
         r = sd_journal_add_disjunction(l->journal);
@@ -56,14 +78,43 @@ static int match_attempt(JournalLog *l, const JobInfo *a) {
         return strv_extend(&l->matched, a->invocation_id);
 }
 
+static bool get_text(JournalLog *l, const char *field, char *ret, size_t size) {
+        size_t skip = strlen(field) + 1, n;
+        const char *data;
+
+        if (sd_journal_get_data(l->journal, field, (const void **) &data, &n) < 0 || n - skip >= size)
+                return false;
+        memcpy(ret, data + skip, n - skip);
+        ret[n - skip] = 0;
+        return true;
+}
+
+static bool is_of_runner(JournalLog *l) {
+        char unit[128], end[32], name[64];
+
+        snprintf(end, sizeof(end), "-%" PRIu32 ".service", l->log->owner);
+        return get_text(l, "_SYSTEMD_UNIT", unit, sizeof(unit)) && startswith(unit, "jobmill-pool-") && endswith(unit, end) &&
+               get_text(l, "SYSLOG_IDENTIFIER", name, sizeof(name)) && strv_contains(l->matched, name);
+}
+
+/* By that name alone it is nobody's. */
+static bool has_our_unit(JournalLog *l) {
+        char unit[128], prefix[48];
+
+        snprintf(prefix, sizeof(prefix), "jobmill-job-%" PRIu64 "-", l->log->id);
+        return get_text(l, "_SYSTEMD_UNIT", unit, sizeof(unit)) && startswith(unit, prefix);
+}
+
 static bool line_is_ours(JournalLog *l) {
         static const char field[] = "_SYSTEMD_INVOCATION_ID=";
         const char *data;
         uint64_t t;
         size_t n;
 
+        if (l->in_pool && is_of_runner(l))
+                return true;
         if (sd_journal_get_data(l->journal, "_SYSTEMD_INVOCATION_ID", (const void **) &data, &n) < 0)
-                return sd_journal_get_realtime_usec(l->journal, &t) >= 0 && t >= l->begun;
+                return (!l->in_pool || has_our_unit(l)) && sd_journal_get_realtime_usec(l->journal, &t) >= 0 && t >= l->begun;
         n -= strlen(field);
         STRV_FOREACH(i, l->matched)
                 if (strlen(*i) == n && memcmp(*i, data + strlen(field), n) == 0)
@@ -92,7 +143,7 @@ static int match_known_attempts(JournalLog *l) {
 static int found(Log *l, const JobInfo *a) {
         JournalLog *j = l->source;
 
-        if (!a->unit || !a->invocation_id || strv_contains(j->matched, a->invocation_id))
+        if (!streq_ptr(a->executor, "pool") && (!a->unit || !a->invocation_id || strv_contains(j->matched, a->invocation_id)))
                 return 0;
         if (a->attempt > 1 && match_known_attempts(j) >= 0)
                 return 0;

@@ -10,6 +10,7 @@
 typedef struct Log {
         sd_bus *bus;            /* NULL while the daemon is away */
         uint64_t id;
+        uint32_t owner;         /* of the job */
         bool done;              /* the job is, or it was purged */
         bool separate;          /* a line between attempts */
         uint32_t attempt;       /* of the last line that was printed */

@@ -122,6 +122,7 @@ int verb_logs(int argc, char **argv) {
                 r = check_attempt(&j);
         if (r >= 0) {
                 l.separate = j.attempt > 1;
+                l.owner = j.owner;
                 say_where_else(&j);
                 /* Of a user's units it is not so easy to find all lines: log-child.c. */
                 if (!arg_machine && !arg_user && !streq_ptr(j.output, "spool") && log_journal_is_readable())

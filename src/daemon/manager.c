@@ -194,6 +194,7 @@ static int take_sockets(Manager *m) {
                 return n;
         for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++)
                 if (!m->api->socket && sd_is_socket_unix(fd, SOCK_STREAM, true, NULL, 0) > 0) {
+                        manager_find_socket(m, fd);
                         r = socket_new(m->api, fd, &m->api->socket);
                         if (r < 0)
                                 return r;
@@ -236,6 +237,7 @@ int manager_new(bool user, Manager **ret) {
         m->api->preview = manager_preview;
         m->api->check = manager_check;
         m->api->open_spool = open_spool;
+        m->api->capture_spool = manager_capture_spool;
         m->api->userdata = m;
         *ret = TAKE_PTR(m);
         return 0;
@@ -264,6 +266,7 @@ Manager *manager_free(Manager *m) {
         strv_free(m->config_directories);
         free(m->state_path);
         free(m->run_path);
+        free(m->socket_path);
         free(m->config_error);
         free(m->status);
         return mfree(m);

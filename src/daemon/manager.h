@@ -15,7 +15,7 @@
 typedef struct Manager {
         sd_event *event;
         bool user;                   /* of a user: session bus, user manager */
-        char *state_path, *run_path;
+        char *state_path, *run_path, *socket_path; /* the last: of our own socket, if we have one */
         char **config_directories;
         Settings settings;           /* jobmill.conf, as it was when it was last good */
         Storage storage;             /* of the store that is open */
@@ -98,6 +98,15 @@ bool manager_load_spec(Manager *m, Attempt *a);
 
 /* workers.c: act, for those that live in workers. */
 bool manager_act_workers(Manager *m);
+
+/* pool.c: act and decide, for those that live in runners. order: what one is told beside the spec; -ECANCELED: it has ended by that. */
+void manager_find_socket(Manager *m, int fd);
+void manager_want_runner(Manager *m, Queue *q, uint32_t owner);
+void manager_start_runners(Manager *m);
+int manager_order(Manager *m, Attempt *a, char **ret);
+bool manager_is_left_over(Manager *m, const Attempt *a);
+void manager_remove_files(Manager *m, const Attempt *a);
+void manager_capture_spool(void *userdata, const Attempt *a, Outcome *o); /* an Api's */
 
 /* release.c: jobs that wait for those that have ended. */
 #ifndef RELEASES_PER_TURN

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/time-util.h"
+#include "queue/pool.h"
 #include "queue/spec-change.h"
 
 #define AGEING_MAX (366 * 24 * 60 * 60 * USEC_PER_SEC) /* a thousand times that is still far from what a rank can be */
@@ -318,7 +319,7 @@ static const struct {
         { "GateUnit", parse_unit, offsetof(QueueFile, policy.gate_unit), .privileged = true,
           .allowed = "the name of a unit, not of a template" },
         { "Executor", parse_executor, offsetof(QueueFile, policy.executor), .privileged = true,
-          .allowed = "service or worker" },
+          .allowed = "service, worker or pool" },
         { "WorkerUsers", parse_words, offsetof(QueueFile, policy.worker_users), .privileged = true,
           .allowed = "user names or uids" },
         { "WorkerUnit", parse_unit, offsetof(QueueFile, policy.worker_unit), .privileged = true,
@@ -421,8 +422,11 @@ void queue_file_init(QueueFile *f) {
 }
 
 int queue_file_check(const QueueFile *f, char *const *files, ConfError *error) {
+        _cleanup_free_ char *text = NULL;
         const JobSpec *d = f->policy.defaults;
 
+        if (f->policy.executor == EXECUTOR_POOL && pool_check_properties(&f->policy.service, &text) < 0)
+                return conf_error_set(error, files[strv_length(files) - 1], 0, "[Service] %s", strempty(text));
         if (d && d->backoff_base_usec != USEC_INFINITY && d->backoff_max_usec < d->backoff_base_usec)
                 return conf_error_set(error, files[strv_length(files) - 1], 0, "[Queue] BackoffMaxSec= is less than BackoffBaseSec=");
         return 0;
@@ -430,7 +434,7 @@ int queue_file_check(const QueueFile *f, char *const *files, ConfError *error) {
 
 void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout) {
         /* A user whose worker is away must not be in the way of others. */
-        f->policy.fair = f->policy.fair || f->policy.executor == EXECUTOR_WORKER;
+        f->policy.fair = f->policy.fair || executor_has_worker(f->policy.executor);
         if (f->policy.timeout_usec == TIMEOUT_UNSET)
                 f->policy.timeout_usec = timeout;
         if (f->policy.stop_timeout_usec == TIMEOUT_UNSET)

@@ -23,6 +23,7 @@ typedef struct Settings {
         uint64_t poison_max;      /* attempts in a row that were lost or ran out of memory; UINT64_MAX: no limit */
         uint64_t events_max;      /* that are kept for who reads them later */
         uint64_t usage_minutes, usage_hours, usage_days, usage_rows_max; /* µs that accounts are kept by these; so many rows of each */
+        usec_t pool_idle_usec;    /* a runner that had nothing to do for so long ends */
         uint64_t in_flight_max;   /* starts and stops that PID 1 has not answered */
         ApiLimits api;
 } Settings;

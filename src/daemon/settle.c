@@ -143,15 +143,18 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         Job *j;
         int r;
 
-        if (q->policy.executor == EXECUTOR_WORKER && !worker_choose(m->model, q, c->owner, c->slots)) {
-                server_want(m->model, q, c->owner, &m->now);
-                schedule_skip_owner(q, c->owner);
-                return;
-        }
         /* Whoever is not known yet keeps nobody else waiting, as long as there are not too many of them. */
         if (!m->user && c->owner != 0 && !user_db_get(m->users, c->owner)) {
                 schedule_skip(q, c->owner);
                 m->skips_left--;
+                return;
+        }
+        if (executor_has_worker(q->policy.executor) && !worker_choose(m->model, q, c->owner, c->slots)) {
+                if (q->policy.executor == EXECUTOR_POOL)
+                        manager_want_runner(m, q, c->owner);
+                else
+                        server_want(m->model, q, c->owner, &m->now);
+                schedule_skip_owner(q, c->owner);
                 return;
         }
         r = manager_load_job(m, c->id, &j);

@@ -5,7 +5,8 @@
  *
  *   starting            {assign}; from then on it is running
  *   running             {assign} again, if the worker is back; it drops what it knows
- *   stopping            {cancel}, behind its {assign}; one that was never sent ends at once; when its time is over the worker is killed
+ *   stopping            {cancel}, behind its {assign}; one that was never sent ends at once; when its time is over the worker is killed, of a
+ *                       runner the job's process, and the runner when that does not help
  *   ended and recorded  its slots are free */
 
 #include "daemon/manager.h"
@@ -13,15 +14,21 @@
 #include "api/worker.h"
 #include "base/log.h"
 
+#include <signal.h>
+
 /* 1: it is there (again); 0: not now. */
 static int assign(Manager *m, Attempt *a) {
+        _cleanup_free_ char *order = NULL;
         int r;
 
         if (a->asked)
                 return 1;
         if (!manager_load_spec(m, a))
                 return 0;
-        r = api_worker_assign(m->api, a);
+        r = manager_order(m, a, &order);
+        if (r < 0)
+                return r == -ECANCELED ? 0 : r;
+        r = api_worker_assign(m->api, a, order);
         a->job->spec = spec_free(a->job->spec);
         a->inputs = mfree(a->inputs);
         if (r <= 0)
@@ -32,6 +39,34 @@ static int assign(Manager *m, Attempt *a) {
         return 1;
 }
 
+/* A runner ends its process; one that does not is itself ended, when as much time again has passed. */
+static int kill_it(Manager *m, Attempt *a) {
+        int r;
+
+        if (a->executor != EXECUTOR_POOL || a->kill_sent) {
+                api_worker_kill(m->api, a->worker);
+                return 1;
+        }
+        r = assign(m, a);
+        if (r > 0)
+                r = api_worker_signal(m->api, a, SIGKILL);
+        model_attempt_kill_again(m->model, a, &m->now);
+        return r;
+}
+
+/* Those of a user's choice. */
+static int send_signals(Manager *m, Attempt *a) {
+        int r = assign(m, a);
+
+        for (int sig = 1; r > 0 && a->signals; sig++)
+                if (a->signals & (UINT64_C(1) << (sig - 1))) {
+                        r = api_worker_signal(m->api, a, sig);
+                        if (r > 0)
+                                a->signals &= ~(UINT64_C(1) << (sig - 1));
+                }
+        return r;
+}
+
 static int stop(Manager *m, Attempt *a) {
         int r;
 
@@ -39,10 +74,8 @@ static int stop(Manager *m, Attempt *a) {
                 model_attempt_withdraw(m->model, a, NULL, &m->now);
                 return 1;
         }
-        if (a->kill_due) {
-                api_worker_kill(m->api, a->worker);
-                return 1;
-        }
+        if (a->kill_due)
+                return kill_it(m, a);
         if (a->cancel_sent)
                 return 1;
         r = assign(m, a);
@@ -58,7 +91,7 @@ static int tell(Manager *m, Attempt *a) {
                 return 1;
         if (a->job->state == JOB_STOPPING)
                 return stop(m, a);
-        return assign(m, a);
+        return send_signals(m, a);
 }
 
 bool manager_act_workers(Manager *m) {
@@ -66,12 +99,16 @@ bool manager_act_workers(Manager *m) {
         bool any = false;
         Attempt *a, *t;
 
+        manager_start_runners(m);
         TAILQ_FOREACH_SAFE(a, l, act_entry, t) {
                 int r;
 
                 if (a->changed) /* first that is recorded */
                         continue;
                 if (a->phase == ATTEMPT_ENDED) {
+                        if (manager_is_left_over(m, a))
+                                continue;
+                        manager_remove_files(m, a);
                         model_attempt_gone(m->model, a);
                         any = true;
                         continue;

@@ -2,12 +2,13 @@
 
 /* jobmill-exec: in the unit of a job with output_file or error_file, opens the files and executes the command in its place.
  *
- *     jobmill-exec [--output=FILE] [--error=FILE] [--append] -- COMMAND [ARGUMENT...]
+ *     jobmill-exec [--output=FILE] [--error=FILE] [--append] [--report=FD] -- COMMAND [ARGUMENT...]
  *
  * It runs where and as what the command will: as the job's owner, in its directory, with its umask, in its sandbox. So it may
  * open what the owner may open and nothing else; it follows symbolic links as any program of his would, and waits for the reader
  * of a FIFO as a shell would. Files are appended to, and emptied first unless --append is given; one file for both streams is
- * opened once. What cannot be opened or executed is said in the journal and to the service manager (exec.h). libc only. */
+ * opened once. What cannot be opened or executed is said in the journal, and to the service manager (exec.h) or to the runner of a
+ * pool (--report=). libc only. */
 
 #include "base/macro.h"
 #include "exec/exec.h"
@@ -26,6 +27,7 @@ extern char **environ;
 
 static const char *arg_output, *arg_error;
 static bool arg_append;
+static int arg_report = -EBADF;
 
 /* The journal, whatever becomes of the standard error of the command. */
 static int report_fd = STDERR_FILENO;
@@ -60,7 +62,10 @@ static void fail(int status, const char *format, ...) {
         (void) vsnprintf(text + n, sizeof(text) - n, format, ap);
         va_end(ap);
         (void) dprintf(report_fd, "%s\n", text + strlen("STATUS="));
-        tell_service_manager(text);
+        if (arg_report >= 0)
+                (void) dprintf(arg_report, "%s", text + strlen("STATUS=" EXEC_STATUS_PREFIX));
+        else
+                tell_service_manager(text);
         _exit(status);
 }
 
@@ -158,6 +163,8 @@ int main(int argc, char **argv) {
                         arg_error = value;
                 else if (streq(argv[i], "--append"))
                         arg_append = true;
+                else if ((value = startswith(argv[i], "--report=")) && fcntl(atoi(value), F_SETFD, FD_CLOEXEC) >= 0)
+                        arg_report = atoi(value);
                 else
                         fail(EXIT_FAILURE, "unknown option '%s'", argv[i]);
         if (i + 1 >= argc)

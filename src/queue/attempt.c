@@ -60,7 +60,7 @@ void model_attempt_stuck(Model *m, Attempt *a, bool stuck) {
 }
 
 static struct AttemptList *act_list(Model *m, const Attempt *a) {
-        return a->executor == EXECUTOR_WORKER ? &m->act_workers : &m->act;
+        return executor_has_worker(a->executor) ? &m->act_workers : &m->act;
 }
 
 void model_attempt_act(Model *m, Attempt *a) {
@@ -117,7 +117,7 @@ static Attempt *attempt_next(const Model *m, const Job *j) {
 }
 
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
-        bool to_worker = j->queue->policy.executor == EXECUTOR_WORKER;
+        bool to_worker = executor_has_worker(j->queue->policy.executor);
         Worker *w = to_worker ? worker_choose(m, j->queue, j->owner, j->slots) : NULL;
         _cleanup_(attempt_freep) Attempt *a = attempt_next(m, j);
         int r;
@@ -133,7 +133,7 @@ int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
         a->phase = ATTEMPT_STARTING;
         a->is_new = a->fresh = true;
         if (w)
-                a->executor = EXECUTOR_WORKER;
+                a->executor = j->queue->policy.executor;
         r = model_attempt_add(m, a, j, j->queue);
         if (r < 0)
                 return r;
@@ -196,6 +196,12 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
         a->deadline = USEC_INFINITY;
         attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
         model_attempt_act(m, a);
+}
+
+void model_attempt_kill_again(Model *m, Attempt *a, const Now *now) {
+        a->kill_sent = true;
+        a->kill_due = false;
+        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
 }
 
 bool model_attempt_overflow(Model *m, Attempt *a, const Now *now) {

@@ -72,6 +72,8 @@ struct Attempt {
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
         bool asked;                 /* StartTransientUnit was sent by this process; its worker was sent it, since it is connected */
         bool cancel_sent;           /* the same of a worker and its cancel */
+        bool kill_sent;             /* EXECUTOR_POOL: its process was to be killed */
+        bool has_files;             /* EXECUTOR_POOL: they are to be removed with it */
         bool stuck;                 /* it cannot be asked for now: "trouble" says why */
         bool kill_due;              /* kill_deadline has passed */
         uint32_t looks;             /* by its job, which waits until it is gone */

@@ -28,8 +28,8 @@ static int change_of(const Model *m, const Job *j, Change *ret) {
                 .was_edited = j->was_edited,
                 .queue = j->queue,
         };
-        if (a && a->executor == EXECUTOR_WORKER)
-                ret->worker = a->worker_id;
+        if (a && executor_has_worker(a->executor))
+                ret->worker = a->worker_id, ret->in_pool = a->executor == EXECUTOR_POOL;
         else if (j->attempt > 0)
                 snprintf(ret->unit, sizeof(ret->unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", j->id, j->attempt);
         if (a)

@@ -17,6 +17,7 @@ typedef struct Change {
         const Queue *queue;
         char unit[ATTEMPT_UNIT_MAX];            /* "": no attempt, or in none */
         uint64_t worker;          /* 0: in none */
+        bool in_pool;             /* it is a runner */
         sd_id128_t invocation_id; /* null: not known */
         char *reason;             /* or NULL */
         char *name;

@@ -7,6 +7,7 @@
  * commit fails the whole model is dropped and loaded again, so the two never part. */
 
 #include "queue/model-internal.h"
+#include "queue/pool.h"
 
 #include "base/parse.h"
 
@@ -61,6 +62,7 @@ Model *model_free(Model *m) {
                 HASH_DEL(m->workers, w);
                 worker_free(w);
         }
+        pools_free(m);
         HASH_ITER(hh, m->queues, q, tq) {
                 HASH_DEL(m->queues, q);
                 queue_free(q);
@@ -500,7 +502,7 @@ int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
 int model_kill(Model *m, Job *j, int sig) {
         if (j->state == JOB_DONE)
                 return -EALREADY;
-        if (!j->live || j->live->phase != ATTEMPT_RUNNING || j->live->executor != EXECUTOR_SERVICE)
+        if (!j->live || j->live->phase != ATTEMPT_RUNNING || j->live->executor == EXECUTOR_WORKER)
                 return -EBUSY;
         j->live->signals |= UINT64_C(1) << (sig - 1);
         model_attempt_act(m, j->live);

@@ -33,7 +33,7 @@ struct Model {
         struct AttemptList changed_attempts;
         struct QueueList changed_queues;
         struct AttemptList act, act_workers; /* attempts for which PID 1 is to be asked something, or of which their worker is to be told */
-        Worker *workers;         /* uthash by id */
+        Worker *workers; struct Pool *pools; /* uthash by id; by unit: runners that are wanted */
         struct WorkerList changed_workers;
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
@@ -188,7 +188,7 @@ void model_attempt_gone(Model *m, Attempt *a);
 /* The job's, else its queue's, else the default. */
 usec_t attempt_stop_timeout(const Attempt *a);
 /* Put on the list of those for which unit/, or a worker, is to be asked something. */
-void model_attempt_act(Model *m, Attempt *a);
+void model_attempt_act(Model *m, Attempt *a), model_attempt_kill_again(Model *m, Attempt *a, const Now *now); /* SIGKILL was sent, kill_due once more */
 
 /* ---- record ---- */
 

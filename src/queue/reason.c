@@ -99,7 +99,7 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
         r = shut_reason(m, q, now, &s);
         if (r == 0)
                 r = room_reason(m, q, j->slots, &s);
-        if (r == 0 && q->policy.executor == EXECUTOR_WORKER)
+        if (r == 0 && executor_has_worker(q->policy.executor))
                 r = worker_reason(m, q, j->owner, j->slots, &s);
         if (r == 0) {
                 const Queue *at = queue_blocked_at(q);

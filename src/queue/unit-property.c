@@ -91,10 +91,13 @@ static const PropertyWordRule user_rule = { LETTERS CAPITALS DIGITS "._-", "" };
 #define AMOUNT(low, ...) (&(const PropertyAmount) { .min = low, ##__VA_ARGS__ })
 #define UNIT(u) (&(const PropertyUnit) { PROPERTY_UNIT_##u })
 
-/* Which flags: a process's limit, a cgroup's limit (services and slices), a sandbox, a view of the file system. */
-#define LIM (UNIT_PROPERTY_SERVICE | UNIT_PROPERTY_RESOURCE)
+/* Which flags: a process's limit, a cgroup's limit (services and slices), a sandbox, a view of the file system. What a runner can give too
+ * ends in P. */
+#define LIMP (UNIT_PROPERTY_SERVICE | UNIT_PROPERTY_RESOURCE | UNIT_PROPERTY_POOL)
 #define CGR (UNIT_PROPERTY_SERVICE | UNIT_PROPERTY_SLICE | UNIT_PROPERTY_RESOURCE)
+#define CGRP (CGR | UNIT_PROPERTY_POOL)
 #define BOX UNIT_PROPERTY_SERVICE
+#define BOXP (BOX | UNIT_PROPERTY_POOL)
 #define FSV (UNIT_PROPERTY_SERVICE | UNIT_PROPERTY_NAMESPACE)
 
 #define ROW_AS(n, d, t, c, g, f, parser, a, h, ...)                                                          \
@@ -105,10 +108,10 @@ static const PropertyWordRule user_rule = { LETTERS CAPITALS DIGITS "._-", "" };
 
 #define BOOLEAN(n, f) ROW(n, BOOL, OPEN, ON, f, boolean, NULL, "yes or no")
 #define MEMORY(n, c, g, low)                                                                                 \
-        ROW(n, U64, c, g, CGR, amount, AMOUNT(low), "a size such as 512M, a percentage, or infinity",        \
+        ROW(n, U64, c, g, CGRP, amount, AMOUNT(low), "a size such as 512M, a percentage, or infinity",        \
             .aux_name = n "Scale")
 #define RLIMIT(n, c, unit, h, ...)                                                                           \
-        ROW(n, U64, c, MIN, LIM, rlimit, UNIT(unit), h ", infinity, or SOFT:HARD", .aux_name = n "Soft",     \
+        ROW(n, U64, c, MIN, LIMP, rlimit, UNIT(unit), h ", infinity, or SOFT:HARD", .aux_name = n "Soft",     \
             ##__VA_ARGS__)
 #define IO_MAX(n) ROW(n, PATH_LIMITS, OPEN, MIN, CGR, path_number, NULL, "a path and a number such as 10M")
 #define PATHS(n, c, g) ROW(n, STRV, c, g, FSV, paths, NULL, "absolute paths, '-' before one that may be missing")
@@ -142,12 +145,12 @@ static const UnitProperty property_table[] = {
         BINDS("BindPaths"),
         BINDS("BindReadOnlyPaths"),
         OURS("BindsTo", NO_DEPENDENCIES),
-        ROW_AS("CPUQuota", "CPUQuotaPerSecUSec", U64, OPEN, MIN, CGR, quota, NULL,
+        ROW_AS("CPUQuota", "CPUQuotaPerSecUSec", U64, OPEN, MIN, CGRP, quota, NULL,
             "a percentage such as 150%"),
-        ROW_AS("CPUQuotaPeriodSec", "CPUQuotaPeriodUSec", U64, OPEN, FREE, CGR, span,
+        ROW_AS("CPUQuotaPeriodSec", "CPUQuotaPeriodUSec", U64, OPEN, FREE, CGRP, span,
                RANGE(USEC_PER_MSEC, USEC_PER_SEC), "1ms … 1s"),
-        ROW("CPUSchedulingPolicy", I32, OPEN, MAX, LIM, choice, cpu_policy_words, "other, batch or idle"),
-        ROW("CPUWeight", U64, OPEN, MIN, CGR, number, RANGE(1, 10000, .zero = "idle"),
+        ROW("CPUSchedulingPolicy", I32, OPEN, MAX, LIMP, choice, cpu_policy_words, "other, batch or idle"),
+        ROW("CPUWeight", U64, OPEN, MIN, CGRP, number, RANGE(1, 10000, .zero = "idle"),
             "1 … 10000, or idle", .implied = "100"),
         OURS("CacheDirectory*", USE_DIRECTORY),
         CAPABILITIES("CapabilityBoundingSet"),
@@ -173,9 +176,9 @@ static const UnitProperty property_table[] = {
             "a path and 1 … 10000"),
         IO_MAX("IOReadBandwidthMax"),
         IO_MAX("IOReadIOPSMax"),
-        ROW("IOSchedulingClass", I32, OPEN, MAX, LIM, choice, io_class_words, "best-effort or idle"),
-        ROW("IOSchedulingPriority", I32, OPEN, MAX, LIM, number, RANGE(0, 7), "0 … 7"),
-        ROW("IOWeight", U64, OPEN, MIN, CGR, number, RANGE(1, 10000), "1 … 10000", .implied = "100"),
+        ROW("IOSchedulingClass", I32, OPEN, MAX, LIMP, choice, io_class_words, "best-effort or idle"),
+        ROW("IOSchedulingPriority", I32, OPEN, MAX, LIMP, number, RANGE(0, 7), "0 … 7"),
+        ROW("IOWeight", U64, OPEN, MIN, CGRP, number, RANGE(1, 10000), "1 … 10000", .implied = "100"),
         IO_MAX("IOWriteBandwidthMax"),
         IO_MAX("IOWriteIOPSMax"),
         OURS("IgnoreOnIsolate", NO_DEPENDENCIES),
@@ -186,7 +189,7 @@ static const UnitProperty property_table[] = {
         OURS("JoinsNamespaceOf", NO_DEPENDENCIES),
         OURS("KeyringMode", NO_TERMINAL),
         OURS("KillMode", USE_CANCEL),
-        ROW("KillSignal", I32, OPEN, FREE, BOX, signal, NULL, "a signal such as SIGINT"),
+        ROW("KillSignal", I32, OPEN, FREE, BOXP, signal, NULL, "a signal such as SIGINT"),
         RLIMIT("LimitAS", OPEN, SIZE, "a size"),
         RLIMIT("LimitCORE", OPEN, SIZE, "a size"),
         RLIMIT("LimitCPU", OPEN, SECONDS, "a time span"),
@@ -214,12 +217,12 @@ static const UnitProperty property_table[] = {
         MEMORY("MemoryMin", PRIVILEGED, NONE, 0),
         MEMORY("MemorySwapMax", OPEN, MIN, 0),
         ROW("NetworkNamespacePath", STRING, PRIVILEGED, NONE, BOX, path, NULL, "an absolute path"),
-        ROW("Nice", I32, OPEN, MAX, LIM, number, RANGE(-20, 19), "-20 … 19", .implied = "0"),
+        ROW("Nice", I32, OPEN, MAX, LIMP, number, RANGE(-20, 19), "-20 … 19", .implied = "0"),
         PATHS("NoExecPaths", OPEN, ADD),
-        BOOLEAN("NoNewPrivileges", BOX),
+        BOOLEAN("NoNewPrivileges", BOXP),
         OURS("NotifyAccess", "every process of a job may notify"),
         OURS("OOMPolicy", NO_RESTART),
-        ROW("OOMScoreAdjust", I32, OPEN, MAX, LIM, number, RANGE(-1000, 1000),
+        ROW("OOMScoreAdjust", I32, OPEN, MAX, LIMP, number, RANGE(-1000, 1000),
             "-1000 … 1000", .implied = "0"),
         OURS("OnFailure*", NO_DEPENDENCIES),
         OURS("OnSuccess*", NO_DEPENDENCIES),
@@ -282,12 +285,12 @@ static const UnitProperty property_table[] = {
         ROW("SystemCallFilter", FILTER, OPEN, FILTER, BOX, filter, &syscall_rule,
             "calls and @groups, after a '~' all but these"),
         OURS("TTY*", NO_TERMINAL),
-        ROW("TasksMax", U64, OPEN, MIN, CGR, amount, AMOUNT(1, .count = true),
+        ROW("TasksMax", U64, OPEN, MIN, CGRP, amount, AMOUNT(1, .count = true),
             "a number, a percentage, or infinity",
             .aux_name = "TasksMaxScale", .implied = "4915"),
         OURS("Timeout*", USE_SPEC_TIMEOUT),
         OURS("Type", NO_RESTART),
-        ROW("UMask", U32, OPEN, FREE, BOX, mode, NULL, "an octal number such as 0022"),
+        ROW("UMask", U32, OPEN, FREE, BOXP, mode, NULL, "an octal number such as 0022"),
         OURS("Upholds", NO_DEPENDENCIES),
         USER("User", STRING, name),
         OURS("Utmp*", NO_TERMINAL),

@@ -82,6 +82,7 @@ typedef enum UnitPropertyFlags {
         UNIT_PROPERTY_SLICE = 1 << 1,    /* … and for a slice ([Slice] of a queue file) */
         UNIT_PROPERTY_RESOURCE = 1 << 2, /* a resource limit: does not call for NoNewPrivileges=yes */
         UNIT_PROPERTY_NAMESPACE = 1 << 3, /* shapes the mount namespace: then ReadWritePaths= could undo it */
+        UNIT_PROPERTY_POOL = 1 << 4,     /* a runner can give it to a process (runner/limit.c), where jobs have no units */
 } UnitPropertyFlags;
 
 typedef struct UnitProperty {

@@ -7,11 +7,13 @@
 
 #include "base/strv.h"
 #include "queue/model-internal.h"
+#include "queue/pool.h"
 #include "queue/reason.h"
 
 static const char *const executor_names[_EXECUTOR_MAX] = {
         [EXECUTOR_SERVICE] = "service",
         [EXECUTOR_WORKER] = "worker",
+        [EXECUTOR_POOL] = "pool",
 };
 
 const char *executor_to_string(Executor e) {
@@ -48,8 +50,20 @@ static bool is_trusted(const Worker *w, const Queue *q) {
         return strv_contains(q->policy.worker_users, uid) || (w->user && strv_contains(q->policy.worker_users, w->user));
 }
 
+/* A runner has jobs of its own user and queue, whatever else it says, and nobody else has them. */
+static bool is_runner_of(const Worker *w, const Queue *q, uint32_t owner) {
+        char unit[POOL_UNIT_MAX];
+
+        pool_unit_name(q->name, owner, unit);
+        return w->uid == owner && streq_ptr(w->unit, unit);
+}
+
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
-        return !w->gone && strv_contains(w->queues, q->name) && (w->uid == owner || is_trusted(w, q));
+        if (w->gone || !strv_contains(w->queues, q->name))
+                return false;
+        if (q->policy.executor == EXECUTOR_POOL)
+                return is_runner_of(w, q, owner);
+        return !worker_is_runner(w) && (w->uid == owner || is_trusted(w, q));
 }
 
 static bool takes_jobs(const Worker *w) {
@@ -96,6 +110,8 @@ int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots
         }
         if (has_room)
                 return 0;
+        if (all == 0 && !away && !draining && q->policy.executor == EXECUTOR_POOL)
+                return pool_reason(m, q, owner, ret);
         if (all == 0)
                 return away       ? reason_say(ret, "the workers of queue %s are not connected", q->name)
                        : draining ? reason_say(ret, "the workers of queue %s take no more jobs", q->name)
@@ -119,7 +135,6 @@ int worker_check_spec(const JobSpec *s, char **ret_error) {
 /* ---- slots ---- */
 
 void worker_take(Worker *w, Attempt *a) {
-        a->executor = EXECUTOR_WORKER;
         a->worker = w;
         a->worker_id = w->id;
         w->slots_used += a->slots;
@@ -138,7 +153,6 @@ void worker_give_back(Attempt *a) {
 int model_worker_adopt(Model *m, uint64_t id, Attempt *a) {
         Worker *w = model_worker(m, id);
 
-        a->executor = EXECUTOR_WORKER;
         a->worker_id = id;
         if (!w)
                 return -ENOENT;
@@ -171,6 +185,8 @@ void model_worker_add(Model *m, Worker *w, bool loaded) {
         m->next_worker = MAX(m->next_worker, w->id + 1);
         server_came(m, w->unit);
         HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
+        if (worker_is_runner(w))
+                pool_registered(m, w->unit);
 }
 
 void model_worker_drain(Model *m, Worker *w) {
@@ -207,7 +223,7 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
                         o.result = JOB_LOST;
                         o.started_usec = a->outcome.started_usec;
                         o.finished_usec = now->realtime;
-                        (void) free_and_strdup(&o.reason, "its worker is gone");
+                        (void) free_and_strdup(&o.reason, worker_is_runner(w) ? "its runner is gone" : "its worker is gone");
                         model_attempt_ended(m, a, &o, now);
                 }
                 worker_give_back(a);
@@ -230,6 +246,9 @@ int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Ou
         if (a->started_monotonic != USEC_INFINITY)
                 outcome->runtime_usec = usec_sub(now->monotonic, a->started_monotonic);
         model_attempt_ended(m, a, outcome, now);
+        /* Nothing of it is left, so the next one may be recorded with its outcome. Where that fails both are undone. */
+        worker_give_back(a);
+        queue_give_slots_back(a);
         return 0;
 }
 

@@ -24,12 +24,17 @@ TAILQ_HEAD(WorkerList, Worker);
 typedef enum Executor {
         EXECUTOR_SERVICE, /* a unit of its own */
         EXECUTOR_WORKER,  /* the process of a worker */
+        EXECUTOR_POOL,    /* a process that a runner made, which is a worker too (queue/pool.h) */
         _EXECUTOR_MAX,
         _EXECUTOR_INVALID = -EINVAL,
 } Executor;
 
 const char *executor_to_string(Executor e);
 Executor executor_from_string(const char *s);
+/* Its attempts are given to a worker. */
+static inline bool executor_has_worker(Executor e) {
+        return e == EXECUTOR_WORKER || e == EXECUTOR_POOL;
+}
 
 #define WORKER_QUEUES_MAX 64U
 #define WORKER_METADATA_MAX 4096U

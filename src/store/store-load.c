@@ -71,7 +71,7 @@ static int store_load_live_job(Store *s, Model *m, sqlite3_stmt *stmt) {
         r = model_attempt_add(m, a, j, q);
         if (r < 0)
                 return r;
-        if (a->executor == EXECUTOR_WORKER)
+        if (executor_has_worker(a->executor))
                 (void) model_worker_adopt(m, a->worker_id, a); /* who loads it tells what became of one whose worker is missing */
         TAKE_PTR(a);
         return 0;

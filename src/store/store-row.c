@@ -287,12 +287,12 @@ static int row_to_executor(sqlite3_stmt *stmt, int i, Attempt *a) {
 
         a->executor = text ? executor_from_string(text) : EXECUTOR_SERVICE;
         a->worker_id = id == UINT64_MAX ? 0 : id;
-        return a->executor < 0 || (a->executor == EXECUTOR_WORKER) != (a->worker_id > 0) ? -EUCLEAN : 0;
+        return a->executor < 0 || executor_has_worker(a->executor) != (a->worker_id > 0) ? -EUCLEAN : 0;
 }
 
 /* Of a worker's nothing but when it was sent is known. */
 bool attempt_was_seen_started(const Attempt *a) {
-        return a->executor == EXECUTOR_WORKER ? a->outcome.started_usec != USEC_INFINITY : !sd_id128_is_null(a->invocation_id);
+        return executor_has_worker(a->executor) ? a->outcome.started_usec != USEC_INFINITY : !sd_id128_is_null(a->invocation_id);
 }
 
 int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {

@@ -16,7 +16,7 @@
 #define JOURNAL_WAIT (100 * USEC_PER_MSEC) /* journald has it long before */
 
 /* What it said and wrote; kept in the spool until the outcome is recorded. */
-static void capture(Units *u, const Attempt *a, Outcome *o) {
+void units_capture_spool(Units *u, const Attempt *a, Outcome *o) {
         int r;
 
         if (!attempt_has_spool(a))
@@ -50,7 +50,7 @@ static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
                 o->started_usec = a->outcome.started_usec;
         if (o->finished_usec == USEC_INFINITY)
                 o->finished_usec = now->realtime;
-        capture(u, a, o);
+        units_capture_spool(u, a, o);
         o->shutdown = u->stopping;
         model_attempt_ended(u->model, a, o, now);
         outcome_done(o);

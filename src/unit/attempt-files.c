@@ -63,24 +63,37 @@ char *attempt_inputs_path(const char *run_path, const Attempt *a) {
         return attempt_path(run_path, a, "/inputs.json");
 }
 
-int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file) {
-        _cleanup_free_ char *directory = attempt_path(run_path, a, ""), *path = attempt_path(run_path, a, "/env"),
-                            *inputs = attempt_inputs_path(run_path, a);
-        bool environment = s->environment && s->environment[0];
-        int r = 0;
+static int make_directory(const char *run_path, const Attempt *a) {
+        _cleanup_free_ char *directory = attempt_path(run_path, a, "");
 
-        if (!directory || !path || !inputs)
+        if (!directory)
                 return -ENOMEM;
-        *ret_env_file = NULL;
-        if (!environment && !a->inputs)
+        return mkdir(directory, 0711) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int attempt_inputs_write(const char *run_path, const Attempt *a) {
+        _cleanup_free_ char *inputs = attempt_inputs_path(run_path, a);
+        int r;
+
+        if (!a->inputs)
                 return 0;
-        if (mkdir(directory, 0711) < 0 && errno != EEXIST)
-                return -errno;
-        if (a->inputs) {
+        r = inputs ? make_directory(run_path, a) : -ENOMEM;
+        if (r >= 0)
                 r = write_file(inputs, a->job->owner, a->inputs, strlen(a->inputs));
-                CRASH_POINT("inputs-after");
-        }
-        if (r < 0 || !environment)
+        CRASH_POINT("inputs-after");
+        return r;
+}
+
+int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file) {
+        _cleanup_free_ char *path = attempt_path(run_path, a, "/env");
+        int r;
+
+        *ret_env_file = NULL;
+        r = path ? attempt_inputs_write(run_path, a) : -ENOMEM;
+        if (r < 0 || !s->environment || !s->environment[0])
+                return r;
+        r = make_directory(run_path, a);
+        if (r < 0)
                 return r;
         r = write_environment(path, s);
         if (r < 0)

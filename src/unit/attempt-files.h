@@ -8,6 +8,8 @@
 
 /* *ret_env_file: NULL where the spec has no environment. Inputs are a's. Writing again (asked again) replaces. */
 int attempt_files_write(const char *run_path, const Attempt *a, const JobSpec *s, char **ret_env_file);
+/* Of these only the inputs. */
+int attempt_inputs_write(const char *run_path, const Attempt *a);
 /* NULL: out of memory */
 char *attempt_inputs_path(const char *run_path, const Attempt *a);
 /* It runs: PID 1 has read the environment. */

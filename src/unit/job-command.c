@@ -8,6 +8,7 @@
 #include "base/bus-util.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "unit/job-unit.h"
 
 /* What systemd calls the executable: a path with a '/' is relative to the job's directory, a plain word is looked up by
  * ExecSearchPath=, which is the submitter's PATH. */
@@ -71,28 +72,47 @@ static char *file_option(const char *option, const char *file, uint64_t job) {
         return s;
 }
 
-static int append_file_option(sd_bus_message *m, const char *option, const char *file, uint64_t job) {
-        _cleanup_free_ char *s = NULL;
+static int add_file_option(char ***l, const char *option, const char *file, uint64_t job) {
+        char *s;
 
         if (!file)
                 return 0;
         s = file_option(option, file, job);
-        return s ? sd_bus_message_append_basic(m, 's', s) : -ENOMEM;
+        return s ? strv_consume(l, s) : -ENOMEM;
 }
 
-/* The words of the helper, before those of the command. Only the first attempt empties the files: what an earlier one wrote
- * is what somebody will want to read. */
-static int append_helper(sd_bus_message *m, const Units *u, const Attempt *a) {
+bool job_has_helper(const JobSpec *s) {
+        return s->output_file || s->error_file;
+}
+
+/* Only the first attempt empties the files: what an earlier one wrote is what somebody will want to read. */
+int job_helper_options(const Attempt *a, char ***ret) {
+        _cleanup_strv_free_ char **l = new0(char *, 1);
         const JobSpec *s = a->job->spec;
+        int r = l ? 0 : -ENOMEM;
+
+        if (r >= 0)
+                r = add_file_option(&l, "--output=", s->output_file, a->job_id);
+        if (r >= 0)
+                r = add_file_option(&l, "--error=", s->error_file, a->job_id);
+        if (r >= 0 && a->number > 1)
+                r = strv_extend(&l, "--append");
+        if (r >= 0)
+                *ret = TAKE_PTR(l);
+        return r;
+}
+
+/* Before those of the command. */
+static int append_helper(sd_bus_message *m, const Units *u, const Attempt *a) {
+        _cleanup_strv_free_ char **l = NULL;
         int r;
 
-        r = sd_bus_message_append_basic(m, 's', u->exec_path);
+        r = job_helper_options(a, &l);
         if (r >= 0)
-                r = append_file_option(m, "--output=", s->output_file, a->job_id);
-        if (r >= 0)
-                r = append_file_option(m, "--error=", s->error_file, a->job_id);
-        if (r >= 0 && a->number > 1)
-                r = sd_bus_message_append_basic(m, 's', "--append");
+                r = sd_bus_message_append_basic(m, 's', u->exec_path);
+        STRV_FOREACH(i, l)
+                if (r >= 0)
+                        r = sd_bus_message_append_basic(m, 's', *i);
         return r < 0 ? r : sd_bus_message_append_basic(m, 's', "--");
 }
 
@@ -116,7 +136,7 @@ static int append_words(sd_bus_message *m, const Units *u, const Attempt *a, boo
  * queued start fails, which is seen in the journal and asked for again. */
 int job_command_append(sd_bus_message *m, const Units *u, const Attempt *a) {
         const JobSpec *s = a->job->spec;
-        bool helped = s->output_file || s->error_file;
+        bool helped = job_has_helper(s);
         _cleanup_free_ char *path = helped ? strdup(u->exec_path) : executable_path(s);
         int r;
 

@@ -9,13 +9,14 @@
 #include "base/strv.h"
 #include "queue/retry.h"
 #include "unit/attempt-files.h"
+#include "unit/job-unit.h"
 #include "unit/property.h"
 #include "unit/spool.h"
 
 #include <signal.h>
 #include <sys/mman.h>
 
-static int append_environment(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file) {
+int job_environment(const Units *u, const Attempt *a, char ***ret) {
         _cleanup_free_ char *slots = attempt_slot_numbers_to_string(a), *inputs = attempt_inputs_path(u->run_path, a);
         const char *variable = a->slot_owner->policy.slot_variable;
         _cleanup_strv_free_ char **l = NULL;
@@ -42,10 +43,18 @@ static int append_environment(sd_bus_message *m, const Units *u, const Attempt *
                 r = strv_extendf(&l, "JOBMILL_ARRAY_INDEX=%" PRIu32, a->job->array_index);
         if (r >= 0 && variable)
                 r = strv_extendf(&l, "%s=%s", variable, slots);
-        if (r < 0)
-                return r;
+        if (r >= 0)
+                *ret = TAKE_PTR(l);
+        return r;
+}
 
-        r = bus_append_strv_value(m, 'r', "Environment", l);
+static int append_environment(sd_bus_message *m, const Units *u, const Attempt *a, const char *env_file) {
+        _cleanup_strv_free_ char **l = NULL;
+        int r;
+
+        r = job_environment(u, a, &l);
+        if (r >= 0)
+                r = bus_append_strv_value(m, 'r', "Environment", l);
         if (r < 0 || !env_file)
                 return r;
         return sd_bus_message_append(m, "(sv)", "EnvironmentFiles", "a(sb)", 1, env_file, 0);
@@ -154,8 +163,7 @@ static int append_owner(sd_bus_message *m, const Units *u, const Job *j) {
         return sd_bus_message_append(m, "(sv)", "Group", "s", uid); /* nobody knows its group */
 }
 
-/* Queue's [Service] and the job's own, as the rights of the submitter allow (unit_property_merge()). */
-static int append_properties(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error) {
+int job_properties(const Units *u, Attempt *a, UnitPropertyList *ret, char **ret_error) {
         _cleanup_(unit_property_list_done) UnitPropertyList job = {}, merged = {};
         bool privileged = a->job->privileged || u->user;
         const UnitValue *kill_signal;
@@ -176,15 +184,24 @@ static int append_properties(sd_bus_message *m, const Units *u, Attempt *a, char
                 UnitValue *v = (UnitValue *) unit_property_list_find(&merged, "NoNewPrivileges");
                 if (v)
                         v->b = true;
-                else {
-                        r = sd_bus_message_append(m, "(sv)", "NoNewPrivileges", "b", 1);
-                        if (r < 0)
-                                return r;
-                }
+                else
+                        r = unit_property_parse_assignment("NoNewPrivileges=yes", true, UNIT_PROPERTY_SERVICE, &merged, ret_error);
+                if (r < 0)
+                        return r;
         }
         kill_signal = unit_property_list_find(&merged, "KillSignal");
         a->kill_signal = kill_signal ? kill_signal->i32 : SIGTERM;
-        return property_append_list(m, &merged);
+        *ret = merged;
+        merged = (UnitPropertyList) {};
+        return 0;
+}
+
+static int append_properties(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error) {
+        _cleanup_(unit_property_list_done) UnitPropertyList l = {};
+        int r;
+
+        r = job_properties(u, a, &l, ret_error);
+        return r < 0 ? r : property_append_list(m, &l);
 }
 
 int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, const int *spool, char **ret_error) {

@@ -67,7 +67,7 @@ bool units_spool_was_full(Units *u, const Attempt *a) {
 }
 
 static bool is_written(const Attempt *a) {
-        return a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SERVICE && attempt_has_spool(a) && a->queue;
+        return a->phase == ATTEMPT_RUNNING && a->executor != EXECUTOR_WORKER && attempt_has_spool(a) && a->queue;
 }
 
 void units_trim_spools(Units *u) {

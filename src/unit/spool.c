@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The folder is root's (0700), so nobody can put anything in the way of a name; a job reopens its streams as /dev/stdout, which
- * needs no path. But the files are their owner's, who can do to them whatever he likes: so their size is no promise (he may truncate,
+/* The folder is root's (0711), so nobody can put anything in the way of a name; only the runner of a pool opens its jobs' files by it, a job
+ * its streams as /dev/stdout. But the files are their owner's, who can do to them whatever he likes: so their size is no promise (he may truncate,
  * write anywhere, allocate), and no open() of them may wait, as for a lease of his: O_NONBLOCK. */
 
 #include "unit/spool.h"
@@ -39,7 +39,7 @@ int spool_prepare(const char *run_path) {
 
         if (!path)
                 return -ENOMEM;
-        return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+        return mkdir(path, 0711) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 bool spool_is_mounted(const char *run_path) {

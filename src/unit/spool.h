@@ -32,6 +32,8 @@ static inline bool attempt_has_spool(const Attempt *a) {
 struct Units;
 void units_trim_spools(struct Units *u);
 int units_watch_spools(struct Units *u);
+/* apply.c: its verdict and the ends of its streams into o, if it has a spool. */
+void units_capture_spool(struct Units *u, const Attempt *a, Outcome *o);
 /* Writes may have been refused since the attempt was started. */
 bool units_spool_was_full(struct Units *u, const Attempt *a);
 

@@ -308,6 +308,7 @@ class Mill:
                    STATE_DIRECTORY=str(f / "state"), JOBMILL_RUNTIME_PATH=str(f / "run"),
                    JOBMILL_UNIT_PATH=str(f / "units"), JOBMILL_CONFIG_PATH="%s:%s:%s" % (f / "config", f / "run", f / "usr"), XDG_RUNTIME_DIR=str(f / "home"),
                    HOME=str(f / "home"), JOBMILL_EXEC_PATH=str(DAEMON.parent / "jobmill-exec"),
+                   JOBMILL_RUNNER_PATH=str(DAEMON.parent / "jobmill-runner"),
                    XDG_STATE_HOME=str(f / "home/state"), XDG_CONFIG_HOME=str(f / "home/config"))
         return env
 

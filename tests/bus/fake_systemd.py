@@ -12,6 +12,7 @@ Everything else is there to be broken: see the do_... methods, called by the tes
 
 import fnmatch
 import os
+import pathlib
 import pwd
 import signal
 import subprocess
@@ -64,6 +65,10 @@ CONVERT = {"s": dbus.String, "b": dbus.Boolean, "u": dbus.UInt32, "i": dbus.Int3
            "(uo)": lambda v: dbus.Struct((dbus.UInt32(v[0]), dbus.ObjectPath(v[1])), signature="uo")}
 
 
+# Where units with Delegate= have control groups of their own, if root may make such here.
+CGROUPS = next((p for p in map(pathlib.Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")) if (p / "cgroup.procs").exists()), None)
+
+
 def realtime():
     return time.clock_gettime_ns(time.CLOCK_REALTIME) // 1000
 
@@ -88,6 +93,7 @@ class Unit:
         self.stopping = False  # StopUnit, not a signal
         self.job = None        # (id, path, kind) while one is pending
         self.timers = []
+        self.cgroup = None     # of one with Delegate=
 
     @property
     def service(self):
@@ -120,10 +126,37 @@ class Unit:
             if main_only:
                 if self.pid:
                     os.kill(self.pid, signo)
+            elif signo == signal.SIGKILL and self.cgroup:
+                (self.cgroup / "cgroup.kill").write_text("1")
             elif self.group:
                 os.killpg(self.group, signo)
         except ProcessLookupError:
             pass
+
+    def make_cgroup(self, uid, gid):
+        if not self.settings.get("Delegate") or not CGROUPS or os.geteuid():
+            return
+        self.cgroup = CGROUPS / ("jobmill-fake-%d" % os.getpid()) / self.name
+        self.cgroup.mkdir(parents=True, exist_ok=True)
+        for path in (self.cgroup, *(self.cgroup / ("cgroup." + f) for f in ("procs", "subtree_control", "threads"))):
+            os.chown(path, uid, gid)
+
+    def remove_cgroup(self):
+        """All of its processes are dead, or about to be."""
+        if not self.cgroup:
+            return
+        (self.cgroup / "cgroup.kill").write_text("1")
+        for _ in range(1000):
+            try:
+                for below, _, _ in os.walk(self.cgroup, topdown=False):
+                    os.rmdir(below)
+                self.cgroup.parent.rmdir()
+                break
+            except OSError:
+                if not self.cgroup.exists():
+                    break  # others are beside it
+                time.sleep(0.002)
+        self.cgroup = None
 
     def drop_timers(self):
         for t in self.timers:
@@ -399,6 +432,7 @@ class Systemd:
     def remove(self, u, quiet=False):
         u.drop_timers()
         u.close_fds()
+        u.remove_cgroup()
         if self.units.pop(u.name, None) is None:
             return
         if u.service:
@@ -453,15 +487,24 @@ class Systemd:
             env = self.environment(u)
         except (OSError, UnicodeDecodeError):
             return 1  # systemd: Result=resources, nothing was executed
+        uid, gid = (user_id(who), group_id(u.settings.get("Group", ""), who)) if who and u.settings.get("Delegate") else (0, 0)
+        u.make_cgroup(uid, gid)
+
+        def enter():
+            (u.cgroup / "cgroup.procs").write_text("0")
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+
         try:
             p = subprocess.Popen(
-                argv, executable=path, env=env, cwd=cwd, start_new_session=True,
+                argv, preexec_fn=enter if u.cgroup else None, executable=path, env=env, cwd=cwd, start_new_session=True,
                 stdin=fds["Input"] if fds["Input"] is not None else subprocess.DEVNULL,
                 stdout=fds["Output"] if fds["Output"] is not None else subprocess.DEVNULL,
                 stderr=fds["Error"] if fds["Error"] is not None else subprocess.DEVNULL,
                 umask=u.settings.get("UMask", 0o022),
                 **({"user": user_id(who), "group": group_id(u.settings.get("Group", ""), who), "extra_groups": []}
-                   if who else {}))
+                   if who and not u.cgroup else {}))
         except KeyError:
             return 217
         except OSError as e:
@@ -533,6 +576,8 @@ class Systemd:
         if u.state["Result"] != "success":
             self.set_state(u, "failed", "failed")
             self.end_job(u, job_result)
+            if u.get("CollectMode") == "inactive-or-failed":
+                self.remove(u)
             return
         self.set_state(u, "inactive", "dead")
         self.end_job(u, job_result)

@@ -224,7 +224,7 @@ def test_files_are_the_owners(mill, remotes):
     until(lambda: path.exists() and path.read_text().endswith("three\n"), 10, "it has written")
     st, folder = path.stat(), spool(running).stat()
     assert (st.st_uid, st.st_mode & 0o7777) == (user.pw_uid, 0o600)
-    assert (folder.st_uid, folder.st_mode & 0o7777) == (0, 0o700)
+    assert (folder.st_uid, folder.st_mode & 0o7777) == (0, 0o711)
     (running.out / "go").touch()
     result, o = running.wait(id_)
     assert (result, o["io"]) == ("success", {"stdout": "two\nthree\n", "stderr": "three\n"})

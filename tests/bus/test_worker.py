@@ -269,7 +269,7 @@ def test_drain(mill_w):
     id_ = mill_w.submit(["a"], "w")
     job = w.told("assign")
     refused(w.reports, "NoSuchWorker", "Drain", token="0" * 32)
-    assert w.reports.call("Drain", token=w.token) == {}
+    assert w.reports.call("Drain", token=w.token) == {"attempts": 1}
     late = mill_w.submit(["b"], "w")
     until(lambda: reason(mill_w, late) == "the workers of queue w take no more jobs", 5, "reason")
     mill_w.restart()

@@ -23,17 +23,18 @@ OWN = {
     "api": ["base/*", "queue/*", "api/*", "store/history.h"],
     "daemon": ["base/*", "queue/*", "store/*", "unit/*", "notify/*", "api/*", "daemon/*"],
     "exec": ["base/macro.h", "exec/*"],
+    "runner": ["base/*", "runner/*", "api/framing.h", "queue/spec*.h", "exec/exec.h"],
     "ctl": ["base/*", "ctl/*", "api/protocol.h", "queue/spec*.h", "queue/flow.h", "queue/unit-property.h"],
 }
 
 # Header of a library: patterns of the files that may include it. What is not listed is libc's, and everybody's.
 LIBRARIES = {
     "systemd/sd-bus.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*"],
-    "systemd/sd-event.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*"],
-    "systemd/sd-journal.h": ["base/log.c", "unit/*", "api/log-child.*", "notify/*", "ctl/*"],
+    "systemd/sd-event.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*", "runner/*"],
+    "systemd/sd-journal.h": ["base/log.c", "unit/*", "api/log-child.*", "notify/*", "ctl/*", "runner/*"],
     "systemd/sd-daemon.h": ["base/log.c", "daemon/*"],
     "sqlite3.h": ["store/*"],
-    "json-c/*": ["queue/json-ascii.c", "queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*"],
+    "json-c/*": ["queue/json-ascii.c", "queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*", "runner/*"],
     "json.h": [],
     "ini.h": ["base/conf-file.c"],
 }

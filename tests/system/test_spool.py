@@ -25,8 +25,8 @@ def path(id_, stream="stdout", attempt=1):
 @pytest.mark.system_only
 def test_a_tmpfs_of_its_own():
     m = json.loads(run("findmnt", "--json", "--output=FSTYPE,OPTIONS,SIZE", "--mountpoint", SPOOL))["filesystems"][0]
-    assert m["fstype"] == "tmpfs" and {"nosuid", "nodev", "noexec", "mode=700"} <= set(m["options"].split(",")) and "size=" in m["options"]
-    assert (SPOOL.stat().st_mode & 0o777, SPOOL.stat().st_uid) == (0o700, 0)
+    assert m["fstype"] == "tmpfs" and {"nosuid", "nodev", "noexec", "mode=711"} <= set(m["options"].split(",")) and "size=" in m["options"]
+    assert (SPOOL.stat().st_mode & 0o777, SPOOL.stat().st_uid) == (0o711, 0)
     systemctl("stop", "jobmilld.service")
     assert run("mountpoint", SPOOL)
     systemctl("start", "jobmilld.service")

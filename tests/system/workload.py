@@ -30,6 +30,7 @@ CAPS = {"crash": 12, "crash-small": 2, "crash-other": 4, "crash-nest": 3, "crash
 NEST = "crash-nest"
 BACKED = "crash-other"
 WORKED = {"crash-worker": 2, "crash-worker-rough": 2}  # Executor=worker
+POOLED = {"crash-pool": 3, "crash-pool-rough": 2}
 
 
 def write_queues(mill):
@@ -41,6 +42,8 @@ def write_queues(mill):
         mill.write_queue(name, "Slots=%d" % slots, *more, reload=False)
     for name, slots in WORKED.items():
         mill.write_queue(name, "Slots=%d" % slots, "Executor=worker", *(["WorkerUnit=%s.service" % name] if "rough" in name else []), reload=False)
+    for name, slots in POOLED.items():
+        mill.write_queue(name, "Slots=%d" % slots, "Executor=pool", reload=False)
 
 
 WORKER_UNIT = """[Unit]
@@ -117,7 +120,7 @@ class Workload:
         self.jobs = []
         self.alice = pwd.getpwnam("alice").pw_uid
         self.before_freeze = lambda: None  # done while the job to be frozen runs
-        for name in ("proof", "overlap", "a", "b", "b-wide", "nest-wide"):
+        for name in ("proof", "overlap", "a", "b", "b-wide", "nest-wide", "pool"):
             (self.folder / name).touch()
             (self.folder / name).chmod(0o666)
 
@@ -259,6 +262,7 @@ class Workload:
         self.submit("kept for an hour", "true", "success", keep_usec=3600_000_000)
         self.submit_capped()
         self.submit_to_workers()
+        self.submit_to_pools()
         self.submit_batch()
         self.submit_array()
         self.submit_flow()
@@ -298,6 +302,24 @@ class Workload:
         submit("timeout", "slow", "timeout", "success", timeout_usec=100_000, stop_timeout_usec=3600_000_000)
         submit("dies", "die", "lost", **rough)
         submit("stubborn", "stubborn", "timeout", timeout_usec=200_000, stop_timeout_usec=200_000, **rough)
+
+    def submit_to_pools(self):
+        def submit(kind, words, *results, queue="crash-pool", **more):
+            return self.submit(kind + ", pool", words, *results, queue=queue, **more)
+
+        for _ in range(3):
+            submit("success", '[ "$A" = "a b" ] && [ "$(cat)" = payload ]', "success", environment=["A=a b"], payload=b"payload")
+        submit("exit", "exit 7", "exit-code", uid=self.alice)
+        submit("exec", ["/nonexistent/program"], "exec", runs=False)
+        submit("leaves a child", "setsid sleep 60 & exit 0", "success")
+        submit("stubborn", "trap '' TERM; while :; do sleep 0.05; done", "timeout", timeout_usec=300_000, stop_timeout_usec=300_000, runs=None)
+        submit("tried again", "[ $JOBMILL_ATTEMPT = 2 ]", "success", attempts=2, max_attempts=2, backoff_base_usec=50_000)
+        verdict = submit("says yes", 'echo begun; echo \'{"success": true}\'', "success", verify="verdict", uid=self.alice)
+        verdict.verdict = '{"success": true}'
+        self.killed_in_pool = submit("killed by hand", "exec sleep 60", "signal")
+        submit("kills its runner", "kill -KILL $PPID; sleep 60", "lost", queue="crash-pool-rough", uid=self.alice)
+        for _ in range(4):
+            self.submit("overlap", [OVERLAP, self.folder / "pool", 60], "success", queue="crash-pool", runs=False)
 
     def submit_batch(self):
         entries = [client.entry("crash", self.command("true"), name="batch",
@@ -404,13 +426,14 @@ class Workload:
 
     def end_from_outside(self):
         """By a signal, and by systemctl behind the daemon's back."""
-        for job in self.killed, self.stopped:
+        for job in self.killed, self.stopped, self.killed_in_pool:
             self.reach(job, "running", patience=30 * SLOW)
         systemctl("stop", "--no-block", self.mill.unit(self.stopped.id), check=False)
         deadline = time.monotonic() + 20 * SLOW
-        while self.info(self.killed)["state"] != "done" and time.monotonic() < deadline:
-            self.late("KillJob", self.killed.id, 9)
-            time.sleep(0.05)
+        for job in self.killed, self.killed_in_pool:
+            while self.info(job)["state"] != "done" and time.monotonic() < deadline:
+                self.late("KillJob", job.id, 9)
+                time.sleep(0.05)
 
     def retry(self):
         """Once: a call that was not answered may have been heard."""
@@ -475,9 +498,9 @@ class Workload:
         for job in self.jobs:
             self.check_job(job, [p for p in proof if p.split()[0] == str(job.id)])
         for at_once, cap in (most_at_once((self.folder / "overlap", 1)), CAPS["crash-small"]), (self.nested("a"), CAPS["crash-nest-a"]), \
-                (self.nested("b", "b-wide"), CAPS["crash-nest-b"]), (self.nested("a", "b", "b-wide", "nest-wide"), CAPS[NEST]):
+                (self.nested("b", "b-wide"), CAPS["crash-nest-b"]), (self.nested("a", "b", "b-wide", "nest-wide"), CAPS[NEST]), (self.nested("pool"), POOLED["crash-pool"]):
             assert at_once <= cap, "%d slots taken at once of %d" % (at_once, cap)
-        lines = sum(len((self.folder / f).read_text().splitlines()) for f in ("overlap", "a", "b", "b-wide", "nest-wide"))
+        lines = sum(len((self.folder / f).read_text().splitlines()) for f in ("overlap", "a", "b", "b-wide", "nest-wide", "pool"))
         least = sum(j.kind == "overlap" for j in self.jobs)
         most = sum(j.kind.startswith("overlap") for j in self.jobs)
         assert least <= lines <= most, "%d of %d…%d ran" % (lines, least, most)

@@ -128,6 +128,9 @@ bool manager_act_workers(Manager *m) {
         return false;
 }
 
+void manager_want_runner(Manager *m, Queue *q, uint32_t owner) {
+}
+
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { w.pressure * 100, 0 } };
 

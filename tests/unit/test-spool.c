@@ -77,7 +77,7 @@ static void test_modes(void **state) {
         struct stat st;
 
         assert_int_equal(stat(r->folder, &st), 0);
-        assert_int_equal(st.st_mode & 07777, 0700);
+        assert_int_equal(st.st_mode & 07777, 0711);
         FOREACH_ELEMENT(p, paths) {
                 assert_int_equal(stat(*p, &st), 0);
                 assert_int_equal(st.st_mode & 07777, 0600);

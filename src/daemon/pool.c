@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Executor=pool, between the model, the manager and the workers (docs/pool.md): who wants a runner, what a runner is told, what is left when its
+ * attempt is over. */
+
+#include "daemon/manager.h"
+
+#include "base/log.h"
+#include "unit/attempt-files.h"
+#include "unit/pool.h"
+#include "unit/spool.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define POPULATED_LOOK (50 * USEC_PER_MSEC)
+
+void manager_find_socket(Manager *m, int fd) {
+        struct sockaddr_un a = {};
+        socklen_t size = sizeof(a) - 1;
+
+        if (getsockname(fd, (struct sockaddr *) &a, &size) >= 0 && a.sun_path[0] == '/')
+                (void) free_and_strdup(&m->socket_path, a.sun_path);
+}
+
+void manager_want_runner(Manager *m, Queue *q, uint32_t owner) {
+        const User *u = m->user || owner == 0 ? NULL : user_db_get(m->users, owner);
+
+        if (pool_want(m->model, q, owner, m->user ? NULL : owner == 0 ? "root" : u ? u->name : NULL, &m->now) < 0)
+                log_oom();
+}
+
+void manager_start_runners(Manager *m) {
+        const RunnerCommand c = {
+                .runner = getenv("JOBMILL_RUNNER_PATH") ?: JOBMILL_RUNNER_PATH,
+                .exec = m->units->exec_path,
+                .socket = m->socket_path,
+                .idle = m->settings.pool_idle_usec,
+        };
+        Pool *p, *t;
+
+        if (c.socket)
+                units_start_runners(m->units, &c);
+        else
+                HASH_ITER(hh, m->model->pools, p, t)
+                        if (p->wanted) {
+                                p->wanted = false;
+                                pool_refused(m->model, p, "jobmilld was started without its socket (jobmilld.socket)", &m->now);
+                        }
+}
+
+int manager_order(Manager *m, Attempt *a, char **ret) {
+        _cleanup_free_ char *error = NULL;
+        Outcome o = OUTCOME_INIT;
+        int r;
+
+        if (a->executor != EXECUTOR_POOL)
+                return 0;
+        r = pool_order_format(m->units, a, ret, &error);
+        if (!error)
+                return r;
+        o.result = JOB_EXEC;
+        o.reason = TAKE_PTR(error);
+        model_attempt_ended(m->model, a, &o, &m->now);
+        return -ECANCELED;
+}
+
+/* Its runner died, and the manager is killing what it left: that takes slots as long as it lives. There is another runner only when that is over. */
+bool manager_is_left_over(Manager *m, const Attempt *a) {
+        if (a->executor != EXECUTOR_POOL || !a->queue || pool_is_registered(m->model, a->queue, a->owner) ||
+            !units_runner_is_populated(m->units, a->queue, a->owner))
+                return false;
+        m->model->next_deadline = MIN(m->model->next_deadline, usec_add(m->now.monotonic, POPULATED_LOOK));
+        return true;
+}
+
+void manager_remove_files(Manager *m, const Attempt *a) {
+        if (!a->has_files)
+                return;
+        attempt_files_remove(m->run_path, a);
+        spool_remove(m->run_path, a);
+}
+
+void manager_capture_spool(void *userdata, const Attempt *a, Outcome *o) {
+        const Manager *m = userdata;
+
+        units_capture_spool(m->units, a, o);
+}

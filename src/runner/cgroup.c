@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See cgroup.h. A group has either processes or groups that share its resources, so the runner leaves the unit's own for a leaf beside those of
+ * the jobs. A job may have made groups in its own: it is its owner's. */
+
+#include "runner/cgroup.h"
+
+#include "base/parse.h"
+#include "base/strv.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define DEPTH_MAX 32U
+
+static int read_at(int directory, const char *path, char *buf, size_t size) {
+        _cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+        ssize_t n;
+
+        if (fd < 0)
+                return -errno;
+        n = read(fd, buf, size - 1);
+        if (n < 0)
+                return -errno;
+        buf[n] = 0;
+        return 0;
+}
+
+static int write_at(int directory, const char *path, const char *value) {
+        _cleanup_close_ int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        return write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}
+
+/* "cpu.stat" of a job's */
+static int read_attribute(const Cgroups *c, const char *name, const char *attribute, char *buf, size_t size) {
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/%s", name, attribute);
+        return read_at(c->root, path, buf, size);
+}
+
+int cgroup_write(const Cgroups *c, const char *name, const char *attribute, const char *value) {
+        char path[128];
+
+        (void) snprintf(path, sizeof(path), "%s/%s", name, attribute);
+        return write_at(c->root, path, value);
+}
+
+/* ---- our own ---- */
+
+static const char *mount_point(void) {
+        struct statfs fs;
+
+        return statfs("/sys/fs/cgroup", &fs) >= 0 && fs.f_type == CGROUP2_SUPER_MAGIC ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+}
+
+/* Nothing but a unit of this kind is delegated to us. */
+static int find_own(char *ret, size_t size) {
+        char buf[4096], *line, *name;
+        int r;
+
+        r = read_at(AT_FDCWD, "/proc/self/cgroup", buf, sizeof(buf));
+        if (r < 0)
+                return r;
+        line = startswith(buf, "0::") ? buf : strstr(buf, "\n0::");
+        line = line ? strchr(line, '/') : NULL;
+        if (!line)
+                return -ENOENT;
+        line[strcspn(line, "\n")] = 0;
+        name = strrchr(line, '/');
+        if (!startswith(name + 1, "jobmill-pool-"))
+                return -EPERM;
+        return (size_t) snprintf(ret, size, "%s%s", mount_point(), line) < size ? 0 : -ENAMETOOLONG;
+}
+
+/* Each by itself: one that cannot be had must not keep us from the others. */
+static void enable_controllers(int root) {
+        char buf[1024], word[64];
+
+        if (read_at(root, "cgroup.controllers", buf, sizeof(buf)) < 0)
+                return;
+        for (char *save = NULL, *i = strtok_r(buf, " \n", &save); i; i = strtok_r(NULL, " \n", &save))
+                if ((size_t) snprintf(word, sizeof(word), "+%s", i) < sizeof(word))
+                        (void) write_at(root, "cgroup.subtree_control", word);
+}
+
+int cgroups_open(Cgroups *c) {
+        _cleanup_close_ int root = -EBADF;
+        char path[4400];
+        int r;
+
+        c->root = -EBADF;
+        r = find_own(path, sizeof(path));
+        if (r < 0)
+                return r;
+        root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0)
+                return -errno;
+        if (mkdirat(root, "runner", 0755) < 0 && errno != EEXIST)
+                return -errno;
+        r = write_at(root, "runner/cgroup.procs", "0");
+        if (r < 0)
+                return r;
+        enable_controllers(root);
+        c->root = TAKE_FD(root);
+        return 0;
+}
+
+/* ---- those of jobs ---- */
+
+int cgroup_make(const Cgroups *c, const char *name) {
+        int fd;
+
+        if (c->root < 0)
+                return -ENOENT;
+        if (mkdirat(c->root, name, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        fd = openat(c->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+static uint64_t read_number(const Cgroups *c, const char *name, const char *attribute) {
+        char buf[64];
+        uint64_t v;
+
+        if (read_attribute(c, name, attribute, buf, sizeof(buf)) < 0)
+                return UINT64_MAX;
+        buf[strcspn(buf, "\n")] = 0;
+        return parse_u64(buf, &v) < 0 ? UINT64_MAX : v;
+}
+
+/* The number behind a word that begins a line. */
+static uint64_t find_number(const char *text, const char *key) {
+        size_t n = strlen(key);
+
+        for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+                if (strncmp(line, key, n) == 0 && line[n] == ' ')
+                        return strtoull(line + n + 1, NULL, 10);
+        return UINT64_MAX;
+}
+
+/* MAJOR:MINOR rbytes=N wbytes=N …, a line for each disk */
+static void sum_io(char *text, CgroupUsage *u) {
+        u->io_read_bytes = u->io_write_bytes = 0;
+        for (char *save = NULL, *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
+                const char *r = startswith(word, "rbytes="), *w = startswith(word, "wbytes=");
+                uint64_t v;
+
+                if ((r || w) && parse_u64(r ?: w, &v) >= 0)
+                        *(r ? &u->io_read_bytes : &u->io_write_bytes) += v;
+        }
+}
+
+void cgroup_read_usage(const Cgroups *c, const char *name, CgroupUsage *ret) {
+        char buf[4096];
+        uint64_t kills;
+
+        *ret = CGROUP_USAGE_INIT;
+        if (read_attribute(c, name, "cpu.stat", buf, sizeof(buf)) >= 0)
+                ret->cpu_usec = find_number(buf, "usage_usec");
+        ret->memory_peak = read_number(c, name, "memory.peak");
+        ret->tasks_peak = read_number(c, name, "pids.peak");
+        if (read_attribute(c, name, "io.stat", buf, sizeof(buf)) >= 0)
+                sum_io(buf, ret);
+        if (read_attribute(c, name, "memory.events", buf, sizeof(buf)) >= 0) {
+                kills = find_number(buf, "oom_kill");
+                ret->oom_killed = kills != UINT64_MAX && kills > 0;
+        }
+}
+
+/* What each process of the group at this directory, and of those below it, gets. */
+static unsigned signal_all(int directory, int sig, unsigned depth) {
+        int listed = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC), copy;
+        FILE *f = listed >= 0 ? fdopen(listed, "re") : NULL;
+        unsigned n = 0;
+        long pid;
+        DIR *d;
+
+        while (f && fscanf(f, "%ld", &pid) == 1)
+                if (pid > 0 && kill((pid_t) pid, sig) >= 0) {
+                        n++;
+                        if (sig != SIGKILL && sig != SIGCONT)
+                                (void) kill((pid_t) pid, SIGCONT); /* one that stopped itself must wake up to heed it */
+                }
+        if (f)
+                fclose(f);
+        else
+                safe_close(listed);
+        copy = depth < DEPTH_MAX ? openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        d = copy >= 0 ? fdopendir(copy) : NULL;
+        if (!d) {
+                safe_close(copy);
+                return n;
+        }
+        for (struct dirent *e; (e = readdir(d));) {
+                int below = e->d_type == DT_DIR && e->d_name[0] != '.' ? openat(directory, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+                if (below >= 0)
+                        n += signal_all(below, sig, depth + 1);
+                safe_close(below);
+        }
+        closedir(d);
+        return n;
+}
+
+void cgroup_kill(const Cgroups *c, const char *name, int sig) {
+        _cleanup_close_ int fd = -EBADF;
+
+        if (sig == SIGKILL && cgroup_write(c, name, "cgroup.kill", "1") >= 0)
+                return;
+        fd = openat(c->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+                (void) signal_all(fd, sig, 0);
+}
+
+static int remove_below(int parent, const char *name, unsigned depth) {
+        int fd;
+        DIR *d;
+
+        if (unlinkat(parent, name, AT_REMOVEDIR) >= 0 || errno == ENOENT)
+                return 0;
+        if (errno != EBUSY && errno != ENOTEMPTY)
+                return -errno;
+        fd = depth < DEPTH_MAX ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        d = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!d) {
+                safe_close(fd);
+                return -EBUSY;
+        }
+        for (struct dirent *e; (e = readdir(d));)
+                if (e->d_type == DT_DIR && e->d_name[0] != '.')
+                        (void) remove_below(dirfd(d), e->d_name, depth + 1);
+        closedir(d);
+        return unlinkat(parent, name, AT_REMOVEDIR) >= 0 ? 0 : -EBUSY;
+}
+
+int cgroup_remove(const Cgroups *c, const char *name) {
+        return remove_below(c->root, name, 0);
+}

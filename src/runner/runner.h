@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* jobmill-runner: the worker of a queue with Executor=pool and of one user, as whom it runs. It makes a process in a control group of its own
+ * of each job that it is given, and says what became of it (docs/pool.md).
+ *
+ *   main.c    what it is told to be, and when it ends
+ *   link.c    the two connections to the daemon
+ *   task.c    the life of a job, from its order to its report
+ *   spawn.c   how it becomes a process; limit.c: as its properties say
+ *   cgroup.c  the control groups below that of its unit, which is delegated to it
+ */
+
+#include "api/framing.h"
+#include "runner/cgroup.h"
+#include "runner/limit.h"
+
+#include <json-c/json.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <systemd/sd-event.h>
+#include <uthash.h>
+
+#define TASKS_MAX 65536U /* as many slots as a worker may have */
+
+typedef struct Runner Runner;
+
+/* Why a child did not become its command: it writes that into memory that it shares. */
+typedef struct SpawnFailure {
+        int status; /* as systemd has it for the same; 0: it became it */
+        int error;
+} SpawnFailure;
+
+/* A job, as it was given: an attempt. */
+typedef struct Task {
+        uint64_t id;
+        uint32_t attempt;
+        char token[33];         /* by which it is known when it is given again */
+        char name[64];          /* of its control group, and of its lines in the journal: jobmill-job-ID-N */
+        pid_t pid;              /* 0: its process is over, or never was */
+        bool in_cgroup;
+        bool was_process, stopped; /* it had a status; the runner was told to end while it ran */
+        bool ended, reporting;  /* what became of it is known; and may be told */
+        unsigned failure;       /* its place in runner->failures */
+        int helper;             /* what jobmill-exec says of what it cannot do; or none */
+        int status;             /* as wait4() has it */
+        const char *result;     /* where the status does not tell */
+        char *error;
+        CgroupUsage usage;
+        unsigned looks;         /* at a control group that was not empty */
+        TAILQ_ENTRY(Task) entry; /* leaving, or reports */
+        UT_hash_handle hh, hh_pid;
+} Task;
+TAILQ_HEAD(TaskList, Task);
+
+typedef struct Channel {
+        int fd;                 /* -EBADF: not connected */
+        Buffer in, out;
+        sd_event_source *io;
+} Channel;
+
+struct Runner {
+        sd_event *event;
+        const char *socket, *queue, *helper;
+        usec_t idle;
+        uint32_t slots;
+
+        Channel orders, reports;
+        char token[33];         /* ""; it is not registered yet */
+        bool registered;        /* on the connections that there are */
+        sd_event_source *connect_timer, *report_timer, *idle_timer, *leave_timer;
+        usec_t idle_since;      /* monotonic */
+        bool ending;            /* it wants to be given nothing more, and ends when it has nothing */
+        unsigned drains_sent;   /* not answered */
+        bool drained;           /* the daemon has nothing for it that is on its way */
+        bool stopping;          /* told to end */
+
+        Task *tasks;            /* uthash by token */
+        Task *processes;        /* uthash by pid */
+        struct TaskList leaving; /* ended, and processes of theirs are left */
+        struct TaskList to_report, reported; /* said, in this order, and not answered */
+
+        Cgroups cgroups;
+        SpawnFailure *failures; /* shared with children */
+        unsigned *free_failures, n_free_failures;
+        int null;               /* /dev/null */
+        char **environment;     /* that every job has */
+        struct rlimit files;    /* RLIMIT_NOFILE that jobs have */
+};
+
+/* link.c */
+int link_new(Runner *r);
+void link_report(Runner *r, Task *t);
+void link_drain(Runner *r);
+void link_done(Runner *r);
+/* All that was written goes out; what cannot waits for the socket. */
+void link_flush(Runner *r);
+
+/* task.c */
+void task_order(Runner *r, json_object *order);
+void task_signal(Runner *r, json_object *order);
+void task_reported(Runner *r, Task *t);
+void tasks_reap(Runner *r);
+void tasks_leave(Runner *r);
+void tasks_stop(Runner *r);
+
+/* spawn.c: 0, or what its end is to be: t->result and t->error are set. */
+typedef struct JobSpec JobSpec;
+void spawn(Runner *r, Task *t, const JobSpec *s, json_object *run);
+
+/* main.c */
+void runner_look_idle(Runner *r);
+void runner_drain(Runner *r);
+void runner_exit(Runner *r, int status);
+
+/* Of a message: NULL, or what it holds. */
+json_object *json_get(json_object *o, const char *key);
+const char *json_get_text(json_object *o, const char *key);
+uint64_t json_get_number(json_object *o, const char *key);

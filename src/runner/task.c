@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The life of a job in the runner:
+ *
+ *   ordered    its process runs; or it cannot be made, and that is how it ended
+ *   ended      its process is over; what its control group used is read, and what is left in there is killed
+ *   reporting  its control group is empty and gone: only now may its slots be another's
+ *   reported   the daemon has recorded it, and it is forgotten
+ */
+
+#include "runner/runner.h"
+
+#include "queue/spec-json.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#define LEAVE_LOOK (2 * USEC_PER_MSEC)
+#define LEAVE_DOUBLED_MAX 8U
+
+static Task *task_free(Runner *r, Task *t) {
+        HASH_DEL(r->tasks, t);
+        r->free_failures[r->n_free_failures++] = t->failure;
+        safe_close(t->helper);
+        free(t->error);
+        return mfree(t);
+}
+
+static Task *task_find(const Runner *r, json_object *order) {
+        const char *token = json_get_text(order, "attempt_token");
+        Task *t = NULL;
+
+        if (token)
+                HASH_FIND_STR(r->tasks, token, t);
+        return t;
+}
+
+/* ---- how it ended ---- */
+
+static void report(Runner *r, Task *t) {
+        t->reporting = true;
+        link_report(r, t);
+}
+
+static void leave(Runner *r, Task *t) {
+        usec_t after = LEAVE_LOOK << MIN(t->looks++, LEAVE_DOUBLED_MAX);
+
+        TAILQ_INSERT_TAIL(&r->leaving, t, entry);
+        if (sd_event_source_get_enabled(r->leave_timer, NULL) > 0)
+                return;
+        (void) sd_event_source_set_time_relative(r->leave_timer, after);
+        (void) sd_event_source_set_enabled(r->leave_timer, SD_EVENT_ONESHOT);
+}
+
+static void clear(Runner *r, Task *t) {
+        if (t->in_cgroup && cgroup_remove(&r->cgroups, t->name) < 0) {
+                cgroup_kill(&r->cgroups, t->name, SIGKILL);
+                leave(r, t);
+                return;
+        }
+        report(r, t);
+}
+
+void tasks_leave(Runner *r) {
+        struct TaskList l = TAILQ_HEAD_INITIALIZER(l);
+        Task *t;
+
+        TAILQ_CONCAT(&l, &r->leaving, entry);
+        while ((t = TAILQ_FIRST(&l))) {
+                TAILQ_REMOVE(&l, t, entry);
+                clear(r, t);
+        }
+        link_flush(r);
+}
+
+static void end(Runner *r, Task *t) {
+        t->ended = true;
+        clear(r, t);
+}
+
+static void read_failure(const Runner *r, Task *t) {
+        const SpawnFailure *f = r->failures + t->failure;
+        const char *what;
+        char text[1024];
+        ssize_t n = t->helper >= 0 ? read(t->helper, text, sizeof(text)) : 0;
+
+        if (n > 0) {
+                t->result = "exec";
+                t->error = strndup(text, n);
+        }
+        if (f->status == 0)
+                return;
+        what = f->status == 203 ? "the command cannot be executed" : f->status == 200 ? "cannot change to the working directory" : "the command cannot be set up";
+        t->result = "exec";
+        if (asprintf(&t->error, "%s: %s", what, strerror(f->error)) < 0)
+                t->error = NULL;
+}
+
+static void reaped(Runner *r, Task *t, int status, const struct rusage *ru) {
+        HASH_DELETE(hh_pid, r->processes, t);
+        t->pid = 0;
+        t->was_process = true;
+        t->status = status;
+        if (t->in_cgroup)
+                cgroup_read_usage(&r->cgroups, t->name, &t->usage);
+        else
+                t->usage.cpu_usec = (uint64_t) (ru->ru_utime.tv_sec + ru->ru_stime.tv_sec) * USEC_PER_SEC + (uint64_t) (ru->ru_utime.tv_usec + ru->ru_stime.tv_usec);
+        read_failure(r, t);
+        if (!t->result && t->usage.oom_killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+                t->result = "oom-kill";
+        if (!t->result && t->stopped) {
+                t->result = "lost";
+                t->error = strdup("its runner was stopped");
+        }
+        end(r, t);
+}
+
+/* Also what jobs left behind: they are ours since their parents are gone. */
+void tasks_reap(Runner *r) {
+        struct rusage ru;
+        int status;
+        pid_t pid;
+
+        while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
+                Task *t;
+
+                HASH_FIND(hh_pid, r->processes, &pid, sizeof(pid), t);
+                if (t)
+                        reaped(r, t, status, &ru);
+        }
+        if (!TAILQ_EMPTY(&r->leaving))
+                tasks_leave(r);
+        link_flush(r);
+}
+
+void task_reported(Runner *r, Task *t) {
+        task_free(r, t);
+        runner_look_idle(r);
+}
+
+/* ---- orders ---- */
+
+static Task *task_new(Runner *r, json_object *order) {
+        const char *token = json_get_text(order, "attempt_token");
+        Task *t;
+
+        if (!token || strlen(token) != 32 || r->n_free_failures == 0)
+                return NULL;
+        t = new0(Task, 1);
+        if (!t)
+                return NULL;
+        t->id = json_get_number(order, "id");
+        t->attempt = (uint32_t) json_get_number(order, "attempt");
+        memcpy(t->token, token, 33);
+        (void) snprintf(t->name, sizeof(t->name), "jobmill-job-%" PRIu64 "-%" PRIu32, t->id, t->attempt);
+        t->helper = -EBADF;
+        t->usage = CGROUP_USAGE_INIT;
+        t->failure = r->free_failures[--r->n_free_failures];
+        HASH_ADD_STR(r->tasks, token, t);
+        return t;
+}
+
+void task_order(Runner *r, json_object *order) {
+        _cleanup_(spec_freep) JobSpec *spec = spec_new();
+        _cleanup_free_ char *error = NULL, *queue = NULL;
+        json_object *job = json_get(order, "job");
+        uint64_t keys;
+        Task *t;
+
+        if (task_find(r, order)) /* it is given once more after each interruption */
+                return;
+        t = task_new(r, order);
+        if (!t) {
+                fprintf(stderr, "An order cannot be taken.\n");
+                return;
+        }
+        if (!spec || !json_object_is_type(job, json_type_object) || spec_read_json_object(job, spec, &queue, &keys, &error) < 0 || !spec->argv || !spec->argv[0]) {
+                t->result = "exec";
+                if (asprintf(&t->error, "the runner cannot read it: %s", strempty(error)) < 0)
+                        t->error = NULL;
+        } else
+                spawn(r, t, spec, json_get(order, "run"));
+        if (t->pid > 0)
+                HASH_ADD(hh_pid, r->processes, pid, sizeof(t->pid), t);
+        else
+                end(r, t);
+}
+
+static void send_signal(Runner *r, Task *t, int sig) {
+        if (t->in_cgroup)
+                cgroup_kill(&r->cgroups, t->name, sig);
+        else if (t->pid > 0) {
+                (void) kill(-t->pid, sig);
+                if (kill(t->pid, sig) >= 0 && sig != SIGKILL)
+                        (void) kill(-t->pid, SIGCONT);
+        }
+}
+
+void task_signal(Runner *r, json_object *order) {
+        Task *t = task_find(r, order);
+        uint64_t sig = json_get_number(order, "signal");
+
+        if (t && !t->reporting && sig >= 1 && sig <= 64)
+                send_signal(r, t, (int) sig);
+}
+
+/* The runner's unit is stopped: what ends by that did not end by itself. */
+void tasks_stop(Runner *r) {
+        Task *t, *next;
+
+        HASH_ITER(hh, r->tasks, t, next)
+                if (t->pid > 0) {
+                        t->stopped = true;
+                        send_signal(r, t, SIGTERM);
+                }
+}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Pools: a runner that is started when jobs wait for it, and what it makes of them."""
+
+import json
+import os
+import signal
+
+import pytest
+
+import client
+import fake_systemd
+from conftest import until
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(not fake_systemd.CGROUPS, reason="needs cgroup v2")]
+UNIT = "jobmill-pool-p-0.service"
+
+
+@pytest.fixture
+def mill_p(mill):
+    mill.listen()
+    mill.queue("p", Slots=4, AllowUsers="* daemon", Executor="pool", StopTimeoutSec="300ms")
+    mill.start()
+    mill.settled()
+    return mill
+
+
+def processes(mill):
+    """In control groups of jobs."""
+    root = next(fake_systemd.CGROUPS.glob("jobmill-fake-%d/%s" % (mill.systemd.process.pid, UNIT)), None)
+    return {p.name: len((p / "cgroup.procs").read_text().split()) for p in root.iterdir() if p.is_dir() and p.name != "runner"} if root else {}
+
+
+def test_results(mill_p, remotes):
+    jobs = {c: mill_p.submit(c, "p") for c in ("exit 0", "exit 7", "kill -KILL $$", "kill -TERM $$", "ulimit -c 0; kill -SEGV $$")}
+    missing = mill_p.submit(["/nonexistent"], "p")
+    nowhere = mill_p.submit(["true"], "p", cwd="/nonexistent")
+    outcomes = {c: mill_p.wait(i) for c, i in jobs.items()}
+    assert {c: (r, o.get("exit_status"), o.get("exit_signal")) for c, (r, o) in outcomes.items()} == {
+        "exit 0": ("success", 0, None), "exit 7": ("exit-code", 7, None), "kill -KILL $$": ("signal", None, 9),
+        "kill -TERM $$": ("signal", None, 15), "ulimit -c 0; kill -SEGV $$": ("signal", None, 11)}
+    assert all(o["cpu_usec"] > 0 for _, o in outcomes.values())
+    assert mill_p.result(missing) == mill_p.result(nowhere) == "exec"
+    assert mill_p.info(missing)["reason"] == "the command cannot be executed: No such file or directory"
+    assert mill_p.info(nowhere)["reason"] == "cannot change to the working directory: No such file or directory"
+    info = mill_p.info(jobs["exit 0"])
+    assert info["executor"] == "pool" and "unit" not in info and info["runtime_usec"] >= 0
+    assert mill_p.systemd.do("counts")["starts"] == {UNIT: 1}
+
+    theirs = remotes("daemon").call("Submit", "p", ["/bin/sh", "-c", "exit $(id -u)"], {})[0]
+    assert mill_p.wait(theirs)[1].get("exit_status", 0) == 1
+    assert mill_p.systemd.do("counts")["starts"]["jobmill-pool-p-1.service"] == 1
+
+
+def test_what_it_is_given(mill_p):
+    code = ('echo "$A $JOBMILL_JOB_ID $JOBMILL_ATTEMPT $JOBMILL_QUEUE $JOBMILL_SLOTS $(umask) $(pwd) $(ulimit -n) $(nice)"; cat; '
+            'test -z "$JOURNAL_STREAM$INVOCATION_ID" && echo none >&2; echo \'{"success": true, "n": 1}\'')
+    id_ = mill_p.submit(["sh", "-c", code], "p", environment=["A=1", "PATH=/usr/bin:/bin"], umask=0o27, cwd="/usr", payload=b"text\n",
+                        properties=["LimitNOFILE=100", "Nice=3", "MemoryMax=1G"], stdout="spool", slots=2, verify="verdict")
+    assert mill_p.result(id_) == "success"
+    info = mill_p.info(id_)
+    assert info["io"] == {"stdout": "1 %d 1 p 0,1 0027 /usr 100 3\ntext\n" % id_, "stderr": "none\n"}
+    assert json.loads(info["verdict"])["n"] == 1
+    assert not list((mill_p.folder / "run/spool").iterdir())
+
+    quiet = mill_p.submit("echo text", "p", stdout="spool", verify="verdict")
+    assert mill_p.result(quiet) == "unverified"
+    files = mill_p.submit("echo out; echo err >&2", "p", output_file=str(mill_p.out / "%j.out"), error_file=str(mill_p.out / "%j.err"))
+    assert mill_p.result(files) == "success"
+    assert [(mill_p.out / ("%d.%s" % (files, e))).read_text() for e in ("out", "err")] == ["out\n", "err\n"]
+    refused = mill_p.submit(["true"], "p", output_file="/nonexistent/file")
+    assert mill_p.result(refused) == "exec"
+    assert mill_p.info(refused)["reason"] == "cannot open output_file '/nonexistent/file': No such file or directory"
+
+
+def test_what_it_cannot_give(mill_p):
+    for spec, what in (({"properties": ["PrivateTmp=yes"]}, "PrivateTmp="), ({"properties": ["AllowedCPUs=0"]}, "AllowedCPUs="),
+                       ({"freezable": True, "timeout_usec": 1000000}, "freezable")):
+        with pytest.raises(client.BusError) as e:
+            mill_p.submit(["true"], "p", **spec)
+        assert e.value.short == "PropertyNotAllowed" and what in e.value.message
+    mill_p.queue("q", AllowUsers="*", Executor="pool")
+    mill_p.queue("q", "Service", drop_in="a.conf", ProtectSystem="yes")
+    with pytest.raises(client.BusError) as e:
+        mill_p.call("Reload")
+    assert "ProtectSystem= cannot be set" in e.value.message
+
+
+IGNORES = "trap '' TERM; sh -c \"trap '' TERM; while :; do sleep 0.05; done\" & while :; do sleep 0.05; done"
+
+
+def test_ends(mill_p):
+    cancelled, timed = mill_p.submit(IGNORES, "p"), mill_p.submit(IGNORES, "p", timeout_usec=200000)
+    for i in (cancelled, timed):
+        until(lambda i=i: processes(mill_p).get("jobmill-job-%d-1" % i, 0) >= 2 or mill_p.state(i) == "done", 5, "children")
+    mill_p.call("CancelJob", cancelled)
+    assert mill_p.result(cancelled) == "cancelled" and mill_p.result(timed) == "timeout"
+    killed = mill_p.submit(["sleep", "60"], "p")
+    mill_p.reach(killed, "running")
+    mill_p.call("KillJob", killed, signal.SIGUSR1)
+    result, outcome = mill_p.wait(killed)
+    assert (result, outcome["exit_signal"]) == ("signal", signal.SIGUSR1)
+    left = mill_p.submit("sleep 60 & sleep 60 & exit 0", "p")
+    assert mill_p.result(left) == "success"
+    assert processes(mill_p) == {}
+
+
+def test_daemon_restarted(mill_p):
+    jobs = [mill_p.submit("sleep 0.5; exit %d" % n, "p") for n in range(6)]
+    mill_p.reach(jobs[3], "running")
+    for _ in range(3):
+        mill_p.restart()
+    assert [mill_p.wait(i)[1]["exit_status"] for i in jobs] == list(range(6))
+    assert mill_p.systemd.do("counts")["starts"] == {UNIT: 1}
+
+
+def test_runner_killed(mill_p):
+    jobs = [mill_p.submit(IGNORES, "p") for _ in range(5)]
+    until(lambda: len(processes(mill_p)) == 4, 5, "four run")
+    mill_p.systemd.do("kill", name=UNIT, signo=signal.SIGKILL, main_only=True)
+    assert [mill_p.result(i) for i in jobs[:4]] == ["lost"] * 4
+    assert mill_p.info(jobs[0])["reason"] == "its runner is gone"
+    mill_p.reach(jobs[4], "running")
+    assert mill_p.systemd.do("counts")["starts"] == {UNIT: 2}
+    mill_p.call("CancelJob", jobs[4])
+
+
+def test_cannot_be_started(mill_p, systemd):
+    systemd.fault("StartTransientUnit", "refuse", count=1, message="no room")
+    id_ = mill_p.submit(["true"], "p")
+    until(lambda: mill_p.info(id_)["reason"] == "its runner cannot be started, trying again: no room", 5, "reason")
+    assert mill_p.result(id_) == "success"
