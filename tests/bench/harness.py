@@ -36,7 +36,7 @@ def timed(*argv, **options):
 
 def stop():
     run("systemctl", "stop", "jobmilld.socket", "jobmilld")
-    run("systemctl", "reset-failed", "jobmilld")
+    run("systemctl", "reset-failed", "jobmilld.socket", "jobmilld")  # or they are started too often
 
 
 def start():
