@@ -28,17 +28,17 @@ static int parse_token(const char *text, sd_id128_t *ret) {
 static int find_worker(const Call *c, Worker **ret, sd_bus_error *error) {
         const char *text;
         sd_id128_t token;
+        Worker *w;
         int r;
 
         r = read_json_string(c->parameters, "token", NULL, &text, error);
         if (r < 0)
                 return r;
-        if (parse_token(text, &token) >= 0)
-                for (Worker *w = c->api->model->workers; w; w = w->hh.next)
-                        if (!w->gone && sd_id128_equal(w->token, token) && w->uid == c->client->uid) {
-                                *ret = w;
-                                return 0;
-                        }
+        w = parse_token(text, &token) < 0 ? NULL : model_worker_by_token(c->api->model, token);
+        if (w && w->uid == c->client->uid) {
+                *ret = w;
+                return 0;
+        }
         return api_error(error, JOBMILL_ERROR_NO_SUCH_WORKER, "There is no worker with this token");
 }
 

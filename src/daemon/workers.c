@@ -3,11 +3,10 @@
 /* Act, for workers: what is to be told follows from the state alone, so that a worker that is back, or a daemon that was started again, is
  * no special case (docs/workers.md).
  *
- *   starting            {assign}; from then on it is running
- *   running             {assign} again, if the worker is back; it drops what it knows
+ *   running             {assign}, and again if the worker is back; it drops what it knows
  *   stopping            {cancel}, behind its {assign}; one that was never sent ends at once; when its time is over the worker is killed, of a
  *                       runner the job's process, and the runner when that does not help
- *   ended and recorded  its slots are free */
+ *   ended and recorded  it is forgotten, when nothing is left of it */
 
 #include "daemon/manager.h"
 
@@ -34,8 +33,7 @@ static int assign(Manager *m, Attempt *a) {
         if (r <= 0)
                 return r;
         a->asked = true;
-        if (a->phase == ATTEMPT_STARTING)
-                model_attempt_started(m->model, a, SD_ID128_NULL, m->now.realtime, m->now.monotonic);
+        a->fresh = false;
         return 1;
 }
 
@@ -70,7 +68,7 @@ static int send_signals(Manager *m, Attempt *a) {
 static int stop(Manager *m, Attempt *a) {
         int r;
 
-        if (a->phase == ATTEMPT_STARTING && a->fresh && !a->asked) {
+        if (a->fresh) {
                 model_attempt_withdraw(m->model, a, NULL, &m->now);
                 return 1;
         }

@@ -146,6 +146,9 @@ int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
         j->attempt = a->number;
         model_attempt_changed(m, a);
         model_attempt_act(m, a);
+        /* It is told of it when this is recorded; nothing in between could be seen from outside. */
+        if (w)
+                model_attempt_started(m, a, SD_ID128_NULL, now->realtime, now->monotonic);
         TAKE_PTR(a);
         return 0;
 }
@@ -292,7 +295,7 @@ Attempt *model_last_attempt(const Model *m, const Job *j) {
 bool model_is_cleaning_up(const Model *m, const Job *j) {
         const Attempt *a = model_last_attempt(m, j);
 
-        return a && a->phase == ATTEMPT_ENDED && a->outcome.result != JOB_RESULT_NONE;
+        return a && a->phase == ATTEMPT_ENDED && a->executor != EXECUTOR_WORKER && a->outcome.result != JOB_RESULT_NONE;
 }
 
 usec_t attempt_next_look(Attempt *a) {

@@ -69,7 +69,7 @@ struct Attempt {
         int kill_signal;            /* KillSignal= of the unit */
         bool has_net;               /* the unit has a RuntimeMaxSec=, which does not stop while it is frozen */
         uint64_t signals;           /* asked for by users, not sent yet: bit mask of 1 << (signal - 1) */
-        bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for */
+        bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for; to a worker: never sent */
         bool asked;                 /* StartTransientUnit was sent by this process; its worker was sent it, since it is connected */
         bool cancel_sent;           /* the same of a worker and its cancel */
         bool kill_sent;             /* EXECUTOR_POOL: its process was to be killed */

@@ -23,6 +23,7 @@ Model *model_new(void) {
         TAILQ_INIT(&m->act);
         TAILQ_INIT(&m->act_workers);
         TAILQ_INIT(&m->changed_workers);
+        TAILQ_INIT(&m->workers_with_room);
         m->next_worker = 1;
         TAILQ_INIT(&m->receipts);
         TAILQ_INIT(&m->regulated);
@@ -60,6 +61,7 @@ Model *model_free(Model *m) {
         }
         HASH_ITER(hh, m->workers, w, tw) {
                 HASH_DEL(m->workers, w);
+                HASH_DELETE(by_token, m->worker_tokens, w);
                 worker_free(w);
         }
         pools_free(m);

@@ -33,8 +33,8 @@ struct Model {
         struct AttemptList changed_attempts;
         struct QueueList changed_queues;
         struct AttemptList act, act_workers; /* attempts for which PID 1 is to be asked something, or of which their worker is to be told */
-        Worker *workers; struct Pool *pools; /* uthash by id; by unit: runners that are wanted */
-        struct WorkerList changed_workers;
+        Worker *workers, *worker_tokens; struct Pool *pools; /* uthash by id, by token; by unit: runners that are wanted */
+        struct WorkerList changed_workers, workers_with_room;
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;

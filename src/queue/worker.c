@@ -67,19 +67,32 @@ bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
 }
 
 static bool takes_jobs(const Worker *w) {
-        return w->connected && !w->draining;
+        return w->connected && !w->draining && !w->gone;
 }
 
 static uint32_t room(const Worker *w) {
         return w->slots > w->slots_used ? w->slots - w->slots_used : 0;
 }
 
-Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots) {
-        Worker *best = NULL;
+/* Where thousands are busy only those that are not are looked at. */
+static void look_at_room(Worker *w) {
+        bool has = takes_jobs(w) && room(w) > 0;
 
-        for (Worker *w = m->workers; w; w = w->hh.next)
-                if (room(w) >= slots && takes_jobs(w) && worker_serves(w, q, owner) &&
-                    (!best || room(w) > room(best) || (room(w) == room(best) && w->id < best->id)))
+        if (has == w->has_room)
+                return;
+        if (has)
+                TAILQ_INSERT_TAIL(&w->model->workers_with_room, w, room_entry);
+        else
+                TAILQ_REMOVE(&w->model->workers_with_room, w, room_entry);
+        w->has_room = has;
+}
+
+Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots) {
+        Worker *best = NULL, *w;
+
+        TAILQ_FOREACH(w, &m->workers_with_room, room_entry)
+                if (room(w) >= slots && (!best || room(w) > room(best) || (room(w) == room(best) && w->id < best->id)) &&
+                    worker_serves(w, q, owner))
                         best = w;
         return best;
 }
@@ -139,6 +152,7 @@ void worker_take(Worker *w, Attempt *a) {
         a->worker_id = w->id;
         w->slots_used += a->slots;
         w->n_attempts++;
+        look_at_room(w);
 }
 
 void worker_give_back(Attempt *a) {
@@ -148,6 +162,7 @@ void worker_give_back(Attempt *a) {
                 return;
         w->slots_used -= a->slots;
         w->n_attempts--;
+        look_at_room(w);
 }
 
 int model_worker_adopt(Model *m, uint64_t id, Attempt *a) {
@@ -176,6 +191,13 @@ Worker *model_worker(const Model *m, uint64_t id) {
         return w;
 }
 
+Worker *model_worker_by_token(const Model *m, sd_id128_t token) {
+        Worker *w;
+
+        HASH_FIND(by_token, m->worker_tokens, &token, sizeof(token), w);
+        return w && !w->gone ? w : NULL;
+}
+
 void model_worker_add(Model *m, Worker *w, bool loaded) {
         if (!loaded) {
                 w->id = m->next_worker;
@@ -184,7 +206,10 @@ void model_worker_add(Model *m, Worker *w, bool loaded) {
         }
         m->next_worker = MAX(m->next_worker, w->id + 1);
         server_came(m, w->unit);
+        w->model = m;
         HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
+        HASH_ADD(by_token, m->worker_tokens, token, sizeof(w->token), w);
+        look_at_room(w);
         if (worker_is_runner(w))
                 pool_registered(m, w->unit);
 }
@@ -193,11 +218,13 @@ void model_worker_drain(Model *m, Worker *w) {
         if (w->draining)
                 return;
         w->draining = true;
+        look_at_room(w);
         worker_changed(m, w);
 }
 
 void model_worker_connected(Model *m, Worker *w, bool connected) {
         w->connected = connected;
+        look_at_room(w);
         for (Attempt *a = m->attempts; a; a = a->hh.next)
                 if (a->worker == w) {
                         a->asked = a->cancel_sent = false;
@@ -213,6 +240,7 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
                 return;
         w->gone = true;
         w->connected = false;
+        look_at_room(w);
         worker_changed(m, w);
         HASH_ITER(hh, m->attempts, a, t) {
                 Outcome o = OUTCOME_INIT;
@@ -260,6 +288,7 @@ void workers_recorded(Model *m) {
                 w->changed = w->is_new = false;
                 if (w->gone) {
                         HASH_DEL(m->workers, w);
+                        HASH_DELETE(by_token, m->worker_tokens, w);
                         worker_free(w);
                 }
         }

@@ -57,12 +57,14 @@ struct Worker {
         usec_t registered_usec;  /* realtime */
 
         /* In memory */
+        Model *model;
         uint32_t slots_used, n_attempts;
         bool connected;          /* there is somebody to be told */
         bool is_new, changed;
         bool gone;               /* its row goes with the commit, and this with it */
-        TAILQ_ENTRY(Worker) changed_entry;
-        UT_hash_handle hh;       /* model->workers, by id */
+        bool has_room;           /* it is on the list of those that can be given something */
+        TAILQ_ENTRY(Worker) changed_entry, room_entry;
+        UT_hash_handle hh, by_token; /* model->workers by id, model->worker_tokens */
 };
 
 Worker *worker_free(Worker *w);
@@ -79,6 +81,7 @@ int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots
 int worker_check_spec(const JobSpec *s, char **ret_error);
 
 Worker *model_worker(const Model *m, uint64_t id);
+Worker *model_worker_by_token(const Model *m, sd_id128_t token); /* NULL: none, or it is gone */
 /* Takes it over. loaded: of the store; else it is new, and given its id. */
 void model_worker_add(Model *m, Worker *w, bool loaded);
 void model_worker_drain(Model *m, Worker *w);

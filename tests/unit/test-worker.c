@@ -8,6 +8,8 @@ static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *q
         Worker *w = new0(Worker, 1);
 
         assert_non_null(w);
+        w->token = SD_ID128_MAKE(11, 22, 33, 44, 55, 66, 77, 88, 99, aa, bb, cc, dd, ee, ff, 00);
+        w->token.qwords[0] += m->next_worker;
         w->uid = uid;
         w->slots = slots;
         assert_int_equal(strv_extend(&w->queues, queue), 0);
@@ -161,6 +163,7 @@ static void test_gone(void **state) {
         Worker *w = make_worker(m, 1000, 4, "w");
         Job *running, *stopping, *again;
         JobSpec *spec = make_spec(1, 0);
+        Worker *other = make_worker(m, 1000, 1, "none");
         uint64_t id = w->id;
 
         running = submit_as(m, q, 1000, 1);
@@ -171,7 +174,9 @@ static void test_gone(void **state) {
         model_recorded(m);
         assert_int_equal(model_cancel(m, stopping, NULL, &now), 0);
 
+        assert_ptr_equal(model_worker_by_token(m, w->token), w);
         model_worker_gone(m, w, &now);
+        assert_null(model_worker_by_token(m, w->token));
         model_judge(m, running, running->spec, &now);
         model_judge(m, again, again->spec, &now);
         assert_int_equal(running->result, JOB_LOST);
@@ -184,6 +189,7 @@ static void test_gone(void **state) {
         assert_ptr_equal(model_worker(m, id), w);
         let_go(m);
         assert_int_equal(q->slots_used, 0);
+        assert_non_null(model_worker_by_token(m, other->token));
         model_recorded(m);
         assert_null(model_worker(m, id));
         assert_true(make_worker(m, 1000, 1, "w")->id > id);
@@ -196,6 +202,7 @@ static void test_complete(void **state) {
         Outcome o = OUTCOME_INIT;
         Job *j = submit_as(m, q, 1000, 1);
 
+        (void) submit_as(m, q, 1000, 1);
         assert_int_equal(starts(m), 1);
         o.result = JOB_SUCCESS;
         o.exit_status = 0;
@@ -208,6 +215,8 @@ static void test_complete(void **state) {
         assert_int_equal(j->result, JOB_SUCCESS);
         assert_int_equal(model_last_attempt(m, j)->outcome.runtime_usec, 5 * SEC);
         assert_int_equal(model_worker_complete(m, w, j->id, 1, &o, &now), -ENOENT); /* twice */
+        assert_int_equal(starts(m), 1); /* in the same turn, and the same commit */
+        assert_int_equal(w->slots_used, 1);
 }
 
 /* What it is to be told goes onto the list of workers, and again when it is back. */
