@@ -8,6 +8,8 @@
  * an error by api_storage_failed(). Reads are answered at once from what is recorded (store/history.h). A method may be run
  * again from its start, when a credential or an authorization was missing: it must change nothing before it has all. */
 
+#include "api/account.h"
+#include "api/call-where.h"
 #include "api/errors.h"
 #include "api/limits.h"
 #include "api/preview.h"
@@ -28,6 +30,7 @@ typedef struct Check Check;
 typedef struct Held Held;
 typedef struct Wait Wait;
 typedef struct Socket Socket;
+typedef struct EventPage EventPage;
 
 /* A caller: one connection to the bus, or to the socket. */
 typedef struct Client {
@@ -37,9 +40,11 @@ typedef struct Client {
         unsigned n_calls;
         uint32_t uid;
         bool known;
+        Account *account;    /* of uid; NULL: that is not known */
         sd_bus_slot *slot;   /* GetConnectionCredentials, if it is under way */
         bool subscribed;
         TAILQ_HEAD(, Call) calls; /* in order, until the caller is known */
+        TAILQ_HEAD(, Wait) waits;
         UT_hash_handle hh;
 } Client;
 
@@ -57,18 +62,8 @@ struct Call {
         struct json_object *parameters; /* with these */
         bool oneway, more;
         call_handler_t handler;
-        enum {
-                CALL_QUEUED,      /* on client->calls */
-                CALL_ASKING,      /* on api->asking, as all that follow: polkit is asked, or it is being run again */
-                CALL_FOR_ROOM,    /* the bus does not take our answers fast enough */
-                CALL_FOR_POLKIT,  /* polkit is asked for as many others of this user as it may be */
-                CALL_FOR_USER,    /* the user data base is asked */
-                CALL_RELOADING,   /* answered by api_reload_done() */
-                CALL_EDITING,     /* answered by api_edit_done() */
-                CALL_AGAIN,       /* a page is done, the next comes with the next turn */
-                CALL_BACKUP,      /* a child writes it */
-                CALL_REPAIRING,   /* answered by api_repair_done() */
-        } where;
+        CallWhere where;
+        uint32_t for_user;        /* CALL_FOR_USER: whom the data base is asked about */
         uint64_t count;           /* of what the pages so far did */
         uint64_t after, until;    /* the last job that they looked at, and the last that there was when they began; 0: they did not */
         bool in_pages;            /* they changed something: a failed commit ends the call */
@@ -97,19 +92,21 @@ struct Api {
         sd_bus *bus;
         sd_bus_slot *ping_slot;  /* does the bus still take what we send? congestion.c */
         uint64_t ping_queued;    /* messages that were to be sent when it was asked */
-        unsigned n_for_room, n_polkit; /* calls that wait for it; that polkit is asked about */
+        unsigned n_where[_CALL_WHERE_MAX], n_polkit; /* calls; those that polkit is asked about */
         bool polkit_freed, clients_wait, stuck; /* a place there came free; ask the bus again who somebody is; it takes nothing */
         sd_event_source *reconnect_timer;
         usec_t reconnect_delay;
 
         Client *clients;
+        Account *accounts;
         unsigned n_subscribed;
         TAILQ_HEAD(, Call) asking;   /* polkit, or the user data base */
         TAILQ_HEAD(, Held) held;
-        TAILQ_HEAD(, Wait) waits;
+        struct Waited *waited;       /* jobs whose end somebody waits for */
         TAILQ_HEAD(, LogStream) log_streams;
         Socket *socket;              /* NULL: nobody gave us one */
         struct WorkerLink *worker_links;    /* uthash by id */
+        EventPage *event_page;       /* the last one that was made; NULL: none */
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
 
@@ -141,6 +138,7 @@ void api_connect(Api *a); /* and take the name; again with back-off when the bus
 /* The daemon's turn comes when nothing else is to be done, so that requests share a commit; but a flood must not put it off for ever:
  * api_taken() is called for each thing that somebody sends, whatever becomes of it, and what can wait for the turn then does. */
 void api_turn_begins(Api *a), api_taken(Api *a);
+void api_taken_jobs(Api *a, size_t n); /* of one call */
 bool api_is_turn_due(const Api *a);
 /* Top of the turn: run calls again whose caller is known by now. */
 void api_run_waiting(Api *a);
@@ -185,6 +183,7 @@ int call_authorize(Call *c, const char *action, const char *const *details, sd_b
 int call_may(Call *c, const char *action, bool interactive, bool *ret);
 /* The caller's, or another, user: 1 and *ret; 0: not there yet, as above. */
 int call_user(Call *c, uint32_t uid, const User **ret);
+void call_put_aside(Call *c, CallWhere where); /* it waits for that, or goes on; its handler returns 0 */
 void call_again(Call *c); /* run it again in the next turn; its handler returns 0. */
 /* Those in the middle of their pages end with an error. */
 void call_fail_pages(Api *a, const char *name, const char *text);

@@ -150,7 +150,7 @@ static int handle_backup(Call *c, sd_bus_error *error) {
         call_again(c);
         if (r > 0)
                 return 0;
-        c->where = CALL_BACKUP;
+        call_put_aside(c, CALL_BACKUP);
         c->backup->store = store_backup_free(c->backup->store);
         r = backup_write(c->backup, to, copy);
         CRASH_POINT("backup-forked");

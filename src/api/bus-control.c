@@ -241,8 +241,7 @@ static int handle_reload(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
         c->api->reload_wanted = true;
-        call_again(c);
-        c->where = CALL_RELOADING;
+        call_put_aside(c, CALL_RELOADING);
         return 0;
 }
 DEFINE_METHOD(reload);

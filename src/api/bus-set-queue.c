@@ -143,8 +143,7 @@ static int edit(Call *c, QueueEdit *e, sd_bus_error *error) {
         if (r <= 0)
                 return r;
         c->edit = TAKE_PTR(mine);
-        call_again(c);
-        c->where = CALL_EDITING;
+        call_put_aside(c, CALL_EDITING);
         return 0;
 }
 

@@ -17,7 +17,6 @@
 
 static void api_disconnect(Api *a) {
         call_drop_all(a);
-        wait_drop(a, NULL);
         a->ping_slot = sd_bus_slot_unref(a->ping_slot);
         a->stuck = false;
         a->bus = sd_bus_close_unref(a->bus);
@@ -160,7 +159,7 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
         for (size_t i = 0; i < n; i++) {
                 if (a->n_subscribed > 0)
                         emit_change(a, changes + i);
-                if (changes[i].state_changed && changes[i].state == JOB_DONE && !TAILQ_EMPTY(&a->waits))
+                if (changes[i].state_changed && changes[i].state == JOB_DONE && a->waited)
                         wait_tell(a, changes[i].id);
         }
         for (size_t i = 0; a->n_subscribed > 0 && i < n_queues; i++) {
@@ -203,6 +202,7 @@ void api_storage_failed(Api *a, int error, const char *text) {
 
 void api_set_model(Api *a, Model *m, Store *s) {
         api_forget_row(a);
+        events_forget(a);
         a->model = m;
         a->store = s;
 }
@@ -215,7 +215,6 @@ int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, 
                 return -ENOMEM;
         TAILQ_INIT(&a->asking);
         TAILQ_INIT(&a->held);
-        TAILQ_INIT(&a->waits);
         TAILQ_INIT(&a->log_streams);
         a->event = sd_event_ref(event);
         a->user = user;
@@ -239,6 +238,7 @@ Api *api_free(Api *a) {
         api_disconnect(a);
         socket_free(a->socket);
         api_workers_free(a);
+        events_forget(a);
         log_streams_drop(a);
         sd_event_source_disable_unref(a->reconnect_timer);
         sd_event_unref(a->event);

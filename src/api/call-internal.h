@@ -5,7 +5,6 @@
 
 #include "api/api.h"
 
-void call_put_aside(Call *c);
 /* Runs the handler. The call is freed unless the handler has put it aside to be run again. */
 void call_run(Call *c);
 

@@ -24,19 +24,12 @@ void call_polkit_done(Call *c) {
                 return;
         c->polkit_slot = sd_bus_slot_unref(c->polkit_slot);
         c->api->n_polkit--;
+        c->client->account->n_polkit--;
         c->api->polkit_freed = true;
 }
 
 bool call_polkit_has_room(const Call *c) {
-        unsigned n = 0;
-        const Call *other;
-
-        if (c->api->n_polkit >= POLKIT_IN_FLIGHT)
-                return false;
-        TAILQ_FOREACH(other, &c->api->asking, entry)
-                if (other->polkit_slot && other->client->uid == c->client->uid && ++n >= POLKIT_IN_FLIGHT_PER_USER)
-                        return false;
-        return true;
+        return c->api->n_polkit < POLKIT_IN_FLIGHT && c->client->account->n_polkit < POLKIT_IN_FLIGHT_PER_USER;
 }
 
 static int polkit_answer(sd_bus_message *m, Authorization *ret) {
@@ -76,8 +69,7 @@ static int polkit_ask(Call *c, const char *action, const char *const *details, b
         if (call_too_many_pending(c))
                 return -EUSERS;
         if (!call_polkit_has_room(c)) {
-                call_put_aside(c);
-                c->where = CALL_FOR_POLKIT;
+                call_put_aside(c, CALL_FOR_POLKIT);
                 return 0;
         }
         r = sd_bus_message_new_method_call(c->api->bus, &m, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
@@ -100,9 +92,9 @@ static int polkit_ask(Call *c, const char *action, const char *const *details, b
         if (r < 0)
                 return r;
         c->api->n_polkit++;
+        c->client->account->n_polkit++;
         c->asking = action;
-        call_put_aside(c);
-        c->where = CALL_ASKING;
+        call_put_aside(c, CALL_ASKING);
         return 0;
 }
 

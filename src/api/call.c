@@ -19,10 +19,12 @@
 static Call *call_free(Call *c) {
         if (c->where == CALL_QUEUED)
                 TAILQ_REMOVE(&c->client->calls, c, entry);
-        else
+        else {
                 TAILQ_REMOVE(&c->api->asking, c, entry);
+                c->client->account->n_aside--;
+        }
         call_polkit_done(c);
-        c->api->n_for_room -= c->where == CALL_FOR_ROOM;
+        c->api->n_where[c->where]--;
         sd_bus_message_unref(c->message);
         json_object_put(c->parameters);
         queue_edit_free(c->edit);
@@ -43,9 +45,11 @@ void call_drop_client(Client *cl) {
 
         while ((c = TAILQ_FIRST(&cl->calls)))
                 call_free(c);
-        TAILQ_FOREACH_SAFE(c, &cl->api->asking, entry, t)
-                if (c->client == cl)
-                        call_free(c);
+        if (cl->n_calls > 0)
+                TAILQ_FOREACH_SAFE(c, &cl->api->asking, entry, t)
+                        if (c->client == cl)
+                                call_free(c);
+        wait_drop_client(cl);
 }
 
 static void client_free(Client *cl) {
@@ -53,6 +57,7 @@ static void client_free(Client *cl) {
 
         call_drop_client(cl);
         a->n_subscribed -= cl->subscribed;
+        account_put(&a->accounts, cl->account);
         sd_bus_slot_unref(cl->slot);
         HASH_DEL(a->clients, cl);
         free(cl->name);
@@ -73,6 +78,7 @@ static Client *client_get(Api *a, const char *name) {
                 return mfree(cl);
         cl->api = a;
         TAILQ_INIT(&cl->calls);
+        TAILQ_INIT(&cl->waits);
         HASH_ADD_KEYPTR(hh, a->clients, cl->name, strlen(cl->name), cl);
         return cl;
 }
@@ -81,7 +87,6 @@ void call_client_gone(Api *a, const char *name) {
         Client *cl;
 
         HASH_FIND_STR(a->clients, name, cl);
-        wait_drop(a, name);
         if (cl)
                 client_free(cl); /* and perhaps the name */
 }
@@ -103,24 +108,22 @@ bool call_is_root(const Call *c) {
 }
 
 bool call_too_many_pending(const Call *c) {
-        uint64_t n = 0;
-        const Call *other;
-        const Wait *w;
+        const Account *account = c->client->account;
 
         if (c->client->uid == 0)
                 return false;
-        TAILQ_FOREACH(w, &c->api->waits, entry)
-                n += w->uid == c->client->uid;
-        TAILQ_FOREACH(other, &c->api->asking, entry)
-                n += other != c && other->client->uid == c->client->uid;
-        return n >= c->api->limits.pending_calls_max;
+        return account->n_waits + account->n_aside - (c->where != CALL_QUEUED) >= c->api->limits.pending_calls_max;
 }
 
-void call_put_aside(Call *c) {
-        if (c->where != CALL_QUEUED)
-                return;
-        TAILQ_REMOVE(&c->client->calls, c, entry);
-        TAILQ_INSERT_TAIL(&c->api->asking, c, entry);
+void call_put_aside(Call *c, CallWhere where) {
+        if (c->where == CALL_QUEUED) {
+                TAILQ_REMOVE(&c->client->calls, c, entry);
+                TAILQ_INSERT_TAIL(&c->api->asking, c, entry);
+                c->client->account->n_aside++;
+        }
+        c->api->n_where[c->where]--;
+        c->where = where;
+        c->api->n_where[where]++;
 }
 
 /* ---- running a call ---- */
@@ -143,12 +146,10 @@ static int call_run_handler(Call *c, sd_bus_error *error) {
         int r;
 
         /* Those that wait for room already go first. */
-        if (c->message && c->where == CALL_QUEUED && (a->n_for_room > 0 || api_is_congested(a))) {
+        if (c->message && c->where == CALL_QUEUED && (a->n_where[CALL_FOR_ROOM] > 0 || api_is_congested(a))) {
                 if (call_too_many_pending(c))
                         return -EUSERS;
-                call_put_aside(c);
-                c->where = CALL_FOR_ROOM;
-                a->n_for_room++;
+                call_put_aside(c, CALL_FOR_ROOM);
                 return 0;
         }
         r = api_read_clocks(a, &a->now);
@@ -224,6 +225,11 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
+        if (cl->known && !cl->account && !(cl->account = account_get(&cl->api->accounts, cl->uid))) {
+                cl->known = false;
+                cl->api->clients_wait = true;
+                return 0;
+        }
         if (!cl->known) {
                 log_warning("The bus does not tell the uid of %s, refusing its calls.", cl->name);
                 for (Call *c; (c = TAILQ_FIRST(&cl->calls)); call_free(c))
@@ -255,6 +261,7 @@ static void ask_clients(Api *a) {
 }
 
 #define CALLS_PER_TURN 128U
+#define JOBS_AS_CALL 128U /* of one call: as many more count as another one */
 
 bool api_is_turn_due(const Api *a) {
         return a->n_since_turn >= CALLS_PER_TURN;
@@ -263,6 +270,12 @@ bool api_is_turn_due(const Api *a) {
 void api_taken(Api *a) {
         if (++a->n_since_turn == CALLS_PER_TURN)
                 (void) sd_event_source_set_priority(a->settle, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
+/* They stay in memory until the commit. */
+void api_taken_jobs(Api *a, size_t n) {
+        for (; n >= JOBS_AS_CALL; n -= JOBS_AS_CALL)
+                api_taken(a);
 }
 
 void api_turn_begins(Api *a) {
@@ -283,6 +296,7 @@ static int call_add(Client *cl, Call call) {
         c->submit_as = UINT32_MAX;
         TAILQ_INSERT_TAIL(&cl->calls, c, entry);
         cl->n_calls++;
+        a->n_where[CALL_QUEUED]++;
         return 0;
 }
 
@@ -333,45 +347,60 @@ int call_user(Call *c, uint32_t uid, const User **ret) {
         *ret = user_db_get(c->api->users, uid);
         if (*ret)
                 return 1;
-        call_put_aside(c);
-        c->where = CALL_FOR_USER;
+        c->for_user = uid;
+        call_put_aside(c, CALL_FOR_USER);
         return 0;
 }
 
 void call_again(Call *c) {
-        call_put_aside(c);
-        c->where = CALL_AGAIN;
+        call_put_aside(c, CALL_AGAIN);
 }
 
 void call_wait_for_repair(Call *c) {
-        call_put_aside(c);
-        c->where = CALL_REPAIRING;
+        call_put_aside(c, CALL_REPAIRING);
 }
 
-Call *api_next_repair(Api *a) {
+/* The first one; most have none at all, however many wait for something else. */
+static Call *first_aside(Api *a, CallWhere where) {
         Call *c;
 
-        TAILQ_FOREACH(c, &a->asking, entry)
-                if (c->where == CALL_REPAIRING)
-                        return c;
+        if (a->n_where[where] > 0)
+                TAILQ_FOREACH(c, &a->asking, entry)
+                        if (c->where == where)
+                                return c;
         return NULL;
 }
 
-void api_run_waiting(Api *a) {
-        Call *c, *t;
+Call *api_next_repair(Api *a) {
+        return first_aside(a, CALL_REPAIRING);
+}
 
+static bool may_go_on(const Call *c, bool polkit_freed) {
+        switch (c->where) {
+        case CALL_FOR_ROOM:
+                return !api_is_congested(c->api);
+        case CALL_FOR_POLKIT:
+                return polkit_freed && call_polkit_has_room(c);
+        case CALL_FOR_USER:
+                return user_db_get(c->api->users, c->for_user);
+        default:
+                return c->where == CALL_AGAIN;
+        }
+}
+
+void api_run_waiting(Api *a) {
         bool polkit_freed = a->polkit_freed;
+        Call *c, *t;
 
         a->polkit_freed = false;
         ask_clients(a);
-        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t) {
-                if (c->where == CALL_FOR_ROOM && !api_is_congested(a))
-                        a->n_for_room--;
-                else if (c->where != CALL_FOR_USER && c->where != CALL_AGAIN && !(c->where == CALL_FOR_POLKIT && polkit_freed && call_polkit_has_room(c)))
-                        continue;
-                c->where = CALL_ASKING;
-                call_run(c);
-        }
+        if (a->n_where[CALL_FOR_ROOM] + a->n_where[CALL_FOR_USER] + a->n_where[CALL_AGAIN] == 0 && !polkit_freed)
+                return;
+        TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
+                if (may_go_on(c, polkit_freed)) {
+                        call_put_aside(c, CALL_ASKING);
+                        call_run(c);
+                }
 }
 
 void call_fail_pages(Api *a, const char *name, const char *text) {
@@ -400,12 +429,7 @@ void api_reload_done(Api *a, const char *text) {
 
 /* In the order in which they were authorized. */
 static Call *call_next_edit(Api *a) {
-        Call *c;
-
-        TAILQ_FOREACH(c, &a->asking, entry)
-                if (c->where == CALL_EDITING)
-                        return c;
-        return NULL;
+        return first_aside(a, CALL_EDITING);
 }
 
 const QueueEdit *api_next_edit(Api *a) {
@@ -428,10 +452,5 @@ void api_edit_done(Api *a, int error, const char *text) {
 }
 
 bool api_wants_turn(const Api *a) {
-        const Call *c;
-
-        TAILQ_FOREACH(c, &a->asking, entry)
-                if (c->where == CALL_AGAIN)
-                        return true;
-        return false;
+        return a->n_where[CALL_AGAIN] > 0;
 }

@@ -17,6 +17,37 @@ typedef struct Page {
 
 #define PAGE_SIZE (64U * 1024U) /* of one answer, about */
 
+/* What was told last, but for its end: the others who follow are told the same, however many they are. */
+struct EventPage {
+        uint64_t after, last;
+        size_t size;
+        char text[];
+};
+
+void events_forget(Api *a) {
+        a->event_page = mfree(a->event_page);
+}
+
+static void keep_page(Api *a, const Reply *reply, uint64_t after, uint64_t last) {
+        size_t size = json_writer_size(&reply->json);
+
+        events_forget(a);
+        if (reply->json.failed || !(a->event_page = malloc(sizeof(EventPage) + size)))
+                return;
+        *a->event_page = (EventPage) { after, last, size };
+        memcpy(a->event_page->text, reply->json.text, size);
+}
+
+static int send_same(const EventPage *p, const ReplyTo *to, uint64_t *after) {
+        Reply reply = {};
+        int r;
+
+        json_write_raw(&reply.json, p->text, p->size);
+        r = reply_send(to, &reply, 0);
+        *after = p->last;
+        return r < 0 ? r : 1;
+}
+
 static int append_events(void *userdata, const char *list, uint64_t last) {
         Page *p = userdata;
 
@@ -67,6 +98,8 @@ static int send_page(Api *a, const ReplyTo *to, uint64_t *after, bool even_none)
         r = reply_close_array(&reply);
         if (r >= 0)
                 r = reply_append(&reply, "last", "t", p.last);
+        if (r >= 0 && to->continues && p.begun)
+                keep_page(a, &reply, *after, p.last);
         CRASH_POINT("events-before");
         r = reply_send(to, &reply, r);
         CRASH_POINT("events-after");
@@ -79,6 +112,10 @@ int events_send(Api *a, const ReplyTo *to, uint64_t *after) {
         ReplyTo end = *to;
         int r;
 
+        if (*after == store_last_event(a->store))
+                return 0;
+        if (a->event_page && a->event_page->after == *after)
+                return send_same(a->event_page, to, after);
         r = send_page(a, to, after, false);
         if (r < 0 && r != -ERANGE) {
                 (void) api_error_store(a, &error, r);

@@ -18,13 +18,17 @@ void held_free(Api *a, Held *h);
 
 /* Somebody waits for a job's end. */
 struct Wait {
-        Api *api;
-        uint64_t id;
+        Client *client;
+        struct Waited *job;
         ReplyTo to;
         sd_event_source *timer;
-        uint32_t uid;             /* of the caller */
-        TAILQ_ENTRY(Wait) entry;
+        TAILQ_ENTRY(Wait) job_entry, client_entry;
 };
+typedef struct Waited {
+        uint64_t id;
+        TAILQ_HEAD(, Wait) waits;
+        UT_hash_handle hh; /* api->waited, by id */
+} Waited;
 
 void api_reconnect_later(Api *a);
 
@@ -34,11 +38,11 @@ bool api_is_congested(const Api *a);
 /* wait.c */
 int wait_start(Call *c, uint64_t id, usec_t timeout, sd_bus_error *error);
 void wait_tell(Api *a, uint64_t id);
-void wait_drop(Api *a, const char *client); /* of the bus; NULL: all of it */
-void wait_drop_connection(Api *a, const Connection *c);
+void wait_drop_client(Client *cl);
 
 /* events.c: some of those behind *after, which moves; 1; 0: there are none; negative: that was told, and is the end. */
 int events_send(Api *a, const ReplyTo *to, uint64_t *after);
+void events_forget(Api *a);
 
 /* log-stream.c */
 void log_streams_tell(Api *a, const Change *c);

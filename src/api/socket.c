@@ -52,14 +52,18 @@ struct Socket {
         sd_event_source *io, *again;
         TAILQ_HEAD(, Connection) connections;
         unsigned n_connections;
-        size_t n_output; /* bytes that are to be sent, on all of them */
 };
 
 /* ---- a connection ---- */
 
 static void drop_output(Connection *c) {
-        c->socket->n_output -= buffer_length(&c->out);
+        c->client.account->output -= buffer_length(&c->out);
         buffer_done(&c->out);
+}
+
+static void drop_input(Connection *c) {
+        c->client.account->input -= buffer_length(&c->in);
+        buffer_done(&c->in);
 }
 
 static Connection *connection_free(Connection *c) {
@@ -71,17 +75,19 @@ static Connection *connection_free(Connection *c) {
 
         c->gone = true;
         call_drop_client(&c->client);
-        wait_drop_connection(a, c);
         connection_serve(c, 0);
-        TAILQ_FOREACH_SAFE(h, &a->held, entry, t)
-                if (h->to.connection == c)
-                        held_free(a, h);
+        if (c->n_held > 0)
+                TAILQ_FOREACH_SAFE(h, &a->held, entry, t)
+                        if (h->to.connection == c)
+                                held_free(a, h);
         TAILQ_REMOVE(&c->socket->connections, c, entry);
         c->socket->n_connections--;
         sd_event_source_disable_unref(c->io);
         sd_event_source_disable_unref(c->run);
-        buffer_done(&c->in);
+        drop_input(c);
         drop_output(c);
+        c->client.account->n_connections--;
+        account_put(&a->accounts, c->client.account);
         safe_close(c->fd);
         return mfree(c);
 }
@@ -126,33 +132,20 @@ int connection_reply(const ReplyTo *to, JsonWriter *w) {
         if (r < 0)
                 c->broken = true; /* he must not take the next answer for this one */
         else
-                c->socket->n_output += json_writer_size(w);
+                c->client.account->output += json_writer_size(w);
         connection_go_on(c);
         return r;
 }
 
 /* What of this user is not complete yet. */
 static bool has_room(const Connection *c, size_t more) {
-        const Connection *o;
-        size_t sum = more;
-
-        if (buffer_length(&c->in) + more > READ_SIZE && c->client.uid != 0)
-                TAILQ_FOREACH(o, &c->socket->connections, entry)
-                        sum += o->client.uid == c->client.uid ? buffer_length(&o->in) : 0;
-        return sum <= c->client.api->limits.socket_buffers_max;
+        return c->client.uid == 0 || buffer_length(&c->in) + more <= READ_SIZE ||
+               c->client.account->input + more <= c->client.api->limits.socket_buffers_max;
 }
 
 /* Does this user leave too many answers unread? A single connection takes no calls before that. */
 static bool has_unread(const Connection *c) {
-        uint64_t max = c->client.api->limits.socket_buffers_max;
-        const Connection *o;
-        size_t sum = 0;
-
-        if (c->socket->n_output <= max || c->client.uid == 0)
-                return false;
-        TAILQ_FOREACH(o, &c->socket->connections, entry)
-                sum += o->client.uid == c->client.uid ? buffer_length(&o->out) : 0;
-        return sum > max;
+        return c->client.uid != 0 && c->client.account->output > c->client.api->limits.socket_buffers_max;
 }
 
 static void refuse(Connection *c, const char *name, const char *text) {
@@ -162,7 +155,7 @@ static void refuse(Connection *c, const char *name, const char *text) {
         log_debug("Closing a connection of user %" PRIu32 ": %s", c->client.uid, text);
         c->broken = true;
         (void) reply_send_error(&to, &error);
-        buffer_done(&c->in);
+        drop_input(c);
 }
 
 static bool is_busy(const Connection *c) {
@@ -245,6 +238,7 @@ static bool run_calls(Connection *c) {
                         refuse(c, r == -E2BIG ? JOBMILL_ERROR_TOO_MANY : JOBMILL_ERROR_INVALID_MESSAGE, text ?: strerror(-r));
                         return false;
                 }
+                c->client.account->input -= size + 1;
                 buffer_take(&c->in, size + 1);
         }
         return is_busy(c);
@@ -263,9 +257,10 @@ static void receive(Connection *c) {
         if (c->broken || c->gone)
                 return;
         n = recv(c->fd, c->in.data + c->in.end, READ_SIZE, MSG_DONTWAIT);
-        if (n > 0)
+        if (n > 0) {
                 c->in.end += n;
-        else if (n == 0)
+                c->client.account->input += n;
+        } else if (n == 0)
                 c->ended = true;
         else if (errno != EAGAIN && errno != EINTR)
                 c->ended = true;
@@ -275,7 +270,7 @@ static void receive(Connection *c) {
 static void hang_up(Connection *c) {
         c->hung_up = true;
         (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
-        wait_drop_connection(c->client.api, c);
+        wait_drop_client(&c->client);
         c->streams = false;
         connection_serve(c, 0);
 }
@@ -290,7 +285,7 @@ static void flush(Connection *c) {
                 n = send(c->fd, c->out.data + c->out.start, buffer_length(&c->out), MSG_DONTWAIT | MSG_NOSIGNAL);
                 CRASH_POINT("socket-answer-after");
                 if (n >= 0) {
-                        c->socket->n_output -= n;
+                        c->client.account->output -= n;
                         buffer_take(&c->out, n);
                 } else if (errno == EAGAIN)
                         return;
@@ -350,12 +345,9 @@ static int on_connection(sd_event_source *s, int fd, uint32_t revents, void *use
 /* ---- who comes ---- */
 
 static unsigned connections_of(const Socket *s, uint32_t uid) {
-        const Connection *c;
-        unsigned n = 0;
+        const Account *a = account_find(s->api->accounts, uid);
 
-        TAILQ_FOREACH(c, &s->connections, entry)
-                n += c->client.uid == uid;
-        return n;
+        return a ? a->n_connections : 0;
 }
 
 static uint64_t connections_max(const Socket *s) {
@@ -378,16 +370,20 @@ static const char *check_limits(const Socket *s, uint32_t uid) {
 
 static int connection_new(Socket *s, int fd, uint32_t uid) {
         Connection *c = new0(Connection, 1);
+        Account *account = c ? account_get(&s->api->accounts, uid) : NULL;
         int r;
 
-        if (!c) {
+        if (!account) {
+                free(c);
                 safe_close(fd);
                 return -ENOMEM;
         }
+        account->n_connections++;
         c->socket = s;
         c->fd = fd;
-        c->client = (Client) { .api = s->api, .connection = c, .uid = uid, .known = true };
+        c->client = (Client) { .api = s->api, .connection = c, .uid = uid, .known = true, .account = account };
         TAILQ_INIT(&c->client.calls);
+        TAILQ_INIT(&c->client.waits);
         TAILQ_INSERT_TAIL(&s->connections, c, entry);
         s->n_connections++;
         r = sd_event_add_io(s->api->event, &c->io, fd, EPOLLIN, on_connection, c);

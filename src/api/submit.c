@@ -288,6 +288,7 @@ int submit_all(Call *c, Request *l, size_t n, Together together, Answer *ret, sd
         first_new = c->api->model->next_id;
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = make_one(c, l + i, ret, ret->ids + i, error);
+        api_taken_jobs(c->api, c->api->model->next_id - first_new);
         if (r >= 0 && receipt)
                 r = keep_receipt(c, TAKE_PTR(receipt), ret, n, first_new);
         return r < 0 ? r : 1;

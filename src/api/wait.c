@@ -10,7 +10,15 @@
 #include "base/crash-point.h"
 
 static void wait_free(Wait *w) {
-        TAILQ_REMOVE(&w->api->waits, w, entry);
+        Waited *j = w->job;
+
+        TAILQ_REMOVE(&j->waits, w, job_entry);
+        if (TAILQ_EMPTY(&j->waits)) {
+                HASH_DEL(w->client->api->waited, j);
+                free(j);
+        }
+        TAILQ_REMOVE(&w->client->waits, w, client_entry);
+        w->client->account->n_waits--;
         sd_event_source_disable_unref(w->timer);
         sd_bus_message_unref(w->to.message);
         if (w->to.connection)
@@ -49,7 +57,7 @@ static void wait_end(Wait *w) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
 
-        r = wait_answer(w->api, &w->to, w->id, w->uid, true, &error);
+        r = wait_answer(w->client->api, &w->to, w->job->id, w->client->uid, true, &error);
         if (r < 0 && !sd_bus_error_is_set(&error))
                 (void) sd_bus_error_set_errno(&error, r);
         if (r < 0)
@@ -62,6 +70,21 @@ static int on_wait_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
 
         wait_end(w);
         return 0;
+}
+
+static Waited *waited_get(Api *a, uint64_t id) {
+        Waited *j;
+
+        HASH_FIND(hh, a->waited, &id, sizeof(id), j);
+        if (j)
+                return j;
+        j = new0(Waited, 1);
+        if (!j)
+                return NULL;
+        j->id = id;
+        TAILQ_INIT(&j->waits);
+        HASH_ADD(hh, a->waited, id, sizeof(j->id), j);
+        return j;
 }
 
 int wait_start(Call *c, uint64_t id, usec_t timeout, sd_bus_error *error) {
@@ -77,16 +100,18 @@ int wait_start(Call *c, uint64_t id, usec_t timeout, sd_bus_error *error) {
         if (call_too_many_pending(c))
                 return -EUSERS;
         w = new0(Wait, 1);
-        if (!w)
+        if (!w || !(w->job = waited_get(a, id))) {
+                free(w);
                 return -ENOMEM;
-        w->api = a;
-        w->id = id;
-        w->uid = c->client->uid;
+        }
+        w->client = c->client;
         w->to = to;
         sd_bus_message_ref(to.message);
         if (to.connection)
                 connection_wait(to.connection, +1);
-        TAILQ_INSERT_TAIL(&a->waits, w, entry);
+        TAILQ_INSERT_TAIL(&w->job->waits, w, job_entry);
+        TAILQ_INSERT_TAIL(&w->client->waits, w, client_entry);
+        w->client->account->n_waits++;
         if (timeout != USEC_INFINITY) {
                 r = sd_event_add_time(a->event, &w->timer, CLOCK_MONOTONIC, usec_add(a->now.monotonic, timeout), 0,
                                       on_wait_timeout, w);
@@ -99,25 +124,18 @@ int wait_start(Call *c, uint64_t id, usec_t timeout, sd_bus_error *error) {
 }
 
 void wait_tell(Api *a, uint64_t id) {
-        Wait *w, *t;
+        Waited *j;
 
-        TAILQ_FOREACH_SAFE(w, &a->waits, entry, t)
-                if (w->id == id)
-                        wait_end(w);
+        HASH_FIND(hh, a->waited, &id, sizeof(id), j);
+        for (Wait *w = j ? TAILQ_FIRST(&j->waits) : NULL, *next; w; w = next) {
+                next = TAILQ_NEXT(w, job_entry); /* with the last one the list goes */
+                wait_end(w);
+        }
 }
 
-void wait_drop(Api *a, const char *client) {
-        Wait *w, *t;
+void wait_drop_client(Client *cl) {
+        Wait *w;
 
-        TAILQ_FOREACH_SAFE(w, &a->waits, entry, t)
-                if (w->to.message && (!client || streq(sd_bus_message_get_sender(w->to.message), client)))
-                        wait_free(w);
-}
-
-void wait_drop_connection(Api *a, const Connection *c) {
-        Wait *w, *t;
-
-        TAILQ_FOREACH_SAFE(w, &a->waits, entry, t)
-                if (w->to.connection == c)
-                        wait_free(w);
+        while ((w = TAILQ_FIRST(&cl->waits)))
+                wait_free(w);
 }

@@ -22,6 +22,8 @@
 #define _pure_ __attribute__((pure))
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
+/* What p is the member of. */
+#define CONTAINER_OF(p, type, member) ((type *) ((char *) (p) - offsetof(type, member)))
 #define FOREACH_ELEMENT(i, array) for (typeof(&(array)[0]) i = (array); i < (array) + ELEMENTSOF(array); i++)
 
 #define MAX(a, b)                                                                                            \

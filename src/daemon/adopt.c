@@ -112,12 +112,9 @@ static void adopt_unknown(Manager *m, const UnknownUnit *x) {
 }
 
 void manager_adopt_unknown(Manager *m) {
-        UnknownUnit *x, *t;
+        UnknownUnit *x;
 
-        TAILQ_FOREACH_SAFE(x, &m->units->unknown, entry, t) {
-                if (!x->known)
-                        continue;
-                TAILQ_REMOVE(&m->units->unknown, x, entry);
+        while ((x = TAILQ_FIRST(&m->units->unknown))) {
                 CRASH_POINT("adopt-before");
                 adopt_unknown(m, x);
                 CRASH_POINT("adopt-after");

@@ -9,16 +9,6 @@
 
 #define PLACES_PER_ROUND 256U
 
-/* Of the jobs that are in memory the first that waits behind `after`. */
-static Job *next_in_memory(const Array *a, uint64_t after) {
-        Job *j, *best = NULL;
-
-        TAILQ_FOREACH(j, &a->elements, array_entry)
-                if (array_element_waits(j) && j->id > after && (!best || j->id < best->id))
-                        best = j;
-        return best;
-}
-
 typedef struct Stored {
         uint64_t ids[PLACES_PER_ROUND];
         size_t n, i;
@@ -26,7 +16,7 @@ typedef struct Stored {
         bool all;
 } Stored;
 
-/* The same of those that are in the store only; 0: none. */
+/* Of those that are in the store only the first that waits; 0: none. */
 static int next_in_store(Manager *m, const Array *a, Stored *s, uint64_t *ret) {
         int r;
 
@@ -52,7 +42,7 @@ static int next_in_store(Manager *m, const Array *a, Stored *s, uint64_t *ret) {
 
 /* 0: nobody waits any more, or no place is left; 1: there may be more to do. */
 static int fill_array(Manager *m, Array *a) {
-        uint64_t id, after = 0;
+        uint64_t id;
         Stored s = {};
         Job *j;
         int r;
@@ -63,7 +53,7 @@ static int fill_array(Manager *m, Array *a) {
                 r = next_in_store(m, a, &s, &id);
                 if (r < 0)
                         return r;
-                j = next_in_memory(a, after);
+                j = array_first_waiting(a);
                 if (!j && id == 0)
                         return 0;
                 if (!j || (id > 0 && id < j->id)) {
@@ -75,7 +65,6 @@ static int fill_array(Manager *m, Array *a) {
                                 continue;
                         }
                 }
-                after = j->id;
                 model_array_give_place(m->model, j, &m->now);
         }
         return 0;

@@ -33,32 +33,25 @@ static int expire_queue(Manager *m, Queue *q, size_t n) {
                         return r;
         }
         if (k < n)
-                retention_looked(q, next, &m->now);
+                retention_looked(m->model, q, next, &m->now);
         return (int) k;
 }
 
 void manager_expire_jobs(Manager *m) {
-        Model *model = m->model;
-        size_t left = PURGE_PER_TURN, looks = LOOK_PER_TURN;
-        Queue *q, *t;
+        size_t left = PURGE_PER_TURN;
+        Queue *q;
         int r;
 
-        if (m->storage_failed || m->now.even < model->next_purge)
+        if (m->storage_failed)
                 return;
-        model->next_purge = USEC_INFINITY;
-        HASH_ITER(hh, model->queues, q, t) {
-                if (retention_is_due(q, &m->now) && left > 0 && looks > 0) {
-                        looks--;
-                        r = expire_queue(m, q, left);
-                        if (r < 0) {
-                                log_warning_errno(r, "Failed to purge old jobs of queue %s, trying again later: %s", q->name, store_error(m->store));
-                                q->purge_at = usec_add(m->now.even, PURGE_RETRY);
-                                q->look = (RetentionLook) {};
-                        } else
-                                left -= (size_t) r;
-                }
-                if (q->configured && q->count[JOB_DONE] > q->dead)
-                        model->next_purge = MIN(model->next_purge, q->purge_at);
+        for (unsigned looks = 0; looks < LOOK_PER_TURN && left > 0 && (q = retention_next(m->model, &m->now)); looks++) {
+                r = expire_queue(m, q, left);
+                if (r < 0) {
+                        log_warning_errno(r, "Failed to purge old jobs of queue %s, trying again later: %s", q->name, store_error(m->store));
+                        retention_looked(m->model, q, usec_add(m->now.even, PURGE_RETRY), &m->now);
+                        q->look = (RetentionLook) {};
+                } else
+                        left -= (size_t) r;
         }
 }
 

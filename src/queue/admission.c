@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* See admission.h. Only queues with such a policy are looked at in a turn, and those that the manager refused a unit of: the list
- * model->regulated. */
+/* See admission.h. Only queues with such a policy are judged, and those that the manager refused a unit of: the list
+ * model->regulated. Those that are shut for a time are in a heap: a turn in which nothing else has changed judges whom it is over for. */
 
 #include "queue/model.h"
 #include "queue/reason.h"
@@ -43,8 +43,10 @@ static void regulate(Model *m, Queue *q, bool yes) {
                 return;
         if (yes)
                 TAILQ_INSERT_TAIL(&m->regulated, q, regulated_entry);
-        else
+        else {
                 TAILQ_REMOVE(&m->regulated, q, regulated_entry);
+                heap_set_time(&m->judged, &q->judged, USEC_INFINITY);
+        }
         q->regulated = yes;
         set_shut(q, SHUT_NOT);
 }
@@ -122,6 +124,8 @@ int admission_configure(Model *m) {
         Gate *g, *tg;
         int r;
 
+        m->judge_all = true;
+        m->n_pressure_limited = 0;
         HASH_ITER(hh, m->gates, g, tg)
                 g->wanted = false;
         HASH_ITER(hh, m->queues, q, tq) {
@@ -133,6 +137,7 @@ int admission_configure(Model *m) {
                 if (r < 0)
                         return r;
                 (void) judge_pressure(q, m->pressure);
+                m->n_pressure_limited += has_pressure_limit(p);
                 regulate(m, q, p->rate.n > 0 || q->gate || has_pressure_limit(p) || q->refusal);
         }
         HASH_ITER(hh, m->gates, g, tg)
@@ -172,16 +177,24 @@ static Shut judge(Queue *q, const Now *now) {
                                               : SHUT_NOT;
 }
 
+static void judge_one(Model *m, Queue *q, const Now *now) {
+        set_shut(q, judge(q, now));
+        heap_set_time(&m->judged, &q->judged,
+                      q->shut == SHUT_RATE       ? q->rate_next
+                      : q->shut == SHUT_BACKSTOP ? q->refused_until
+                                                 : USEC_INFINITY);
+        m->next_admission = heap_first_time(m->judged);
+}
+
 void admission_decide(Model *m, const Now *now) {
         Queue *q;
 
-        m->next_admission = USEC_INFINITY;
-        TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
-                set_shut(q, judge(q, now));
-                /* Who waits is woken by a timer. */
-                if (q->backlog.n > 0 && (q->shut == SHUT_RATE || q->shut == SHUT_BACKSTOP))
-                        m->next_admission = MIN(m->next_admission, q->shut == SHUT_RATE ? q->rate_next : q->refused_until);
-        }
+        if (m->judge_all)
+                TAILQ_FOREACH(q, &m->regulated, regulated_entry)
+                        judge_one(m, q, now);
+        m->judge_all = false;
+        while (heap_first_time(m->judged) <= now->steady)
+                judge_one(m, CONTAINER_OF(m->judged, Queue, judged), now);
 }
 
 void admission_started(Model *m, Queue *q, const Now *now) {
@@ -197,9 +210,7 @@ void admission_started(Model *m, Queue *q, const Now *now) {
                         q->starts_changed = true;
                         model_queue_changed(m, q);
                 }
-                set_shut(q, judge(q, now));
-                if (q->shut == SHUT_RATE && q->backlog.n > 0)
-                        m->next_admission = MIN(m->next_admission, q->rate_next);
+                judge_one(m, q, now);
         }
 }
 
@@ -213,6 +224,7 @@ const Queue *queue_shut_at(const Queue *q) {
 void admission_clock_set(Model *m, int64_t step) {
         Queue *q;
 
+        m->judge_all = true;
         TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
                 if (q->starts)
                         rate_moved(q->starts, step);
@@ -229,6 +241,7 @@ void admission_refused(Model *m, Queue *q, const char *error) {
         regulate(m, q, true);
         if (q->shut == SHUT_NOT)
                 set_shut(q, SHUT_BACKSTOP);
+        heap_set_time(&m->judged, &q->judged, 0);
 }
 
 /* ---- pressure ---- */
@@ -246,6 +259,8 @@ bool admission_wants_pressure(const Model *m) {
         bool any = false;
         Queue *q, *t;
 
+        if (m->n_pressure_limited == 0)
+                return false;
         TAILQ_FOREACH(q, &m->regulated, regulated_entry)
                 any = any || (has_pressure_limit(&q->policy) && q->backlog.n > 0);
         if (!any)
@@ -265,6 +280,7 @@ void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], c
         bool stale = usec_add(m->pressure_at, PRESSURE_FRESH) < now->monotonic;
         Queue *q;
 
+        m->judge_all = true;
         memcpy(m->pressure, samples, sizeof(m->pressure));
         m->pressure_at = now->monotonic;
         TAILQ_FOREACH(q, &m->regulated, regulated_entry) {
@@ -289,6 +305,7 @@ static int gate_say(Gate *g, const char *format, ...) {
 }
 
 void admission_gate_seen(Model *m, Gate *g, const char *load, const char *active) {
+        m->judge_all = true;
         g->open = streq(active, "active") || streq(active, "reloading") || streq(active, "refreshing");
         if (g->open || !load || streq(load, "loaded"))
                 (void) gate_say(g, "is %s", active);
@@ -300,7 +317,8 @@ void admission_gate_seen(Model *m, Gate *g, const char *load, const char *active
                 (void) gate_say(g, "cannot be loaded (%s)", load);
 }
 
-void admission_gate_failed(Gate *g, const char *error) {
+void admission_gate_failed(Model *m, Gate *g, const char *error) {
+        m->judge_all = true;
         g->open = false;
         (void) gate_say(g, "cannot be looked at: %s", error);
 }
@@ -308,6 +326,7 @@ void admission_gate_failed(Gate *g, const char *error) {
 void admission_gates_forget(Model *m) {
         Gate *g, *t;
 
+        m->judge_all = true;
         HASH_ITER(hh, m->gates, g, t) {
                 g->open = g->looking = g->again = false;
                 g->look = true;

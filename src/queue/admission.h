@@ -74,7 +74,7 @@ void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], c
 /* The unit of a gate was seen. load, active: the manager's words. */
 void admission_gate_seen(Model *m, Gate *g, const char *load, const char *active);
 /* It could not be: it stays shut, and says why. */
-void admission_gate_failed(Gate *g, const char *error);
+void admission_gate_failed(Model *m, Gate *g, const char *error);
 /* Another manager, or another connection: nothing is known any more. */
 void admission_gates_forget(Model *m);
 

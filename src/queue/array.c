@@ -45,6 +45,25 @@ bool array_element_waits(const Job *j) {
         return j->in_array && j->array_waits && j->state == JOB_WAITING;
 }
 
+static bool element_before(const HeapNode *a, const HeapNode *b, const void *userdata) {
+        return CONTAINER_OF(a, Job, array_node)->id < CONTAINER_OF(b, Job, array_node)->id;
+}
+
+Job *array_first_waiting(const Array *a) {
+        return a->waiting ? CONTAINER_OF(a->waiting, Job, array_node) : NULL;
+}
+
+/* Whenever it is another than it was whether j waits there, or in which state. */
+static void list_waiting(Job *j, bool waits) {
+        if (j->array_listed == waits)
+                return;
+        if (waits)
+                heap_put(&j->in_array->waiting, &j->array_node, element_before, NULL);
+        else
+                heap_take(&j->in_array->waiting, &j->array_node, element_before, NULL);
+        j->array_listed = waits;
+}
+
 /* ---- lists ---- */
 
 void model_array_changed(Model *m, Array *a) {
@@ -104,12 +123,14 @@ void array_job_added(Model *m, Job *j) {
         j->in_array = a;
         j->owns_array = false;
         TAILQ_INSERT_TAIL(&a->elements, j, array_entry);
+        list_waiting(j, array_element_waits(j));
 }
 
 void array_job_dropped(Model *m, Job *j) {
         if (!j->in_array || j->owns_array)
                 return;
         TAILQ_REMOVE(&j->in_array->elements, j, array_entry);
+        list_waiting(j, false);
         array_drop_if_unused(m, TAKE_PTR(j->in_array));
 }
 
@@ -120,6 +141,7 @@ static void wait_for_place(Job *j) {
                 return;
         j->array_waits = true;
         j->blockers++;
+        list_waiting(j, !j->owns_array && array_element_waits(j));
 }
 
 static void no_longer_waits(Job *j) {
@@ -127,6 +149,7 @@ static void no_longer_waits(Job *j) {
                 return;
         j->array_waits = false;
         j->blockers -= j->blockers > 0;
+        list_waiting(j, false);
 }
 
 static bool is_out(JobState s) {
@@ -176,6 +199,7 @@ void array_state_changes(Model *m, Job *j, JobState state) {
                 no_longer_waits(j);
         else if (is_out(j->state) && j->array_waits)
                 array_want(m, a);
+        list_waiting(j, j->array_waits && state == JOB_WAITING);
 }
 
 void array_dead_changes(Model *m, Job *j, bool dead) {

@@ -4,6 +4,7 @@
 /* Arrays: jobs of one request with one spec, told apart by an index. At most so many of them are under way at a time: these have a
  * place, the others wait for one. What they have in common is a row of its own, so that an array costs no more than its jobs. */
 
+#include "queue/heap.h"
 #include "queue/job.h"
 
 typedef struct Model Model;
@@ -24,6 +25,7 @@ struct Array {
         /* In memory: as long as one of its jobs is, or something is to be done about it */
         JobSpec *spec;           /* is_new: of all of them */
         struct ElementList elements; /* that are in memory */
+        HeapNode *waiting;       /* … and wait for a place, by id */
         bool is_new, changed;
         bool wanted;             /* decide: places may have come free, or be asked for */
         TAILQ_ENTRY(Array) changed_entry;
@@ -39,8 +41,9 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Array *, array_free);
 uint32_t array_free_places(const Array *a);
 /* Are as many of its array running as may? Then it must not start. */
 bool array_is_full(const Job *j);
-/* Does it wait for a place, and could take one? */
+/* Does it wait for a place, and could take one? The first of those that are in memory; NULL: none does. */
 bool array_element_waits(const Job *j);
+Job *array_first_waiting(const Array *a);
 
 /* decide: it has a place from now on, and is ready if it waits for nothing else. */
 void model_array_give_place(Model *m, Job *j, const Now *now);

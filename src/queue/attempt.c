@@ -17,19 +17,22 @@
 #include "queue/spec-change.h"
 #include "queue/verdict.h"
 
-static void attempt_set_deadline(Model *m, Attempt *a, usec_t *deadline, usec_t value) {
-        *deadline = value;
-        m->next_deadline = MIN(m->next_deadline, value);
+/* ---- deadlines: a heap of those attempts that have one, as there may be ten thousand that run ---- */
+
+static void set_deadlines(Model *m, Attempt *a, usec_t deadline, usec_t kill_deadline) {
+        a->deadline = deadline;
+        a->kill_deadline = kill_deadline;
+        heap_set_time(&m->deadlines, &a->due, MIN(deadline, kill_deadline));
+        m->next_deadline = heap_first_time(m->deadlines);
 }
 
 void attempt_arm(Model *m, Attempt *a) {
         const Job *j = a->job;
 
         if (j->state == JOB_RUNNING && a->freezer == FREEZER_THAWED && j->timeout_usec != USEC_INFINITY)
-                attempt_set_deadline(m, a, &a->deadline,
-                                     usec_add(usec_add(a->started_monotonic, j->timeout_usec), a->frozen_usec));
+                set_deadlines(m, a, usec_add(usec_add(a->started_monotonic, j->timeout_usec), a->frozen_usec), a->kill_deadline);
         else
-                a->deadline = USEC_INFINITY;
+                set_deadlines(m, a, USEC_INFINITY, a->kill_deadline);
 }
 
 usec_t attempt_stop_timeout(const Attempt *a) {
@@ -184,7 +187,7 @@ void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const
         if (!j || a->kill_due)
                 return;
         if (j->state == JOB_STOPPING && a->kill_deadline == USEC_INFINITY) {
-                attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
+                set_deadlines(m, a, a->deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
                 model_attempt_act(m, a);
         } else if (a->deadline == USEC_INFINITY)
                 attempt_arm(m, a);
@@ -196,15 +199,14 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
         job_set_state(m, j, JOB_STOPPING);
         j->intent = intent;
         (void) free_and_strdup(&j->reason, reason);
-        a->deadline = USEC_INFINITY;
-        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
+        set_deadlines(m, a, USEC_INFINITY, usec_add(now->monotonic, attempt_stop_timeout(a)));
         model_attempt_act(m, a);
 }
 
 void model_attempt_kill_again(Model *m, Attempt *a, const Now *now) {
         a->kill_sent = true;
         a->kill_due = false;
-        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
+        set_deadlines(m, a, a->deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
 }
 
 bool model_attempt_overflow(Model *m, Attempt *a, const Now *now) {
@@ -212,7 +214,7 @@ bool model_attempt_overflow(Model *m, Attempt *a, const Now *now) {
                 return false;
         if (a->job->state == JOB_RUNNING)
                 attempt_stop(m, a, JOB_SIGNAL, "spool", now);
-        a->kill_deadline = USEC_INFINITY;
+        set_deadlines(m, a, a->deadline, USEC_INFINITY);
         a->kill_due = true;
         model_attempt_act(m, a);
         return true;
@@ -230,9 +232,8 @@ static Job *attempt_end(Model *m, Attempt *a, Outcome *outcome, const Now *now) 
         a->outcome_changed = true;
         model_attempt_changed(m, a);
 
-        a->deadline = USEC_INFINITY;
         a->kill_due = false;
-        attempt_set_deadline(m, a, &a->kill_deadline, usec_add(now->monotonic, stop));
+        set_deadlines(m, a, USEC_INFINITY, usec_add(now->monotonic, stop));
         attempt_set_phase(m, a, ATTEMPT_ENDED);
         j->live = NULL;
         model_attempt_act(m, a);
@@ -385,25 +386,22 @@ void model_attempt_gone(Model *m, Attempt *a) {
                 TAILQ_REMOVE(act_list(m, a), a, act_entry);
         worker_give_back(a);
         queue_give_slots_back(a);
+        set_deadlines(m, a, USEC_INFINITY, USEC_INFINITY);
         HASH_DEL(m->attempts, a);
         attempt_free(a);
 }
 
 void model_deadlines(Model *m, const Now *now) {
-        Attempt *a, *t;
+        while (m->next_deadline <= now->monotonic) {
+                Attempt *a = CONTAINER_OF(m->deadlines, Attempt, due);
 
-        if (now->monotonic < m->next_deadline)
-                return;
-
-        m->next_deadline = USEC_INFINITY;
-        HASH_ITER(hh, m->attempts, a, t) {
                 if (a->deadline <= now->monotonic && a->job && a->job->state == JOB_RUNNING)
                         attempt_stop(m, a, JOB_TIMEOUT, NULL, now);
                 if (a->kill_deadline <= now->monotonic && !a->kill_due) {
                         a->kill_due = true;
-                        a->kill_deadline = USEC_INFINITY;
                         model_attempt_act(m, a);
                 }
-                m->next_deadline = MIN(m->next_deadline, MIN(a->deadline, a->kill_deadline));
+                set_deadlines(m, a, a->deadline <= now->monotonic ? USEC_INFINITY : a->deadline,
+                              a->kill_deadline <= now->monotonic ? USEC_INFINITY : a->kill_deadline);
         }
 }

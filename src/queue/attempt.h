@@ -5,6 +5,7 @@
  * memory in the second. */
 
 #include "queue/freezer.h"
+#include "queue/heap.h"
 #include "queue/outcome.h"
 #include "queue/worker.h"
 #include <sys/queue.h>
@@ -66,6 +67,7 @@ struct Attempt {
         usec_t started_monotonic;   /* USEC_INFINITY: not yet */
         usec_t deadline;            /* monotonic: time-out; USEC_INFINITY: none */
         usec_t kill_deadline;       /* monotonic: when SIGKILL follows; USEC_INFINITY: not stopping */
+        TimedNode due;              /* of model->deadlines: the first of the two */
         int kill_signal;            /* KillSignal= of the unit */
         bool has_net;               /* the unit has a RuntimeMaxSec=, which does not stop while it is frozen */
         uint64_t signals;           /* asked for by users, not sent yet: bit mask of 1 << (signal - 1) */

@@ -64,3 +64,21 @@ void heap_take(HeapNode **root, HeapNode *n, heap_before_t before, const void *u
         }
         *n = (HeapNode) {};
 }
+
+static bool is_earlier(const HeapNode *a, const HeapNode *b, const void *userdata) {
+        return ((const TimedNode *) a)->when < ((const TimedNode *) b)->when;
+}
+
+void heap_set_time(HeapNode **root, TimedNode *n, usec_t when) {
+        if (n->when == when)
+                return;
+        if (n->when != USEC_INFINITY)
+                heap_take(root, &n->node, is_earlier, NULL);
+        n->when = when;
+        if (when != USEC_INFINITY)
+                heap_put(root, &n->node, is_earlier, NULL);
+}
+
+usec_t heap_first_time(const HeapNode *root) {
+        return root ? ((const TimedNode *) root)->when : USEC_INFINITY;
+}

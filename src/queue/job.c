@@ -98,7 +98,7 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number) {
         a->outcome = OUTCOME_INIT;
         a->job_id = job_id;
         a->number = number;
-        a->started_monotonic = a->deadline = a->kill_deadline = a->freezer_usec = USEC_INFINITY;
+        a->started_monotonic = a->deadline = a->kill_deadline = a->due.when = a->freezer_usec = USEC_INFINITY;
         a->kill_signal = SIGTERM;
         a->owner = UINT32_MAX;
         if (asprintf(&a->unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job_id, number) < 0) {

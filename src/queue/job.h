@@ -109,6 +109,8 @@ typedef struct Job {
         bool edges_void;         /* commit: it waits for no other job any more, whatever is stored */
         TAILQ_ENTRY(Job) changed_entry;
         TAILQ_ENTRY(Job) array_entry;
+        HeapNode array_node;     /* of in_array->waiting, */
+        bool array_listed;       /* … where it is */
         TAILQ_ENTRY(Job) unique_entry; /* unique_held */
         UT_hash_handle hh;       /* model->jobs, by id */
 } Job;

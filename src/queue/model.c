@@ -34,7 +34,7 @@ Model *model_new(void) {
         schedule_init(&m->schedule);
         backlog_init(&m->backlog);
         m->next_id = m->recorded_next_id = 1;
-        m->next_deadline = USEC_INFINITY;
+        m->next_deadline = m->next_purge = USEC_INFINITY;
         m->starting_max = STARTING_MAX;
         m->queued_max = m->queued_per_user_max = m->poison_max = UINT64_MAX;
         m->timeout_default = m->stop_timeout_default = USEC_INFINITY;
@@ -206,6 +206,7 @@ int model_queue_add(Model *m, const char *name, Queue **ret) {
         m->schedule.n_groups++;
         m->schedule.stale = true;
         HASH_ADD_KEYPTR(hh, m->queues, q->name, strlen(q->name), q);
+        retention_look_again(m, q);
         if (ret)
                 *ret = q;
         TAKE_PTR(q);

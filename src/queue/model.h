@@ -44,19 +44,22 @@ struct Model {
         uint64_t next_worker;    /* never reused either */
         bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
         uint64_t reranked;       /* up to this id they have the new one */
-        usec_t next_purge;       /* even: when the first job may have been kept long enough; 0: not known */
+        usec_t next_purge;       /* even: of the first of purges; 0: not known */
         int64_t last_key;        /* of the newest job: submission keys never run backwards */
         Epoch epoch;             /* of the manager that we talk to */
-        usec_t next_deadline;    /* monotonic; a lower bound of all deadlines of attempts */
+        usec_t next_deadline;    /* monotonic; of the first of deadlines */
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
         unsigned starting_max;   /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
         unsigned n_starting, n_stuck; /* of these, so many cannot be asked for now: they do not keep others from being the first */
-        struct QueueList regulated; /* queues that their policy may shut (admission.c) */
+        struct QueueList regulated; /* queues that their policy may shut (admission.c); so many have limits of pressure: */
+        unsigned n_pressure_limited;
+        HeapNode *deadlines, *purges, *judged; /* attempts; queues that are to be purged; those of regulated that are shut: by when */
+        bool judge_all;          /* all of regulated are to be judged */
         Gate *gates;             /* uthash by unit: those of GateUnit= */
         Server *servers;         /* … that are wanted */
         PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
         usec_t pressure_at;      /* monotonic: when */
-        usec_t next_admission;   /* realtime: when a queue in which jobs wait is no longer shut, as far as that is known */
+        usec_t next_admission;   /* realtime: when a queue is no longer shut, as far as that is known */
         unsigned n_unjudged;     /* jobs on changed with ->ended */
         uint64_t poison_max;     /* so many attempts in a row that were lost or ran out of memory, and no more; UINT64_MAX: no limit */
         uint64_t count[_JOB_STATE_MAX], dead; /* of all queues together: there may be thousands to add up */
@@ -133,8 +136,7 @@ int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error)
  * and the rights. */
 int model_update(Model *m, Job *j, Queue *to, JobSpec *spec, uint64_t fields, const Now *now, char **ret_error);
 
-/* A waiting job's time has come. */
-void model_due(Model *m, Job *j, const Now *now);
+void model_due(Model *m, Job *j, const Now *now); /* a waiting job's time has come */
 /* Start deadlines (deadline.c). Is one to be kept? Can the one that is asked for be? -ERANGE, with *ret_error. */
 bool job_has_deadline(const Job *j);
 int spec_check_deadline(const JobSpec *s, const Now *now, char **ret_error);
@@ -149,8 +151,7 @@ void model_clock_set(Model *m, int64_t step);
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 /* It cannot be started at all (its owner is gone): done, without an attempt. */
 void model_fail(Model *m, Job *j, JobResult result, const char *reason, const Now *now);
-/* Time-outs and overdue kills among the attempts; sets next_deadline. */
-void model_deadlines(Model *m, const Now *now);
+void model_deadlines(Model *m, const Now *now); /* time-outs and overdue kills among the attempts; sets next_deadline */
 
 /* ---- what happened outside ---- */
 
@@ -185,8 +186,7 @@ bool model_must_wait(Model *m, Job *j, const Now *now); /* … of one that is ab
 /* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones, and only when what became of
  * them is recorded (not a->changed). */
 void model_attempt_gone(Model *m, Attempt *a);
-/* The job's, else its queue's, else the default. */
-usec_t attempt_stop_timeout(const Attempt *a);
+usec_t attempt_stop_timeout(const Attempt *a); /* the job's, else its queue's, else the default */
 /* Put on the list of those for which unit/, or a worker, is to be asked something. */
 void model_attempt_act(Model *m, Attempt *a), model_attempt_kill_again(Model *m, Attempt *a, const Now *now); /* SIGKILL was sent, kill_due once more */
 

@@ -74,6 +74,7 @@ Queue *queue_new(const char *name) {
 
         queue_policy_init(&q->policy);
         q->cap_changed = true;
+        q->purge.when = q->judged.when = USEC_INFINITY;
         level_init(&q->level, NULL, q);
         backlog_init(&q->backlog);
         q->name = strdup(name);
@@ -91,7 +92,7 @@ Queue *queue_free(Queue *q) {
         backlog_done(&q->backlog);
         free(q->name);
         free(q->slice);
-        free(q->slot_holders);
+        slot_numbers_done(&q->slot_numbers);
         free(q->starts);
         free(q->refusal);
         if (q->touched)
@@ -181,43 +182,6 @@ Queue *queue_slot_owner(Queue *q) {
 
 /* ---- slot numbers ---- */
 
-static void slots_let_go(Queue *owner, const uint32_t *numbers, uint32_t n) {
-        while (n-- > 0)
-                owner->slot_holders[numbers[n]]--;
-}
-
-/* Counted, not marked: adopted attempts may come with the same number, and it is free when the last of them is gone. */
-static int slots_hold(Queue *owner, const uint32_t *numbers, uint32_t n) {
-        size_t need = owner->n_slot_holders;
-
-        for (uint32_t i = 0; i < n; i++)
-                need = MAX(need, (size_t) numbers[i] + 1);
-        if (need > owner->n_slot_holders) {
-                uint32_t *h = reallocarray(owner->slot_holders, need, sizeof(uint32_t));
-                if (!h)
-                        return -ENOMEM;
-                memset(h + owner->n_slot_holders, 0, (need - owner->n_slot_holders) * sizeof(uint32_t));
-                owner->slot_holders = h;
-                owner->n_slot_holders = need;
-        }
-        for (uint32_t i = 0; i < n; i++)
-                owner->slot_holders[numbers[i]]++;
-        return 0;
-}
-
-/* The lowest that nobody holds. */
-static int slots_find(const Queue *owner, uint32_t *numbers, uint32_t n) {
-        uint32_t k = 0;
-
-        for (uint32_t i = 0; k < n; i++) {
-                if (i >= SLOT_NUMBERS_MAX)
-                        return -ERANGE;
-                if (i >= owner->n_slot_holders || owner->slot_holders[i] == 0)
-                        numbers[k++] = i;
-        }
-        return 0;
-}
-
 static void queue_use_slots(Queue *q, const Attempt *a, int64_t slots) {
         for (; q; q = q->parent) {
                 q->slots_used += slots;
@@ -235,11 +199,11 @@ int queue_take_slots(Queue *q, Attempt *a) {
                 numbers = new0(uint32_t, a->slots);
                 if (!numbers)
                         return -ENOMEM;
-                r = slots_find(owner, numbers, a->slots);
+                r = slot_numbers_find(&owner->slot_numbers, numbers, a->slots, SLOT_NUMBERS_MAX);
                 if (r < 0)
                         return r;
         }
-        r = slots_hold(owner, numbers ?: a->slot_numbers, a->slots);
+        r = slot_numbers_hold(&owner->slot_numbers, numbers ?: a->slot_numbers, a->slots);
         if (r < 0)
                 return r;
         if (numbers)
@@ -256,10 +220,10 @@ int queue_own_slots(Attempt *a) {
 
         if (owner == a->slot_owner)
                 return 0;
-        r = slots_hold(owner, a->slot_numbers, a->slots);
+        r = slot_numbers_hold(&owner->slot_numbers, a->slot_numbers, a->slots);
         if (r < 0)
                 return r;
-        slots_let_go(a->slot_owner, a->slot_numbers, a->slots);
+        slot_numbers_let_go(&a->slot_owner->slot_numbers, a->slot_numbers, a->slots);
         a->slot_owner = owner;
         return 0;
 }
@@ -268,7 +232,7 @@ void queue_give_slots_back(Attempt *a) {
         if (!a->queue)
                 return;
 
-        slots_let_go(a->slot_owner, a->slot_numbers, a->slots);
+        slot_numbers_let_go(&a->slot_owner->slot_numbers, a->slot_numbers, a->slots);
         queue_use_slots(a->queue, a, -(int64_t) a->slots);
         a->queue = a->slot_owner = NULL;
 }

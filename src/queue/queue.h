@@ -10,6 +10,7 @@
 #include "queue/backlog.h"
 #include "queue/job.h"
 #include "queue/level.h"
+#include "queue/slot-numbers.h"
 #include "queue/unit-property.h"
 
 typedef struct Model Model;
@@ -72,6 +73,7 @@ typedef struct RetentionLook {
         uint64_t id;
         usec_t next; /* of those that it has seen */
         uint64_t stay; /* so many of them have to stay, which do not count for KeepMax= */
+        uint64_t stayed; /* the same of the last look that went through */
 } RetentionLook;
 
 struct Queue {
@@ -110,14 +112,14 @@ struct Queue {
         char *refusal;            /* what the manager said to a start, not before refused_until one is asked for again; or NULL */
         usec_t refused_until;     /* realtime; USEC_INFINITY: from the next decision on */
         bool regulated;           /* on model->regulated */
+        TimedNode judged;         /* steady: when it is to be judged again, though nothing happens */
         TAILQ_ENTRY(Queue) regulated_entry;
         bool told;                /* false: more than a counter changed, which QueueChanged tells */
         uint32_t slots_used;      /* by attempts of this queue and of all below it */
-        uint32_t *slot_holders;   /* by how many attempts each number is held, see queue_slot_owner() */
-        size_t n_slot_holders;
+        SlotNumbers slot_numbers; /* that are held, see queue_slot_owner(); adopted attempts may come with the same one */
         Level level;              /* who comes first here */
         Source offer;             /* of all that lies here and below: what may start next, in the level above */
-        usec_t purge_at;          /* even: when the first of its jobs may have been kept long enough; 0: not known */
+        TimedNode purge;          /* even: when the first of its jobs may have been kept long enough; 0: not known */
         RetentionLook look;
         bool touched;             /* on schedule->touched */
         bool slice_wanted;        /* act: its slice's properties are to be told to the manager */

@@ -36,6 +36,7 @@ void retention_done(Model *m, Job *j, const Now *now);
 void retention_look_again(Model *m, Queue *q);
 /* So many ended jobs, dead ones aside, are more than KeepMax=. */
 uint64_t retention_excess(const Queue *q);
-bool retention_is_due(const Queue *q, const Now *now);
+/* Where something may have been kept long enough; NULL: nowhere. It stays that until it was looked at. */
+Queue *retention_next(Model *m, const Now *now);
 /* All that is due was found: when the next one is. */
-void retention_looked(Queue *q, usec_t next, const Now *now);
+void retention_looked(Model *m, Queue *q, usec_t next, const Now *now);

@@ -57,7 +57,8 @@ static int take(Store *s, unsigned pass, StatementId id, const char *queue, usec
                         t->stay += pass < 2 || until > now; /* else it was met in the first pass */
                         if (++t->needed < NEEDED_MAX)
                                 continue;
-                        *t->look = (RetentionLook) { .pass = pass, .at = stmt_u64(stmt, 1), .id = job, .next = t->next, .stay = t->stay };
+                        *t->look = (RetentionLook) { .pass = pass, .at = stmt_u64(stmt, 1), .id = job, .next = t->next, .stay = t->stay,
+                                                     .stayed = t->look->stayed };
                         t->next = now;
                         return 1;
                 }
@@ -84,7 +85,7 @@ int store_load_outdated(Store *s, const char *queue, const Now *now, usec_t keep
         if (r < 0)
                 return r;
         if (r == 0)
-                *look = (RetentionLook) {};
+                *look = (RetentionLook) { .stayed = t.stay };
         *ret_n = t.n;
         *ret_next = t.next;
         return 0;

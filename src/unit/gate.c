@@ -35,7 +35,7 @@ static void look_free(GateLook *l) {
 static void failed(Units *u, Gate *g, const sd_bus_error *e, int error) {
         const char *text = e ? strempty(e->message) : strerror(-error);
 
-        admission_gate_failed(g, text);
+        admission_gate_failed(u->model, g, text);
         log_warning("Failed to look at %s, which a queue waits for, trying again: %s", g->unit, text);
         g->again = true;
         units_arm_tick(u, UNITS_TICK);

@@ -73,10 +73,20 @@ void units_look(UnitWatch *w) {
 UnknownUnit *unknown_unit_free(UnknownUnit *x) {
         if (!x)
                 return NULL;
+        if (x->list) {
+                TAILQ_REMOVE(x->list, x, entry);
+                HASH_DEL(x->units->unknown_names, x);
+        }
         sd_bus_slot_unref(x->slot);
         free(x->name);
         unit_state_done(&x->state);
         return mfree(x);
+}
+
+static void move_unknown(UnknownUnit *x, struct UnknownUnitList *to) {
+        TAILQ_REMOVE(x->list, x, entry);
+        TAILQ_INSERT_TAIL(to, x, entry);
+        x->list = to;
 }
 
 static int on_look_unknown(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -97,11 +107,10 @@ static int on_look_unknown(sd_bus_message *m, void *userdata, sd_bus_error *ret_
                 absent = true;
         } else if (unit_state_read(m, &x->state) < 0 || !x->state.loaded)
                 absent = true;
-        x->known = true;
-        if (absent) {
-                TAILQ_REMOVE(&u->unknown, x, entry);
+        if (absent)
                 unknown_unit_free(x);
-        }
+        else
+                move_unknown(x, &u->unknown);
         units_round_check(u);
         return 0;
 }
@@ -114,19 +123,20 @@ static int send_look_unknown(UnknownUnit *x) {
         r = sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, x->name, &path);
         if (r >= 0)
                 r = get_all(x->units, path, on_look_unknown, x, &x->slot);
-        if (r >= 0)
-                x->units->looks_in_flight++;
-        return r;
+        if (r < 0)
+                return r;
+        x->units->looks_in_flight++;
+        move_unknown(x, &x->units->reading);
+        return 0;
 }
 
 /* A unit of our name that no attempt has: one of a job that is done, or a stray. Asked for with the other looks. */
 void units_look_unknown(Units *u, const char *name) {
         UnknownUnit *x;
 
-        TAILQ_FOREACH(x, &u->unknown, entry)
-                if (streq(x->name, name))
-                        return;
-
+        HASH_FIND_STR(u->unknown_names, name, x);
+        if (x)
+                return;
         x = new0(UnknownUnit, 1);
         if (x) {
                 unit_state_init(&x->state);
@@ -138,17 +148,18 @@ void units_look_unknown(Units *u, const char *name) {
                 unknown_unit_free(x);
                 return;
         }
-        TAILQ_INSERT_TAIL(&u->unknown, x, entry);
+        x->list = &u->unread;
+        TAILQ_INSERT_TAIL(x->list, x, entry);
+        HASH_ADD_KEYPTR(hh, u->unknown_names, x->name, strlen(x->name), x);
 }
 
 void units_flush_looks(Units *u) {
-        UnknownUnit *x, *t;
+        UnknownUnit *x;
         UnitWatch *w;
 
-        TAILQ_FOREACH_SAFE(x, &u->unknown, entry, t)
-                if (u->bus && u->looks_in_flight < UNITS_LOOKS_IN_FLIGHT && !x->slot && !x->known && send_look_unknown(x) < 0) {
+        while (u->bus && u->looks_in_flight < UNITS_LOOKS_IN_FLIGHT && (x = TAILQ_FIRST(&u->unread)))
+                if (send_look_unknown(x) < 0) {
                         u->round_failed = true;
-                        TAILQ_REMOVE(&u->unknown, x, entry);
                         unknown_unit_free(x);
                 }
         while (u->bus && u->looks_in_flight < UNITS_LOOKS_IN_FLIGHT && (w = TAILQ_FIRST(&u->looks))) {

@@ -18,6 +18,7 @@
 
 #define RECONNECT_MIN (100 * USEC_PER_MSEC)
 #define RECONNECT_MAX (5 * USEC_PER_SEC)
+#define SAMPLES_PER_TICK 1000U
 
 void units_now(const Units *u, Now *ret) {
         /* The loop's time: read once per iteration by sd-event. */
@@ -363,6 +364,13 @@ static void tick_sample(Units *u, Attempt *a) {
         }
 }
 
+/* A sample is some files that are opened and read: of ten thousand jobs each one's is taken every ten seconds. */
+static bool is_turn_of(const Units *u, const Attempt *a) {
+        unsigned share = HASH_COUNT(u->model->attempts) / SAMPLES_PER_TICK + 1;
+
+        return a->job_id % share == u->ticks % share;
+}
+
 void units_arm_tick(Units *u, usec_t after) {
         usec_t now, when;
 
@@ -380,7 +388,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         HASH_ITER(hh, u->model->attempts, a, t) {
                 UnitWatch *w = a->watch;
 
-                if (a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SERVICE)
+                if (a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SERVICE && is_turn_of(u, a))
                         tick_sample(u, a);
                 if (!w)
                         continue;
@@ -398,7 +406,8 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
         units_trim_spools(u);
         u->slices_again = u->slices_again || u->slices_failed;
         u->slices_failed = false;
-        if (u->round_failed || u->subscribe_failed || (++u->ticks % u->look_interval == 0 && u->synced))
+        u->ticks++;
+        if (u->round_failed || u->subscribe_failed || (u->ticks % u->look_interval == 0 && u->synced))
                 units_resync(u, u->round_failed);
         if (u->model->attempts || u->round_failed)
                 units_arm_tick(u, UNITS_TICK);
@@ -414,6 +423,8 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
         if (!u)
                 return -ENOMEM;
         TAILQ_INIT(&u->looks);
+        TAILQ_INIT(&u->unread);
+        TAILQ_INIT(&u->reading);
         TAILQ_INIT(&u->unknown);
         TAILQ_INIT(&u->gate_looks);
         TAILQ_INIT(&u->server_starts);

@@ -30,21 +30,15 @@ void units_abort_round(Units *u) {
         u->round_slot = sd_bus_slot_unref(u->round_slot);
         u->round_active = u->round_again = false;
         u->again_full = true;
-        while ((x = TAILQ_FIRST(&u->unknown))) {
-                TAILQ_REMOVE(&u->unknown, x, entry);
+        while ((x = u->unknown_names)) {
                 u->looks_in_flight -= !!x->slot;
                 unknown_unit_free(x);
         }
 }
 
 void units_round_check(Units *u) {
-        UnknownUnit *x;
-
-        if (!u->round_active || u->round_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks))
+        if (!u->round_active || u->round_slot || u->looks_in_flight > 0 || !TAILQ_EMPTY(&u->looks) || !TAILQ_EMPTY(&u->unread))
                 return;
-        TAILQ_FOREACH(x, &u->unknown, entry)
-                if (!x->known)
-                        return;
 
         u->round_active = false;
         if (u->round_failed) {

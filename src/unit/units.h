@@ -31,18 +31,17 @@
 #define UNITS_TICK USEC_PER_SEC /* while there are attempts */
 #define UNITS_LOOK_INTERVAL 60U /* ticks of a second between two full looks */
 
-/* A unit of ours by its name that the model does not know: daemon/ asks the store whose it is. */
+TAILQ_HEAD(UnknownUnitList, UnknownUnit); /* of ours by their names that the model does not know: daemon/ asks the store whose they are */
 typedef struct UnknownUnit {
         struct Units *units;
         char *name;
         UnitState state;
         sd_bus_slot *slot;
-        bool known; /* state is read */
+        struct UnknownUnitList *list; /* that it is on: entry */
         TAILQ_ENTRY(UnknownUnit) entry;
+        UT_hash_handle hh; /* units->unknown_names */
 } UnknownUnit;
-TAILQ_HEAD(UnknownUnitList, UnknownUnit);
 UnknownUnit *unknown_unit_free(UnknownUnit *u);
-
 /* What unit/ keeps of an attempt beside the model. Freed with units_forget(). */
 typedef struct UnitWatch {
         struct Units *units;
@@ -96,7 +95,8 @@ typedef struct Units {
         unsigned in_flight, looks_in_flight, freezing, thawing; /* the last two of FreezeUnit and ThawUnit */
         unsigned in_flight_max;   /* UNITS_IN_FLIGHT, or what the daemon sets below that */
         struct UnitWatchList looks;
-        struct UnknownUnitList unknown;
+        struct UnknownUnitList unread, reading, unknown; /* to be asked for; asked for; read, to be taken off by daemon/ */
+        UnknownUnit *unknown_names; /* uthash by name: all of them */
 
         sd_bus_slot *round_slot, *reload_slot; /* resync.c, backstop.c */
         unsigned round;           /* number of the full look */

@@ -21,7 +21,7 @@ def listen(path):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     s.bind(str(path))
     os.chmod(path, 0o666)
-    s.listen(128)
+    s.listen(1024)
     return s
 
 

@@ -421,8 +421,6 @@ void __wrap_manager_adopt_unknown(Manager *m) {
                 unsigned id, number;
                 Unit u;
 
-                if (!x->known)
-                        continue;
                 u = *find_unit(x->name, &id, &number);
                 u.is = x->state.exited || x->state.active == UNIT_FAILED ? OVER : ACTIVE;
                 if (box.naive.attempts[id][number].there)

@@ -501,7 +501,6 @@ static void adopt(Lease *l) {
                 return;
         }
         x = new0(UnknownUnit, 1);
-        x->known = true;
         x->state.token = l->token;
         for (uint32_t i = 0; i < l->slots; i++)
                 snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" PRIu32, i > 0 ? "," : "", l->numbers[i]);
@@ -517,6 +516,7 @@ bool unit_state_is_ended(const UnitState *u) {
         return u->exited;
 }
 UnknownUnit *unknown_unit_free(UnknownUnit *x) {
+        TAILQ_REMOVE(&w.units.unknown, x, entry);
         free(x->name);
         free(x->state.slots);
         free(x->state.slice);
@@ -704,7 +704,6 @@ static void stop_daemon(void) {
         UnknownUnit *x;
 
         while ((x = TAILQ_FIRST(&w.units.unknown))) {
-                TAILQ_REMOVE(&w.units.unknown, x, entry);
                 unknown_unit_free(x);
         }
         model_free(w.m.model);

@@ -304,7 +304,7 @@ static void test_gate(void **state) {
                         running = submit(m, c->load && *c->load == 'n' ? o : ga, 1, 0);
                 }
         }
-        admission_gate_failed(gate(m, "x.service"), "no answer");
+        admission_gate_failed(m, gate(m, "x.service"), "no answer");
         assert_int_equal(starts(m), 0);
         expect_reason(m, running, "gate x.service cannot be looked at: no answer");
         assert_true(job_state_is_live(model_job(m, 1)->state)); /* what runs is not touched */

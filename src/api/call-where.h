@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a call waits for. */
+typedef enum CallWhere {
+        CALL_QUEUED,      /* on client->calls */
+        CALL_ASKING,      /* on api->asking, as all that follow: polkit is asked, or it is being run again */
+        CALL_FOR_ROOM,    /* the bus does not take our answers fast enough */
+        CALL_FOR_POLKIT,  /* polkit is asked for as many others of this user as it may be */
+        CALL_FOR_USER,    /* the user data base is asked */
+        CALL_RELOADING,   /* answered by api_reload_done() */
+        CALL_EDITING,     /* answered by api_edit_done() */
+        CALL_AGAIN,       /* a page is done, the next comes with the next turn */
+        CALL_BACKUP,      /* a child writes it */
+        CALL_REPAIRING,   /* answered by api_repair_done() */
+        _CALL_WHERE_MAX,
+} CallWhere;
