@@ -42,7 +42,7 @@ static int write_at(int directory, const char *path, const char *value) {
 static int read_attribute(const Cgroups *c, const char *name, const char *attribute, char *buf, size_t size) {
         char path[128];
 
-        (void) snprintf(path, sizeof(path), "%s/%s", name, attribute);
+        (void) stpcpy(stpcpy(stpcpy(path, name), "/"), attribute);
         return read_at(c->root, path, buf, size);
 }
 
@@ -81,14 +81,18 @@ static int find_own(char *ret, size_t size) {
 }
 
 /* Each by itself: one that cannot be had must not keep us from the others. */
-static void enable_controllers(int root) {
+static void enable_controllers(Cgroups *c) {
         char buf[1024], word[64];
 
-        if (read_at(root, "cgroup.controllers", buf, sizeof(buf)) < 0)
+        if (read_at(c->root, "cgroup.controllers", buf, sizeof(buf)) < 0)
                 return;
-        for (char *save = NULL, *i = strtok_r(buf, " \n", &save); i; i = strtok_r(NULL, " \n", &save))
-                if ((size_t) snprintf(word, sizeof(word), "+%s", i) < sizeof(word))
-                        (void) write_at(root, "cgroup.subtree_control", word);
+        for (char *save = NULL, *i = strtok_r(buf, " \n", &save); i; i = strtok_r(NULL, " \n", &save)) {
+                if ((size_t) snprintf(word, sizeof(word), "+%s", i) >= sizeof(word) || write_at(c->root, "cgroup.subtree_control", word) < 0)
+                        continue;
+                c->has_memory = c->has_memory || streq(i, "memory");
+                c->has_tasks = c->has_tasks || streq(i, "pids");
+                c->has_io = c->has_io || streq(i, "io");
+        }
 }
 
 int cgroups_open(Cgroups *c) {
@@ -108,8 +112,8 @@ int cgroups_open(Cgroups *c) {
         r = write_at(root, "runner/cgroup.procs", "0");
         if (r < 0)
                 return r;
-        enable_controllers(root);
         c->root = TAKE_FD(root);
+        enable_controllers(c);
         return 0;
 }
 
@@ -165,10 +169,13 @@ void cgroup_read_usage(const Cgroups *c, const char *name, CgroupUsage *ret) {
         *ret = CGROUP_USAGE_INIT;
         if (read_attribute(c, name, "cpu.stat", buf, sizeof(buf)) >= 0)
                 ret->cpu_usec = find_number(buf, "usage_usec");
-        ret->memory_peak = read_number(c, name, "memory.peak");
-        ret->tasks_peak = read_number(c, name, "pids.peak");
-        if (read_attribute(c, name, "io.stat", buf, sizeof(buf)) >= 0)
+        if (c->has_tasks)
+                ret->tasks_peak = read_number(c, name, "pids.peak");
+        if (c->has_io && read_attribute(c, name, "io.stat", buf, sizeof(buf)) >= 0)
                 sum_io(buf, ret);
+        if (!c->has_memory)
+                return;
+        ret->memory_peak = read_number(c, name, "memory.peak");
         if (read_attribute(c, name, "memory.events", buf, sizeof(buf)) >= 0) {
                 kills = find_number(buf, "oom_kill");
                 ret->oom_killed = kills != UINT64_MAX && kills > 0;

@@ -8,6 +8,7 @@
 
 typedef struct Cgroups {
         int root; /* that of the unit; -EBADF: there are none */
+        bool has_memory, has_tasks, has_io; /* controllers, of those of jobs */
 } Cgroups;
 
 /* UINT64_MAX: not known */

@@ -45,7 +45,8 @@ static void plan_done(Plan *p) {
         if (p->err != p->out)
                 safe_close(p->err);
         safe_close(p->out);
-        safe_close(p->in);
+        if (p->spec->has_payload)
+                safe_close(p->in);
         safe_close(p->report);
         safe_close(p->cgroup);
 }
@@ -142,10 +143,7 @@ static int plan_input(Plan *p, const Runner *r) {
         const JobSpec *s = p->spec;
         size_t done = 0;
 
-        if (!s->has_payload)
-                p->in = fcntl(r->null, F_DUPFD_CLOEXEC, 3);
-        else
-                p->in = memfd_create("jobmill-payload", MFD_CLOEXEC);
+        p->in = s->has_payload ? memfd_create("jobmill-payload", MFD_CLOEXEC) : r->null;
         while (p->in >= 0 && s->has_payload && done < s->payload_size) {
                 ssize_t n = write(p->in, s->payload + done, s->payload_size - done);
 
@@ -166,7 +164,7 @@ static int plan_output(Plan *p, json_object *run) {
                 return p->out < 0 || p->err < 0 ? -errno : 0;
         }
         p->out = sd_journal_stream_fd(p->task->name, LOG_INFO, /* level_prefix = */ 1);
-        if (p->out < 0) /* as the runner's own */
+        if (p->out < 0) /* there is none: as the runner's own */
                 p->out = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
         p->err = p->out;
         return p->out < 0 ? -errno : 0;

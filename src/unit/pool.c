@@ -69,7 +69,9 @@ static int append_unit(sd_bus_message *m, const Units *u, const Pool *p, const Q
         char description[256];
         int r;
 
-        (void) snprintf(description, sizeof(description), "jobmill runner of queue %s for %s", p->queue, p->owner_name ?: "a user without a name");
+        (void) snprintf(description, sizeof(description), "jobmill runner of queue %s for user %s", p->queue, p->owner_name ?: "without a name");
+        if (u->user)
+                (void) snprintf(description, sizeof(description), "jobmill runner of queue %s", p->queue);
         r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
                                   "Description", "s", description,
                                   "Slice", "s", q->slice,

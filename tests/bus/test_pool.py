@@ -2,14 +2,15 @@
 """Pools: a runner that is started when jobs wait for it, and what it makes of them."""
 
 import json
-import os
 import signal
 
 import pytest
 
 import client
 import fake_systemd
+import varlink
 from conftest import until
+from test_cgroup import cgroups  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not fake_systemd.CGROUPS, reason="needs cgroup v2")]
 UNIT = "jobmill-pool-p-0.service"
@@ -129,3 +130,41 @@ def test_cannot_be_started(mill_p, systemd):
     id_ = mill_p.submit(["true"], "p")
     until(lambda: mill_p.info(id_)["reason"] == "its runner cannot be started, trying again: no room", 5, "reason")
     assert mill_p.result(id_) == "success"
+
+
+def test_slots_until_nothing_is_left(mill, systemd, cgroups, remotes):  # noqa: F811
+    """Of a runner that was killed: what it left may still run, and a slot is free only when it does not."""
+    mill.listen()
+    mill.queue("p", Slots=1, AllowUsers="* daemon", Executor="pool")
+    mill.start()
+    events = cgroups / "jobmill.slice/jobmill-p.slice" / "jobmill-pool-p-1.service/cgroup.events"
+    events.parent.mkdir(parents=True)
+    events.write_text("populated 1\nfrozen 0\n")
+    theirs = remotes("daemon").call("Submit", "p", ["/bin/sleep", "60"], {})[0]
+    mill.reach(theirs, "running")
+    ours = mill.submit(["true"], "p")
+    systemd.do("kill", name="jobmill-pool-p-1.service", signo=signal.SIGKILL, main_only=True)
+    assert mill.result(theirs) == "lost"
+    mill.bus.pump(0.3)
+    assert mill.state(ours) == "ready" and mill.queue_properties("p")["SlotsUsed"] == 1
+    events.write_text("populated 0\nfrozen 0\n")
+    assert mill.result(ours) == "success"
+
+
+def test_who_is_no_runner(mill_p):
+    with mill_p.connect() as c, pytest.raises(varlink.VarlinkError) as e:
+        c.send("Register", {"protocol": 1, "queues": ["p"]}, more=True)
+        c.answer()
+    assert e.value.short == "NotAllowed"
+
+
+def test_idle(mill, systemd):
+    """It ends by itself, and another one comes for the next job."""
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nPoolIdleSec=50ms\n")
+    mill.listen()
+    mill.queue("p", AllowUsers="*", Executor="pool")
+    mill.start()
+    for n in (1, 2):
+        assert mill.result(mill.submit(["true"], "p")) == "success"
+        until(lambda: not systemd.do("units"), 5, "it has ended")
+        assert systemd.do("counts")["starts"] == {UNIT: n}
