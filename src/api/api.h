@@ -39,10 +39,9 @@ typedef struct Client {
         Connection *connection;
         unsigned n_calls;
         uint32_t uid;
-        bool known;
+        bool known, subscribed;
         Account *account;    /* of uid; NULL: that is not known */
         sd_bus_slot *slot;   /* GetConnectionCredentials, if it is under way */
-        bool subscribed;
         TAILQ_HEAD(, Call) calls; /* in order, until the caller is known */
         TAILQ_HEAD(, Wait) waits;
         UT_hash_handle hh;
@@ -120,6 +119,7 @@ struct Api {
         char *systemd_version;   /* for GetStatistics; a copy, as another manager may tell another one between two turns */
         const char *storage;     /* daemon/ keeps it */
         ApiLimits limits;        /* set by daemon/ */
+        const struct JobTypes *types;
         /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
         int (*check_edit)(QueueEdit *e, char **ret_error);
         preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */

@@ -120,7 +120,7 @@ int control_read_retry(Call *c, Update *ret, sd_bus_error *error) {
 
         if (!up.spec)
                 return -ENOMEM;
-        r = c->message ? spec_read_bus_changes(c->message, up.spec, &up.fields, &up.queue, &text) :
+        r = c->message ? spec_read_bus(c->message, up.spec, &up.fields, &up.queue, &text) :
                          read_json_retry(c->parameters, up.spec, &up.fields, &text);
         if (r == -ENOMEM)
                 return r;

@@ -60,6 +60,7 @@ const sd_bus_vtable api_manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("UpdateJobs", SD_BUS_ARGS("a{sv}", filter, "a{sv}", changes), SD_BUS_RESULT("t", count), method_update_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PurgeJobs", SD_BUS_ARGS("a{sv}", filter), SD_BUS_RESULT("t", count), method_purge_jobs, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListQueues", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(so)", queues), method_list_queues, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListTypes", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", types), method_list_types, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetQueue", SD_BUS_ARGS("s", name, "a{sv}", settings, "b", runtime), SD_BUS_NO_RESULT, method_set_queue, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("RemoveQueue", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, method_remove_queue, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PauseQueue", SD_BUS_ARGS("s", queue), SD_BUS_NO_RESULT, method_pause_queue, SD_BUS_VTABLE_UNPRIVILEGED),

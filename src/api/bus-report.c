@@ -40,7 +40,7 @@ static int check_filter(const ListOptions *o, sd_bus_error *error) {
 
         if (f->n_ids > 0 || f->states || f->results || f->name || f->tags || f->array > 0 || f->collapse || f->dead >= 0 || f->flow > 0 ||
             o->fields || o->order != JOB_ORDER_NEWEST)
-                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "a report can be of queue, owner, since_usec and until_usec");
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "a report can be of queue, type, owner, since_usec and until_usec");
         return 0;
 }
 

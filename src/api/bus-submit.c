@@ -43,7 +43,7 @@ static int read_one(Call *c, Request *q, sd_bus_error *error) {
                 return r;
         r = spec_read_bus_argv(c->message, q->spec, &text);
         if (r >= 0)
-                r = spec_read_bus(c->message, q->spec, NULL, &text);
+                r = spec_read_bus(c->message, q->spec, &q->given, NULL, &text);
         if (r < 0)
                 return spec_error_to_bus(r, text, error);
         return free_and_strdup(&q->queue_name, queue);
@@ -106,7 +106,7 @@ static int read_entry(Call *c, Request *q, size_t i, sd_bus_error *error) {
         if (!q->spec)
                 return -ENOMEM;
         if (c->message) {
-                r = spec_read_bus(c->message, q->spec, &q->queue_name, &text);
+                r = spec_read_bus(c->message, q->spec, &q->given, &q->queue_name, &text);
                 r = r < 0 ? spec_error_to_bus(r, text, error) : r;
         } else
                 r = read_json_nth_request(c->parameters, "jobs", i, q, error);
@@ -217,7 +217,7 @@ static int flow_to_requests(Call *c, Flow *f, Request **ret, sd_bus_error *error
         if (!l)
                 return -ENOMEM;
         for (size_t i = 0; i < f->n; i++)
-                l[i] = (Request) { .spec = TAKE_PTR(f->jobs[i].spec), .queue_name = TAKE_PTR(f->jobs[i].queue) };
+                l[i] = (Request) { .spec = TAKE_PTR(f->jobs[i].spec), .given = f->jobs[i].given, .queue_name = TAKE_PTR(f->jobs[i].queue) };
         l[0].spec->request_id = TAKE_PTR(f->request_id);
         *ret = l;
         return 0;

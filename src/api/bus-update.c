@@ -14,6 +14,7 @@
 #include "base/strv.h"
 #include "queue/environment.h"
 #include "queue/spec-change.h"
+#include "queue/type-rules.h"
 #include "queue/verdict.h"
 
 void update_done(Update *up) {
@@ -63,7 +64,7 @@ int update_read(Call *c, Update *ret, sd_bus_error *error) {
 
         if (!up.spec)
                 return -ENOMEM;
-        r = spec_read_bus_changes(c->message, up.spec, &up.fields, &up.queue, &text);
+        r = spec_read_bus(c->message, up.spec, &up.fields, &up.queue, &text);
         if (r >= 0)
                 r = check_values(&up, &text);
         if (r >= 0)
@@ -157,7 +158,7 @@ static int keep_no_new_privileges(const Update *up, JobSpec *spec) {
 static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to, JobSpec **ret, bool *ret_sandboxed,
                         sd_bus_error *error) {
         uint64_t output = spec_field_bit(spec_field_find("stdout")), verify = spec_field_bit(spec_field_find("verify"));
-        bool light = !(up->fields & (~spec_fields_of_job() | output | verify)) && !to;
+        bool light = !(up->fields & (~spec_fields_of_job() | output | verify)) && !to && !j->type;
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_free_ char *text = NULL;
         int r;
@@ -183,6 +184,31 @@ static int changed_spec(Call *c, const Update *up, const Job *j, const Queue *to
                 spec->timeout_usec = (to ?: j->queue)->policy.timeout_usec;
         *ret = TAKE_PTR(spec);
         return 0;
+}
+
+/* What its type took from its submitter then is what it takes from him now. */
+static int check_type(Call *c, const Update *up, const Job *j, const Queue *to, const JobSpec *spec, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL;
+        const char *refused = NULL;
+        const SpecField *f;
+        size_t n;
+        int r;
+
+        if (!j->type)
+                return 0;
+        f = spec_field_table(&n);
+        for (size_t i = 0; i < n; i++)
+                if ((up->fields & UINT64_C(1) << i) && !type_rules_accept(spec->type_rules, f[i].name))
+                        refused = f[i].name;
+        if (to && !type_rules_accept(spec->type_rules, "queue"))
+                refused = "queue";
+        if (refused && !call_is_root(c))
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "'%s': the type of job %" PRIu64 ", '%s', does not take that from callers",
+                                 refused, j->id, j->type);
+        if (up->fields & spec_field_bit(spec_field_find("argv")))
+                return api_error(error, JOBMILL_ERROR_NOT_EDITABLE, "'argv' of job %" PRIu64 " is that of its type, '%s'", j->id, j->type);
+        r = up->fields & spec_field_bit(spec_field_find("payload")) ? type_rules_check_payload(spec->type_rules, spec, &text) : 0;
+        return r < 0 ? api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text)) : 0;
 }
 
 /* 1 and *ret: whether it may have privileged properties from now on. */
@@ -234,6 +260,8 @@ int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error) {
         if (r <= 0)
                 return r;
         r = changed_spec(c, up, j, to, &spec, &sandboxed, error);
+        if (r >= 0)
+                r = check_type(c, up, j, to, spec, error);
         if (r < 0)
                 return r;
         r = check_properties(c, up, j, to, spec, &privileged, error);

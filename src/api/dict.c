@@ -233,6 +233,8 @@ static int append_private(Reply *d, const Api *a, JobRow *row, char *const *fiel
 
         live = job_state_is_live(j->state) ? model_job(a->model, j->id) : NULL;
         APPEND("name", "s", j->name, j->name);
+        APPEND("type", "s", j->type, j->type);
+        APPEND("type_version", "s", j->type_version, j->type_version);
         if (live && live->live && live->live->status) {
                 double progress;
 

@@ -90,6 +90,7 @@ typedef enum FilterKey {
         FILTER_RESULT,
         FILTER_OWNER,
         FILTER_NAME,
+        FILTER_TYPE,
         FILTER_TAGS,
         FILTER_DEAD,
         FILTER_ARRAY,
@@ -112,6 +113,7 @@ static const struct {
         [FILTER_RESULT] = { "result", "s", "as" },
         [FILTER_OWNER] = { "owner", "u", "au" },
         [FILTER_NAME] = { "name", "s", NULL },
+        [FILTER_TYPE] = { "type", "s", "as" },
         [FILTER_TAGS] = { "tags", "a{ss}", NULL },
         [FILTER_DEAD] = { "dead", "b", NULL },
         [FILTER_ARRAY] = { "array", "t", NULL },
@@ -155,6 +157,9 @@ static int set_value(ListOptions *o, FilterKey key, Value *v, sd_bus_error *erro
                 return set_owners(f, v);
         case FILTER_NAME:
                 return free_and_strdup(&f->name, word);
+        case FILTER_TYPE:
+                f->types = TAKE_PTR(v->words);
+                break;
         case FILTER_TAGS:
                 f->tags = TAKE_PTR(v->words);
                 break;
@@ -198,6 +203,8 @@ static bool list_is_empty(const JobFilter *f, FilterKey key) {
                 return strv_length(f->queues) == 0;
         case FILTER_OWNER:
                 return f->n_owners == 0;
+        case FILTER_TYPE:
+                return strv_length(f->types) == 0;
         case FILTER_TAGS:
                 return strv_length(f->tags) == 0;
         default:

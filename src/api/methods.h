@@ -21,6 +21,7 @@ DECLARE_HANDLER(get_job_info);
 DECLARE_HANDLER(list_jobs);
 DECLARE_HANDLER(get_statistics);
 DECLARE_HANDLER(get_report); /* bus-report.c */
+DECLARE_HANDLER(list_types);
 DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(register); /* worker.c */
 DECLARE_HANDLER(complete);
@@ -45,6 +46,7 @@ DECLARE_METHOD(list_attempts);
 DECLARE_METHOD(list_queues);
 DECLARE_METHOD(get_statistics);
 DECLARE_METHOD(get_report); /* bus-report.c */
+DECLARE_METHOD(list_types); /* type.c */
 DECLARE_METHOD(cancel_job); /* bus-control.c */
 DECLARE_METHOD(kill_job);
 DECLARE_METHOD(hold_job);

@@ -76,12 +76,11 @@ int read_json_object_text(json_object *parameters, const char *key, const char *
 
 static int read_spec(json_object *o, const char *key, Request *q, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
-        uint64_t keys;
         int r;
 
         if (!json_object_is_type(o, json_type_object))
                 return invalid_parameter(error, key);
-        r = spec_read_json_object(o, q->spec, &q->queue_name, &keys, &text);
+        r = spec_read_json_object(o, q->spec, &q->queue_name, &q->given, &text);
         if (r >= 0 || r == -ENOMEM)
                 return r;
         return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text));

@@ -9,10 +9,10 @@
 #include "queue/environment.h"
 #include "queue/pool.h"
 #include "queue/spec-change.h"
+#include "queue/type-rules.h"
 #include "queue/verdict.h"
 
 #define UID_MIN 1000U /* login.defs(5); "*" of AllowUsers= means these */
-#define QUEUE_DEFAULT "default"
 
 void request_done(Request *q) {
         spec_free(q->spec);
@@ -28,19 +28,19 @@ void requests_free(Request *l, size_t n) {
 }
 
 const char *request_queue_name(const Request *q) {
-        return isempty(q->queue_name) ? QUEUE_DEFAULT : q->queue_name;
+        return isempty(q->queue_name) ? JOBMILL_QUEUE_DEFAULT : q->queue_name;
 }
 
 /* ---- who may submit where ---- */
 
-static bool queue_lists_user(const Queue *q, const User *u) {
+bool request_lists_user(char *const *users, char *const *groups, const User *u) {
         char uid[16];
 
         snprintf(uid, sizeof(uid), "%" PRIu32, u->uid);
-        STRV_FOREACH(w, q->policy.allow_users)
+        STRV_FOREACH(w, users)
                 if ((streq(*w, "*") && u->uid >= UID_MIN) || streq(*w, uid) || streq_ptr(*w, u->name))
                         return true;
-        STRV_FOREACH(g, q->policy.allow_groups)
+        STRV_FOREACH(g, groups)
                 if (strv_contains(u->groups, *g))
                         return true;
         return false;
@@ -54,7 +54,7 @@ int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, s
         if (!q || !q->configured)
                 return api_error_no_such_queue(error, name);
         *ret = q;
-        if (queue_lists_user(q, u))
+        if (request_lists_user(q->policy.allow_users, q->policy.allow_groups, u))
                 return 1;
         /* Who manages queues may submit to all of them. */
         r = call_may(c, JOBMILL_ACTION_MANAGE_QUEUES, true, &manages);
@@ -66,12 +66,31 @@ int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, s
 
 /* ---- one request ---- */
 
+/* What its type sets is nothing that the queue's executor would leave out. */
+static int check_type_fits(Executor e, char *const *rules, char **ret_text) {
+        STRV_FOREACH(i, rules) {
+                const char *assignment = startswith(*i, "Service.");
+                _cleanup_free_ char *name = strndup(assignment ?: *i, strcspn(assignment ?: *i, "="));
+                const UnitProperty *p = name && assignment ? unit_property_find(name) : NULL;
+
+                if (!name)
+                        return -ENOMEM;
+                if ((assignment || startswith(*i, "Credential=")) && e != EXECUTOR_SERVICE &&
+                    !(e == EXECUTOR_POOL && p && (p->flags & UNIT_PROPERTY_POOL)))
+                        return spec_error(ret_text, EPERM, "%s= of the type: jobs of this queue have no unit of their own (Executor=)", name);
+        }
+        return 0;
+}
+
 /* With q->privileged. -EACCES: these need more rights. */
 static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_text) {
         int r;
 
         Executor e = q->queue->policy.executor;
 
+        r = check_type_fits(e, q->spec->type_rules, ret_text);
+        if (r < 0)
+                return r;
         r = e == EXECUTOR_WORKER ? worker_check_spec(q->spec, ret_text) : e == EXECUTOR_POOL ? pool_check_spec(q->spec, ret_text) : 0;
         if (r < 0)
                 return r;
@@ -93,12 +112,15 @@ static int properties_error(int r, const char *text, sd_bus_error *error) {
 
 static int merge_properties(const Request *q, const UnitPropertyList *job, sd_bus_error *error) {
         _cleanup_(unit_property_list_done) UnitPropertyList merged = {};
+        _cleanup_(property_base_done) PropertyBase base = {};
         _cleanup_free_ char *text = NULL;
         int r;
 
         if (job->n_values == 0)
                 return 1;
-        r = unit_property_merge(&q->queue->policy.service, job, q->privileged, q->queue->policy.overridable, &merged, &text);
+        r = property_base_init(&base, q->spec->type_rules, &q->queue->policy.service, q->queue->policy.overridable, &text);
+        if (r >= 0)
+                r = unit_property_merge(base.service, job, q->privileged, base.overridable, &merged, &text);
         return r < 0 ? properties_error(r == -ENOMEM ? r : -EPERM, text, error) : 1;
 }
 
@@ -185,10 +207,16 @@ int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
 }
 
 int request_check(Call *c, Request *q, sd_bus_error *error) {
+        OutputMode said = q->spec->output;
         _cleanup_free_ char *text = NULL;
         const User *u;
         int r;
 
+        if (q->spec->type) {
+                r = request_apply_type(c, q, error);
+                if (r < 0)
+                        return r;
+        }
         if (!q->spec->argv || !q->spec->argv[0])
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "argv: missing; a job needs a command");
         r = spec_validate(q->spec, &text);
@@ -202,6 +230,11 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         r = check_owner(c, q, &u, error);
         if (r <= 0)
                 return r;
+        if (q->spec->type) {
+                r = request_check_type_user(c, q->spec->type, u, error);
+                if (r < 0)
+                        return r;
+        }
         r = request_check_queue(c, request_queue_name(q), u, &q->queue, error);
         if (r <= 0)
                 return r;
@@ -218,7 +251,6 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         }
         if (q->spec->timeout_usec == USEC_INFINITY)
                 q->spec->timeout_usec = q->queue->policy.timeout_usec;
-        OutputMode said = q->spec->output;
         if (q->queue->policy.defaults && spec_inherit(q->spec, q->queue->policy.defaults) < 0)
                 return -ENOMEM;
         r = verdict_resolve(q->spec, said, NULL, &c->api->model->defaults, &text);

@@ -3,10 +3,13 @@
 
 #include "api/api.h"
 
+#define JOBMILL_QUEUE_DEFAULT "default"
+
 /* One job that is asked for, checked as far as it has come. */
 typedef struct Request {
         JobSpec *spec;
-        char *queue_name; /* as it was given; see request_queue_name() */
+        uint64_t given;   /* the fields of it that were given (queue/spec-change.h) */
+        char *queue_name; /* as it was given, or its type's; see request_queue_name() */
         Queue *queue;
         uint32_t owner;
         char *owner_name;
@@ -40,6 +43,11 @@ int request_check_after(Call *c, Request *q, sd_bus_error *error);
 int request_follow_answers(Call *c, Request *l, Request *q, sd_bus_error *error);
 /* Everything, which fills q. */
 int request_check(Call *c, Request *q, sd_bus_error *error);
+/* type.c: the job of its type that it asks for. 0 or negative. */
+int request_apply_type(Call *c, Request *q, sd_bus_error *error);
+/* May a job of this user be of it? 0 or negative. */
+int request_check_type_user(Call *c, const char *name, const User *u, sd_bus_error *error);
+bool request_lists_user(char *const *users, char *const *groups, const User *u);
 /* PayloadMax=, EnvironmentMax=. 0 or negative. */
 int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error);
 /* May jobs of this user be in this queue? Or may the caller put them into all? */

@@ -205,7 +205,7 @@ static int read_entry(sd_bus_message *m, JobSpec *s, uint64_t *seen, char **queu
                 return r;
         if (queue && streq(key, "queue"))
                 return read_queue(m, queue, ret_error);
-        f = spec_field_find(key);
+        f = spec_field_of_caller(key);
         if (!f)
                 return spec_error_unknown_key(ret_error, key);
         bit = spec_field_bit(f);
@@ -245,15 +245,7 @@ static int read_dictionary(sd_bus_message *m, JobSpec *s, uint64_t *seen, char *
         return 0;
 }
 
-int spec_read_bus(sd_bus_message *m, JobSpec *s, char **ret_queue, char **ret_error) {
-        uint64_t seen = 0;
-
-        if (s->argv) /* an argument of its own of the method */
-                seen |= spec_field_bit(spec_field_find("argv"));
-        return read_dictionary(m, s, &seen, ret_queue, ret_error);
-}
-
-int spec_read_bus_changes(sd_bus_message *m, JobSpec *s, uint64_t *ret_fields, char **ret_queue, char **ret_error) {
-        *ret_fields = 0;
+int spec_read_bus(sd_bus_message *m, JobSpec *s, uint64_t *ret_fields, char **ret_queue, char **ret_error) {
+        *ret_fields = s->argv ? spec_field_bit(spec_field_find("argv")) : 0; /* an argument of its own of the method */
         return read_dictionary(m, s, ret_fields, ret_queue, ret_error);
 }

@@ -31,6 +31,7 @@ static const VarlinkMethod methods[] = {
         { "Release", " id ", handle_release_job, true },
         { "Retry", " id max_attempts delay_usec ", handle_retry_job, true },
         { "Events", " after ", handle_events },
+        { "ListTypes", " ", handle_list_types },
         { "Statistics", " ", handle_get_statistics },
         { "ListWorkers", " ", handle_list_workers },
         { "Register", " protocol queues slots name metadata token ", handle_register, true },

@@ -15,6 +15,7 @@
 #include "ctl/options.h"
 #include "ctl/output.h"
 #include "ctl/set.h"
+#include "ctl/type-dict.h"
 #include "queue/unit-property.h"
 #include <pwd.h>
 #include <signal.h>
@@ -184,6 +185,27 @@ static void complete_queues(Completion *c) {
                 complete_foreign(c, name, NULL);
 }
 
+static void complete_types(Completion *c) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = open_if_there();
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        if (!bus || sd_bus_call_method(bus, JOBMILL_BUS_NAME, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER,
+                                       "ListTypes", NULL, &reply, "") < 0)
+                return;
+        r = sd_bus_message_enter_container(reply, 'a', "a{sv}");
+        while (r >= 0) {
+                TypeInfo t = {};
+
+                r = type_info_read(reply, &t);
+                if (r > 0)
+                        complete_foreign(c, t.name, t.description);
+                type_info_done(&t);
+                if (r == 0)
+                        return;
+        }
+}
+
 /* The jobs that a verb can do something with. */
 static char **states_for(const char *verb) {
         static const char *const unfinished[] = { "held",    "waiting",  "ready", "starting",
@@ -332,6 +354,7 @@ static const struct {
         { "KEY", NULL, NULL },
         { "N[%M]", NULL, NULL },
         { "TOKEN", NULL, NULL },
+        { "TYPE", complete_types, NULL },
         { "USER", complete_users, NULL },
         { "VARIABLE", complete_variables, NULL },
         { "VARIABLE[=VALUE]", complete_variables, NULL },

@@ -54,7 +54,7 @@ typedef struct UidList {
 } UidList;
 
 typedef struct Filter {
-        char **queues, **states, **results, **tags; /* tags: KEY=VALUE */
+        char **queues, **types, **states, **results, **tags; /* tags: KEY=VALUE */
         UidList owners;
         char *name;
         bool dead, collapse;
@@ -64,7 +64,7 @@ typedef struct Filter {
 } Filter;
 
 typedef struct SubmitArgs {
-        char *queue, *name, *directory, *payload, *env, *script, *file, *flow, *output, *error, *request_id,
+        char *queue, *type, *name, *directory, *payload, *env, *script, *file, *flow, *output, *error, *request_id,
                         *unique, *unique_policy, *unique_scope;
         const char *verify, *to; /* words of the spec's "verify" and "stdout"; NULL: not given */
         char **set, **properties, **tags, **after;
@@ -180,12 +180,12 @@ int verb_retry(int argc, char **argv);
 int verb_purge(int argc, char **argv);
 int verb_set(int argc, char **argv);
 int verb_move(int argc, char **argv);
+int verb_type_list(int argc, char **argv), verb_type_show(int argc, char **argv);
 int verb_queue_list(int argc, char **argv);
 int verb_queue_show(int argc, char **argv);
 int verb_queue_set(int argc, char **argv);
 int verb_queue_remove(int argc, char **argv);
-int verb_queue_pause(int argc, char **argv);
-int verb_queue_resume(int argc, char **argv);
+int verb_queue_pause(int argc, char **argv), verb_queue_resume(int argc, char **argv);
 int verb_queue_drain(int argc, char **argv), verb_worker_list(int argc, char **argv);
 int verb_stats(int argc, char **argv);
 int verb_verify(int argc, char **argv);

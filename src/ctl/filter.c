@@ -31,7 +31,7 @@ const char *const job_results[] = {
 };
 
 bool filter_is_empty(const Filter *f) {
-        return !f->queues && !f->states && !f->results && !f->tags && f->owners.n == 0 && !f->name &&
+        return !f->queues && !f->types && !f->states && !f->results && !f->tags && f->owners.n == 0 && !f->name &&
                !f->dead && f->array == 0 && f->since == USEC_INFINITY && f->until == USEC_INFINITY && f->flow == 0;
 }
 
@@ -57,6 +57,8 @@ int filter_append(sd_bus_message *m, const Filter *f) {
 
         if (f->queues)
                 r = bus_append_strv(m, "queue", f->queues);
+        if (r >= 0 && f->types)
+                r = bus_append_strv(m, "type", f->types);
         if (r >= 0 && f->states)
                 r = bus_append_strv(m, "state", f->states);
         if (r >= 0 && f->results)

@@ -14,15 +14,14 @@
 #define A DICT_IN_ATTEMPT
 #define FIELD(name, signature, flags)                                                                       \
         { #name, signature, offsetof(JobInfo, name), flags }
-#define NEVER(name)                                                                                         \
-        { #name, NULL, 0, J }
 
 static const DictField job_fields[] = {
         FIELD(id, "t", J),
         FIELD(name, "s", J),
         FIELD(queue, "s", J),
         FIELD(type, "s", J),
-        NEVER(type_version),
+        FIELD(type_version, "s", J),
+        FIELD(type_rules, "as", J),
         FIELD(owner, "u", J),
         FIELD(owner_name, "s", DICT_NOT_JSON),
         FIELD(state, "s", J),

@@ -64,6 +64,7 @@ static const struct {
         [LIST_TAGS] = { { "TAGS", 10, 8, false, 16 }, { "tags" }, "Its tags" },
         [LIST_TASKS] = { { "TASKS", 10, 0, true, 5 }, { "tasks_peak" }, "Peak of its tasks" },
         [LIST_TIMEOUT] = { { "TIMEOUT", 10, 0, true, 8 }, { "timeout_usec" }, "Its time-out" },
+        [LIST_TYPE] = { { "TYPE", 10, 6, false, 12 }, { "type" }, "Its job type" },
         [LIST_UNIT] = { { "UNIT", 10, 0, false, 28 }, { "unit" }, "The unit of its last attempt" },
         [LIST_WAITED] = { { "WAITED", 10, 0, true, 9 },
                           { "wait_usec" },
@@ -215,6 +216,7 @@ static char *reason_text(const JobInfo *j, usec_t now) {
 static int long_text(const JobInfo *j, ListColumn c, usec_t now, char **ret) {
         const char *plain = c == LIST_QUEUE       ? j->queue
                             : c == LIST_DIRECTORY ? j->cwd
+                            : c == LIST_TYPE      ? j->type
                             : c == LIST_UNIT      ? j->unit
                             : c == LIST_RESULT    ? j->result
                                                   : NULL;

@@ -38,6 +38,7 @@ typedef enum ListColumn {
         LIST_TAGS,
         LIST_TASKS,
         LIST_TIMEOUT,
+        LIST_TYPE,
         LIST_UNIT,
         LIST_WAITED,
         LIST_WRITTEN,

@@ -11,6 +11,7 @@
 #include "ctl/ctl.h"
 #include "ctl/log-entry.h"
 #include "queue/spec.h"
+#include "queue/spec-check.h"
 
 int option_true(const char *value, void *target) {
         *(bool *) target = true;
@@ -245,6 +246,19 @@ int option_queues(const char *value, void *target) {
 
         STRV_FOREACH(w, words)
                 if (!queue_name_is_valid(*w))
+                        return -EINVAL;
+        return option_words(value, target);
+}
+
+int option_type(const char *value, void *target) {
+        return type_name_is_valid(value) ? free_and_strdup(target, value) : -EINVAL;
+}
+
+int option_types(const char *value, void *target) {
+        _cleanup_strv_free_ char **words = strv_split(value, ",");
+
+        STRV_FOREACH(w, words)
+                if (!type_name_is_valid(*w))
                         return -EINVAL;
         return option_words(value, target);
 }

@@ -12,6 +12,8 @@ int option_append(const char *value, void *target);
 int option_tag(const char *value, void *target);
 int option_new_tag(const char *value, void *target);
 int option_queue(const char *value, void *target);
+int option_type(const char *value, void *target);
+int option_types(const char *value, void *target);
 int option_name(const char *value, void *target);
 int option_file(const char *value, void *target);
 int option_job_file(const char *value, void *target);

@@ -35,6 +35,7 @@ int arg_signal;
 
 /* What is allowed. Numbers are the spec's; a test holds them together. */
 #define QUEUE_NAME "a-z 0-9 _ joined by -, at most 64 characters"
+#define TYPE_NAME "a-z 0-9 _ -, at most 64 characters"
 #define SPANS "90, 5min, 1h 30min, 2days, …"
 #define TIMES "18:30, tomorrow 6:00, 2026-11-21 18:30, +2h, @1790000000, …"
 #define RETRY_RESULTS "exit-code, signal, core-dump, timeout, watchdog, oom-kill, verdict, unverified, exec, lost"
@@ -66,6 +67,7 @@ static const Option options[] = {
           "Do not let polkit ask" },
 
         { "queue", 'q', "QUEUE", S, option_queue, &arg_submit.queue, "The queue (default: default)", QUEUE_NAME },
+        { "type", 't', "TYPE", S, option_type, &arg_submit.type, "A job of this type; the words are added to its command", TYPE_NAME },
         { "name", 'n', "NAME", S, option_name, &arg_submit.name, "A name for people",
           "1 to 128 bytes of UTF-8 without control characters" },
         { "priority", 0, "N", S, option_priority, &arg_submit.priority, "-1000 to 1000, higher first",
@@ -141,6 +143,7 @@ static const Option options[] = {
         { "wait", 0, NULL, S, option_true, &arg_wait, "Wait for its end, and exit with its status" },
 
         { "queue", 'q', "QUEUE,…", F | OPTIONS_REPORT, option_queues, &arg_filter.queues, "Jobs in these queues", QUEUE_NAME },
+        { "type", 0, "TYPE,…", F | OPTIONS_REPORT, option_types, &arg_filter.types, "Jobs of these types", TYPE_NAME },
         { "state", 0, "STATE,…", F, option_states, &arg_filter.states,
           "held, waiting, ready, starting, running, stopping, done",
           "held, waiting, ready, starting, running, stopping, done" },
@@ -361,7 +364,7 @@ void options_print_help(unsigned mask) {
 }
 
 static bool is_string(const Option *o) {
-        return o->parse == option_string || o->parse == option_queue || o->parse == option_name || o->parse == option_file ||
+        return o->parse == option_string || o->parse == option_queue || o->parse == option_type || o->parse == option_name || o->parse == option_file ||
                o->parse == option_job_file || o->parse == option_environment || o->parse == option_request_id ||
                o->parse == option_order || o->parse == option_unique || o->parse == option_unique_policy ||
                o->parse == option_unique_scope || o->parse == option_log_format || o->parse == option_oldest;
@@ -370,7 +373,7 @@ static bool is_string(const Option *o) {
 static bool is_list(const Option *o) {
         return o->parse == option_append || o->parse == option_after || o->parse == option_tag || o->parse == option_new_tag ||
                o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
-               o->parse == option_queues || o->parse == option_groups || o->parse == option_states || o->parse == option_results;
+               o->parse == option_queues || o->parse == option_types || o->parse == option_groups || o->parse == option_states || o->parse == option_results;
 }
 
 static void free_target(const Option *o) {

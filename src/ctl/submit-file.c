@@ -38,7 +38,7 @@ typedef struct Submitter {
         Progress progress;
         Request request;
         char *id;                      /* of the whole */
-        JobSpec *defaults, *bare;      /* with and without what is inherited; made when needed */
+        JobSpec *defaults, *typed, *bare;      /* with and without what is inherited; made when needed */
         size_t chunk_max;              /* jobs */
         char *found;                   /* the command that was looked up last */
         uint64_t n_checked;            /* good lines */
@@ -59,6 +59,7 @@ static void submitter_done(Submitter *s) {
         free(s->id);
         spec_free(s->defaults);
         spec_free(s->bare);
+        spec_free(s->typed);
         free(s->found);
         free(s->ids);
 }
@@ -98,6 +99,8 @@ static int check_command(Submitter *s, const Line *l, bool usual) {
         char where[SPEC_QUOTE_MAX + 64];
         int r;
 
+        if (l->merged.type)
+                return 0;
         if (usual && s->found && streq(s->found, l->merged.argv[0]))
                 return 0;
         snprintf(where, sizeof(where), "submit: %s:%" PRIu64, s->name, s->reader.number);
@@ -108,12 +111,12 @@ static int check_command(Submitter *s, const Line *l, bool usual) {
 }
 
 /* The options as they are for this line. */
-static int get_defaults(Submitter *s, uint32_t uid, const JobSpec **ret) {
-        JobSpec **d = uid == UINT32_MAX ? &s->defaults : &s->bare;
+static int get_defaults(Submitter *s, uint32_t uid, bool typed, const JobSpec **ret) {
+        JobSpec **d = uid != UINT32_MAX ? &s->bare : typed ? &s->typed : &s->defaults;
         int r;
 
         if (!*d) {
-                r = submit_new_spec(uid == UINT32_MAX ? arg_submit.uid : uid, d);
+                r = submit_new_spec(uid == UINT32_MAX ? arg_submit.uid : uid, typed, d);
                 if (r != 0)
                         return r < 0 ? r : -ENOENT; /* of many jobs the exit status says no more */
         }
@@ -157,7 +160,7 @@ static int line_read(Submitter *s, const char *text, size_t n, Line *ret) {
         r = spec_read_json(text, n, ret->own, &ret->queue, &keys, &error);
         if (r < 0)
                 return r == -ENOMEM ? ctl_oom() : bad_line(s, strempty(error));
-        r = get_defaults(s, ret->own->uid, &defaults);
+        r = get_defaults(s, ret->own->uid, ret->own->type || arg_submit.type, &defaults);
         if (r != 0)
                 return r;
         if (line_merge(ret, defaults, keys) < 0)
@@ -387,7 +390,7 @@ static int set_chunk_size(Submitter *s) {
         size_t size = 0, rounded = ENVIRONMENT_MIN;
         int r;
 
-        r = get_defaults(s, UINT32_MAX, &defaults);
+        r = get_defaults(s, UINT32_MAX, arg_submit.type, &defaults);
         if (r != 0)
                 return r;
         STRV_FOREACH (i, defaults->environment)

@@ -16,6 +16,18 @@ static int bad_document(const char *name, int r, const char *why) {
         return r == -ENOMEM ? ctl_oom() : ctl_error(-EINVAL, "submit: %s: %s", name, strempty(why));
 }
 
+/* Then it inherits nothing, as no job of a type does. What is wrong with it is told later. */
+static bool has_types(const char *text, size_t size) {
+        _cleanup_(flow_freep) Flow *f = NULL;
+
+        if (flow_from_json(text, size, SIZE_MAX, &f, NULL) < 0)
+                return false;
+        for (const FlowJob *j = f->jobs; j < f->jobs + f->n; j++)
+                if (j->spec->type)
+                        return true;
+        return false;
+}
+
 /* With all that the options say. *ret_n: so many jobs. */
 static int complete(const char *name, const char *text, size_t size, const char *id, char **ret, size_t *ret_n) {
         _cleanup_free_ char *defaults = NULL, *error = NULL, *found = NULL;
@@ -23,7 +35,7 @@ static int complete(const char *name, const char *text, size_t size, const char 
         _cleanup_(flow_freep) Flow *f = NULL;
         int r;
 
-        r = submit_new_spec(arg_submit.uid, &s);
+        r = submit_new_spec(arg_submit.uid, arg_submit.type || has_types(text, size), &s);
         if (r != 0)
                 return r < 0 ? r : -ENOENT;
         if (spec_to_json(s, 0, &defaults) < 0)
@@ -38,7 +50,7 @@ static int complete(const char *name, const char *text, size_t size, const char 
 
                 snprintf(where, sizeof(where), "submit: %s: job '%s'", name, spec_quote(q, j->spec->name, strlen(j->spec->name)));
                 r = submit_validate(where, j->spec);
-                if (r >= 0 && !streq_ptr(found, j->spec->argv[0])) {
+                if (r >= 0 && !j->spec->type && !streq_ptr(found, j->spec->argv[0])) {
                         r = submit_check_command(where, j->spec);
                         if (r == 0 && free_and_strdup(&found, j->spec->argv[0]) < 0)
                                 r = ctl_oom();

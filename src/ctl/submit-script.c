@@ -14,6 +14,7 @@
 #include "base/strv.h"
 #include "ctl/output.h"
 #include "ctl/submit.h"
+#include "queue/spec-words.h"
 
 #define RUN_SCRIPT "exec \"$@\" 3<&0 </dev/null"
 #define SCRIPT_PATH "/dev/fd/3"
@@ -79,48 +80,12 @@ int script_interpreter(const char *text, size_t size, char ***ret) {
 
 /* ---- options in the script ---- */
 
-int script_split_words(const char *line, size_t n, char ***ret) {
-        _cleanup_strv_free_ char **l = NULL;
-        _cleanup_free_ char *word = new0(char, n + 1);
-        const char *s = line, *end = line + n;
-
-        if (!word)
-                return -ENOMEM;
-        for (;;) {
-                size_t length = 0;
-                char quote = 0;
-
-                while (s < end && strchr(" \t\r", *s))
-                        s++;
-                if (s == end || *s == '#')
-                        break;
-                for (; s < end && (quote || !strchr(" \t\r", *s)); s++) {
-                        bool escapes = *s == '\\' && quote != '\'' && s + 1 < end;
-
-                        /* Within double quotes a backslash is only special before these. */
-                        if (escapes && (!quote || strchr("\"\\$`", s[1])))
-                                word[length++] = *++s;
-                        else if (quote ? *s == quote : *s == '"' || *s == '\'')
-                                quote = quote ? 0 : *s;
-                        else
-                                word[length++] = *s;
-                }
-                if (quote)
-                        return -EINVAL;
-                word[length] = 0;
-                if (strv_extend(&l, word) < 0)
-                        return -ENOMEM;
-        }
-        *ret = TAKE_PTR(l);
-        return 0;
-}
-
 /* The options of one line. */
 static int read_directive(const char *where, const char *line, size_t n) {
         _cleanup_strv_free_ char **words = NULL, **rest = NULL;
         int r, argc;
 
-        r = script_split_words(line, n, &rest);
+        r = spec_split_words(line, n, '#', &rest);
         if (r == -EINVAL)
                 return ctl_error(r, "%s: a quote is not closed", where);
         if (r < 0 || strv_extend(&words, "jobmill") < 0)

@@ -144,7 +144,7 @@ static int set_after(JobSpec *s) {
 static int set_strings(JobSpec *s) {
         const SubmitArgs *a = &arg_submit;
 
-        if (free_and_strdup(&s->name, a->name) < 0 || free_and_strdup(&s->output_file, a->output) < 0 ||
+        if (free_and_strdup(&s->type, a->type) < 0 || free_and_strdup(&s->name, a->name) < 0 || free_and_strdup(&s->output_file, a->output) < 0 ||
             free_and_strdup(&s->error_file, a->error) < 0 || free_and_strdup(&s->unique_key, a->unique) < 0 ||
             free_and_strdup(&s->unique_scope, a->unique_scope) < 0)
                 return ctl_oom();
@@ -186,20 +186,21 @@ static mode_t current_umask(void) {
         return mask;
 }
 
-int submit_new_spec(uint32_t uid, JobSpec **ret) {
+int submit_new_spec(uint32_t uid, bool typed, JobSpec **ret) {
         _cleanup_(spec_freep) JobSpec *s = spec_new();
         bool inherits = submit_inherits(uid);
-        int r;
+        int r = 0;
 
         if (!s)
                 return ctl_oom();
-        if (inherits)
+        if (inherits && !typed)
                 s->umask = current_umask();
         s->uid = uid;
         set_numbers(s);
-        r = find_cwd(inherits, &s->cwd);
-        if (r == 0)
-                r = find_environment(inherits, &s->environment);
+        if (!typed || arg_submit.directory)
+                r = find_cwd(inherits, &s->cwd);
+        if (r == 0 && (!typed || arg_submit.env || arg_submit.set))
+                r = find_environment(inherits && (!typed || arg_submit.env), &s->environment);
         if (r == 0)
                 r = set_strings(s);
         if (r == 0)
@@ -225,9 +226,13 @@ int submit_validate(const char *where, const JobSpec *s) {
 }
 
 int submit_check_command(const char *where, const JobSpec *s) {
-        const char *path = strv_env_get(s->environment, "PATH"), *command = s->argv[0];
+        const char *path = strv_env_get(s->environment, "PATH"), *command;
         char q[SPEC_QUOTE_MAX];
         int r;
+
+        if (s->type) /* has it */
+                return 0;
+        command = s->argv[0];
 
         /* The daemon knows better what others see. */
         if (!submit_inherits(s->uid) || !s->cwd || (!path && !strchr(command, '/')))

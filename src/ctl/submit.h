@@ -11,9 +11,9 @@
 /* Does a job of this uid (UINT32_MAX: ours) see our working directory, umask and environment? */
 bool submit_inherits(uint32_t uid);
 
-/* A spec with all that the options say. It has no argv yet. 0, EXIT_NOT_STARTED, or a negative errno: said.
- */
-int submit_new_spec(uint32_t uid, JobSpec **ret);
+/* A spec with all that the options say. It has no argv yet. typed: for a job of a type, which inherits only what options ask for.
+ * 0, EXIT_NOT_STARTED, or a negative errno: said. */
+int submit_new_spec(uint32_t uid, bool typed, JobSpec **ret);
 
 /* Is there something to execute? The same return values; where is named in the message. */
 int submit_check_command(const char *where, const JobSpec *s);
@@ -65,9 +65,7 @@ void script_done(Script *s);
 int script_read(const char *path, Script *ret);
 /* The text becomes the payload, the words what feeds it to its interpreter. */
 int script_into_spec(Script *s, char *const *arguments, JobSpec *spec);
-/* The rest is pure. Text has a NUL behind it. Words as a shell would see them (quotes and backslashes, no
- * expansion; '#' begins a comment). -EINVAL: a quote is open. */
-int script_split_words(const char *line, size_t n, char ***ret);
+/* The rest is pure. Text has a NUL behind it. */
 /* -EINVAL with *ret_why where it cannot be a script. */
 int script_check(const char *text, size_t size, const char **ret_why);
 /* What its first line says, or /bin/sh. */

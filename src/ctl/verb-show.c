@@ -112,6 +112,8 @@ static void print_what(const JobInfo *j) {
 
         if (j->queue)
                 print_row("Queue", "%s", j->queue);
+        if (j->type)
+                print_row("Type", j->type_version ? "%s (%s)" : "%s", j->type, strempty(j->type_version));
         if (j->owner_name)
                 print_row("Owner", "%s (%" PRIu32 ")", j->owner_name, j->owner);
         else

@@ -25,8 +25,10 @@ static int check_arguments(int argc, char **argv) {
                                  argc > 0 ? "command" : "--script or --payload");
         if (a->script && a->payload)
                 return ctl_error(-EINVAL, "submit: --script and --payload cannot be combined");
-        if (argc == 0 && !a->file && !a->flow && !a->script)
-                return ctl_error(-EINVAL, "submit: a command, --script, --file or --flow is missing");
+        if (a->script && a->type)
+                return ctl_error(-EINVAL, "submit: --script and --type cannot be combined: a type has a command");
+        if (argc == 0 && !a->file && !a->flow && !a->script && !a->type)
+                return ctl_error(-EINVAL, "submit: a command, --type, --script, --file or --flow is missing");
         if (a->at != USEC_INFINITY && a->in != USEC_INFINITY)
                 return ctl_error(-EINVAL, "submit: --at and --in cannot be combined");
         if (!submit_inherits(a->uid) && a->env && !streq(a->env, "none"))
@@ -178,7 +180,7 @@ int verb_submit(int argc, char **argv) {
                 return submit_flow(arg_submit.flow);
         if (arg_submit.file)
                 return submit_file(arg_submit.file);
-        r = submit_new_spec(arg_submit.uid, &s);
+        r = submit_new_spec(arg_submit.uid, arg_submit.type, &s);
         if (r == 0)
                 r = fill_spec(s, &script, argv);
         if (r == 0)

@@ -25,8 +25,7 @@ static void queue_set_policy(Model *m, Queue *q, QueuePolicy *policy) {
         q->broken = false;
 }
 
-static int complain(char **ret_error, const char *format, ...) _printf_(2, 3);
-static int complain(char **ret_error, const char *format, ...) {
+int config_complain(char **ret_error, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
 
@@ -42,7 +41,7 @@ static int complain(char **ret_error, const char *format, ...) {
 }
 
 /* FILE:LINE, or FILE alone where it is about all of it. */
-static int place(const ConfError *e, const char *file, char **ret) {
+int config_place(const ConfError *e, const char *file, char **ret) {
         if (e->line > 0 ? asprintf(ret, "%s:%u", e->file ?: file, e->line) < 0 : !(*ret = strdup(e->file ?: file)))
                 return -ENOMEM;
         return 0;
@@ -66,9 +65,9 @@ int config_load_settings(Settings *s, char **directories, const char *otherwise,
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                if (place(&error, "jobmill.conf", &where) < 0)
+                if (config_place(&error, "jobmill.conf", &where) < 0)
                         return -ENOMEM;
-                return complain(ret_error, "%s: %s; %s", where, error.message ?: strerror(-r), otherwise);
+                return config_complain(ret_error, "%s: %s; %s", where, error.message ?: strerror(-r), otherwise);
         }
         *s = read;
         return 0;
@@ -92,7 +91,7 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
         int r;
 
         if (!queue_name_is_valid(name))
-                return complain(ret_error, "queues/%s.queue: not the name of a queue ([a-z0-9_]+ joined by '-', at most %u)",
+                return config_complain(ret_error, "queues/%s.queue: not the name of a queue ([a-z0-9_]+ joined by '-', at most %u)",
                                 name, QUEUE_NAME_MAX);
         r = model_queue_add(m, name, &q);
         if (r < 0)
@@ -123,9 +122,9 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
         }
         take_over(m, q, old ? model_queue(old, name) : NULL);
         q->broken = !q->configured;
-        if (place(&error, file, &where) < 0)
+        if (config_place(&error, file, &where) < 0)
                 return -ENOMEM;
-        return complain(ret_error, "%s: %s; %s", where, error.message ?: strerror(-r),
+        return config_complain(ret_error, "%s: %s; %s", where, error.message ?: strerror(-r),
                         q->configured ? "the queue keeps what it had" : "jobs of this queue and of those below it wait until it is mended");
 }
 
@@ -191,7 +190,7 @@ static int keep_queues(Model *m, Model *old, int error, char **ret_error) {
                                 return r;
                         take_over(m, kept, q);
                 }
-        return complain(ret_error, "The directories of queues cannot be read: %s; all queues keep what they had",
+        return config_complain(ret_error, "The directories of queues cannot be read: %s; all queues keep what they had",
                         strerror(-error));
 }
 

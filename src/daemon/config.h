@@ -4,6 +4,7 @@
 /* The configuration files: jobmill.conf into settings, queues/NAME.queue into the policies of the model's queues; both with
  * their drop-ins. */
 
+#include "base/conf-file.h"
 #include "daemon/settings.h"
 #include "queue/model.h"
 
@@ -21,3 +22,8 @@ int config_load_queues(Model *m, Model *old, char **directories, char **ret_erro
 
 /* The same for the files of one queue. */
 int config_load_queue(Model *m, char **directories, const char *name, char **ret_error);
+
+/* What is wrong with a file: logged, and the first of it in *ret_error. 0, or -ENOMEM. And where: FILE:LINE, or FILE alone where it is
+ * about all of it. */
+int config_complain(char **ret_error, const char *format, ...) _printf_(2, 3);
+int config_place(const ConfError *e, const char *file, char **ret);

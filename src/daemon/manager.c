@@ -238,6 +238,7 @@ int manager_new(bool user, Manager **ret) {
         m->api->check = manager_check;
         m->api->open_spool = open_spool;
         m->api->capture_spool = manager_capture_spool;
+        m->api->types = &m->types;
         m->api->userdata = m;
         *ret = TAKE_PTR(m);
         return 0;
@@ -267,6 +268,7 @@ Manager *manager_free(Manager *m) {
         free(m->state_path);
         free(m->run_path);
         free(m->socket_path);
+        job_types_done(&m->types);
         free(m->config_error);
         free(m->status);
         return mfree(m);
@@ -374,6 +376,10 @@ void manager_reload(Manager *m) {
                 r = config_load_queues(m->model, NULL, m->config_directories, &error);
                 keep_error(m, &error);
         }
+        if (r >= 0) {
+                r = manager_load_types(m, &error);
+                keep_error(m, &error);
+        }
         if (r < 0)
                 log_error_errno(r, "Failed to read the configuration again, keeping what there is: %m");
         if (m->settings.storage != m->storage)
@@ -399,9 +405,14 @@ int manager_read_settings(Manager *m) {
 }
 
 int manager_start(Manager *m) {
+        char *error = NULL;
         int r;
 
         r = manager_read_settings(m);
+        if (r >= 0) {
+                r = manager_load_types(m, &error);
+                keep_error(m, &error);
+        }
         if (r >= 0)
                 r = manager_read_clocks(m);
         if (r >= 0)

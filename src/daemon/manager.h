@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/user-db.h"
 #include "daemon/settings.h"
+#include "queue/job-type.h"
 #include "queue/model.h"
 #include "store/store.h"
 #include "unit/units.h"
@@ -19,6 +20,8 @@ typedef struct Manager {
         char **config_directories;
         Settings settings;           /* jobmill.conf, as it was when it was last good */
         Storage storage;             /* of the store that is open */
+        JobTypes types;
+        bool types_look;             /* for the units that they need */
         char *config_error;          /* what was wrong when files were last read, or NULL */
 
         Model *model;                /* NULL: no store */
@@ -67,6 +70,10 @@ int manager_read_settings(Manager *m);
 int manager_start(Manager *m);
 /* Read jobmill.conf and the queue files again (SIGHUP, Reload()). */
 void manager_reload(Manager *m);
+/* types.c: jobs/NAME.job, and then, in a turn, the units that they need. *ret_error: the first thing that is wrong, if there is none yet.
+ * -errno: nothing has changed. */
+int manager_load_types(Manager *m, char **ret_error);
+int manager_look_types(Manager *m);
 /* SetQueue() and RemoveQueue(), those that wait. */
 void manager_recover_queues(Manager *m); /* after a crash, before the queue files are read */
 void manager_edit_queues(Manager *m);

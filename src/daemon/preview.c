@@ -20,7 +20,8 @@ int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_err
         Manager *m = userdata;
         int r;
 
-        if (!a || !j || free_and_strdup(&j->owner_name, p->owner_name) < 0 || free_and_strdup(&j->name, p->spec->name) < 0)
+        if (!a || !j || free_and_strdup(&j->owner_name, p->owner_name) < 0 || free_and_strdup(&j->name, p->spec->name) < 0 ||
+            free_and_strdup(&j->type, p->spec->type) < 0)
                 return -ENOMEM;
         j->owner = p->owner;
         j->timeout_usec = p->spec->timeout_usec;

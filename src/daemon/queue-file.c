@@ -9,8 +9,8 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/time-util.h"
+#include "daemon/file-value.h"
 #include "queue/pool.h"
-#include "queue/spec-change.h"
 
 #define AGEING_MAX (366 * 24 * 60 * 60 * USEC_PER_SEC) /* a thousand times that is still far from what a rank can be */
 #define TIMEOUT_UNSET 0 /* no good value of any time-out */
@@ -52,28 +52,6 @@ static int parse_spool_max(const char *value, void *data) {
                 r = -ERANGE;
         if (r >= 0)
                 *max = n;
-        return r;
-}
-
-static int parse_words(const char *value, void *data) {
-        char ***l = data;
-        char **words;
-        int r = 0;
-
-        if (isempty(value)) {
-                *l = strv_free(*l);
-                return 0;
-        }
-        words = strv_split(value, " \t");
-        if (!words)
-                return -ENOMEM;
-        STRV_FOREACH(w, words) {
-                if (!string_is_clean(*w))
-                        r = -EINVAL;
-                if (r >= 0)
-                        r = strv_extend(l, *w);
-        }
-        strv_free(words);
         return r;
 }
 
@@ -234,62 +212,6 @@ static int parse_executor(const char *value, void *data) {
         return 0;
 }
 
-/* ---- what jobs of the queue are if they do not say: a field of their spec ---- */
-
-static int set_default(JobSpec *s, const SpecField *f, const char *value) {
-        char **words = NULL;
-        uint64_t n;
-        double d;
-        int r;
-
-        switch (f->type) {
-        case SPEC_ENUM:
-                return spec_set_string(s, f, value, NULL);
-        case SPEC_BOOL:
-                r = parse_boolean(value);
-                return r < 0 ? r : spec_set_integer(s, f, r, NULL);
-        case SPEC_U32:
-                r = parse_u64(value, &n);
-                return r < 0 ? r : spec_set_integer(s, f, (int64_t) MIN(n, (uint64_t) INT64_MAX), NULL);
-        case SPEC_USEC:
-                r = parse_span(value, &n);
-                return r < 0 ? r : n >= INT64_MAX ? -ERANGE : spec_set_integer(s, f, (int64_t) n, NULL);
-        case SPEC_DOUBLE:
-                r = parse_double(value, &d);
-                return r < 0 ? r : spec_set_double(s, f, d, NULL);
-        case SPEC_STRV:
-                r = parse_words(value, &words);
-                if (r >= 0)
-                        return spec_set_strv(s, f, words, NULL);
-                strv_free(words);
-                return r;
-        default:
-                return -EINVAL;
-        }
-}
-
-/* Empty: not given. */
-static int assign_default(JobSpec **defaults, const SpecField *f, const char *value) {
-        _cleanup_(spec_freep) JobSpec *alone = NULL;
-        JobSpec *s = *defaults;
-        int r;
-
-        if (!s) {
-                s = *defaults = spec_new();
-                if (!s)
-                        return -ENOMEM;
-        }
-        if (isempty(value)) {
-                _cleanup_(spec_freep) JobSpec *none = spec_new();
-                return none ? spec_change(s, none, spec_field_bit(f), NULL) : -ENOMEM;
-        }
-        r = set_default(s, f, value);
-        if (r >= 0 && f->check)
-                r = spec_copy(s, spec_field_bit(f), &alone);
-        /* What two keys say together is for the end: their order says nothing. */
-        return r < 0 || !f->check ? r : f->check(f, alone, NULL);
-}
-
 /* Privileged are those that decide whom the queue is for, let jobs go beyond what [Service] says, or reach into the environment of
  * everybody's jobs (SlotVariable=BASH_ENV would have their shells read a file named "0"). */
 static const struct {
@@ -303,9 +225,9 @@ static const struct {
         { "Slots", parse_slots, offsetof(QueueFile, policy.slots), "1…65536, or a percentage of the CPUs" },
         { "SlotVariable", parse_variable, offsetof(QueueFile, policy.slot_variable), .privileged = true,
           .allowed = "[A-Z_][A-Z0-9_]*, not LD_*, PATH, HOME, JOBMILL_*" },
-        { "AllowUsers", parse_words, offsetof(QueueFile, policy.allow_users), .privileged = true,
+        { "AllowUsers", file_value_words, offsetof(QueueFile, policy.allow_users), .privileged = true,
           .allowed = "user names, uids, or *" },
-        { "AllowGroups", parse_words, offsetof(QueueFile, policy.allow_groups), .privileged = true,
+        { "AllowGroups", file_value_words, offsetof(QueueFile, policy.allow_groups), .privileged = true,
           .allowed = "group names or gids" },
         { "TimeoutSec", parse_timeout, offsetof(QueueFile, policy.timeout_usec), "a time span of at least 1ms, or infinity" },
         { "StopTimeoutSec", parse_stop_timeout, offsetof(QueueFile, policy.stop_timeout_usec), "a time span of at least 1ms" },
@@ -320,7 +242,7 @@ static const struct {
           .allowed = "the name of a unit, not of a template" },
         { "Executor", parse_executor, offsetof(QueueFile, policy.executor), .privileged = true,
           .allowed = "service, worker or pool" },
-        { "WorkerUsers", parse_words, offsetof(QueueFile, policy.worker_users), .privileged = true,
+        { "WorkerUsers", file_value_words, offsetof(QueueFile, policy.worker_users), .privileged = true,
           .allowed = "user names or uids" },
         { "WorkerUnit", parse_unit, offsetof(QueueFile, policy.worker_unit), .privileged = true,
           .allowed = "the name of a unit, not of a template" },
@@ -339,7 +261,7 @@ static const struct {
         { "MemoryGrowth", .field = "memory_growth", .allowed = "1…100" },
         { "Verify", .field = "verify", .allowed = "exit or verdict" },
         { "Stdout", .field = "stdout", .allowed = "journal or spool" },
-        { "Override", parse_words, offsetof(QueueFile, policy.overridable), .privileged = true,
+        { "Override", file_value_words, offsetof(QueueFile, policy.overridable), .privileged = true,
           .allowed = "names of unit properties" },
         { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },
 };
@@ -369,14 +291,14 @@ bool queue_file_is_list(const char *section, const char *key) {
                 return (p = unit_property_find(key)) && unit_property_is_list(p);
         FOREACH_ELEMENT(k, queue_keys)
                 if (streq(k->key, key))
-                        return k->parse == parse_words;
+                        return k->parse == file_value_words;
         return false;
 }
 
 static int assign_queue(QueueFile *q, const char *file, unsigned line, const char *key, const char *value, ConfError *error) {
         FOREACH_ELEMENT(k, queue_keys)
                 if (streq(k->key, key)) {
-                        int r = k->field ? assign_default(&q->policy.defaults, spec_field_find(k->field), value)
+                        int r = k->field ? file_value_field(&q->policy.defaults, spec_field_find(k->field), value)
                                          : k->parse(value, (uint8_t *) q + k->offset);
                         if (r == -ENOMEM)
                                 return r;
@@ -384,19 +306,6 @@ static int assign_queue(QueueFile *q, const char *file, unsigned line, const cha
                                                       k->allowed) : 0;
                 }
         return conf_error_set(error, file, line, "[Queue] %s=: unknown key", key);
-}
-
-static int assign_property(UnitPropertyList *l, UnitPropertyFlags kind, const char *file, unsigned line, const char *section,
-                           const char *key, const char *value, ConfError *error) {
-        _cleanup_free_ char *assignment = NULL, *text = NULL;
-        int r;
-
-        if (asprintf(&assignment, "%s=%s", key, value) < 0)
-                return -ENOMEM;
-        r = unit_property_parse_assignment(assignment, true, kind, l, &text);
-        if (r == -ENOMEM)
-                return r;
-        return r < 0 ? conf_error_set(error, file, line, "[%s] %s", section, text) : 0;
 }
 
 int queue_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
@@ -407,9 +316,9 @@ int queue_file_assign(void *userdata, const char *file, unsigned line, const cha
         if (streq(section, "Queue"))
                 r = assign_queue(q, file, line, key, value, error);
         else if (streq(section, "Slice"))
-                r = assign_property(&q->policy.slice, UNIT_PROPERTY_SLICE, file, line, section, key, value, error);
+                r = file_value_property(&q->policy.slice, UNIT_PROPERTY_SLICE, file, line, section, key, value, error);
         else if (streq(section, "Service"))
-                r = assign_property(&q->policy.service, UNIT_PROPERTY_SERVICE, file, line, section, key, value, error);
+                r = file_value_property(&q->policy.service, UNIT_PROPERTY_SERVICE, file, line, section, key, value, error);
         else
                 return conf_error_set(error, file, line, "[%s]: unknown section", section);
         return r < 0 ? r : queue_policy_note(&q->policy, section, key, value, file, queue_file_is_list(section, key));

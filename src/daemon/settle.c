@@ -457,6 +457,7 @@ int manager_settle(Manager *m) {
                 if (r < 0)
                         return r;
         }
+        m->types_look = m->types_look || !m->units->synced;
         if (!m->units->synced)
                 m->slices_set = m->files_swept = false;
         else if (!m->slices_set || m->units->slices_again)
@@ -465,6 +466,8 @@ int manager_settle(Manager *m) {
                 manager_tell_slices(m);
         if (m->api->reload_wanted)
                 manager_reload(m);
+        if (m->types_look && m->units->synced && manager_look_types(m) < 0)
+                log_warning("Failed to ask for the units that job types need, ignoring.");
         m->model->deferred_array = 0;
         api_run_waiting(m->api);
         manager_edit_queues(m);

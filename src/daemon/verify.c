@@ -10,12 +10,15 @@
 #include "base/strv.h"
 #include "daemon/config.h"
 #include "daemon/queue-file.h"
+#include "daemon/type-file.h"
 #include "queue/model.h"
+#include "queue/spec-check.h"
 
 #include <dirent.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 
+#define BAD_TYPE_NAME "not the name of a job type ([a-z0-9_-], at most 64)"
 #define BAD_NAME "not the name of a queue ([a-z0-9_]+ joined by '-', at most 64)"
 
 typedef struct Verify {
@@ -103,6 +106,28 @@ static int check_queue(Verify *v, const char *name, char *const *files, bool who
         return r;
 }
 
+/* What it needs may be elsewhere, or come later: no fault. */
+static int check_type(Verify *v, const char *name, char *const *files, bool whole) {
+        _cleanup_(conf_error_done) ConfError error = { .tell = on_fault, .userdata = v };
+        _cleanup_(job_type_freep) JobType *t = job_type_new(name);
+        int r, before = v->faults;
+
+        if (!t)
+                return -ENOMEM;
+        r = read_files(v, files, type_file_assign, t);
+        t->files = strv_copy(files);
+        if (!t->files)
+                return -ENOMEM;
+        if (r >= 0 && whole && v->faults == before)
+                r = type_file_check(t, &error);
+        if (r >= 0 && whole && v->faults == before) {
+                r = type_find_missing(t, false);
+                if (r >= 0 && t->fault)
+                        print(v, "%s: note: %s", files[0], t->fault);
+        }
+        return r;
+}
+
 /* ---- all of the instance ---- */
 
 /* Names that are not looked at although somebody put them there. */
@@ -131,12 +156,23 @@ static void look_around(Verify *v, const char *directory, const char *suffix, co
         closedir(d);
 }
 
-static int check_queue_of_instance(Verify *v, const char *name) {
+typedef struct Kind {
+        const char *folder, *suffix, *bad_name;
+        bool (*name_is_valid)(const char *name);
+        int (*check)(Verify *v, const char *name, char *const *files, bool whole);
+} Kind;
+
+static const Kind kinds[] = {
+        { "queues", ".queue", BAD_NAME, queue_name_is_valid, check_queue },
+        { "jobs", ".job", BAD_TYPE_NAME, type_name_is_valid, check_type },
+};
+
+static int check_object(Verify *v, const Kind *k, const char *name) {
         _cleanup_strv_free_ char **files = NULL;
         _cleanup_free_ char *file = NULL;
         int r;
 
-        if (asprintf(&file, "queues/%s.queue", name) < 0)
+        if (asprintf(&file, "%s/%s%s", k->folder, name, k->suffix) < 0)
                 return -ENOMEM;
         r = conf_files_for(v->directories, file, &files);
         if (r == -ENOMEM)
@@ -145,9 +181,21 @@ static int check_queue_of_instance(Verify *v, const char *name) {
                 fault(v, file, strerror(-r));
         if (r != 0 || !files)
                 return 0;
-        if (!queue_name_is_valid(name))
-                fault(v, files[0], BAD_NAME);
-        return check_queue(v, name, files, queue_name_is_valid(name));
+        if (!k->name_is_valid(name))
+                fault(v, files[0], k->bad_name);
+        return k->check(v, name, files, k->name_is_valid(name));
+}
+
+static int check_objects(Verify *v, const Kind *k) {
+        _cleanup_strv_free_ char **names = NULL;
+        int r;
+
+        r = conf_list_names(v->directories, k->folder, k->suffix, &names);
+        if (r < 0 && r != -ENOMEM) /* a directory, which was told above */
+                return 0;
+        for (char **n = names; r >= 0 && n && *n; n++)
+                r = check_object(v, k, *n);
+        return r;
 }
 
 static void check_tree(Verify *v) {
@@ -161,15 +209,17 @@ static void check_tree(Verify *v) {
 }
 
 static int check_instance(Verify *v) {
-        _cleanup_strv_free_ char **files = NULL, **names = NULL;
+        _cleanup_strv_free_ char **files = NULL;
         int r;
 
         STRV_FOREACH(d, v->directories) {
-                _cleanup_free_ char *queues = NULL, *dropins = NULL;
+                _cleanup_free_ char *queues = NULL, *jobs = NULL, *dropins = NULL;
 
-                if (asprintf(&queues, "%s/queues", *d) < 0 || asprintf(&dropins, "%s/jobmill.conf.d", *d) < 0)
+                if (asprintf(&queues, "%s/queues", *d) < 0 || asprintf(&jobs, "%s/jobs", *d) < 0 ||
+                    asprintf(&dropins, "%s/jobmill.conf.d", *d) < 0)
                         return -ENOMEM;
                 look_around(v, queues, ".queue", ".queue.d");
+                look_around(v, jobs, ".job", ".job.d");
                 look_around(v, dropins, ".conf", NULL);
         }
         r = conf_files_for(v->directories, "jobmill.conf", &files);
@@ -179,12 +229,9 @@ static int check_instance(Verify *v) {
                 fault(v, "jobmill.conf", strerror(-r));
                 r = 0;
         }
-        if (r >= 0)
-                r = conf_list_names(v->directories, "queues", ".queue", &names);
-        if (r < 0 && r != -ENOMEM) /* a directory, which was told above */
-                return 0;
-        for (char **n = names; r >= 0 && n && *n; n++)
-                r = check_queue_of_instance(v, *n);
+        FOREACH_ELEMENT(k, kinds)
+                if (r >= 0)
+                        r = check_objects(v, k);
         if (r >= 0)
                 check_tree(v);
         return r;
@@ -207,10 +254,25 @@ static int split(const char *path, char **ret_parent, char **ret_name) {
         return *ret_parent && *ret_name ? 0 : -ENOMEM;
 }
 
+/* Is it one of these, or a drop-in of one? Then *ret is its name. */
+static int name_of_kind(const Kind *k, const char *parent, const char *file, char **ret) {
+        const char *end = endswith(file, k->suffix), *name = file;
+        char folder[16];
+
+        snprintf(folder, sizeof(folder), "%s.d", k->suffix);
+        if (!end && endswith(file, ".conf")) {
+                name = parent;
+                end = endswith(parent, folder);
+        }
+        if (!end)
+                return 0;
+        *ret = strndup(name, end - name);
+        return *ret ? 1 : -ENOMEM;
+}
+
 static int check_file(Verify *v, char *path) {
         _cleanup_free_ char *parent = NULL, *file = NULL, *name = NULL;
         char *files[] = { path, NULL };
-        const char *end;
         int r;
 
         r = split(path, &parent, &file);
@@ -222,20 +284,18 @@ static int check_file(Verify *v, char *path) {
         }
         if (streq(file, "jobmill.conf") || (streq(parent, "jobmill.conf.d") && endswith(file, ".conf")))
                 return check_settings(v, files);
-        end = endswith(file, ".queue");
-        if (end)
-                name = strndup(file, end - file);
-        else if (endswith(file, ".conf") && (end = endswith(parent, ".queue.d")))
-                name = strndup(parent, end - parent);
-        else {
-                fault(v, path, "not a name that is read: jobmill.conf, jobmill.conf.d/*.conf, NAME.queue, NAME.queue.d/*.conf are");
-                return 0;
+        FOREACH_ELEMENT(k, kinds) {
+                r = name_of_kind(k, parent, file, &name);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        continue;
+                if (!k->name_is_valid(name))
+                        fault(v, path, k->bad_name);
+                return k->check(v, name, files, k->name_is_valid(name) && endswith(file, k->suffix));
         }
-        if (!name)
-                return -ENOMEM;
-        if (!queue_name_is_valid(name))
-                fault(v, path, BAD_NAME);
-        return check_queue(v, name, files, queue_name_is_valid(name) && endswith(file, ".queue"));
+        fault(v, path, "not a name that is read: jobmill.conf, jobmill.conf.d/*.conf, NAME.queue, NAME.queue.d/*.conf, NAME.job, NAME.job.d/*.conf are");
+        return 0;
 }
 
 int verify(bool user, char *const *files, FILE *out) {

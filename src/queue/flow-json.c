@@ -11,6 +11,7 @@
 
 #include "queue/flow.h"
 #include "base/json-writer.h"
+#include "queue/spec-change.h"
 #include "queue/spec-json.h"
 
 #include <json-c/json.h>
@@ -190,7 +191,6 @@ static int add_defaults(json_object *o, json_object *defaults) {
 
 static int read_job(FlowJob *j, json_object *o, json_object *defaults, char **ret_error) {
         _cleanup_(json_object_putp) json_object *after = NULL;
-        uint64_t keys;
         int r;
 
         if (!json_object_is_type(o, json_type_object))
@@ -202,14 +202,17 @@ static int read_job(FlowJob *j, json_object *o, json_object *defaults, char **re
                 after = json_object_get(after);
                 json_object_object_del(o, "after");
         }
-        r = spec_read_json_object(o, j->spec, &j->queue, &keys, ret_error);
+        r = spec_read_json_object(o, j->spec, &j->queue, &j->given, ret_error);
         if (r < 0)
                 return r;
         if (isempty(j->spec->name))
                 return spec_error(ret_error, EINVAL, "'name' is missing, by which it is known in the flow");
         if (j->spec->request_id)
                 return spec_error(ret_error, EINVAL, "'request_id' is the flow's, not a job's");
-        return after ? read_after(j, after, ret_error) : 0;
+        if (!after)
+                return 0;
+        j->given |= spec_field_bit(spec_field_find("after"));
+        return read_after(j, after, ret_error);
 }
 
 /* Which one it was: by its name, if it has one. */

@@ -21,6 +21,7 @@ typedef struct FlowEdge {
 
 typedef struct FlowJob {
         JobSpec *spec;   /* named; after: only jobs that are there already */
+        uint64_t given;  /* the fields of it that are (queue/spec-change.h) */
         char *queue;     /* NULL: not said */
         FlowEdge *edges;
         size_t n_edges;

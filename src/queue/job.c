@@ -63,6 +63,8 @@ Job *job_free(Job *j) {
         free(j->queue_name);
         free(j->owner_name);
         free(j->name);
+        free(j->type);
+        free(j->type_version);
         free(j->reason);
         free(j->unique_key);
         if (j->owns_array)
@@ -73,7 +75,8 @@ Job *job_free(Job *j) {
 }
 
 int job_to_spec(const Job *j, JobSpec *spec) {
-        if (free_and_strdup(&spec->name, j->name) < 0 || free_and_strdup(&spec->unique_key, j->unique_key) < 0)
+        if (free_and_strdup(&spec->name, j->name) < 0 || free_and_strdup(&spec->unique_key, j->unique_key) < 0 ||
+            free_and_strdup(&spec->type, j->type) < 0 || free_and_strdup(&spec->type_version, j->type_version) < 0)
                 return -ENOMEM;
         spec->priority = j->priority;
         spec->slots = j->slots;

@@ -46,6 +46,8 @@ typedef struct Job {
         uint32_t owner;          /* uid */
         char *owner_name;        /* at submit; must still agree when an attempt starts */
         char *name;
+        char *type;              /* its job type and that one's version, as it was submitted; NULL: none */
+        char *type_version;
         JobState state;
         JobResult result;
         JobResult intent;        /* STOPPING: what it will have been (cancelled, timeout); else NONE */

@@ -382,7 +382,8 @@ static int job_make(const Queue *q, const JobSpec *spec, uint32_t owner, const c
                 return -ENOMEM;
         j->queue_name = strdup(q->name);
         if (!j->queue_name || free_and_strdup(&j->owner_name, owner_name) < 0 ||
-            free_and_strdup(&j->name, spec->name) < 0 || free_and_strdup(&j->unique_key, spec->unique_key) < 0)
+            free_and_strdup(&j->name, spec->name) < 0 || free_and_strdup(&j->unique_key, spec->unique_key) < 0 ||
+            free_and_strdup(&j->type, spec->type) < 0 || free_and_strdup(&j->type_version, spec->type_version) < 0)
                 return -ENOMEM;
         j->is_new = true;
         j->owner = owner;

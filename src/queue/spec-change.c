@@ -141,13 +141,24 @@ int spec_copy(const JobSpec *s, uint64_t fields, JobSpec **ret) {
 }
 
 int spec_inherit(JobSpec *s, const JobSpec *defaults) {
+        uint64_t fields = 0;
+        size_t n;
+        const SpecField *f = spec_field_table(&n);
+
+        for (size_t i = 0; i < n; i++)
+                if ((f[i].flags & SPEC_INHERIT) && spec_field_is_default(s, f + i))
+                        fields |= UINT64_C(1) << i;
+        return spec_fill(s, defaults, fields);
+}
+
+int spec_fill(JobSpec *s, const JobSpec *defaults, uint64_t fields) {
         bool own_max = s->backoff_max_usec != USEC_INFINITY;
         size_t n;
         const SpecField *f = spec_field_table(&n);
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++)
-                if ((f[i].flags & SPEC_INHERIT) && spec_field_is_default(s, f + i))
+                if (fields & UINT64_C(1) << i)
                         r = copy_field(s, defaults, f + i);
         if (s->backoff_base_usec == USEC_INFINITY || s->backoff_base_usec <= s->backoff_max_usec)
                 return r;

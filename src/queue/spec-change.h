@@ -17,6 +17,9 @@ char *spec_fields_to_string(uint64_t fields);
 /* The same once more, the fields of this set only; the others have their defaults. */
 int spec_copy(const JobSpec *s, uint64_t fields, JobSpec **ret);
 
+/* These fields of s become what they are in defaults, where a limit that is s's own stands. -ENOMEM. */
+int spec_fill(JobSpec *s, const JobSpec *defaults, uint64_t fields);
+
 /* What s does not say of the fields with SPEC_INHERIT is as in defaults. -ENOMEM. */
 int spec_inherit(JobSpec *s, const JobSpec *defaults);
 

@@ -164,6 +164,8 @@ static int check_words(const SpecField *f, char *const *l, size_t max_size, char
 int spec_check_argv(const SpecField *f, const JobSpec *s, char **ret_error) {
         int r;
 
+        if (s->type) /* the type has the command, which was checked when its file was read; these are its words */
+                return check_words(f, s->argv, SPEC_ARGV_MAX, ret_error);
         if (!s->argv || !s->argv[0])
                 return spec_error(ret_error, EINVAL, "'%s' is empty: nothing to run", f->name);
         if (!*s->argv[0])
@@ -337,6 +339,21 @@ int spec_check_array(const SpecField *f, const JobSpec *s, char **ret_error) {
         if (s->array == 0 && s->array_max_running > 0)
                 return spec_error(ret_error, EINVAL, "'%s' is missing, which 'array_max_running' is about", f->name);
         return 0;
+}
+
+bool type_name_is_valid(const char *s) {
+        size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+        return n > 0 && n <= SPEC_TYPE_MAX && !s[n];
+}
+
+int spec_check_type(const SpecField *f, const JobSpec *s, char **ret_error) {
+        char q[SPEC_QUOTE_MAX];
+
+        if (!s->type || type_name_is_valid(s->type))
+                return 0;
+        return spec_error(ret_error, EINVAL, "'%s': '%s' is not the name of a job type ([a-z0-9_-], at most %u)", f->name,
+                          spec_quote(q, s->type, strlen(s->type)), SPEC_TYPE_MAX);
 }
 
 int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error) {

@@ -6,6 +6,8 @@
 
 #include "queue/spec.h"
 
+bool type_name_is_valid(const char *s) _pure_; /* [a-z0-9_-]{1,64} */
+
 int spec_check_name(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_cwd(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_argv(const SpecField *f, const JobSpec *s, char **ret_error);
@@ -21,4 +23,5 @@ int spec_check_after(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_unique_key(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_array(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_type(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error);

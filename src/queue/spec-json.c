@@ -309,12 +309,12 @@ static int read_edges(JobSpec *s, const SpecField *f, json_object *v, char **ret
         return spec_set_edges(s, f, TAKE_PTR(l), n, ret_error);
 }
 
-static int read_field(JobSpec *s, const char *key, json_object *v, char **ret_error) {
+static int read_field(JobSpec *s, const char *key, json_object *v, bool of_caller, char **ret_error) {
         const SpecField *f;
 
         if (streq(key, "payload_base64"))
                 return read_bytes(s, spec_field_find("payload"), v, true, ret_error);
-        f = spec_field_find(key);
+        f = of_caller ? spec_field_of_caller(key) : spec_field_find(key);
         if (!f)
                 return spec_error_unknown_key(ret_error, key);
         switch (f->type) {
@@ -423,7 +423,7 @@ static uint64_t field_bit(const char *key) {
         return UINT64_C(1) << (f - spec_field_table(&n));
 }
 
-/* queue and keys may be NULL. */
+/* queue and keys are NULL for what the store has kept. */
 static int read_object(json_object *o, JobSpec *s, char **queue, uint64_t *keys, char **ret_error) {
         int r;
 
@@ -431,7 +431,7 @@ static int read_object(json_object *o, JobSpec *s, char **queue, uint64_t *keys,
                 if (queue && streq(key, "queue"))
                         r = read_queue(value, queue, ret_error);
                 else {
-                        r = read_field(s, key, value, ret_error);
+                        r = read_field(s, key, value, queue, ret_error);
                         if (r >= 0 && keys)
                                 *keys |= field_bit(key);
                 }

@@ -12,7 +12,7 @@ typedef enum SpecJsonFlags {
 
 int spec_to_json(const JobSpec *s, SpecJsonFlags flags, char **ret);
 
-/* Unknown key, wrong type, bad value, anything behind the object, depth > 32: -EINVAL and *ret_error. Does not validate
+/* What the store has kept. Unknown key, wrong type, bad value, anything behind the object, depth > 32: -EINVAL and *ret_error. Does not validate
  * the whole (spec_validate() does). *ret is new. */
 int spec_from_json(const char *text, size_t size, JobSpec **ret, char **ret_error);
 

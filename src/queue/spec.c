@@ -49,6 +49,9 @@ JobSpec *spec_free(JobSpec *s) {
                 return NULL;
         }
         free(s->name);
+        free(s->type);
+        free(s->type_version);
+        strv_free(s->type_rules);
         strv_free(s->argv);
         free(s->cwd);
         strv_free(s->environment);
@@ -120,6 +123,9 @@ static const SpecField fields[] = {
               .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(freezable, SPEC_BOOL, .max = 1, .flags = OF_OWNER),
         FIELD(request_id, SPEC_STRING, .check = spec_check_request_id, .flags = SPEC_NOT_STORED),
+        FIELD(type, SPEC_STRING, .check = spec_check_type, .flags = SPEC_NOT_STORED),
+        FIELD(type_version, SPEC_STRING, .flags = SPEC_NOT_STORED | SPEC_OURS),
+        FIELD(type_rules, SPEC_STRV, .max = SPEC_TYPE_RULES_MAX, .flags = SPEC_OURS),
 };
 /* clang-format on */
 
@@ -137,6 +143,12 @@ const SpecField *spec_field_find(const char *name) {
                 if (streq(f->name, name))
                         return f;
         return NULL;
+}
+
+const SpecField *spec_field_of_caller(const char *name) {
+        const SpecField *f = spec_field_find(name);
+
+        return f && !(f->flags & SPEC_OURS) ? f : NULL;
 }
 
 const char *spec_type_signature(SpecType t) {

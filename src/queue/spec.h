@@ -28,6 +28,8 @@
 #define SPEC_AFTER_MAX 10000U
 #define SPEC_UNIQUE_KEY_MAX 256U
 #define SPEC_ARRAY_MAX 1000000U
+#define SPEC_TYPE_MAX 64U                       /* the name of a job type, and its version */
+#define SPEC_TYPE_RULES_MAX 1024U
 
 /* In all of these 0 is "not given": the queue's, else the daemon's, else the first word counts. */
 typedef enum OutputMode {
@@ -57,6 +59,9 @@ typedef enum UniquePolicy {
 
 typedef struct JobSpec {
         char *name;
+        char *type;               /* a job type (queue/job-type.h), NULL: none */
+        char *type_version;       /* which one it was when the job was submitted; NULL: it has none */
+        char **type_rules;        /* what of it holds for this job to its end: KEY=VALUE as in its file */
         char **argv;
         char *cwd;
         uint32_t umask;           /* UINT32_MAX: not given */
@@ -126,6 +131,7 @@ typedef enum SpecFieldFlags {
         SPEC_EDIT_LIVE = 1 << 2,
         SPEC_EDIT_ALWAYS = 1 << 3, /* also when it has ended */
         SPEC_INHERIT = 1 << 5,     /* what is not given is taken from the queue, when the job is submitted */
+        SPEC_OURS = 1 << 6,    /* no caller may give it: it is read from the store only */
         SPEC_OF_OWNER = 1 << 4,    /* decides what is done with the owner's rights: who only orders others' jobs must not touch it */
 } SpecFieldFlags;
 
@@ -140,6 +146,7 @@ typedef struct SpecField {
 } SpecField;
 
 const SpecField *spec_field_find(const char *name); /* NULL: unknown key */
+const SpecField *spec_field_of_caller(const char *name); /* the same without those that are ours */
 const SpecField *spec_field_table(size_t *ret_n);
 const char *spec_type_signature(SpecType t);
 int spec_field_word(const SpecField *f, const char *word); /* of ENUM: its value; -EINVAL: none of f->words */

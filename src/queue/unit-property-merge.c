@@ -338,13 +338,13 @@ static int explain(const UnitProperty *p, bool in_base, char **ret_error) {
         if (!ret_error)
                 return 0;
         if (in_base)
-                r = asprintf(ret_error, "%s= of the job may only be stricter than what the queue sets", p->name);
+                r = asprintf(ret_error, "%s= of the job may only be stricter than what its queue or its type sets", p->name);
         else if (p->implied)
                 r = asprintf(ret_error, "%s= of the job may not be laxer than %s", p->name, p->implied);
         else if (p->type == UNIT_VALUE_PATH_LIMITS)
                 r = asprintf(ret_error, "%s= of the job may only name / or a device in /dev", p->name);
         else if (p->class == PROPERTY_OPEN)
-                r = asprintf(ret_error, "%s= of the job could undo what the queue restricts", p->name);
+                r = asprintf(ret_error, "%s= of the job could undo what its queue or its type restricts", p->name);
         else
                 r = asprintf(ret_error, "%s= of the job needs the right to set privileged properties", p->name);
         if (r >= 0)

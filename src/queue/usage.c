@@ -24,7 +24,7 @@ const char *usage_value_to_string(UsageValue v) {
 }
 
 static const char *type_of(const Job *j) {
-        return ""; /* there are no types of jobs yet */
+        return strempty(j->type);
 }
 
 /* NULL: out of memory. Then it does not count; what became of the job is no worse for it. */

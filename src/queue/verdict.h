@@ -7,7 +7,6 @@
 #include "queue/job.h"
 
 #define VERDICT_MAX ((size_t) 64 * 1024) /* it is looked for in so much of the end */
-#define VERDICT_DEPTH_MAX 32U
 
 typedef struct Verdict {
         size_t at, size;

@@ -3,7 +3,9 @@
 /* Reports: sums of the accounts, for each value of what they are grouped by. What is read is the table of accounts alone, which stays
  * small (store-usage.c). A row of it counts where some of its minute, hour or day lies within what is asked for. */
 
+#include "base/parse.h"
 #include "base/string-table.h"
+#include "queue/spec-check.h"
 #include "store/history.h"
 #include "store/store-internal.h"
 
@@ -45,6 +47,8 @@ static char *report_text(const JobFilter *f, unsigned groups) {
               " (span = 'day' AND begin_usec >= ?3)) AND begin_usec < ?4", out);
         if (f->queues)
                 fputs(" AND queue IN (SELECT value FROM json_each(?5))", out);
+        if (f->types)
+                fputs(" AND type IN (SELECT value FROM json_each(?8))", out);
         if (f->n_owners > 0)
                 fputs(" AND owner IN (SELECT value FROM json_each(?6))", out);
         for (ReportGroup g = 0; g < _REPORT_GROUP_MAX; g++)
@@ -62,7 +66,7 @@ static char *report_text(const JobFilter *f, unsigned groups) {
         return fclose(out) == 0 ? TAKE_PTR(text) : NULL;
 }
 
-static int bind_filter(Store *s, sqlite3_stmt *stmt, const JobFilter *f, size_t max, char **ret_queues, char **ret_owners) {
+static int bind_filter(Store *s, sqlite3_stmt *stmt, const JobFilter *f, size_t max, char **ret_queues, char **ret_types, char **ret_owners) {
         usec_t since = f->since_usec == USEC_INFINITY ? 0 : f->since_usec;
 
         for (UsageSpan span = 0; span < _USAGE_SPAN_MAX; span++)
@@ -70,10 +74,16 @@ static int bind_filter(Store *s, sqlite3_stmt *stmt, const JobFilter *f, size_t 
         stmt_bind_i64(s, stmt, 4, (int64_t) MIN(f->until_usec, (usec_t) INT64_MAX));
         stmt_bind_i64(s, stmt, 7, (int64_t) max + 1);
         if (f->queues) {
-                *ret_queues = history_names_to_json(f->queues);
+                *ret_queues = history_names_to_json(f->queues, queue_name_is_valid);
                 if (!*ret_queues)
                         return -ENOMEM;
                 stmt_bind_text(s, stmt, 5, *ret_queues);
+        }
+        if (f->types) {
+                *ret_types = history_names_to_json(f->types, type_name_is_valid);
+                if (!*ret_types)
+                        return -ENOMEM;
+                stmt_bind_text(s, stmt, 8, *ret_types);
         }
         if (f->n_owners > 0) {
                 *ret_owners = history_numbers_to_json(NULL, f->owners, f->n_owners);
@@ -116,7 +126,7 @@ static int read_rows(Store *s, sqlite3_stmt *stmt, size_t max, report_row_t call
 }
 
 int history_report(Store *s, const JobFilter *f, unsigned groups, size_t max, report_row_t callback, void *userdata) {
-        _cleanup_free_ char *text = report_text(f, groups), *queues = NULL, *owners = NULL;
+        _cleanup_free_ char *text = report_text(f, groups), *queues = NULL, *types = NULL, *owners = NULL;
         sqlite3_stmt *stmt;
         int r, rc;
 
@@ -125,7 +135,7 @@ int history_report(Store *s, const JobFilter *f, unsigned groups, size_t max, re
         rc = sqlite3_prepare_v2(s->db, text, -1, &stmt, NULL);
         if (rc != SQLITE_OK)
                 return store_sqlite_error(s, rc);
-        r = bind_filter(s, stmt, f, max, &queues, &owners);
+        r = bind_filter(s, stmt, f, max, &queues, &types, &owners);
         if (r >= 0)
                 r = read_rows(s, stmt, max, callback, userdata);
         sqlite3_finalize(stmt);

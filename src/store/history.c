@@ -23,6 +23,7 @@
 #include "base/parse.h"
 #include "base/string-table.h"
 #include "base/strv.h"
+#include "queue/spec-check.h"
 #include "store/history-rank.h"
 #include "store/store-internal.h"
 
@@ -39,13 +40,14 @@ void job_filter_done(JobFilter *f) {
         strv_free(f->queues);
         free(f->owners);
         free(f->name);
+        strv_free(f->types);
         strv_free(f->tags);
         *f = JOB_FILTER_INIT;
 }
 
 bool job_filter_is_empty(const JobFilter *f) {
         return f->n_ids == 0 && strv_length(f->queues) == 0 && f->states == 0 && f->results == 0 && f->n_owners == 0 &&
-               !f->name && strv_length(f->tags) == 0 && f->dead < 0 && f->array == 0 && f->since_usec == USEC_INFINITY &&
+               !f->name && strv_length(f->types) == 0 && strv_length(f->tags) == 0 && f->dead < 0 && f->array == 0 && f->since_usec == USEC_INFINITY &&
                f->until_usec == USEC_INFINITY && f->flow == 0;
 }
 
@@ -117,7 +119,7 @@ char *history_numbers_to_json(const uint64_t *ids, const uint32_t *owners, size_
         return text;
 }
 
-char *history_names_to_json(char *const *names) {
+char *history_names_to_json(char *const *names, bool (*is_valid)(const char *)) {
         size_t size = 3;
         char *text, *p;
 
@@ -127,9 +129,9 @@ char *history_names_to_json(char *const *names) {
         if (!text)
                 return NULL;
         *p++ = '[';
-        /* Only names that a queue can have: they need no escapes, and no other can match. */
+        /* Only names that there can be: they need no escapes, and no other can match. */
         STRV_FOREACH(i, names)
-                if (queue_name_is_valid(*i))
+                if (is_valid(*i))
                         p += sprintf(p, "%s\"%s\"", p > text + 1 ? "," : "", *i);
         (void) stpcpy(p, "]");
         return text;
@@ -179,7 +181,9 @@ static int filter_write(Query *q, const JobFilter *f) {
         if (f->n_ids > 0)
                 r = filter_list(q, " AND id IN (SELECT value FROM json_each(?%i))", history_numbers_to_json(f->ids, NULL, f->n_ids));
         if (r >= 0 && strv_length(f->queues) > 0)
-                r = filter_list(q, " AND queue IN (SELECT value FROM json_each(?%i))", history_names_to_json(f->queues));
+                r = filter_list(q, " AND queue IN (SELECT value FROM json_each(?%i))", history_names_to_json(f->queues, queue_name_is_valid));
+        if (r >= 0 && strv_length(f->types) > 0)
+                r = filter_list(q, " AND type IN (SELECT value FROM json_each(?%i))", history_names_to_json(f->types, type_name_is_valid));
         if (r >= 0 && f->n_owners > 0)
                 r = filter_list(q, " AND owner IN (SELECT value FROM json_each(?%i))",
                                 history_numbers_to_json(NULL, f->owners, f->n_owners));

@@ -28,6 +28,7 @@ typedef struct JobFilter {
         uint32_t *owners;
         size_t n_owners;
         char *name;
+        char **types;
         char **tags;              /* pairs; all must match */
         uint64_t array;           /* 0: any */
         bool collapse;            /* lists: of an array or a flow only the first one, in the order of the list, of those that match */

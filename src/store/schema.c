@@ -288,6 +288,10 @@ static const char *const migrations[] = {
         "  cpu_usec INTEGER NOT NULL,"
         "  PRIMARY KEY (span, begin_usec, queue, type, owner)"
         ") STRICT, WITHOUT ROWID;",
+
+        /* 10: job types. NULL: of none; the type has no version */
+        "ALTER TABLE job ADD COLUMN type TEXT;"
+        "ALTER TABLE job ADD COLUMN type_version TEXT;",
 };
 
 unsigned schema_version(void) {

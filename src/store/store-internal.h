@@ -77,8 +77,8 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
         "wait_usec, timeout_usec, stop_timeout_usec, privileged, delayed, output, verify, deadline_usec, "   \
         "keep_usec, ended_usec, submission_key, fair, poison, blockers, flow, array, array_index, "        \
-        "array_waits, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown"
-#define JOB_N_COLUMNS 44
+        "array_waits, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown, type, type_version"
+#define JOB_N_COLUMNS 46
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \
@@ -116,7 +116,7 @@ int store_load_arrays(Store *s, Model *m);
 
 /* history.c: lists of JSON, for json_each(); the names are those of queues. */
 char *history_numbers_to_json(const uint64_t *ids, const uint32_t *owners, size_t n);
-char *history_names_to_json(char *const *names);
+char *history_names_to_json(char *const *names, bool (*is_valid)(const char *));
 
 /* ---- store-backup.c ---- */
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */

@@ -87,6 +87,8 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_i64(s, stmt, i++, j->unique_held ? 1 : j->unique_lent ? 2 : 0);
         stmt_bind_u64(s, stmt, i++, j->failures);
         stmt_bind_u64(s, stmt, i++, j->grown);
+        stmt_bind_text(s, stmt, i++, j->type);
+        stmt_bind_text(s, stmt, i++, j->type_version);
         assert(i == JOB_N_COLUMNS + 1);
 }
 
@@ -173,6 +175,8 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         i += 4;
         j->failures = sqlite3_column_int64(stmt, i++);
         j->grown = sqlite3_column_int64(stmt, i++);
+        if (stmt_strdup(stmt, i++, &j->type) < 0 || stmt_strdup(stmt, i++, &j->type_version) < 0)
+                return -ENOMEM;
         assert(i == JOB_N_COLUMNS);
         r = store_read_array(s, j);
         if (r < 0)

@@ -7,6 +7,7 @@
 
 #include "base/bus-util.h"
 #include "base/strv.h"
+#include "queue/type-rules.h"
 #include "queue/retry.h"
 #include "unit/attempt-files.h"
 #include "unit/job-unit.h"
@@ -89,11 +90,12 @@ static int append_spool(sd_bus_message *m, const int *spool) {
 }
 
 static int append_journal_fields(sd_bus_message *m, const Attempt *a) {
-        char job[48], queue[QUEUE_NAME_MAX + 32];
+        char job[48], queue[QUEUE_NAME_MAX + 32], type[SPEC_TYPE_MAX + 32];
         int r;
 
         snprintf(job, sizeof(job), "JOBMILL_JOB_ID=%" PRIu64, a->job_id);
         snprintf(queue, sizeof(queue), "JOBMILL_QUEUE=%s", a->queue->name);
+        snprintf(type, sizeof(type), "JOBMILL_TYPE=%s", strempty(a->job->type));
         r = bus_open_value(m, 'r', "LogExtraFields", "aay");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "ay");
@@ -101,9 +103,25 @@ static int append_journal_fields(sd_bus_message *m, const Attempt *a) {
                 r = sd_bus_message_append_array(m, 'y', job, strlen(job));
         if (r >= 0)
                 r = sd_bus_message_append_array(m, 'y', queue, strlen(queue));
+        if (r >= 0 && a->job->type)
+                r = sd_bus_message_append_array(m, 'y', type, strlen(type));
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return bus_close_value(m, r);
+}
+
+/* Those that its type needs, from the credential store. */
+static int append_credentials(sd_bus_message *m, const JobSpec *s) {
+        int r = 0;
+
+        STRV_FOREACH(i, s->type_rules) {
+                const char *path = startswith(*i, "Credential="), *name = path ? strrchr(path, '/') : NULL;
+
+                if (r >= 0 && name)
+                        r = sd_bus_message_append(m, "(sv)", strstr(path, ".encrypted/") ? "LoadCredentialEncrypted" : "LoadCredential", "a(ss)",
+                                                  1, name + 1, path);
+        }
+        return r;
 }
 
 /* What every job's unit is, whatever its spec says (design.md, section 4). */
@@ -165,6 +183,7 @@ static int append_owner(sd_bus_message *m, const Units *u, const Job *j) {
 
 int job_properties(const Units *u, Attempt *a, UnitPropertyList *ret, char **ret_error) {
         _cleanup_(unit_property_list_done) UnitPropertyList job = {}, merged = {};
+        _cleanup_(property_base_done) PropertyBase base = {};
         bool privileged = a->job->privileged || u->user;
         const UnitValue *kill_signal;
         int r;
@@ -174,10 +193,12 @@ int job_properties(const Units *u, Attempt *a, UnitPropertyList *ret, char **ret
                 if (r < 0)
                         return r;
         }
-        r = retry_grow_memory(&job, &a->queue->policy.service, a->job->spec->memory_growth, a->job->grown);
+        r = property_base_init(&base, a->job->spec->type_rules, &a->queue->policy.service, a->queue->policy.overridable, ret_error);
+        if (r >= 0)
+                r = retry_grow_memory(&job, base.service, a->job->spec->memory_growth, a->job->grown);
         if (r < 0)
                 return r;
-        r = unit_property_merge(&a->queue->policy.service, &job, privileged, a->queue->policy.overridable, &merged, ret_error);
+        r = unit_property_merge(base.service, &job, privileged, base.overridable, &merged, ret_error);
         if (r < 0)
                 return r;
         if (!privileged && unit_property_list_needs_no_new_privileges(&job)) {
@@ -223,6 +244,8 @@ int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *e
                 r = sd_bus_message_append(m, "(sv)", "WorkingDirectory", "s", s->cwd);
         if (r >= 0 && s->umask != UINT32_MAX)
                 r = sd_bus_message_append(m, "(sv)", "UMask", "u", s->umask);
+        if (r >= 0)
+                r = append_credentials(m, s);
         if (r >= 0 && !u->user)
                 r = append_journal_fields(m, a);
         return r < 0 ? r : append_properties(m, u, a, ret_error);

@@ -23,12 +23,12 @@ METHODS = {
     "FreezeJob": "t", "ThawJob": "t", "OpenLog": "ts",
     "UpdateJob": "ta{sv}", "MoveJob": "ts", "CountJobs": "a{sv}", "CancelJobs": "a{sv}", "HoldJobs": "a{sv}",
     "ReleaseJobs": "a{sv}", "RetryJobs": "a{sv}a{sv}", "UpdateJobs": "a{sv}a{sv}", "PurgeJobs": "a{sv}", "ListQueues": "", "ListWorkers": "",
-    "SetQueue": "sa{sv}b", "RemoveQueue": "s", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "", "GetReport": "a{sv}s",
+    "SetQueue": "sa{sv}b", "RemoveQueue": "s", "ListTypes": "", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "", "GetReport": "a{sv}s",
     "Backup": "h", "CheckIntegrity": "", "Repair": "", "AcceptStore": "", "Reload": "", "Subscribe": "", "Unsubscribe": "",
 }
 # Types of what stands in a{sv}: spec keys and filters. (A value that is already a D-Bus one is sent as it is.)
 TYPES = {
-    "name": "s", "argv": "as", "cwd": "s", "umask": "u", "environment": "as", "payload": "ay", "tags": "a{ss}",
+    "name": "s", "type": "s", "argv": "as", "cwd": "s", "umask": "u", "environment": "as", "payload": "ay", "tags": "a{ss}",
     "priority": "i", "slots": "u", "hold": "b", "not_before_usec": "t", "delay_usec": "t", "deadline_usec": "t", "timeout_usec": "t", "stop_timeout_usec": "t",
     "uid": "u", "properties": "as", "unique_key": "s", "array": "u", "array_max_running": "u", "collapse": "b", "after": "a(ts)", "flow": "t", "unique_policy": "s", "unique_scope": "s", "freezable": "b", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
     "verify": "s", "stdout": "s",

@@ -144,6 +144,12 @@ class Golden:
             self.mill.reach(running, "running")
             self.connections = orders, reports
 
+    def of_types(self):
+        """What came with version 10."""
+        with contextlib.suppress(client.BusError):
+            self.add("of a type", ["größer"], type="golden", hold=True, payload=b'{"n": 1}', tags={"a": "b"})
+            self.add("of a type, waiting, of a user", ["x"], type="golden", user=self.daemon, not_before_usec=LATER)
+
     def live(self):
         mill = self.mill
         running = [self.add("running", "exec sleep 1000", "live", "lost", environment=["A=a b"]),
@@ -187,6 +193,9 @@ def test_make_golden(mill, systemd, remotes, tmp_path):
     for name, slots in (("default", 8), ("halted", 4), ("halted-below", 2), ("closing", 1), ("full", 1), ("live", 20)):
         mill.queue(name, Slots=slots, AllowUsers="* daemon", **({"SlotVariable": "GPU"} if name == "live" else {}))
     mill.queue("served", Slots=4, AllowUsers="* daemon", Executor="worker", WorkerUsers="root")
+    (mill.folder / "config/jobs").mkdir()
+    (mill.folder / "config/jobs/golden.job").write_text("[Job]\nVersion=1.0 ä\nCommand=/bin/true -x\nPayloadOptional=n:integer\n"
+                                                        "Override=MemoryMax\n[Service]\nMemoryMax=1G\nNice=3\n")
     mill.listen()
     g = Golden(mill, systemd, remotes)
     g.start()
@@ -195,6 +204,7 @@ def test_make_golden(mill, systemd, remotes, tmp_path):
     g.policy()
     g.purge()
     g.in_workers()
+    g.of_types()
     g.live()
     mill.bus.pump(1.5)  # all that is written late is written
     said = {"jobs": [{"kind": k, "becomes": b, "info": mill.info(i), "attempts": mill.call("ListAttempts", i)}

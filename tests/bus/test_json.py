@@ -2,6 +2,7 @@
 """docs/json.md says what the tool prints: every key, in that order, of that type, null only where it says so."""
 
 import json
+import os
 import re
 import time
 
@@ -56,7 +57,13 @@ def full(mill):
     """Jobs in which each key has a value somewhere, and no value somewhere else."""
     mill.queue("gpu", Slots=1, AllowUsers="*")
     mill.queue("open", AllowUsers="*", Paused="yes")
+    (mill.folder / "config/jobs").mkdir()
+    (mill.folder / "config/jobs/full.job").write_text(
+        "[Job]\nVersion=1\nDescription=ü\nCommand=true\nQueue=open\nAccept=name\nPayloadRequired=a:string\nPayloadOptional=b\n"
+        "AllowUsers=%d\nAllowGroups=root\n[Service]\nNice=3\n" % os.getuid())
+    (mill.folder / "config/jobs/bad.job").write_text("[Job]\nCommand=\n")
     mill.start()
+    mill.call("Submit", "", [], {"type": "full", "payload": b'{"a": ""}'})
     mill.rich = mill.submit("exit 4", name="ü", tags={"a": "b"}, cwd="/", timeout_usec=10**9, stop_timeout_usec=10**6,
                             properties=["Nice=4"], umask=0o27, freezable=True, keep_usec=10**12,
                             backoff="exponential", backoff_base_usec=10**6, backoff_max_usec=10**7, backoff_jitter=0.5, retry_on=["timeout"],
@@ -97,6 +104,9 @@ def test_document(full):
     queues = json.loads(tool(full, "queue", "list", "-j"))
     assert check("Queue", queues) == set()
     assert json.loads(tool(full, "queue", "show", "-j", "open")) == [q for q in queues if q["name"] == "open"]
+    types = json.loads(tool(full, "type", "list", "-j"))
+    assert check("Job type", types) == set()
+    assert json.loads(tool(full, "type", "show", "-j", "full")) == types[1:]
     check("Statistics", [json.loads(tool(full, "stats", "-j"))])
     history = json.loads(tool(full, "history", "-j"))
     assert check("Job", history) and ["exit-code"] * 2 in [j["causes"] for j in history]

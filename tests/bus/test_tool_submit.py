@@ -42,6 +42,7 @@ BAD = [
     # option, a bad value, what the message must hold
     ("--queue", "Upper", "a-z 0-9 _"),
     ("--queue", "a--b", "a-z 0-9 _"),
+    ("--type", "Upper", "a-z 0-9 _ -"),
     ("--name", "", "1 to 128 bytes"),
     ("--name", "x" * 129, "1 to 128 bytes"),
     ("--name", "a\nb", "control characters"),
@@ -177,11 +178,11 @@ def test_no_option_is_forgotten():
 @pytest.mark.parametrize("argv, said", [
     (["--no-such-option", "true"], "submit: unknown option --no-such-option"),
     (["-Z", "true"], "submit: unknown option -Z"),
-    (["--lines=4", "true"], "submit: --lines is an option of list, logs"),
+    (["--lines=4", "true"], "submit: --lines is an option of list, history, logs"),
     (["--priority"], "submit: --priority needs a value"),
     (["-q"], "submit: -q needs a value"),
     (["--hold=yes", "true"], "submit: --hold takes no value"),
-    ([], "submit: a command, --script, --file or --flow is missing"),
+    ([], "submit: a command, --type, --script, --file or --flow is missing"),
     (["--at=18:00", "--in=5s", "true"], "submit: --at and --in cannot be combined"),
     (["--script=x", "--payload=y"], "submit: --script"),
     (["--file=x", "--", "true"], "submit: --file takes no command"),

@@ -64,6 +64,22 @@ def test_all_that_is_wrong(tree):
     assert lines[2] == "/etc/jobmill.conf:4: [Daemon] Nope=: unknown key"
 
 
+def test_job_types(tree):
+    tree.put("usr/jobs/fine.job", "[Job]\nCommand=true\n")
+    tree.put("usr/jobs/later.job", "[Job]\nCommand=no-such-program\n")
+    tree.put("usr/jobs/bad.job", "[Job]\nCommand=./here\nAccept=nonsense\nPayloadRequired=a:text\nStdin=x\n[Service]\nExecStart=x\n[Queue]\nSlots=1\n")
+    tree.put("etc/jobs/bad.job.d/1.conf", "[Job]\nUMask=9\n")
+    tree.put("usr/jobs/lent.job", "[Job]\nCommand=true\n[Service]\nUser=daemon\n")
+    tree.put("usr/jobs/Bad.job", "[Job]\nCommand=true\n")
+    code, lines = tree.verify()
+    assert code == 1
+    assert [line.split(": ")[0] for line in lines] == ["/usr/jobs/Bad.job", *("/usr/jobs/bad.job:%d" % n for n in (2, 3, 4, 5, 7, 9)),
+                                                       "/etc/jobs/bad.job.d/1.conf:2", "/usr/jobs/later.job", "/usr/jobs/lent.job"], lines
+    assert lines[1] == "/usr/jobs/bad.job:2: [Job] Command=: './here' is not allowed (an absolute path or a program's name, and arguments)"
+    assert lines[-2].startswith("/usr/jobs/later.job: note: command no-such-program is not in ") and "AllowUsers=" in lines[-1]
+    assert [tree.verify(tree.path / f)[0] for f in ("usr/jobs/fine.job", "etc/jobs/bad.job.d/1.conf")] == [0, 1]
+
+
 def test_hidden_and_masked_files_do_not_count(tree):
     tree.put("usr/queues/a.queue", "nonsense\n")
     tree.put("etc/queues/a.queue", "[Queue]\nAllowUsers=*\n")

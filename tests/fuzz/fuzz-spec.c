@@ -66,11 +66,12 @@ static void over_bus(const JobSpec *s) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = bus_message_new();
         _cleanup_(spec_freep) JobSpec *again = spec_new();
         char *error = NULL;
+        uint64_t given;
 
         check(sd_bus_message_open_container(m, 'a', "{sv}") >= 0 && request_append_spec(m, s, true) >= 0 &&
               sd_bus_message_close_container(m) >= 0);
         bus_message_turn(m);
-        if (spec_read_bus(m, again, NULL, &error) < 0) {
+        if (spec_read_bus(m, again, &given, NULL, &error) < 0) {
                 fprintf(stderr, "%s\n", error);
                 abort();
         }

@@ -6,6 +6,7 @@
 #include "fuzz.h"
 
 #include "base/strv.h"
+#include "queue/json-scan.h"
 #include "queue/verdict.h"
 
 #include <json-c/json.h>
@@ -37,7 +38,7 @@ static bool slow_find(const char *data, size_t n, bool line_start, size_t *ret_a
                 n--;
         for (size_t i = 0; i < n; i++)
                 if (data[i] == '{' && (i == 0 ? line_start : data[i - 1] == '\n') && json_is_valid(data + i, n - i) &&
-                    depth_of(data + i, n - i) <= VERDICT_DEPTH_MAX) {
+                    depth_of(data + i, n - i) <= JSON_SCAN_DEPTH_MAX) {
                         *ret_at = i;
                         *ret_size = n - i;
                         return true;
@@ -47,7 +48,7 @@ static bool slow_find(const char *data, size_t n, bool line_start, size_t *ret_a
 
 /* As json-c reads it. It ends a name at a NUL. */
 static void check_success(const char *text, size_t size, int success) {
-        struct json_tokener *t = json_tokener_new_ex(VERDICT_DEPTH_MAX + 1);
+        struct json_tokener *t = json_tokener_new_ex(JSON_SCAN_DEPTH_MAX + 1);
         struct json_object *o = json_tokener_parse_ex(t, text, (int) size), *v;
         int is = -1;
 
@@ -69,7 +70,7 @@ static void find(const char *data, size_t n, bool line_start) {
                 return;
         }
         check(v.size >= 2 && v.at + v.size <= n && v.success >= -1 && v.success <= 1);
-        check(json_is_valid(data + v.at, v.size) && depth_of(data + v.at, v.size) <= VERDICT_DEPTH_MAX);
+        check(json_is_valid(data + v.at, v.size) && depth_of(data + v.at, v.size) <= JSON_SCAN_DEPTH_MAX);
         check_success(data + v.at, v.size, v.success);
         if (n <= SLOW_MAX)
                 check(slow_find(data, n, line_start, &at, &size) && v.at == at && v.size == size);

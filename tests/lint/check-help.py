@@ -179,6 +179,9 @@ FIELDS = {  # field: (option of submit, setting of `set`, key of JSON), where th
     "unique_policy": ("--unique-policy", "about the submit alone", "about the submit alone"),
     "array": ("--array", "made by the submit", "array"),
     "array_max_running": ("--array", "array-max", "array_max_running"),
+    "type": ("--type", "made by the submit", "type"),
+    "type_version": ("the type's", "the type's", "type_version"),
+    "type_rules": ("the type's", "the type's", "type_rules"),
     "request_id": ("--request-id", "about the submit alone", "about the submit alone"),
 }
 

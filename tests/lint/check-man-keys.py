@@ -4,6 +4,7 @@
 
 - jobmill.conf(5): each key of the table in src/daemon/settings.c, with its range as errors name it and its default as in
   units/jobmill.conf; that file has all keys, in the table's order
+- jobmill.job(5): each key of the table in src/daemon/type-file.c, in the same way
 - jobmill.queue(5): each key of the table in src/daemon/queue-file.c, with what it takes where that is a number or a span; and
   each unit property of src/queue/unit-property.c that may be set, under the section and the class that it has
 """
@@ -81,6 +82,22 @@ def check_queue_keys():
     return len(code)
 
 
+def check_type_keys():
+    page, code = "docs/man/jobmill.job.5.scd", table("src/daemon/type-file.c", "type_keys")
+    man = keys(sections(page)["[JOB] SECTION"])
+    same(page, code, man)
+    for k in set(code) & set(man):
+        if re.match(r"a |an |at most|names|-?[01][0-9]*…", code[k]) and plain(code[k]).lower() not in plain(man[k]).lower():
+            problem(f"{page}: {k}= does not say that it takes: {code[k]}")
+        if "Default: " not in man[k]:
+            problem(f"{page}: {k}= says no default")
+    return len(code)
+
+
+def plain(text):
+    return re.sub(r"[*_\\]", "", text)
+
+
 ROW = re.compile(r'^ +(CPUS|CAPABILITIES|BINDS|ROW_AS|ROW|BOOLEAN|MEMORY|IO_MAX|PATHS|RLIMIT|USER)\("(\w+)"((?:.|\n(?! +[A-Z_]+\("))*)', re.M)
 
 
@@ -105,6 +122,6 @@ def check_properties():
     return len(slices) + len(opened) + len(privileged)
 
 
-counts = check_settings(), check_queue_keys(), check_properties()
-print("%d settings, %d keys of queues, %d unit properties, %d problems" % (*counts, len(problems)))
+counts = check_settings(), check_queue_keys(), check_type_keys(), check_properties()
+print("%d settings, %d keys of queues, %d of job types, %d unit properties, %d problems" % (*counts, len(problems)))
 sys.exit(bool(problems) or not all(counts))

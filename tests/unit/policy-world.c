@@ -88,6 +88,7 @@ const User *user_db_get(UserDb *db, uint32_t uid) {
         return NULL;
 }
 void manager_reload(Manager *m) {}
+int manager_look_types(Manager *m) { return 0; }
 void manager_set_slices(Manager *m) {
         m->slices_set = true;
 }

@@ -42,7 +42,9 @@ static sd_bus_message *message_new(void) {
 static int read_message(sd_bus_message *m, JobSpec *s, char **ret_queue, char **ret_error) {
         assert_true(sd_bus_message_seal(m, 1, 0) >= 0);
         assert_true(sd_bus_message_rewind(m, true) >= 0);
-        return spec_read_bus(m, s, ret_queue, ret_error);
+        uint64_t given;
+
+        return spec_read_bus(m, s, &given, ret_queue, ret_error);
 }
 
 static void refused_message(sd_bus_message *message, bool queue, int r, const char *said) {
@@ -93,8 +95,8 @@ static void test_all_keys(void **state) {
                                           true, "not_before_usec", "t", UINT64_C(1), "timeout_usec", "t",
                                           UINT64_C(2000), "stop_timeout_usec", "t", UINT64_C(3000), "uid",
                                           "u", 1000u, "properties", "as", 1, "Nice=1") >= 0);
-        assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "output_file", "s", "out", "error_file", "s", "err",
-                                          "freezable", "b", true, "request_id", "s", "r", "delay_usec", "t",
+        assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "output_file", "s", "out", "error_file", "s", "err",
+                                          "freezable", "b", true, "request_id", "s", "r", "type", "s", "t-1", "delay_usec", "t",
                                           UINT64_C(4)) >= 0);
         assert_true(sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "stdout", "s", "spool", "verify", "s", "verdict",
                                           "max_attempts", "u", 4u, "backoff", "s", "fixed", "backoff_base_usec", "t", UINT64_C(5),
@@ -144,7 +146,7 @@ static void test_all_keys(void **state) {
         assert_int_equal(s->array_max_running, 2);
         f = spec_field_table(&n);
         for (size_t i = 0; i < n; i++)
-                assert_false(spec_field_is_default(s, f + i));
+                assert_true(spec_field_is_default(s, f + i) == (bool) (f[i].flags & SPEC_OURS));
         /* the message stands behind the dictionary */
         assert_true(sd_bus_message_read(m, "s", &after) > 0);
         assert_string_equal(after, "after");
@@ -183,9 +185,11 @@ static void test_array_of_dictionaries(void **state) {
         while (sd_bus_message_at_end(m, false) == 0) {
                 _cleanup_(spec_freep) JobSpec *s = spec_new();
                 _cleanup_free_ char *queue = NULL;
+                uint64_t given;
 
-                assert_int_equal(spec_read_bus(m, s, &queue, NULL), 0);
+                assert_int_equal(spec_read_bus(m, s, &given, &queue, NULL), 0);
                 assert_true(n == 0 ? streq(queue, "q0") : !queue);
+                assert_true((given != 0) == (n < 2));
                 assert_true(n == 2 ? !s->name : s->name[1] == (char) ('0' + n));
                 n++;
         }
@@ -193,6 +197,8 @@ static void test_array_of_dictionaries(void **state) {
 }
 
 static void test_refused(void **state) {
+        REFUSED(true, -EINVAL, "unknown key 'type_rules'", 1, "type_rules", "as", 1, "Override=Nice");
+        REFUSED(true, -EINVAL, "unknown key 'type_version'", 1, "type_version", "s", "1");
         REFUSED(true, -EINVAL, "unknown key 'nmae'", 2, "name", "s", "x", "nmae", "s", "x");
         REFUSED(false, -EINVAL, "unknown key 'queue'", 1, "queue", "s", "x");
         REFUSED(true, -EINVAL, "'queue' has type u, wanted is s", 1, "queue", "u", 1u);

@@ -4,6 +4,7 @@
 
 #include "base/strv.h"
 #include "ctl/submit.h"
+#include "queue/spec-words.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@ static void split(const char *line, const char *expect) {
         _cleanup_strv_free_ char **l = NULL;
         _cleanup_free_ char *joined = NULL;
 
-        assert_int_equal(script_split_words(line, strlen(line), &l), expect ? 0 : -EINVAL);
+        assert_int_equal(spec_split_words(line, strlen(line), '#', &l), expect ? 0 : -EINVAL);
         if (!expect)
                 return;
         joined = strv_join(l, "|");

@@ -2,6 +2,7 @@
 
 /* The verdict at the end of a stream: what is one, what is none, and that whatever a job writes is taken in its stride. */
 
+#include "queue/json-scan.h"
 #include "queue/verdict.h"
 
 #include "base/parse.h"
@@ -144,7 +145,7 @@ static char *nested(unsigned depth) {
 }
 
 static void test_depth(void **state) {
-        _cleanup_free_ char *most = nested(VERDICT_DEPTH_MAX), *more = nested(VERDICT_DEPTH_MAX + 1);
+        _cleanup_free_ char *most = nested(JSON_SCAN_DEPTH_MAX), *more = nested(JSON_SCAN_DEPTH_MAX + 1);
 
         expect(most, most, -1);
         expect(more, NULL, 0);
@@ -214,7 +215,7 @@ static bool slow_find(const char *data, size_t n, bool line_start, size_t *ret_a
 
                 if (data[i] != '{' || (i == 0 ? !line_start : data[i - 1] != '\n'))
                         continue;
-                t = json_tokener_new_ex(VERDICT_DEPTH_MAX);
+                t = json_tokener_new_ex(JSON_SCAN_DEPTH_MAX);
                 json_tokener_set_flags(t, JSON_TOKENER_STRICT);
                 o = json_tokener_parse_ex(t, data + i, n - i);
                 is = o && json_tokener_get_parse_end(t) == n - i;
