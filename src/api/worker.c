@@ -330,6 +330,8 @@ static int complete(const Call *c, Worker *w, uint64_t id, uint64_t number, Outc
 
         if (at && at->executor == EXECUTOR_POOL && at->job->output == OUTPUT_SPOOL && o->result != JOB_EXEC)
                 c->api->capture_spool(c->api->userdata, at, o);
+        if (at)
+                o->memory_max = at->outcome.memory_max;
         return model_worker_complete(c->api->model, w, id, number, o, &c->api->now);
 }
 

@@ -190,6 +190,8 @@ static int plan_cgroup(Plan *p, Runner *r) {
         if (p->cgroup < 0)
                 return p->cgroup;
         p->task->in_cgroup = true;
+        if (r->cgroups.has_memory) /* as OOMPolicy=kill: all of it, or nothing */
+                (void) cgroup_write(&r->cgroups, p->task->name, "memory.oom.group", "1");
         limits_apply_cgroup(p->limits, p->n_limits, &r->cgroups, p->task->name);
         return 0;
 }

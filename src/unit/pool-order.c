@@ -26,6 +26,7 @@ static int64_t value_number(const UnitValue *v) {
 
 static int write_limits(JsonWriter *w, const Units *u, Attempt *a, char **ret_error) {
         _cleanup_(unit_property_list_done) UnitPropertyList l = {};
+        const UnitValue *max;
         int r;
 
         r = job_properties(u, a, &l, ret_error);
@@ -33,6 +34,8 @@ static int write_limits(JsonWriter *w, const Units *u, Attempt *a, char **ret_er
                 r = pool_check_properties(&l, ret_error); /* the queue had another executor when it was submitted */
         if (r < 0 || l.n_values == 0)
                 return r;
+        max = unit_property_list_find(&l, "MemoryMax");
+        a->outcome.memory_max = max ? max->u64 : UINT64_MAX;
         json_write_key(w, "limits");
         json_open(w, '{');
         for (size_t i = 0; i < l.n_values; i++) {

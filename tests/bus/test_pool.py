@@ -59,6 +59,7 @@ def test_what_it_is_given(mill_p):
                         properties=["LimitNOFILE=100", "Nice=3", "MemoryMax=1G"], stdout="spool", slots=2, verify="verdict")
     assert mill_p.result(id_) == "success"
     info = mill_p.info(id_)
+    assert mill_p.call("ListAttempts", id_)[0]["memory_max"] == 1 << 30
     assert info["io"] == {"stdout": "1 %d 1 p 0,1 0027 /usr 100 3\ntext\n" % id_, "stderr": "none\n"}
     assert json.loads(info["verdict"])["n"] == 1
     assert not list((mill_p.folder / "run/spool").iterdir())

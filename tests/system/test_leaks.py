@@ -38,8 +38,9 @@ def counted(mill):
     shutil.copy(BUILD / "tests/system/count-heap.so", LIBRARY)
     mill.write_queue("leaks", "Slots=16", reload=False)
     mill.write_queue("leaks-other", "Slots=4", reload=False)
+    mill.write_queue("leaks-pool", "Slots=4", "Executor=pool", reload=False)
     FEW_EVENTS.parent.mkdir(parents=True, exist_ok=True)
-    FEW_EVENTS.write_text("[Daemon]\nEventsMax=1000\n")  # so many are there soon; until then the store's cache grows with them
+    FEW_EVENTS.write_text("[Daemon]\nEventsMax=1000\nPoolIdleSec=1h\n")  # so many are there soon; until then the store's cache grows with them
     DROP_IN.parent.mkdir(parents=True, exist_ok=True)
     DROP_IN.write_text("[Service]\nEnvironment=LD_PRELOAD=%s COUNT_HEAP_FILE=%s\n" % (LIBRARY, COUNTS))
     systemctl("daemon-reload")
@@ -47,6 +48,7 @@ def counted(mill):
     mill.endless = mill.submit("true", "leaks", hold=True, name="endless")
     yield mill
     mill.call("CancelJob", mill.endless)
+    systemctl("stop", "jobmill-pool-leaks*.service")
     FEW_EVENTS.unlink()
     DROP_IN.unlink()
     systemctl("daemon-reload")
@@ -194,10 +196,22 @@ class Round:
         with open(self.folder / "backup.db", "wb") as f:
             self.mill.call("Backup", dbus.types.UnixFd(f.fileno()))
 
+    def pool(self):
+        """One of them leaves files, one takes its runner with it, so that there is another one in each round."""
+        kinds = [("true", {}), ("exit 3", {"environment": ["ROUND=%d" % self.number]}), ("exec sleep 60", {"timeout_usec": 100_000}),
+                 ("setsid sleep 60 & cat", {"payload": b"x" * 3000}), ("seq 2000; echo '{\"success\": true}'", {"verify": "verdict"}),
+                 ("echo out", {"output_file": str(self.folder / "out")}), ("kill -KILL $PPID; sleep 60", {"stdout": "spool"})]
+        for words, spec in kinds:
+            self.ids.append(self.mill.submit(words, "leaks-pool", name="leaks", **spec))
+            self.mill.wait(self.ids[-1])
+        self.mill.wait(self.mill.submit("true", "leaks-pool", name="leaks"))
+        return len(kinds) + 1
+
     def run(self):
         jobs = 0
         jobs += self.flow()
         jobs += self.policy()
+        jobs += self.pool()
         while jobs < ROUND - 18:
             self.batch(94)
             jobs += 94

@@ -75,6 +75,22 @@ def test_nothing_is_null(mill):
         assert info.get(key) is not None, key
 
 
+def test_in_a_pool(mill):
+    """The same of jobs that have no unit of their own."""
+    mill.write_queue("pool", "Slots=4", "Executor=pool")
+    eats = "/usr/bin/python3 -c \"%s\"; echo survived; exec sleep 600" % (EAT % (200, 1))
+    info = mill.run(eats, "pool", properties=["MemoryMax=40M", "MemorySwapMax=0"], timeout=60)
+    assert info["result"] == "oom-kill" and info["memory_peak"] <= 41 * MIB
+    info = mill.run(python(EAT % (60, 0)), "pool", timeout=60)
+    assert info["result"] == "success" and 60 * MIB <= info["memory_peak"] < 200 * MIB and info["tasks_peak"] in (1, None)
+    info = mill.run("sh -c 'sleep 60 & sleep 60 & sleep 60 & sleep 60'; exit 3", "pool", properties=["TasksMax=4"], timeout=60)
+    assert info["result"] == "exit-code" and info.get("tasks_peak") in (4, None)
+    info = mill.run(python("import time\nwhile time.process_time() < 1: pass"), "pool", properties=["CPUQuota=25%"], timeout=120)
+    assert info["cpu_usec"] >= SECOND and info["runtime_usec"] > 2 * info["cpu_usec"]
+    info = mill.run("dd if=/dev/zero of=/var/tmp/io-pool bs=1M count=16 oflag=direct", "pool", timeout=60)
+    assert info["result"] == "success" and info["io_write_bytes"] >= 16 * MIB and info["io_read_bytes"] is not None
+
+
 def test_limits_of_the_queue(mill):
     """All jobs of a queue together: the slice."""
     mill.write_queue("small", "Slots=4", "AllowUsers=*", "[Slice]", "MemoryMax=60M", "MemorySwapMax=0")
