@@ -3,14 +3,10 @@
 turns, in changing order, and the medians compared: on a machine that is busy with other things only the ratio means anything.
 """
 
-import json
 import os
-import pathlib
 import platform
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import time
 import traceback
@@ -20,7 +16,7 @@ import lanes
 import peers
 import scale
 import submit
-from harness import CAP, QUEUES, STATE, WARM_UP, by_turns, cpu_seconds, daemon_pid, line, memory_mib, ratio, row, run, start, start_fresh, stop, timed, tool
+from harness import CAP, QUEUES, WARM_UP, by_turns, cpu_seconds, daemon_pid, line, memory_mib, ratio, row, run, start, start_fresh, stop, timed, tool
 
 SERVICE_JOBS, SERVICE_ROUNDS = 400, 5
 MILLION, SMALL = 1_000_000, 1_000
