@@ -104,7 +104,7 @@ struct Api {
         struct Waited *waited;       /* jobs whose end somebody waits for */
         TAILQ_HEAD(, LogStream) log_streams;
         Socket *socket;              /* NULL: nobody gave us one */
-        struct WorkerLink *worker_links;    /* uthash by id */
+        struct WorkerLink *worker_links; bool drains_due; /* uthash by id; one is to be told that it drains */
         EventPage *event_page;       /* the last one that was made; NULL: none */
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;

@@ -26,9 +26,10 @@ DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(register); /* worker.c */
 DECLARE_HANDLER(complete);
 DECLARE_HANDLER(progress);
-DECLARE_HANDLER(drain_worker);
+DECLARE_HANDLER(drain);
 DECLARE_HANDLER(list_workers); /* worker-list.c */
 DECLARE_METHOD(list_workers);
+DECLARE_METHOD(drain_worker);
 DECLARE_HANDLER(cancel_job);
 DECLARE_HANDLER(hold_job);
 DECLARE_HANDLER(release_job);

@@ -18,6 +18,7 @@ typedef struct WorkerLink {
         uint64_t id;
         Connection *connection; /* NULL: not connected */
         int pidfd;
+        bool drain_sent;        /* over this connection */
         sd_event_source *process;
         UT_hash_handle hh;      /* api->worker_links, by id */
 } WorkerLink;
@@ -84,6 +85,8 @@ void worker_link_connect(Api *a, Worker *w, Connection *c) {
         if (l->connection && l->connection != c)
                 connection_serve(l->connection, 0); /* the older one has nothing to say any more */
         l->connection = c;
+        l->drain_sent = false;
+        a->drains_due = a->drains_due || w->draining;
         connection_serve(c, w->id);
         model_worker_connected(a->model, w, true);
 }
@@ -261,6 +264,40 @@ int api_worker_cancel(Api *a, const Attempt *at) {
         r = reply_send(&to, &reply, r);
         CRASH_POINT("worker-cancel-after");
         return r;
+}
+
+/* 0: it does not read. */
+static int send_drain(WorkerLink *l) {
+        ReplyTo to = { .connection = l->connection, .continues = true };
+        Reply reply;
+        int r;
+
+        if (!connection_has_room(l->connection))
+                return 0;
+        r = reply_begin(&to, &reply);
+        if (r >= 0)
+                r = reply_open_dict(&reply, "drain");
+        r = reply_close_dict(&reply, r);
+        CRASH_POINT("worker-drain-before");
+        r = reply_send(&to, &reply, r);
+        CRASH_POINT("worker-drain-after");
+        return r < 0 ? r : 1;
+}
+
+void api_workers_drain(Api *a) {
+        WorkerLink *l, *t;
+
+        if (!a->drains_due)
+                return;
+        a->drains_due = false;
+        HASH_ITER(hh, a->worker_links, l, t) {
+                const Worker *w = model_worker(a->model, l->id);
+
+                if (!w || !w->draining || w->gone || l->drain_sent || !l->connection)
+                        continue;
+                l->drain_sent = !w->changed && send_drain(l) > 0;
+                a->drains_due = a->drains_due || !l->drain_sent;
+        }
 }
 
 int api_worker_signal(Api *a, const Attempt *at, int sig) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who there is to be given jobs. Everybody may know; the token nobody is told but its worker. */
+/* Who there is to be given jobs. Everybody may know; the token nobody is told but its worker. And who is to be given no more: its own user, or who
+ * manages queues, says so. */
 
 #include "api/methods.h"
 
@@ -56,3 +57,27 @@ int handle_list_workers(Call *c, sd_bus_error *error) {
         return call_send(c, &reply, r);
 }
 DEFINE_METHOD(list_workers);
+
+static int handle_drain_worker(Call *c, sd_bus_error *error) {
+        char number[24];
+        uint64_t id;
+        Worker *w;
+        int r;
+
+        r = call_read_id(c, &id, error);
+        if (r < 0)
+                return r;
+        w = model_worker(c->api->model, id);
+        if (!w || w->gone)
+                return api_error(error, JOBMILL_ERROR_NO_SUCH_WORKER, "There is no worker %" PRIu64, id);
+        if (w->uid != c->client->uid) {
+                (void) snprintf(number, sizeof(number), "%" PRIu64, id);
+                r = call_authorize(c, JOBMILL_ACTION_MANAGE_QUEUES, (const char *const[]) { "worker", number, NULL }, error);
+                if (r <= 0)
+                        return r;
+        }
+        model_worker_drain(c->api->model, w);
+        c->api->drains_due = true;
+        return call_hold_empty(c);
+}
+DEFINE_METHOD(drain_worker);

@@ -386,7 +386,7 @@ int handle_progress(Call *c, sd_bus_error *error) {
 }
 
 /* It is about to end: what it has it still completes, also what is on its way to it. */
-int handle_drain_worker(Call *c, sd_bus_error *error) {
+int handle_drain(Call *c, sd_bus_error *error) {
         Reply reply;
         Worker *w;
         int r;

@@ -17,6 +17,8 @@ int api_worker_assign(Api *a, const Attempt *at, const char *run);
 int api_worker_cancel(Api *a, const Attempt *at);
 int api_worker_signal(Api *a, const Attempt *at, int sig); /* of a runner */
 void api_worker_kill(Api *a, const Worker *w);
+/* {drain}, to those of whom it is recorded. */
+void api_workers_drain(Api *a);
 
 /* Between worker.c and worker-link.c. add: unless there is one; takes p->fd over. */
 int worker_link_add(Api *a, const Worker *w, Process *p);

@@ -206,6 +206,32 @@ static void complete_types(Completion *c) {
         }
 }
 
+static void complete_workers(Completion *c) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = open_if_there();
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+        if (!bus || sd_bus_call_method(bus, JOBMILL_BUS_NAME, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER,
+                                       "ListWorkers", NULL, &reply, "") < 0)
+                return;
+        if (sd_bus_message_enter_container(reply, 'a', "a{sv}") < 0)
+                return;
+        while (sd_bus_message_enter_container(reply, 'a', "{sv}") > 0) {
+                char text[24];
+                uint64_t id;
+
+                /* It comes first. */
+                if (sd_bus_message_enter_container(reply, 'e', "sv") <= 0 || sd_bus_message_skip(reply, "s") < 0 ||
+                    sd_bus_message_read(reply, "v", "t", &id) < 0 || sd_bus_message_exit_container(reply) < 0)
+                        return;
+                (void) snprintf(text, sizeof(text), "%" PRIu64, id);
+                complete_foreign(c, text, NULL);
+                while (sd_bus_message_skip(reply, "{sv}") > 0)
+                        ;
+                if (sd_bus_message_exit_container(reply) < 0)
+                        return;
+        }
+}
+
 /* The jobs that a verb can do something with. */
 static char **states_for(const char *verb) {
         static const char *const unfinished[] = { "held",    "waiting",  "ready", "starting",
@@ -357,6 +383,7 @@ static const struct {
         { "TYPE", complete_types, NULL },
         { "USER", complete_users, NULL },
         { "VARIABLE", complete_variables, NULL },
+        { "WORKER", complete_workers, NULL },
         { "VARIABLE[=VALUE]", complete_variables, NULL },
         { "[USER@]HOST", NULL, "hosts" },
         { "[USER@]MACHINE", complete_machines, NULL },

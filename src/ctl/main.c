@@ -59,6 +59,7 @@ static const Verb verbs[] = {
         { "queue drain", 1, -1, 0, false, verb_queue_drain, "QUEUE…", "Take no more jobs into queues" },
         { "worker", 0, 0, 0, false, verb_worker_list, NULL, NULL },
         { "worker list", 0, 0, 0, false, verb_worker_list, "", "List the processes that are given jobs" },
+        { "worker drain", 1, -1, 0, false, verb_worker_drain, "WORKER…", "Give workers no more jobs" },
         { "type", 0, 0, 0, false, verb_type_list, NULL, NULL },
         { "type list", 0, 0, 0, false, verb_type_list, "", "List job types" },
         { "type show", 1, -1, 0, false, verb_type_show, "TYPE…", "Show all about job types" },

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* worker list. The keys are those of the daemon, in the order in which JSON shows them. */
+/* worker list, drain. The keys are those of the daemon, in the order in which JSON shows them. */
 
+#include "base/parse.h"
 #include "base/strv.h"
 #include "ctl/ctl.h"
 #include "ctl/dict.h"
@@ -102,4 +103,23 @@ int verb_worker_list(int argc, char **argv) {
         else if (table_print(t) < 0)
                 return ctl_oom();
         return 0;
+}
+
+int verb_worker_drain(int argc, char **argv) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r, worst = 0;
+
+        r = bus_open(&bus);
+        if (r < 0)
+                return r;
+        for (int i = 0; i < argc; i++) {
+                uint64_t id;
+
+                r = parse_u64(argv[i], &id);
+                r = r < 0 ? ctl_error(r, "%s: not the id of a worker", argv[i]) :
+                            bus_call_simple(bus, NULL, "DrainWorker", argv[i], "t", id);
+                if (r < 0)
+                        worst = r;
+        }
+        return worst;
 }

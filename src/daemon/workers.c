@@ -120,5 +120,6 @@ bool manager_act_workers(Manager *m) {
                         model_attempt_act(m->model, a); /* behind those that were there */
                 any = any || r > 0;
         }
+        api_workers_drain(m->api); /* behind what they still have */
         return any;
 }

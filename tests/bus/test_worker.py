@@ -280,6 +280,24 @@ def test_drain(mill_w):
     w.close()
 
 
+def test_drained_by_somebody(mill_w):
+    """It is told, also when it comes back."""
+    w, v = Worker(mill_w), Worker(mill_w)
+    assert tool(mill_w, "worker", "drain", "1") == ""
+    assert w.told("drain") == {}
+    late = mill_w.submit(["b"], "w")
+    v.complete(v.told("assign"))
+    assert mill_w.result(late) == "success" and [o["draining"] for o in mill_w.call("ListWorkers")] == [True, False]
+    w.orders.close()
+    back = Worker(mill_w, token=w.token)
+    assert back.told("drain") == {}
+    with pytest.raises(client.BusError) as e:
+        mill_w.call("DrainWorker", 77)
+    assert e.value.short == "NoSuchWorker"
+    for o in w, v, back:
+        o.close()
+
+
 def test_ignored_cancel(mill_w):
     """It is killed, and with it goes what else it had."""
     w = Relay(mill_w, slots=2)

@@ -296,6 +296,9 @@ class Workload:
             return self.submit(kind + ", worker", [self.proof, what], *results, queue=queue, **more)
 
         rough = {"queue": "crash-worker-rough", "uid": self.alice}
+        for w in self.insist("ListWorkers"):
+            if w["queues"] == ["crash-worker"]:  # which ends then, and another one comes
+                self.late("DrainWorker", w["id"])
         for _ in range(3):
             submit("success", "yes", "success")
         submit("says no", "no", "verdict")
