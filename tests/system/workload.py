@@ -29,6 +29,7 @@ SOCKET = RUN / "org.jobmill"
 CAPS = {"crash": 12, "crash-small": 2, "crash-other": 4, "crash-nest": 3, "crash-nest-a": 2, "crash-nest-b": 2, "crash-paused": 4}
 NEST = "crash-nest"
 BACKED = "crash-other"
+TYPE = pathlib.Path("/etc/jobmill/jobs/crash.job")
 WORKED = {"crash-worker": 2, "crash-worker-rough": 2}  # Executor=worker
 POOLED = {"crash-pool": 3, "crash-pool-rough": 2}
 
@@ -44,6 +45,8 @@ def write_queues(mill):
         mill.write_queue(name, "Slots=%d" % slots, "Executor=worker", *(["WorkerUnit=%s.service" % name] if "rough" in name else []), reload=False)
     for name, slots in POOLED.items():
         mill.write_queue(name, "Slots=%d" % slots, "Executor=pool", reload=False)
+    TYPE.parent.mkdir(exist_ok=True)
+    TYPE.write_text("[Job]\nVersion=1\nCommand=/bin/sh\nQueue=crash\nEnvironment=T=type\nRequireUnits=basic.target\n[Service]\nNice=1\n")
 
 
 WORKER_UNIT = """[Unit]
@@ -231,6 +234,7 @@ class Workload:
                           error_file=str(self.folder / "err.%j"))
         out.files = {self.folder / ("out.%d" % out.id): "output\n", self.folder / ("err.%d" % out.id): "error\n"}
         self.submit("of another user", '[ "$(id -un)" = alice ] && [ "$B" = b ]', "success", uid=self.alice, environment=["B=b"])
+        self.submit("of a type", ["-c", self.command('[ "$T" = type ] && [ $(nice) = 1 ] && exit 4')[2]], "exit-code", queue="", type="crash")
         self.submit_verdicts()
         self.submit("delayed", "true", "success", not_before_usec=soon)
         with contextlib.suppress(BusError):  # it may have passed before it was heard
