@@ -33,6 +33,7 @@ typedef struct Manager {
         Now now;                     /* of this turn */
         int64_t clock_shift;         /* by so much was the clock set, in all, since there is this store */
         int64_t clock_offset;        /* of realtime from the clock of the boot, as all that is kept has it */
+        usec_t left_over_look;       /* monotonic: whether what a runner left is gone; USEC_INFINITY: nothing is left */
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_start_deadline;  /* realtime: when the first job that has not started is too late; 0: to be asked of the store */
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */

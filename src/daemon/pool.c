@@ -70,7 +70,7 @@ bool manager_is_left_over(Manager *m, const Attempt *a) {
         if (a->executor != EXECUTOR_POOL || !a->queue || pool_is_registered(m->model, a->queue, a->owner) ||
             !units_runner_is_populated(m->units, a->queue, a->owner))
                 return false;
-        m->model->next_deadline = MIN(m->model->next_deadline, usec_add(m->now.monotonic, POPULATED_LOOK));
+        m->left_over_look = usec_add(m->now.monotonic, POPULATED_LOOK);
         return true;
 }
 

@@ -524,7 +524,7 @@ int manager_settle(Manager *m) {
         arm(m->due_timer, m->storage_failed ? USEC_INFINITY :
                                               MIN(MIN(m->next_due, m->next_start_deadline), m->model->next_admission));
         arm(m->pressure_timer, m->pressure_next);
-        arm(m->deadline_timer, m->model->next_deadline);
+        arm(m->deadline_timer, MIN(m->model->next_deadline, m->left_over_look));
         arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_expiry, manager_next_purge(m)));
         api_watch_congestion(m->api);
         if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || m->decisions_left == 0 || manager_expires_more(m) || manager_folds_more(m) ||

@@ -97,6 +97,7 @@ bool manager_act_workers(Manager *m) {
         bool any = false;
         Attempt *a, *t;
 
+        m->left_over_look = USEC_INFINITY;
         manager_start_runners(m);
         TAILQ_FOREACH_SAFE(a, l, act_entry, t) {
                 int r;

@@ -392,7 +392,7 @@ void model_attempt_gone(Model *m, Attempt *a) {
 }
 
 void model_deadlines(Model *m, const Now *now) {
-        while (m->next_deadline <= now->monotonic) {
+        while (heap_first_time(m->deadlines) <= now->monotonic) {
                 Attempt *a = CONTAINER_OF(m->deadlines, Attempt, due);
 
                 if (a->deadline <= now->monotonic && a->job && a->job->state == JOB_RUNNING)

@@ -43,7 +43,7 @@ void retention_look_again(Model *m, Queue *q) {
 }
 
 Queue *retention_next(Model *m, const Now *now) {
-        while (m->next_purge <= now->even) {
+        while (heap_first_time(m->purges) <= now->even) {
                 Queue *q = CONTAINER_OF(m->purges, Queue, purge);
 
                 if (q->configured && q->count[JOB_DONE] > q->dead)

@@ -110,13 +110,16 @@ void attempt_files_started(const char *run_path, const Attempt *a) {
 }
 
 void attempt_files_remove(const char *run_path, const Attempt *a) {
-        _cleanup_free_ char *directory = attempt_path(run_path, a, ""), *inputs = attempt_inputs_path(run_path, a);
+        _cleanup_free_ char *directory = attempt_path(run_path, a, ""), *inputs = NULL;
 
+        /* Mostly it is empty by now, or was never made. */
+        if (!directory || rmdir(directory) >= 0 || errno == ENOENT)
+                return;
+        inputs = attempt_inputs_path(run_path, a);
         attempt_files_started(run_path, a);
         if (inputs)
                 (void) unlink(inputs);
-        if (directory)
-                (void) rmdir(directory);
+        (void) rmdir(directory);
 }
 
 static void remove_directory(int parent, const char *name) {

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What something costs the daemon must not depend on how many others there are: basic blocks of its code and steps of SQLite, counted
+"""What a job costs the daemon is bounded, and what something costs must not depend on how many others there are: basic blocks of its code and steps of SQLite, counted
 (tests/count/count.h), for a few and for ten times as many. A look at all of them for each one would make it ten times as much for each.
 Only with a daemon that counts: JOBMILL_BUILD=build-crash."""
 
+import collections
 import pathlib
+import re
+import shutil
 import struct
+import subprocess
 
 import dbus.bus
 import pytest
@@ -18,7 +22,7 @@ pytestmark = pytest.mark.skipif(DAEMON.exists() and b"JOBMILL_COUNT" not in DAEM
 @pytest.fixture
 def counted(mill):
     mill.counts = mill.folder / "counts"
-    mill.counts.write_bytes(bytes(16))
+    mill.counts.write_bytes(bytes(24))
     mill.listen()
     return mill
 
@@ -29,8 +33,8 @@ def start(mill):
 
 
 def count(mill):
-    """(blocks, steps) so far."""
-    return struct.unpack("QQ", mill.counts.read_bytes())
+    """(blocks, steps, allocations) so far."""
+    return struct.unpack("QQQ", mill.counts.read_bytes())
 
 
 def taken(mill, before):
@@ -157,10 +161,45 @@ def test_unknown_units(counted, systemd):
     for n in 20, 200:
         for i in range(n):
             systemd.do("unit", name="jobmill-job-%d-1.service" % (1000 + i), active="active", sub="running")
-        counted.counts.write_bytes(bytes(16))
+        counted.counts.write_bytes(bytes(24))
         start(counted)
         until(lambda: counted.stats()["strays"] == n, 20, "they are counted", interval=0.2)
         blocks.append(count(counted)[0] // n)
         counted.kill()
     counted.start()
     alike("a unit", *blocks)
+
+
+def system_calls(mill, run):
+    """How many of the daemon's there are in run()."""
+    path = mill.folder / "strace"
+    strace = subprocess.Popen(["strace", "-f", "-q", "-o", str(path), "-p", str(mill.process.pid)])
+    until(lambda: "TracerPid:\t0" not in pathlib.Path("/proc/%d/status" % mill.process.pid).read_text(), 10, "it is traced")
+    run()
+    strace.terminate()
+    strace.wait()
+    return collections.Counter(re.findall(r"^\d+ +(\w+)\(", path.read_text(), re.M))
+
+
+def test_one_job(counted, systemd):
+    """As docs/performance.md has it, with some room: how many jobs share a commit depends on the machine."""
+    counted.queue("default", Slots=16, AllowUsers="*")
+    start(counted)
+    n = 100
+
+    def run():
+        starts = len(systemd.do("counts")["starts"]) + n
+        counted.submit_many([["true"]] * n)
+        until(lambda: len(systemd.do("counts")["starts"]) == starts and not systemd.do("units"), 20, "all are released", interval=0.1)
+
+    run()
+    before = count(counted)
+    run()
+    blocks, steps, allocations = [c / n for c in taken(counted, before)]
+    print("a job: %.0f blocks, %.0f steps, %.0f allocations" % (blocks, steps, allocations))
+    assert blocks <= 18000 and steps <= 1300 and allocations <= 800
+    assert {j["result"] for j in counted.jobs()} == {"success"}
+    if shutil.which("strace"):
+        calls = system_calls(counted, run)
+        print("a job: %.1f system calls: %s" % (calls.total() / n, ", ".join("%s %.1f" % (k, v / n) for k, v in calls.most_common())))
+        assert calls.total() / n <= 85

@@ -797,6 +797,7 @@ void __wrap_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
 
 /* Each time, where daemon/pressure.c does so every two seconds. */
 bool manager_act_workers(Manager *m) {
+        m->left_over_look = USEC_INFINITY;
         return false;
 }
 

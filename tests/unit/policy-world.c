@@ -126,6 +126,7 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
 
 /* As daemon/pressure.c does. */
 bool manager_act_workers(Manager *m) {
+        m->left_over_look = USEC_INFINITY;
         return false;
 }
 
