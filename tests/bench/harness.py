@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import time
@@ -92,8 +93,15 @@ def line(name, text):
     print("  %-46s %s" % (name, text), flush=True)
 
 
+def is_missed(target, value):
+    wanted, number = re.match(r"([≥≤]) ([\d.]+)", target), re.match(r"[\d.]+", value)
+    return bool(wanted and number) and (float(number[0]) < float(wanted[2]) if wanted[1] == "≥" else float(number[0]) > float(wanted[2]))
+
+
 def row(name, target, value, rounds=""):
     """One of the table, too."""
+    if is_missed(target, value):
+        value += ", missed"
     table.append((name, target, value, rounds))
     line(name, "%s  (%s%s)" % (value, "target " + target if target else "no target", "; each round: " + rounds if rounds else ""))
 
