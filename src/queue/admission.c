@@ -183,7 +183,6 @@ static void judge_one(Model *m, Queue *q, const Now *now) {
                       q->shut == SHUT_RATE       ? q->rate_next
                       : q->shut == SHUT_BACKSTOP ? q->refused_until
                                                  : USEC_INFINITY);
-        m->next_admission = heap_first_time(m->judged);
 }
 
 void admission_decide(Model *m, const Now *now) {
@@ -195,6 +194,7 @@ void admission_decide(Model *m, const Now *now) {
         m->judge_all = false;
         while (heap_first_time(m->judged) <= now->steady)
                 judge_one(m, CONTAINER_OF(m->judged, Queue, judged), now);
+        m->next_admission = heap_first_time(m->judged);
 }
 
 void admission_started(Model *m, Queue *q, const Now *now) {
@@ -212,6 +212,7 @@ void admission_started(Model *m, Queue *q, const Now *now) {
                 }
                 judge_one(m, q, now);
         }
+        m->next_admission = MIN(m->next_admission, heap_first_time(m->judged)); /* others have theirs, too (server.c) */
 }
 
 const Queue *queue_shut_at(const Queue *q) {

@@ -107,6 +107,25 @@ static void test_rate(void **state) {
         assert_int_equal(starts(m), 3);
 }
 
+/* When somebody else wants to be woken is kept in the turn in which he says so, and forgotten with the next. */
+static void test_woken_by_others(void **state) {
+        _cleanup_model_ Model *m = begin();
+        Queue *g = make_queue(m, "g", UINT32_MAX);
+
+        g->policy.rate = (RateLimit) { 1, 10 * SEC };
+        assert_int_equal(admission_configure(m), 0);
+        admission_decide(m, &now);
+        m->next_admission = now.steady + SEC;
+        run(m, submit(m, g, 1, 0));
+        assert_true(g->shut == SHUT_RATE && m->next_admission == now.steady + SEC);
+        pass(SEC);
+        admission_decide(m, &now);
+        assert_true(m->next_admission == now.steady + 9 * SEC);
+        pass(9 * SEC);
+        admission_decide(m, &now);
+        assert_true(m->next_admission == USEC_INFINITY);
+}
+
 /* Of two rates on the way up both hold. */
 static void test_nested_rates(void **state) {
         _cleanup_model_ Model *m = begin();
@@ -380,7 +399,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_span),
                 cmocka_unit_test(test_rate),
-                cmocka_unit_test(test_nested_rates),
+                cmocka_unit_test(test_woken_by_others), cmocka_unit_test(test_nested_rates),
                 cmocka_unit_test(test_clock),
                 cmocka_unit_test(test_pressure),
                 cmocka_unit_test(test_pressure_eases),
