@@ -10,6 +10,7 @@
 
 #include "api/account.h"
 #include "api/call-where.h"
+#include "api/diagnose.h"
 #include "api/errors.h"
 #include "api/limits.h"
 #include "api/preview.h"
@@ -23,7 +24,6 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-typedef struct Api Api;
 typedef struct Call Call;
 typedef struct Backup Backup;
 typedef struct Check Check;
@@ -108,7 +108,6 @@ struct Api {
         EventPage *event_page;       /* the last one that was made; NULL: none */
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
-
         bool ready;              /* the name is ours */
         bool reload_wanted;      /* Reload(): daemon/ does it */
         unsigned n_backups;      /* under way: at most one */
@@ -116,13 +115,14 @@ struct Api {
         int store_error;         /* the errno of that */
         bool storage_full;       /* there is room only for what becomes of running jobs: nothing new is taken */
         bool restored;           /* an old copy of the store was put back: nothing starts until AcceptStore() */
-        char *systemd_version;   /* for GetStatistics; a copy, as another manager may tell another one between two turns */
         const char *storage;     /* daemon/ keeps it */
         ApiLimits limits;        /* set by daemon/ */
         const struct JobTypes *types;
         /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
         int (*check_edit)(QueueEdit *e, char **ret_error);
         preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */
+        diagnose_t diagnose;     /* GetStatistics(), and GetMetrics(): */
+        write_metrics_t write_metrics;
         int (*check)(void *userdata, store_finding_t found, void *found_userdata); /* CheckIntegrity(): units and files */
         int (*open_spool)(void *userdata, uint64_t job, uint32_t attempt, bool of_stderr); /* to read; -errno */
         void (*capture_spool)(void *userdata, const Attempt *at, Outcome *o); /* what its streams and verdict are */

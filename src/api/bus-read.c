@@ -270,36 +270,3 @@ static int handle_list_queues(Call *c, sd_bus_error *error) {
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 DEFINE_METHOD(list_queues);
-
-int handle_get_statistics(Call *c, sd_bus_error *error) {
-        const Api *a = c->api;
-        Reply reply;
-        int r;
-
-        r = call_reply(c, &reply);
-        if (r >= 0)
-                r = reply_open_dict(&reply, "statistics");
-        if (r >= 0)
-                r = dict_append(&reply, "version", "s", JOBMILL_VERSION);
-        for (JobState s = 0; r >= 0 && s < _JOB_STATE_MAX; s++)
-                r = dict_append(&reply, job_state_to_string(s), "t", a->model->count[s]);
-        if (r >= 0)
-                r = dict_append(&reply, "dead", "t", a->model->dead);
-        if (r >= 0)
-                r = dict_append(&reply, "queues", "u", (uint32_t) HASH_COUNT(a->model->queues));
-        if (r >= 0)
-                r = dict_append(&reply, "attempts", "u", (uint32_t) HASH_COUNT(a->model->attempts));
-        if (r >= 0)
-                r = dict_append(&reply, "strays", "u", model_count_strays(a->model));
-        if (r >= 0)
-                r = dict_append(&reply, "dispatch", "s", strempty(a->model->dispatch_blocked));
-        if (r >= 0)
-                r = dict_append(&reply, "systemd", "s", strempty(a->systemd_version));
-        if (r >= 0)
-                r = dict_append(&reply, "storage", "s", a->storage);
-        if (r >= 0)
-                r = dict_append(&reply, "store_bytes", "t", store_size(a->store));
-        r = reply_close_dict(&reply, r);
-        return call_send(c, &reply, r);
-}
-DEFINE_METHOD(get_statistics);

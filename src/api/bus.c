@@ -242,7 +242,6 @@ Api *api_free(Api *a) {
         log_streams_drop(a);
         sd_event_source_disable_unref(a->reconnect_timer);
         sd_event_unref(a->event);
-        free(a->systemd_version);
         free(a->store_missing);
         return mfree(a);
 }

@@ -19,7 +19,8 @@ DECLARE_HANDLER(submit_flow);
 DECLARE_HANDLER(wait_job);
 DECLARE_HANDLER(get_job_info);
 DECLARE_HANDLER(list_jobs);
-DECLARE_HANDLER(get_statistics);
+DECLARE_HANDLER(get_statistics); /* bus-statistics.c */
+DECLARE_HANDLER(get_metrics);
 DECLARE_HANDLER(get_report); /* bus-report.c */
 DECLARE_HANDLER(list_types);
 DECLARE_HANDLER(events); /* events.c */
@@ -45,7 +46,8 @@ DECLARE_METHOD(get_job_info);
 DECLARE_METHOD(list_jobs);
 DECLARE_METHOD(list_attempts);
 DECLARE_METHOD(list_queues);
-DECLARE_METHOD(get_statistics);
+DECLARE_METHOD(get_statistics); /* bus-statistics.c */
+DECLARE_METHOD(get_metrics);
 DECLARE_METHOD(get_report); /* bus-report.c */
 DECLARE_METHOD(list_types); /* type.c */
 DECLARE_METHOD(cancel_job); /* bus-control.c */

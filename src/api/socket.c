@@ -479,3 +479,7 @@ Socket *socket_free(Socket *s) {
         safe_close(s->fd);
         return mfree(s);
 }
+
+unsigned socket_count(const Socket *s) {
+        return s->n_connections;
+}

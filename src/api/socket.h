@@ -8,6 +8,7 @@
 /* Takes over a socket that listens; what service manager and systemd-socket-activate give us. */
 int socket_new(Api *a, int fd, Socket **ret);
 Socket *socket_free(Socket *s);
+unsigned socket_count(const Socket *s); /* connections */
 
 /* A connection is busy with one call at a time, but for those that are answered after the commit: while some of these are, only those
  * that change something go on (varlink.c), so that nobody reads what is older than what he was promised. */

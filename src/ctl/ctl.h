@@ -187,7 +187,7 @@ int verb_queue_set(int argc, char **argv);
 int verb_queue_remove(int argc, char **argv);
 int verb_queue_pause(int argc, char **argv), verb_queue_resume(int argc, char **argv);
 int verb_queue_drain(int argc, char **argv), verb_worker_list(int argc, char **argv), verb_worker_drain(int argc, char **argv);
-int verb_stats(int argc, char **argv);
+int verb_stats(int argc, char **argv), verb_metrics(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_backup(int argc, char **argv);

@@ -64,6 +64,7 @@ static const Verb verbs[] = {
         { "type list", 0, 0, 0, false, verb_type_list, "", "List job types" },
         { "type show", 1, -1, 0, false, verb_type_show, "TYPE…", "Show all about job types" },
         { "stats", 0, 0, 0, false, verb_stats, "", "Show what the daemon counts" },
+        { "metrics", 0, 0, 0, false, verb_metrics, "", "Print metrics, as Prometheus reads them" },
         { "backup", 1, 1, 0, false, verb_backup, "FILE|-", "Copy the database, while everything runs" },
         { "check", 0, 0, OPTIONS_CHECK, false, verb_check, "[--repair|--accept]", "Look for leftovers and for what is not in order in the store" },
         { "verify", 0, -1, 0, false, verb_verify, "[FILE…]", "Check configuration files; no daemon is needed" },

@@ -120,7 +120,10 @@ static const DictField statistics_fields[] = {
         FIELD(ready, "t"),   FIELD(starting, "t"), FIELD(running, "t"),     FIELD(stopping, "t"),
         FIELD(done, "t"),    FIELD(dead, "t"),     FIELD(queues, "u"),      FIELD(attempts, "u"),
         FIELD(strays, "u"),  FIELD(dispatch, "s"), FIELD(storage, "s"),
-        FIELD(store_bytes, "t"),
+        FIELD(store_bytes, "t"), FIELD(store_log_bytes, "t"), FIELD(commits, "t"), FIELD(commit_usec, "t"), FIELD(commit_errors, "t"),
+        FIELD(turns, "t"), FIELD(turn_usec, "t"), FIELD(turn_usec_max, "t"), FIELD(systemd_calls, "t"), FIELD(systemd_errors, "t"),
+        FIELD(systemd_in_flight, "u"), FIELD(jobs_in_memory, "u"), FIELD(workers, "u"), FIELD(clients, "u"), FIELD(connections, "u"),
+        FIELD(subscribers, "u"), FIELD(calls_waiting, "u"), FIELD(answers_held, "u"), FIELD(waits, "u"), FIELD(last_event, "t"),
 };
 
 void statistics_done(Statistics *s) {

@@ -38,6 +38,8 @@ typedef struct Statistics {
         char *version, *systemd, *storage, *dispatch; /* dispatch: why nothing is started; NULL: things are */
         uint64_t held, waiting, ready, starting, running, stopping, done, dead, store_bytes;
         uint32_t queues, attempts, strays;
+        uint64_t store_log_bytes, commits, commit_usec, commit_errors, turns, turn_usec, turn_usec_max, systemd_calls, systemd_errors, last_event;
+        uint32_t systemd_in_flight, jobs_in_memory, workers, clients, connections, subscribers, calls_waiting, answers_held, waits;
 } Statistics;
 
 int statistics_get(sd_bus *bus, Statistics *ret);

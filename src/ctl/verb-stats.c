@@ -34,5 +34,11 @@ int verb_stats(int argc, char **argv) {
         printf("  Queues: %" PRIu32 "\n", s.queues);
         printf("   Units: %" PRIu32 " of jobs, %" PRIu32 " strays\n", s.attempts, s.strays);
         printf("   Store: %s%s%s\n", human_size(size, sizeof(size), s.store_bytes), s.storage ? ", " : "", strempty(s.storage));
+        printf("          %" PRIu64 " commits, %s each; %" PRIu64 " failed\n", s.commits,
+               human_span(size, sizeof(size), s.commits > 0 ? s.commit_usec / s.commits : UINT64_MAX), s.commit_errors);
+        printf("    Loop: %" PRIu64 " turns, %s each", s.turns, human_span(size, sizeof(size), s.turns > 0 ? s.turn_usec / s.turns : UINT64_MAX));
+        printf(", %s at most\n", human_span(size, sizeof(size), s.turn_usec_max));
+        printf(" Systemd: %" PRIu64 " starts and stops, %" PRIu64 " refused\n", s.systemd_calls, s.systemd_errors);
+        printf(" Callers: %" PRIu32 " on the bus, %" PRIu32 " on the socket, %" PRIu32 " jobs are waited for\n", s.clients, s.connections, s.waits);
         return 0;
 }

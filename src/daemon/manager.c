@@ -10,6 +10,7 @@
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "base/strv.h"
+#include "base/time-util.h"
 #include "daemon/config.h"
 #include "daemon/queue-write.h"
 #include "unit/backstop.h"
@@ -213,6 +214,7 @@ int manager_new(bool user, Manager **ret) {
                 return log_oom();
         m->user = user;
         settings_init(&m->settings);
+        m->metrics.started = now_usec(CLOCK_REALTIME);
         r = find_paths(m);
         if (r < 0)
                 return r;
@@ -235,6 +237,8 @@ int manager_new(bool user, Manager **ret) {
                 return log_error_errno(r, "Failed to set up: %m");
         m->api->check_edit = queue_edit_check;
         m->api->preview = manager_preview;
+        m->api->diagnose = manager_diagnose;
+        m->api->write_metrics = manager_write_metrics;
         m->api->check = manager_check;
         m->api->open_spool = open_spool;
         m->api->capture_spool = manager_capture_spool;
@@ -249,6 +253,7 @@ Manager *manager_free(Manager *m) {
                 return NULL;
 
         api_free(m->api);
+        metrics_done(&m->metrics);
         units_free(m->units);
         user_db_free(m->users);
         model_free(m->model);

@@ -7,6 +7,7 @@
 #include "api/user-db.h"
 #include "daemon/settings.h"
 #include "queue/job-type.h"
+#include "notify/metrics.h"
 #include "queue/model.h"
 #include "store/store.h"
 #include "unit/units.h"
@@ -30,6 +31,7 @@ typedef struct Manager {
         Api *api;
         UserDb *users;
 
+        Metrics metrics;
         Now now;                     /* of this turn */
         int64_t clock_shift;         /* by so much was the clock set, in all, since there is this store */
         int64_t clock_offset;        /* of realtime from the clock of the boot, as all that is kept has it */
@@ -145,6 +147,12 @@ void manager_keep_clock(Manager *m); /* at the end: what it shows */
 
 /* pressure.c: read /proc/pressure, if somebody waits for it and it was not just now. */
 void manager_sample_pressure(Manager *m);
+
+/* metrics.c: an Api's diagnose and write_metrics; a commit that began then, and the end of a turn. */
+void manager_diagnose(void *userdata, Diagnostics *d);
+int manager_write_metrics(void *userdata, char **ret);
+void manager_committed(Manager *m, usec_t began, bool good);
+void manager_turned(Manager *m);
 
 /* usage.c: at the end of a turn. more: the next turn goes on. */
 void manager_fold_usage(Manager *m);

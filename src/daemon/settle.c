@@ -17,6 +17,7 @@
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/time-util.h"
 #include "notify/event.h"
 #include "unit/attempt-files.h"
 #include "unit/spool.h"
@@ -301,6 +302,7 @@ static void told_done(Told *t) {
 }
 
 static int record(Manager *m, Told *ret) {
+        usec_t began;
         Job *j;
         int r;
 
@@ -316,8 +318,10 @@ static int record(Manager *m, Told *ret) {
                 m->next_expiry = 0;
         r = told_take(m->model, ret);
         store_announce(m->store, ret->changes, ret->n_changes, m->settings.events_max);
+        began = now_usec(CLOCK_MONOTONIC);
         if (r >= 0)
                 r = store_record(m->store, m->model);
+        manager_committed(m, began, r >= 0);
         if (r < 0)
                 return r;
         model_recorded(m->model);
@@ -519,8 +523,6 @@ int manager_settle(Manager *m) {
         if (r < 0)
                 return r;
 
-        if (!streq_ptr(m->api->systemd_version, m->units->version))
-                (void) free_and_strdup(&m->api->systemd_version, m->units->version);
         arm(m->due_timer, m->storage_failed ? USEC_INFINITY :
                                               MIN(MIN(m->next_due, m->next_start_deadline), m->model->next_admission));
         arm(m->pressure_timer, m->pressure_next);
@@ -531,6 +533,7 @@ int manager_settle(Manager *m) {
             ((m->model->reranking || m->model->releases.ended) && !m->storage_failed))
                 (void) sd_event_source_set_enabled(m->again_source, SD_EVENT_ONESHOT);
         tell_service_manager(m);
+        manager_turned(m);
         if (m->stopping && !m->units->round_active)
                 manager_exit(m);
         return 0;

@@ -305,3 +305,9 @@ uint64_t store_size(Store *s) {
                 return 0;
         return n * k;
 }
+
+uint64_t store_log_size(const Store *s) {
+        uint64_t page = (uint64_t) s->file.header[16] << 8 | s->file.header[17]; /* 1: 64 KiB */
+
+        return (uint64_t) s->log_pages * (page == 1 ? 65536 : page);
+}

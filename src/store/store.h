@@ -21,6 +21,7 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Store *, store_close);
 const char *store_error(const Store *s);
 const char *store_file(const Store *s);
 uint64_t store_size(Store *s); /* bytes of the data base; 0: cannot be told */
+uint64_t store_log_size(const Store *s); /* of what stands in the log */
 
 /* ---- record ---- */
 

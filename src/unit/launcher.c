@@ -24,7 +24,9 @@
 #include <signal.h>
 
 /* What came up while the answer was out. */
-static void action_answered(UnitWatch *w) {
+static void action_answered(UnitWatch *w, const sd_bus_error *e) {
+        w->units->answers++;
+        w->units->errors += !!e;
         w->action_slot = sd_bus_slot_unref(w->action_slot);
         w->units->in_flight--;
         if (w->act_wanted || w->removed)
@@ -137,7 +139,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         Attempt *a = w->attempt;
 
         CRASH_POINT("start-answered");
-        action_answered(w);
+        action_answered(w, e);
         if (a->phase != ATTEMPT_STARTING)
                 return 0;
         if (!e || !units_error_may_pass(e))
@@ -233,7 +235,7 @@ static int on_acted(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
         Attempt *a = w->attempt;
 
         CRASH_POINT("action-answered");
-        action_answered(w);
+        action_answered(w, e);
         if (!e)
                 return 0; /* asked once; what comes of it is told by signals, or by the next look */
         if (sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchUnit")) {
@@ -302,7 +304,7 @@ static int send_signals(Units *u, Attempt *a) {
                 r = send_signal(u, a, SIGKILL);
                 /* And a release that was not answered in all that time is asked for once more. */
                 if (a->phase == ATTEMPT_ENDED && a->watch->action_slot)
-                        action_answered(a->watch);
+                        action_answered(a->watch, NULL);
                 a->watch->release_sent = false;
         }
         return r;
@@ -456,7 +458,7 @@ void units_act(Units *u, Attempt *a) {
         /* One call at a time, whose answer brings us back; but not one that is overtaken by what was seen since: its answer may
          * never come. */
         if (w->action_slot && w->action_phase != a->phase)
-                action_answered(w);
+                action_answered(w, NULL);
         if (w->action_slot) {
                 w->act_wanted = true;
                 return;

@@ -94,6 +94,7 @@ typedef struct Units {
 
         unsigned in_flight, looks_in_flight, freezing, thawing; /* the last two of FreezeUnit and ThawUnit */
         unsigned in_flight_max;   /* UNITS_IN_FLIGHT, or what the daemon sets below that */
+        uint64_t answers, errors; /* to starts and stops; errors among them */
         struct UnitWatchList looks;
         struct UnknownUnitList unread, reading, unknown; /* to be asked for; asked for; read, to be taken off by daemon/ */
         UnknownUnit *unknown_names; /* uthash by name: all of them */
@@ -154,7 +155,6 @@ void units_forget(Attempt *a); /* that the daemon adopted from an UnknownUnit, o
 void units_apply(Units *u, Attempt *a, const UnitState *state);
 
 /* ---- between the files of unit/ ---- */
-
 UnitWatch *units_watch(Units *u, Attempt *a); /* NULL: out of memory */
 void units_look(UnitWatch *w);
 void units_ask_freezer(UnitWatch *w);

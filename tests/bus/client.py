@@ -18,6 +18,7 @@ ERROR = NAME + ".Error."
 FOREVER = 2**64 - 1
 
 METHODS = {
+    "GetMetrics": "",
     "Submit": "sasa{sv}", "PreviewUnit": "sasa{sv}", "SubmitMany": "aa{sv}", "SubmitFlow": "s", "WaitJob": "tt", "GetJob": "t", "GetJobInfo": "t", "ListJobs": "a{sv}su",
     "ListAttempts": "t", "CancelJob": "t", "KillJob": "ti", "HoldJob": "t", "ReleaseJob": "t", "RetryJob": "ta{sv}",
     "FreezeJob": "t", "ThawJob": "t", "OpenLog": "ts",

@@ -24,15 +24,17 @@ OWN = {
     "daemon": ["base/*", "queue/*", "store/*", "unit/*", "notify/*", "api/*", "daemon/*"],
     "exec": ["base/macro.h", "exec/*"],
     "runner": ["base/*", "runner/*", "api/framing.h", "queue/spec*.h", "exec/exec.h"],
+    "exporter": ["base/*", "exporter/*", "api/protocol.h"],
     "ctl": ["base/*", "ctl/*", "api/protocol.h", "queue/spec*.h", "queue/flow.h", "queue/unit-property.h"],
 }
 
 # Header of a library: patterns of the files that may include it. What is not listed is libc's, and everybody's.
 LIBRARIES = {
-    "systemd/sd-bus.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*"],
-    "systemd/sd-event.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*", "runner/*"],
+    "systemd/sd-bus.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*", "exporter/*"],
+    "systemd/sd-event.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*", "runner/*", "exporter/*"],
     "systemd/sd-journal.h": ["base/log.c", "unit/*", "api/log-child.*", "notify/*", "ctl/*", "runner/*"],
-    "systemd/sd-daemon.h": ["base/log.c", "daemon/*"],
+    "systemd/sd-daemon.h": ["base/log.c", "daemon/*", "exporter/*"],
+    "microhttpd.h": ["exporter/*"],
     "sqlite3.h": ["store/*"],
     "json-c/*": ["queue/json-ascii.c", "queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*", "runner/*"],
     "json.h": [],

@@ -102,6 +102,8 @@ int manager_repair(Manager *m) {
 }
 void manager_expire_receipts(Manager *m) {}
 void manager_fold_usage(Manager *m) {}
+void manager_committed(Manager *m, usec_t began, bool good) {}
+void manager_turned(Manager *m) {}
 bool manager_folds_more(const Manager *m) {
         return false;
 }
