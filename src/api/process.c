@@ -51,8 +51,8 @@ static int read_proc(uint32_t pid, const char *file, char *buf, size_t size) {
         return 0;
 }
 
-/* The 22nd word; the second is the name, which may have anything in it. */
-static int read_started(uint32_t pid, uint64_t *ret) {
+/* A word that is a number; the second is the name, which may have anything in it. */
+static int read_stat(uint32_t pid, unsigned word, uint64_t *ret) {
         char buf[1024], *p;
         int r;
 
@@ -60,9 +60,17 @@ static int read_started(uint32_t pid, uint64_t *ret) {
         if (r < 0)
                 return r;
         p = strrchr(buf, ')');
-        for (unsigned i = 2; p && i < 22; i++)
+        for (unsigned i = 2; p && i < word; i++)
                 p = strchr(p + 1, ' ');
         return p && sscanf(p, " %" SCNu64, ret) == 1 ? 0 : -EIO;
+}
+
+static int read_parent(uint32_t pid, uint64_t *ret) {
+        return read_stat(pid, 4, ret);
+}
+
+static int read_started(uint32_t pid, uint64_t *ret) {
+        return read_stat(pid, 22, ret);
 }
 
 /* "/system.slice/a.service/sub": a.service. In the system the first one counts, which root alone gave it; of a user's manager the last. */
@@ -86,7 +94,7 @@ char *process_cgroup_to_unit(const char *path, bool user) {
         return unit;
 }
 
-static int read_unit(uint32_t pid, bool user, char **ret) {
+static int read_cgroup(uint32_t pid, char **ret) {
         char buf[4096], *line;
         int r;
 
@@ -94,13 +102,31 @@ static int read_unit(uint32_t pid, bool user, char **ret) {
         if (r < 0)
                 return r;
         line = startswith(buf, "0::") ? buf : strstr(buf, "\n0::");
-        if (line) {
-                line = strchr(line, '/');
-                if (line)
-                        line[strcspn(line, "\n")] = 0;
-        }
-        *ret = line ? process_cgroup_to_unit(line, user) : NULL;
+        line = line ? strchr(line, '/') : NULL;
+        if (line)
+                line[strcspn(line, "\n")] = 0;
+        *ret = line ? strdup(line) : NULL;
         return 0;
+}
+
+static int read_unit(uint32_t pid, bool user, char **ret) {
+        _cleanup_free_ char *cgroup = NULL;
+        int r;
+
+        r = read_cgroup(pid, &cgroup);
+        *ret = cgroup ? process_cgroup_to_unit(cgroup, user) : NULL;
+        return r;
+}
+
+/* What the manager started itself is its main process: who is no service's leader has the manager for its parent only when its own is gone. */
+char *process_own_cgroup(uint32_t pid, int fd, bool user) {
+        _cleanup_free_ char *cgroup = NULL, *ours = NULL;
+        uint64_t parent;
+
+        if (read_parent(pid, &parent) < 0 || parent != (user ? (uint64_t) getppid() : 1) || read_cgroup(pid, &cgroup) < 0 ||
+            read_cgroup(getpid(), &ours) < 0 || !cgroup || !endswith(cgroup, ".service") || streq_ptr(cgroup, ours) || process_is_gone(fd))
+                return NULL;
+        return TAKE_PTR(cgroup);
 }
 
 static int open_peer(int fd, uint32_t pid) {

@@ -20,6 +20,8 @@ void process_done(Process *p);
 int process_of_peer(int fd, bool user, Process *ret);
 /* One that was seen before. -ESRCH: it is gone. */
 int process_again(uint32_t pid, uint64_t started, sd_id128_t boot_id, int *ret_fd);
+/* The control group of the service whose main process it is, below the mount; NULL: it is not, that is ours too, or it is gone. */
+char *process_own_cgroup(uint32_t pid, int fd, bool user);
 bool process_is_gone(int fd);
 int process_kill(int fd);
 /* The unit of a line of /proc/PID/cgroup, NULL: none, or out of memory. */

@@ -59,7 +59,12 @@ static int on_process(sd_event_source *s, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-int worker_link_add(Api *a, const Worker *w, Process *p) {
+static void find_cgroup(const WorkerLink *l, Worker *w) {
+        free(w->cgroup);
+        w->cgroup = process_own_cgroup(w->pid, l->pidfd, l->api->user);
+}
+
+int worker_link_add(Api *a, Worker *w, Process *p) {
         WorkerLink *l;
         int r;
 
@@ -73,6 +78,7 @@ int worker_link_add(Api *a, const Worker *w, Process *p) {
         l->pidfd = p->fd;
         p->fd = -EBADF;
         HASH_ADD(hh, a->worker_links, id, sizeof(l->id), l);
+        find_cgroup(l, w);
         r = sd_event_add_io(a->event, &l->process, l->pidfd, EPOLLIN, on_process, l);
         if (r < 0)
                 link_free(l);
@@ -111,7 +117,9 @@ static void resume(Api *a, Worker *w) {
         Process p = { .fd = -EBADF };
         int r = 0;
 
-        if (!l) {
+        if (l)
+                find_cgroup(l, w);
+        else {
                 r = process_again(w->pid, w->started, w->boot_id, &p.fd);
                 if (r >= 0)
                         r = worker_link_add(a, w, &p);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "unit/attempt-files.h"
+#include "unit/cgroup.h"
 #include "unit/pool.h"
 #include "unit/spool.h"
 
@@ -65,10 +66,13 @@ int manager_order(Manager *m, Attempt *a, char **ret) {
         return -ECANCELED;
 }
 
-/* Its runner died, and the manager is killing what it left: that takes slots as long as it lives. There is another runner only when that is over. */
+/* Its runner, or worker, died, and the manager is killing what it left: that takes slots as long as it lives. There is another runner only when that is over. */
 bool manager_is_left_over(Manager *m, const Attempt *a) {
-        if (a->executor != EXECUTOR_POOL || !a->queue || pool_is_registered(m->model, a->queue, a->owner) ||
-            !units_runner_is_populated(m->units, a->queue, a->owner))
+        bool left = a->executor == EXECUTOR_POOL ? a->queue && !pool_is_registered(m->model, a->queue, a->owner) &&
+                                                           units_runner_is_populated(m->units, a->queue, a->owner) :
+                                                   a->left_in && cgroup_is_populated(a->left_in);
+
+        if (!left)
                 return false;
         m->left_over_look = usec_add(m->now.monotonic, POPULATED_LOOK);
         return true;

@@ -296,7 +296,7 @@ Attempt *model_last_attempt(const Model *m, const Job *j) {
 bool model_is_cleaning_up(const Model *m, const Job *j) {
         const Attempt *a = model_last_attempt(m, j);
 
-        return a && a->phase == ATTEMPT_ENDED && a->executor != EXECUTOR_WORKER && a->outcome.result != JOB_RESULT_NONE;
+        return a && a->phase == ATTEMPT_ENDED && (a->executor != EXECUTOR_WORKER || a->left_in) && a->outcome.result != JOB_RESULT_NONE;
 }
 
 usec_t attempt_next_look(Attempt *a) {

@@ -74,6 +74,7 @@ struct Attempt {
         bool fresh;                 /* made by this process, so it knows whether the unit was ever asked for; to a worker: never sent */
         bool asked;                 /* StartTransientUnit was sent by this process; its worker was sent it, since it is connected */
         bool cancel_sent;           /* the same of a worker and its cancel */
+        char *left_in;              /* of a worker that is gone: the control group in which something may be left, that takes its slots; or NULL */
         bool kill_sent;             /* EXECUTOR_POOL: its process was to be killed */
         bool has_files;             /* EXECUTOR_POOL: they are to be removed with it */
         bool stuck;                 /* it cannot be asked for now: "trouble" says why */

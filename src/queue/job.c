@@ -119,6 +119,7 @@ Attempt *attempt_free(Attempt *a) {
         free(a->unit);
         free(a->status);
         free(a->trouble);
+        free(a->left_in);
         free(a->inputs);
         outcome_done(&a->outcome);
         return mfree(a);

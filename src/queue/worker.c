@@ -33,6 +33,7 @@ Worker *worker_free(Worker *w) {
 
         free(w->user);
         free(w->unit);
+        free(w->cgroup);
         free(w->name);
         free(w->metadata);
         strv_free(w->queues);
@@ -255,6 +256,8 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
                         model_attempt_ended(m, a, &o, now);
                 }
                 worker_give_back(a);
+                if (w->cgroup)
+                        (void) free_and_strdup(&a->left_in, w->cgroup);
         }
 }
 

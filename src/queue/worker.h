@@ -57,6 +57,7 @@ struct Worker {
         usec_t registered_usec;  /* realtime */
 
         /* In memory */
+        char *cgroup;            /* of the service whose main process it is; NULL: it is not, or that is not known */
         Model *model;
         uint32_t slots_used, n_attempts;
         bool connected;          /* there is somebody to be told */

@@ -12,7 +12,7 @@ UNIT = "jobmill-test-worker.service"
 @pytest.fixture
 def queue(mill):
     file = RUNTIME_UNITS / UNIT
-    mill.write_queue("worked", "AllowUsers=*", "Executor=worker", "WorkerUnit=" + UNIT)
+    mill.write_queue("worked", "Slots=1", "AllowUsers=*", "Executor=worker", "WorkerUnit=" + UNIT)
     yield file
     mill.call("PauseQueue", "worked")
     systemctl("stop", UNIT)
@@ -24,7 +24,7 @@ def queue(mill):
 def test_on_demand(mill, queue, folder):
     first = mill.submit([folder / "proof", "yes"], "worked")
     until(lambda: mill.info(first)["reason"] == "%s cannot be started: Unit %s not found." % (UNIT, UNIT), 10, lambda: mill.info(first))
-    queue.write_text("[Service]\nUser=alice\nExecStart=%s -I %s %s %s worked\n" % (
+    queue.write_text("[Service]\nUser=alice\nTimeoutStopSec=1h\nExecStart=%s -I %s %s %s worked\n" % (
         PYTHON, SOURCE / "tests/system/worker.py", RUN / "org.jobmill", SOURCE / "docs/workers.md"))
     systemctl("daemon-reload")
     (folder / "proof").touch()
@@ -36,7 +36,12 @@ def test_on_demand(mill, queue, folder):
     assert mill.wait(bobs)["result"] == "verdict"
     gone = mill.submit([folder / "proof", "stubborn"], "worked")
     mill.reach(gone, "running")
-    last = mill.submit([folder / "proof", "yes"], "worked")
     systemctl("stop", UNIT)
-    assert (mill.wait(gone)["result"], mill.wait(last)["result"]) == ("lost", "success")
+    assert mill.wait(gone)["result"] == "lost"
+    # A child of it is left: a slot is free when its unit is empty.
+    left, last = [mill.submit([folder / "proof", what], "worked") for what in ("leave", "yes")]
+    assert mill.wait(left)["result"] == "lost"
+    assert mill.info(last)["reason"] == "cap of worked: 1 of 1"
+    systemctl("kill", "--signal=KILL", UNIT)
+    assert mill.wait(last)["result"] == "success"
     assert mill.call("ListWorkers")[0]["id"] > worker["id"]

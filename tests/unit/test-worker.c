@@ -175,7 +175,10 @@ static void test_gone(void **state) {
         assert_int_equal(model_cancel(m, stopping, NULL, &now), 0);
 
         assert_ptr_equal(model_worker_by_token(m, w->token), w);
+        w->cgroup = strdup("/a.service");
         model_worker_gone(m, w, &now);
+        assert_true(model_is_cleaning_up(m, again));
+        assert_string_equal(model_last_attempt(m, again)->left_in, "/a.service");
         assert_null(model_worker_by_token(m, w->token));
         model_judge(m, running, running->spec, &now);
         model_judge(m, again, again->spec, &now);
