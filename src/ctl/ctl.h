@@ -68,7 +68,7 @@ typedef struct SubmitArgs {
                         *unique, *unique_policy, *unique_scope;
         const char *verify, *to; /* words of the spec's "verify" and "stdout"; NULL: not given */
         char **set, **properties, **tags, **after;
-        int32_t priority;
+        int32_t priority; /* INT32_MIN: not given */
         uint32_t slots; /* UINT32_MAX: not given */
         usec_t at, in, deadline, timeout, stop_timeout, keep; /* USEC_INFINITY: not given */
         struct ArrayArg { uint32_t n, max_running; } array; /* 0: not given */

@@ -20,7 +20,7 @@ JsonMode arg_json;
 Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
 #define SUBMIT_ARGS_DEFAULT                                                                                  \
         {                                                                                                    \
-                .backoff = BACKOFF_NONE, .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY, .deadline = USEC_INFINITY,            \
+                .backoff = BACKOFF_NONE, .priority = INT32_MIN, .slots = UINT32_MAX, .uid = UINT32_MAX, .at = USEC_INFINITY, .in = USEC_INFINITY, .deadline = USEC_INFINITY,            \
                 .timeout = USEC_INFINITY, .stop_timeout = USEC_INFINITY, .keep = USEC_INFINITY,              \
         }
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;

@@ -163,6 +163,7 @@ static int line_read(Submitter *s, const char *text, size_t n, Line *ret) {
         r = get_defaults(s, ret->own->uid, ret->own->type || arg_submit.type, &defaults);
         if (r != 0)
                 return r;
+        ret->given = keys;
         if (line_merge(ret, defaults, keys) < 0)
                 return ctl_oom();
         return line_check(s, ret, keys);
@@ -227,7 +228,7 @@ static int chunk_add(Submitter *s, Chunk *c, Line *l, size_t text) {
         if (r >= 0 && queue)
                 r = bus_append_string(c->call, "queue", queue);
         if (r >= 0)
-                r = request_append_spec(c->call, &l->merged, true);
+                r = request_append_spec(c->call, &l->merged, l->given | submit_given(), true);
         if (r >= 0)
                 r = sd_bus_message_close_container(c->call);
         if (r < 0)

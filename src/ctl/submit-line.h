@@ -19,6 +19,7 @@ int reader_next(Reader *r, const char **ret, size_t *ret_n);
 
 typedef struct Line {
         JobSpec *own; /* what it says itself */
+        uint64_t given; /* … which fields */
         char *queue;
         JobSpec merged; /* … on top of the options. Owns nothing but these lists, whose words are the
                            others': */

@@ -12,6 +12,7 @@
 #include "ctl/output.h"
 #include "ctl/job-dict.h"
 #include "ctl/submit.h"
+#include "queue/spec-change.h"
 #include <systemd/sd-id128.h>
 
 #define PAUSE_MIN_USEC (100 * USEC_PER_MSEC)
@@ -98,14 +99,21 @@ static int append_field(sd_bus_message *m, const JobSpec *s, const SpecField *f)
         return -EINVAL;
 }
 
-int request_append_spec(sd_bus_message *m, const JobSpec *s, bool argv) {
+/* What is given counts against a type, also where it is what holds without one. */
+static bool is_to_be_sent(const JobSpec *s, const SpecField *f, uint64_t given) {
+        bool number = f->type == SPEC_I32 || f->type == SPEC_U32 || f->type == SPEC_BOOL;
+
+        return !spec_field_is_default(s, f) || (number && s->type && (given & spec_field_bit(f)));
+}
+
+int request_append_spec(sd_bus_message *m, const JobSpec *s, uint64_t given, bool argv) {
         const SpecField *fields;
         size_t n;
         int r = 0;
 
         fields = spec_field_table(&n);
         for (const SpecField *f = fields; f < fields + n && r >= 0; f++)
-                if (!spec_field_is_default(s, f) && (argv || f->offset != offsetof(JobSpec, argv)))
+                if (is_to_be_sent(s, f, given) && (argv || f->offset != offsetof(JobSpec, argv)))
                         r = append_field(m, s, f);
         return r;
 }

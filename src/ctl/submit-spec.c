@@ -10,6 +10,7 @@
 #include "ctl/inherit.h"
 #include "ctl/output.h"
 #include "ctl/submit.h"
+#include "queue/spec-change.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -160,7 +161,8 @@ static int set_strings(JobSpec *s) {
 static void set_numbers(JobSpec *s) {
         const SubmitArgs *a = &arg_submit;
 
-        s->priority = a->priority;
+        if (a->priority != INT32_MIN)
+                s->priority = a->priority;
         if (a->slots != UINT32_MAX)
                 s->slots = a->slots;
         s->hold = a->hold;
@@ -177,6 +179,16 @@ static void set_numbers(JobSpec *s) {
         s->timeout_usec = a->timeout;
         s->stop_timeout_usec = a->stop_timeout;
         s->keep_usec = a->keep;
+}
+
+uint64_t submit_given(void) {
+        uint64_t given = 0;
+
+        if (arg_submit.priority != INT32_MIN)
+                given |= spec_field_bit(spec_field_find("priority"));
+        if (arg_submit.slots != UINT32_MAX)
+                given |= spec_field_bit(spec_field_find("slots"));
+        return given;
 }
 
 static mode_t current_umask(void) {

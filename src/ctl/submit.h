@@ -39,7 +39,9 @@ int request_new_call(Request *q,
                      const char *member,
                      sd_bus_message **ret); /* says what fails, as all do here */
 /* The entries of an open a{sv}. argv: that too. */
-int request_append_spec(sd_bus_message *m, const JobSpec *s, bool argv);
+int request_append_spec(sd_bus_message *m, const JobSpec *s, uint64_t given, bool argv);
+/* The fields that options give (queue/spec-change.h), of those whose default is a number that a type may have another one for. */
+uint64_t submit_given(void);
 /* Send it, and send it again for as long as REQUEST_RETRY_USEC where the answer was lost: only for what
  * carries a request id, or changes nothing. Says nothing. */
 #define REQUEST_RETRY_USEC (30 * USEC_PER_SEC)

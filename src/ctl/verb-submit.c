@@ -73,7 +73,7 @@ static int ask(Request *q, const char *member, const JobSpec *s, sd_bus_message 
         if (r >= 0)
                 r = sd_bus_message_open_container(call, 'a', "{sv}");
         if (r >= 0)
-                r = request_append_spec(call, s, false);
+                r = request_append_spec(call, s, submit_given(), false);
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         if (r < 0)

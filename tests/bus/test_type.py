@@ -315,6 +315,9 @@ def test_the_tool(echo):
     id_ = int(tool(echo, "submit", "-t", "echo", "--verify=exit", "--", "-n", "more"))
     info = echo.info(id_)
     assert info["argv"] == ["/bin/echo", "two words", "-n", "more"] and "cwd" not in info and "umask" not in info
+    assert info["priority"] == 7
+    id_ = int(tool(echo, "submit", "-t", "echo", "--verify=exit", "--hold", "--priority=0"))
+    assert echo.info(id_)["priority"] == 0
     id_ = int(tool(echo, "submit", "-t", "echo", "--hold", "-C", "/tmp", "-E", "X=1"))
     assert echo.info(id_)["cwd"] == "/tmp"
     assert "echo" in tool(echo, "list", "--type=echo", "--columns=+type") and "echo (3)" in tool(echo, "show", str(id_))
@@ -322,9 +325,10 @@ def test_the_tool(echo):
     p = tool(echo, "submit", "-t", "strict", check=False)
     assert p.returncode == 1 and "payload: 'text' is missing" in p.stderr
     file = echo.folder / "jobs.jsonl"
-    file.write_text('{"type": "strict", "payload": "{\\"text\\": 1}"}\n{"argv": ["true"], "hold": true}\n')
+    file.write_text('{"type": "strict", "payload": "{\\"text\\": 1}"}\n{"argv": ["true"], "hold": true}\n{"type": "echo", "hold": true, "priority": 0}\n')
     ids = [int(i) for i in tool(echo, "submit", "--file", file).split()]
     assert echo.info(ids[0])["type"] == "strict" and "cwd" in echo.info(ids[1])
+    assert echo.info(ids[2])["priority"] == 0
     flow = echo.folder / "flow.json"
     flow.write_text('{"jobs": [{"name": "a", "type": "echo", "verify": "exit"}, {"name": "b", "type": "echo", "argv": ["x"], "verify": "exit", "after": ["a"]}]}')
     assert tool(echo, "submit", "--flow", flow, "--wait").strip().isdigit()

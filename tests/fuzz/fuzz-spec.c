@@ -68,7 +68,7 @@ static void over_bus(const JobSpec *s) {
         char *error = NULL;
         uint64_t given;
 
-        check(sd_bus_message_open_container(m, 'a', "{sv}") >= 0 && request_append_spec(m, s, true) >= 0 &&
+        check(sd_bus_message_open_container(m, 'a', "{sv}") >= 0 && request_append_spec(m, s, 0, true) >= 0 &&
               sd_bus_message_close_container(m) >= 0);
         bus_message_turn(m);
         if (spec_read_bus(m, again, &given, NULL, &error) < 0) {
