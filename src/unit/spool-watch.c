@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Spools are kept small while jobs write: each time that something is written, but at most each SPOOL_INTERVAL, what is beyond SpoolMax=
- * is given back. Where the kernel does not tell (no inotify watch is to be had) each tick looks. A job that still takes four times as
+ * of those who wrote is given back. Each tick looks at all, since the kernel does not tell of everything. A job that still takes four times as
  * much is killed: it writes where nothing can be given back, or its file system cannot do that. Where all of them together fill more than
  * half of the tmpfs, the owners who hold more than their share of that half give back what is beyond (spool-share.c); where they fill three
  * quarters even so, those who hold most are killed. */
@@ -14,6 +14,7 @@
 #include <sys/inotify.h>
 
 #define SPOOL_INTERVAL (50 * USEC_PER_MSEC)
+#define WRITTEN_MAX 64U /* when more jobs than these have written, all are looked at */
 
 /* Once: one that does not die of it is looked at again each time. */
 static void overflow(Units *u, SpoolUse *use, const char *why) {
@@ -70,6 +71,13 @@ static bool is_written(const Attempt *a) {
         return a->phase == ATTEMPT_RUNNING && a->executor != EXECUTOR_WORKER && attempt_has_spool(a) && a->queue;
 }
 
+static void trim_attempt(Units *u, Attempt *a, SpoolUse *ret) {
+        *ret = (SpoolUse) { .attempt = a, .owner = a->owner };
+        trim(u, ret, a->queue->policy.spool_max);
+        if (spool_held(ret, 1) >= 4 * a->queue->policy.spool_max)
+                overflow(u, ret, "SpoolMax=");
+}
+
 void units_trim_spools(Units *u) {
         _cleanup_free_ SpoolUse *uses = NULL;
         Attempt *a, *t;
@@ -84,25 +92,53 @@ void units_trim_spools(Units *u) {
         (void) look_whether_full(u);
         n = 0;
         HASH_ITER(hh, u->model->attempts, a, t) {
-                SpoolUse *use = uses + n;
-
-                if (!is_written(a))
-                        continue;
-                n++;
-                *use = (SpoolUse) { .attempt = a, .owner = a->owner };
-                trim(u, use, a->queue->policy.spool_max);
-                if (spool_held(use, 1) >= 4 * a->queue->policy.spool_max)
-                        overflow(u, use, "SpoolMax=");
+                if (is_written(a))
+                        trim_attempt(u, a, uses + n++);
         }
         share(u, uses, n);
 }
 
+/* Who has written since the last time; too many: everybody may have. */
+typedef struct Written {
+        Attempt *attempts[WRITTEN_MAX];
+        size_t n;
+        bool too_many;
+} Written;
+
+static void add_written(Units *u, const struct inotify_event *e, Written *w) {
+        Attempt *a = e->len > 0 && u->model ? spool_attempt(u->model, e->name) : NULL;
+
+        w->too_many = w->too_many || (e->mask & IN_Q_OVERFLOW);
+        if (!a || !is_written(a))
+                return;
+        for (size_t i = 0; i < w->n; i++)
+                if (w->attempts[i] == a)
+                        return;
+        if (w->n == WRITTEN_MAX)
+                w->too_many = true;
+        else
+                w->attempts[w->n++] = a;
+}
+
 static int on_written(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+        Units *u = userdata;
+        Written w = {};
+        ssize_t n;
 
-        while (read(fd, events, sizeof(events)) > 0)
-                ;
-        units_trim_spools(userdata);
+        while ((n = read(fd, events, sizeof(events))) > 0)
+                for (char *p = events; p < events + n && !w.too_many; p += sizeof(struct inotify_event) + ((struct inotify_event *) p)->len)
+                        add_written(u, (const struct inotify_event *) p, &w);
+        /* Whose share it is only a look at all of them tells. */
+        if (w.too_many || spool_is_half_full(u->run_path)) {
+                units_trim_spools(u);
+                return 0;
+        }
+        for (size_t i = 0; i < w.n; i++) {
+                SpoolUse use;
+
+                trim_attempt(u, w.attempts[i], &use);
+        }
         return 0;
 }
 

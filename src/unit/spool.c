@@ -59,6 +59,13 @@ bool spool_available(const char *run_path, uint64_t *ret) {
         return true;
 }
 
+bool spool_is_half_full(const char *run_path) {
+        _cleanup_free_ char *path = spool_folder(run_path);
+        struct statvfs st;
+
+        return path && spool_is_mounted(run_path) && statvfs(path, &st) >= 0 && st.f_bavail <= st.f_blocks / 2;
+}
+
 static int open_one(const char *path, uint32_t owner) {
         _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 

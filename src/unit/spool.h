@@ -17,6 +17,7 @@ typedef enum SpoolStream {
 int spool_prepare(const char *run_path);
 bool spool_is_mounted(const char *run_path); /* it is a file system of its own */
 bool spool_available(const char *run_path, uint64_t *ret); /* so much is free of that; false: it is none */
+bool spool_is_half_full(const char *run_path);
 /* Descriptors for the unit; the files are owner's (UINT32_MAX: our own). What is in them already stays. */
 int spool_open(const char *run_path, const Attempt *a, uint32_t owner, int ret[static _SPOOL_STREAM_MAX]);
 /* One of them, to be read. */
