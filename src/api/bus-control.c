@@ -74,6 +74,8 @@ static int handle_kill_job(Call *c, sd_bus_error *error) {
         if (r <= 0)
                 return r;
         r = model_kill(c->api->model, j, sig);
+        if (r == -EOPNOTSUPP)
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Job %" PRIu64 " has no process of its own (Executor=worker) that could be signalled", id);
         if (r < 0)
                 return api_error(error, JOBMILL_ERROR_JOB_NOT_RUNNING, "Job %" PRIu64 " is %s, there is nothing to signal",
                                  id, job_state_to_string(j->state));
@@ -96,6 +98,9 @@ static int act_on_running(Call *c, int (*act)(Model *m, Job *j, const Now *now),
         if (r == -EBUSY)
                 return api_error(error, JOBMILL_ERROR_JOB_NOT_RUNNING, "Job %" PRIu64 " is %s, only running jobs can be frozen",
                                  id, job_state_to_string(j->state));
+        if (r == -EOPNOTSUPP)
+                return api_error(error, JOBMILL_ERROR_NOT_FREEZABLE, "Job %" PRIu64 " has no unit of its own (Executor=%s), and cannot be frozen", id,
+                                 executor_to_string(j->live->executor));
         if (r == -ETIME)
                 return api_error(error, JOBMILL_ERROR_NOT_FREEZABLE,
                                  "Job %" PRIu64 " has a time-out; only jobs submitted with --freezable can be frozen", id);

@@ -22,7 +22,7 @@ typedef enum Freezer {
 const char *freezer_to_string(Freezer f);
 Freezer freezer_from_string(const char *s);
 
-/* Asked for again: 0. -EALREADY done; -EBUSY: not running; -ETIME: its unit has a clock that would go on. */
+/* Asked for again: 0. -EALREADY done; -EBUSY: not running; -ETIME: its unit has a clock that would go on; -EOPNOTSUPP: it has no unit. */
 int model_freeze(Model *m, Job *j, const Now *now);
 int model_thaw(Model *m, Job *j, const Now *now);
 void model_attempt_seen_frozen(Model *m, Attempt *a, bool frozen, const Now *now); /* what its unit shows, or was answered */

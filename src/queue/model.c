@@ -506,8 +506,10 @@ int model_cancel(Model *m, Job *j, const char *reason, const Now *now) {
 int model_kill(Model *m, Job *j, int sig) {
         if (j->state == JOB_DONE)
                 return -EALREADY;
-        if (!j->live || j->live->phase != ATTEMPT_RUNNING || j->live->executor == EXECUTOR_WORKER)
+        if (!j->live || j->live->phase != ATTEMPT_RUNNING)
                 return -EBUSY;
+        if (j->live->executor == EXECUTOR_WORKER)
+                return -EOPNOTSUPP;
         j->live->signals |= UINT64_C(1) << (sig - 1);
         model_attempt_act(m, j->live);
         return 0;

@@ -120,7 +120,7 @@ void model_job_add(Model *m, Job *j, Queue *q); /* takes it over; j->live is not
 
 /* -EALREADY: it is done. */
 int model_cancel(Model *m, Job *j, const char *reason, const Now *now);
-int model_kill(Model *m, Job *j, int sig);           /* -EALREADY done; -EBUSY: not running */
+int model_kill(Model *m, Job *j, int sig);           /* -EALREADY done; -EBUSY: not running; -EOPNOTSUPP: in a worker */
 int model_hold(Model *m, Job *j, const Now *now);    /* -EALREADY done; -EBUSY: live */
 int model_release(Model *m, Job *j, const Now *now); /* -EALREADY done; 0 also where it was not held */
 /* So many more attempts, the first after the delay. -EBUSY: not done */

@@ -12,12 +12,15 @@ int units_preview(const Units *u, sd_bus *bus, Attempt *a, char **ret, char **re
         _cleanup_free_ char *env_file = NULL;
         JobSpec *s = a->job->spec;
         bool payload = s->has_payload;
-        char comment[512];
+        char comment[768];
         int r, n;
 
         n = snprintf(comment, sizeof(comment),
                      "# %s, as the service manager would be asked for it. 0 stands for the\n"
                      "# job's id and its token, the slots are an example.\n", a->unit);
+        if (executor_has_worker(a->job->queue->policy.executor))
+                n += snprintf(comment + n, sizeof(comment) - n, "# Executor=%s: it has no unit of its own, but of this what a process can have.\n",
+                              executor_to_string(a->job->queue->policy.executor));
         if (payload)
                 n += snprintf(comment + n, sizeof(comment) - n, "# Standard input is the payload of %zu bytes, not /dev/null.\n",
                               s->payload_size);

@@ -80,6 +80,11 @@ def test_what_it_cannot_give(mill_p):
         with pytest.raises(client.BusError) as e:
             mill_p.submit(["true"], "p", **spec)
         assert e.value.short == "PropertyNotAllowed" and what in e.value.message
+    id_ = mill_p.submit(["sleep", "60"], "p")
+    mill_p.reach(id_, "running")
+    with pytest.raises(client.BusError) as e:
+        mill_p.call("FreezeJob", id_)
+    assert e.value.short == "NotFreezable" and "Executor=pool" in e.value.message
     mill_p.queue("q", AllowUsers="*", Executor="pool")
     mill_p.queue("q", "Service", drop_in="a.conf", ProtectSystem="yes")
     with pytest.raises(client.BusError) as e:
