@@ -242,7 +242,7 @@ static void test_act(void **state) {
         assert_false(a->asked);
         model_worker_connected(m, w, true);
         assert_ptr_equal(TAILQ_FIRST(&m->act_workers), a);
-        assert_int_equal(model_kill(m, j, 15), -EBUSY);
+        assert_int_equal(model_kill(m, j, 15), -EOPNOTSUPP);
 }
 
 /* Somebody of that unit is there: not another worker, and not while the last asking is new. */
