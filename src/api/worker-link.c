@@ -182,10 +182,16 @@ void api_workers_free(Api *a) {
 
 /* ---- what they are told ---- */
 
+bool api_worker_has_room(const Api *a, const Attempt *at) {
+        const WorkerLink *l = link_find(a, at->worker_id);
+
+        return l && l->connection && connection_has_room(l->connection);
+}
+
 static bool begin(const Api *a, const Attempt *at, const char *what, ReplyTo *to, Reply *reply) {
         WorkerLink *l = link_find(a, at->worker_id);
 
-        if (!l || !l->connection || !connection_has_room(l->connection))
+        if (!api_worker_has_room(a, at))
                 return false;
         *to = (ReplyTo) { .connection = l->connection, .continues = true };
         if (reply_begin(to, reply) >= 0 && reply_open_dict(reply, what) >= 0)

@@ -228,11 +228,9 @@ int handle_register(Call *c, sd_bus_error *error) {
 /* The store knows those that are over. */
 static int refuse_attempt(const Call *c, const Worker *w, uint64_t id, uint64_t number, sd_bus_error *error) {
         _cleanup_(attempt_freep) Attempt *a = NULL;
-        bool was_its = false;
+        bool was_its = model_worker_had(c->api->model, w, id, MIN(number, (uint64_t) UINT32_MAX));
         int r;
 
-        for (const Attempt *i = c->api->model->attempts; i && !was_its; i = i->hh.next)
-                was_its = i->job_id == id && i->number == number && i->worker_id == w->id;
         if (!was_its) {
                 r = number > UINT32_MAX ? -ENOENT : store_load_attempt(c->api->store, id, number, &a);
                 if (r < 0 && r != -ENOENT)
@@ -303,6 +301,9 @@ static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
                 return r;
         if (*text && !(o->reason = strdup(text)))
                 return -ENOMEM;
+        for (char *p = o->reason; p && *p; p++) /* it is told in a line */
+                if ((unsigned char) *p < ' ' || *p == 0x7f)
+                        *p = ' ';
         r = read_json_u64(c->parameters, "exit_status", &(uint64_t) { *text ? 1 : 0 }, &status, error);
         if (r < 0)
                 return r;

@@ -12,6 +12,7 @@ void api_workers_resume(Api *a);
 void api_workers_free(Api *a);
 
 /* What a worker is told. 0: it is not there, or does not read; once more when it does. */
+bool api_worker_has_room(const Api *a, const Attempt *at);
 /* run: what its runner needs beside the spec; NULL for other workers. */
 int api_worker_assign(Api *a, const Attempt *at, const char *run);
 int api_worker_cancel(Api *a, const Attempt *at);

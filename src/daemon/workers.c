@@ -22,7 +22,7 @@ static int assign(Manager *m, Attempt *a) {
 
         if (a->asked)
                 return 1;
-        if (!manager_load_spec(m, a))
+        if (!api_worker_has_room(m->api, a) || !manager_load_spec(m, a))
                 return 0;
         r = manager_order(m, a, &order);
         if (r < 0)
@@ -92,34 +92,41 @@ static int tell(Manager *m, Attempt *a) {
         return send_signals(m, a);
 }
 
+/* Something was done. */
+static bool act(Manager *m, Attempt *a) {
+        int r;
+
+        if (a->changed) /* first that is recorded */
+                return false;
+        if (a->phase == ATTEMPT_ENDED) {
+                if (manager_is_left_over(m, a))
+                        return false;
+                manager_remove_files(m, a);
+                model_attempt_gone(m->model, a);
+                return true;
+        }
+        TAILQ_REMOVE(&m->model->act_workers, a, act_entry);
+        a->acting = false;
+        r = tell(m, a);
+        if (r < 0)
+                log_warning_errno(r, "Cannot tell worker %" PRIu64 " of job %" PRIu64 ", trying again: %m", a->worker_id, a->job_id);
+        if (r <= 0 && a->job && a->worker && a->worker->connected)
+                model_attempt_act(m->model, a); /* behind those that were there */
+        return r > 0;
+}
+
 bool manager_act_workers(Manager *m) {
-        struct AttemptList *l = &m->model->act_workers;
-        bool any = false;
+        /* What cannot be told now comes behind it, for the next turn. */
+        const Attempt *last = TAILQ_LAST(&m->model->act_workers, AttemptList);
+        bool any = false, end = false;
         Attempt *a, *t;
 
         m->left_over_look = USEC_INFINITY;
         manager_start_runners(m);
-        TAILQ_FOREACH_SAFE(a, l, act_entry, t) {
-                int r;
-
-                if (a->changed) /* first that is recorded */
-                        continue;
-                if (a->phase == ATTEMPT_ENDED) {
-                        if (manager_is_left_over(m, a))
-                                continue;
-                        manager_remove_files(m, a);
-                        model_attempt_gone(m->model, a);
-                        any = true;
-                        continue;
-                }
-                TAILQ_REMOVE(l, a, act_entry);
-                a->acting = false;
-                r = tell(m, a);
-                if (r < 0)
-                        log_warning_errno(r, "Cannot tell worker %" PRIu64 " of job %" PRIu64 ", trying again: %m", a->worker_id, a->job_id);
-                if (r <= 0 && a->job && a->worker && a->worker->connected)
-                        model_attempt_act(m->model, a); /* behind those that were there */
-                any = any || r > 0;
+        for (a = TAILQ_FIRST(&m->model->act_workers); a && !end; a = t) {
+                t = TAILQ_NEXT(a, act_entry);
+                end = a == last;
+                any = act(m, a) || any;
         }
         api_workers_drain(m->api); /* behind what they still have */
         return any;

@@ -267,6 +267,12 @@ Attempt *model_worker_attempt(const Model *m, const Worker *w, uint64_t job, uin
         return a && a->worker == w && a->job ? a : NULL;
 }
 
+bool model_worker_had(const Model *m, const Worker *w, uint64_t job, uint32_t number) {
+        const Attempt *a = attempt_find(m, job, number);
+
+        return a && a->worker_id == w->id;
+}
+
 int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now) {
         Attempt *a = model_worker_attempt(m, w, job, number);
 

@@ -94,6 +94,7 @@ void model_worker_gone(Model *m, Worker *w, const Now *now);
 int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now);
 /* NULL: it has none such that has not ended. */
 Attempt *model_worker_attempt(const Model *m, const Worker *w, uint64_t job, uint32_t number);
+bool model_worker_had(const Model *m, const Worker *w, uint64_t job, uint32_t number); /* also one that has ended, while the model knows it */
 /* Loaded from the store: of the worker with this id. -ENOENT */
 int model_worker_adopt(Model *m, uint64_t id, Attempt *a);
 

@@ -408,6 +408,20 @@ def test_restart(mill_w, how):
     r.close()
 
 
+def test_large_orders(mill_w):
+    """More than may be unread: the others wait until it reads, and nobody waits for it."""
+    ids = [mill_w.submit(["x"], "w", payload=b"y" * 400_000) for _ in range(6)]
+    w = Worker(mill_w, slots=6)
+    until(lambda: all(mill_w.state(i) == "running" for i in ids), 10, "they have its slots")
+    jobs = [w.told("assign") for _ in ids]
+    assert [j["id"] for j in jobs] == ids
+    for j in jobs[1:]:
+        w.complete(j)
+    w.complete(jobs[0], error="two\nlines")
+    assert mill_w.result(ids[0]) == "exit-code" and reason(mill_w, ids[0]) == "two lines"
+    w.close()
+
+
 def test_not_recorded(mill_w, monkeypatch):
     """What could not be recorded was not: neither a worker nor a result. Those that were there go on, and say it again."""
     monkeypatch.setattr(conftest, "spawn", functools.partial(conftest.spawn, restore_signals=False))  # SIGXFSZ is ignored
