@@ -3,7 +3,10 @@
 
 import json
 import os
+import pathlib
+import pwd
 import time
+import urllib.request
 
 import pytest
 
@@ -40,6 +43,26 @@ def test_status_text_counts(mill):
 def test_security_score():
     out = run("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", "jobmilld.service", check=False)
     assert out.returncode == 0, out.stdout.splitlines()[-1:]
+
+
+@pytest.mark.skipif(not pathlib.Path("/usr/lib/systemd/system/jobmill-exporter.socket").exists(), reason="built without libmicrohttpd")
+def test_exporter(mill):
+    """Started by who asks, as a user of its own, and of no more rights than it needs."""
+    out = run("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=15", "jobmill-exporter.service", check=False)
+    assert out.returncode == 0, out.stdout.splitlines()[-1:]
+    run("systemd-sysusers", "jobmill-exporter.conf")  # as its package does
+    systemctl("start", "jobmill-exporter.socket")
+    try:
+        def page(path):
+            with urllib.request.urlopen("http://127.0.0.1:9738" + path, timeout=30) as r:
+                return r.read().decode()
+
+        assert page("/healthz") == "ok\n"
+        assert 'jobmill_jobs{queue="default",state="ready"} ' in page("/metrics") and "jobmill_up 1" in page("/metrics")
+        pid = unit_properties("jobmill-exporter.service", "MainPID")["MainPID"]
+        assert os.stat("/proc/" + pid).st_uid == pwd.getpwnam("jobmill-exporter").pw_uid != 0
+    finally:
+        systemctl("stop", "jobmill-exporter.socket", "jobmill-exporter.service")
 
 
 def test_activation_by_the_bus(mill):
