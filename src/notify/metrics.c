@@ -34,7 +34,7 @@ static QueueMetrics *queue_metrics(Metrics *m, const char *name) {
         q = new0(QueueMetrics, 1);
         if (!q)
                 return NULL;
-        strncpy(q->name, name, QUEUE_NAME_MAX);
+        (void) snprintf(q->name, sizeof(q->name), "%s", name);
         HASH_ADD_STR(m->queues, name, q);
         return q;
 }
