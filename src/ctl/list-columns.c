@@ -77,7 +77,7 @@ static const char *const always[] = { "id", "state", "result", "frozen" };
 
 #define DEFAULT_MAX LIST_REASON
 
-static int unknown_column(const char *word) {
+static int unknown_column(const char *verb, const char *word) {
         _cleanup_strv_free_ char **names = NULL;
         _cleanup_free_ char *list = NULL;
 
@@ -85,7 +85,7 @@ static int unknown_column(const char *word) {
                 if (strv_extend(&names, k->column.name) < 0)
                         return ctl_oom();
         list = strv_join(names, ", ");
-        return ctl_error(-EINVAL, "list: --columns: there is no column %s, only %s", word, strempty(list));
+        return ctl_error(-EINVAL, "%s: --columns: there is no column %s, only %s", verb, word, strempty(list));
 }
 
 static int add_column(ListColumns *l, ListColumn c) {
@@ -105,11 +105,11 @@ static int add_column(ListColumns *l, ListColumn c) {
         return 0;
 }
 
-static int add_word(ListColumns *l, const char *word) {
+static int add_word(ListColumns *l, const char *verb, const char *word) {
         for (ListColumn c = 0; c < _LIST_COLUMN_MAX; c++)
                 if (strcasecmp(known[c].column.name, word) == 0)
                         return add_column(l, c);
-        return unknown_column(word);
+        return unknown_column(verb, word);
 }
 
 static const ListColumn of_history[] = { LIST_ID, LIST_NAME, LIST_QUEUE, LIST_OWNER, LIST_STATE, LIST_FINISHED, LIST_WAITED, LIST_RUN, LIST_CPU, LIST_CAUSES };
@@ -134,7 +134,7 @@ static int add_all(ListColumns *l, char *const *words, bool history) {
                 r = add_default(l, history);
         STRV_FOREACH (w, words)
                 if (r >= 0)
-                        r = add_word(l, *w + (more && w == (char **) words));
+                        r = add_word(l, history ? "history" : "list", *w + (more && w == (char **) words));
         return r;
 }
 
