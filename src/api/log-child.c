@@ -164,12 +164,13 @@ static bool get_text(sd_journal *j, const char *field, char *ret, size_t size) {
         return true;
 }
 
+/* Of a process that was gone by the time journald does not know the unit; its user it knows, which is matched. */
 static bool is_of_runner(sd_journal *j, const LogTask *t) {
         char unit[128], end[32];
 
         snprintf(end, sizeof(end), "-%" PRIu32 ".service", t->owner);
-        return get_text(j, t->user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT", unit, sizeof(unit)) && startswith(unit, "jobmill-pool-") &&
-               endswith(unit, end);
+        return !get_text(j, t->user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT", unit, sizeof(unit)) ||
+               (startswith(unit, "jobmill-pool-") && endswith(unit, end));
 }
 
 static const LogAttempt *find_in_pool(sd_journal *j, const LogTask *t) {

@@ -109,8 +109,8 @@ uint32_t log_entry_attempt(const LogEntry *e) {
         if (e->attempt > 0)
                 return e->attempt;
         if (!get_text(e, "_SYSTEMD_USER_UNIT", unit, sizeof(unit)) && !get_text(e, "_SYSTEMD_UNIT", unit, sizeof(unit)))
-                return 0;
-        if (startswith(unit, "jobmill-pool-") && !get_text(e, "SYSLOG_IDENTIFIER", unit, sizeof(unit)))
+                (void) snprintf(unit, sizeof(unit), "jobmill-pool-"); /* its process was gone too soon */
+        if (startswith(unit, "jobmill-pool-") && (!get_text(e, "SYSLOG_IDENTIFIER", unit, sizeof(unit)) || !startswith(unit, "jobmill-job-")))
                 return 0;
         dash = strrchr(unit, '-');
         if (!dash)

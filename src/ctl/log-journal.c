@@ -89,11 +89,12 @@ static bool get_text(JournalLog *l, const char *field, char *ret, size_t size) {
         return true;
 }
 
+/* Of a process that was gone by the time journald does not know the unit; its user it knows, which is matched. */
 static bool is_of_runner(JournalLog *l) {
         char unit[128], end[32], name[64];
 
         snprintf(end, sizeof(end), "-%" PRIu32 ".service", l->log->owner);
-        return get_text(l, "_SYSTEMD_UNIT", unit, sizeof(unit)) && startswith(unit, "jobmill-pool-") && endswith(unit, end) &&
+        return (!get_text(l, "_SYSTEMD_UNIT", unit, sizeof(unit)) || (startswith(unit, "jobmill-pool-") && endswith(unit, end))) &&
                get_text(l, "SYSLOG_IDENTIFIER", name, sizeof(name)) && strv_contains(l->matched, name);
 }
 
