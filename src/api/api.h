@@ -46,7 +46,6 @@ typedef struct Client {
         TAILQ_HEAD(, Wait) waits;
         UT_hash_handle hh;
 } Client;
-
 typedef int (*call_handler_t)(Call *c, sd_bus_error *error);
 
 typedef struct Authorization {
@@ -106,6 +105,7 @@ struct Api {
         Socket *socket;              /* NULL: nobody gave us one */
         struct WorkerLink *worker_links; bool drains_due; /* uthash by id; one is to be told that it drains */
         EventPage *event_page;       /* the last one that was made; NULL: none */
+        struct RunLinks *runs;       /* run-link.c */
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
         bool ready;              /* the name is ours */

@@ -216,7 +216,7 @@ static int act_release(Call *c, Job *j, const Update *up, sd_bus_error *error) {
 
 static int act_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
         /* What is in the way of one job is no reason not to look at the others. */
-        static const char *const passed_over[] = { JOBMILL_ERROR_DEPENDENCY_FAILED, JOBMILL_ERROR_NOT_UNIQUE };
+        static const char *const passed_over[] = { JOBMILL_ERROR_DEPENDENCY_FAILED, JOBMILL_ERROR_NOT_UNIQUE, JOBMILL_ERROR_NOT_ALLOWED };
         int r = control_retry(c, j, up, error);
 
         FOREACH_ELEMENT(name, passed_over)

@@ -150,6 +150,8 @@ int control_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
         if (j->state != JOB_DONE)
                 return api_error(error, JOBMILL_ERROR_JOB_NOT_FINISHED, "Job %" PRIu64 " is %s, not done", j->id,
                                  job_state_to_string(j->state));
+        if (j->foreground)
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Job %" PRIu64 " was one in the foreground, which cannot be had again; use jobmill run", j->id);
         r = j->is_new ? 0 : store_check_spec(c->api->store, j->id);
         if (r == -ENODATA)
                 return api_error(error, JOBMILL_ERROR_JOB_FINISHED,

@@ -119,7 +119,7 @@ static int property_get_string(sd_bus *bus, const char *path, const char *interf
         else if (streq(property, "Result"))
                 s = job_result_to_string(row->job->result);
         else if (row->attempt && streq(property, "Unit"))
-                s = row->attempt->executor == EXECUTOR_SERVICE ? row->attempt->unit : "";
+                s = attempt_has_unit(row->attempt) ? row->attempt->unit : "";
         else if (row->attempt && streq(property, "InvocationId") && !sd_id128_is_null(row->attempt->invocation_id))
                 s = sd_id128_to_string(row->attempt->invocation_id, id);
         return sd_bus_message_append(reply, "s", s);

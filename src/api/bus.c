@@ -7,6 +7,7 @@
 
 #include "api/log-control.h"
 #include "api/socket.h"
+#include "api/run.h"
 #include "api/worker.h"
 #include "base/bus-util.h"
 #include "base/crash-point.h"
@@ -171,6 +172,7 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
         if (n > 0)
                 socket_tell_events(a->socket);
         held_send(a);
+        api_note_runs(a, changes, n);
 }
 
 static void held_fail(const Held *h, const char *name, const char *text) {
@@ -239,6 +241,7 @@ Api *api_free(Api *a) {
         socket_free(a->socket);
         api_workers_free(a);
         events_forget(a);
+        api_runs_free(a);
         log_streams_drop(a);
         sd_event_source_disable_unref(a->reconnect_timer);
         sd_event_unref(a->event);

@@ -71,7 +71,7 @@ static int append_lease(Reply *d, const Attempt *a, char *const *fields) {
         char id[SD_ID128_STRING_MAX];
         int r;
 
-        APPEND("unit", "s", a->executor == EXECUTOR_SERVICE, a->unit);
+        APPEND("unit", "s", attempt_has_unit(a), a->unit);
         APPEND("executor", "s", a->executor != EXECUTOR_SERVICE, executor_to_string(a->executor));
         APPEND("worker", "t", a->worker_id > 0, a->worker_id);
         APPEND("invocation_id", "s", !sd_id128_is_null(a->invocation_id), sd_id128_to_string(a->invocation_id, id));

@@ -28,6 +28,8 @@ DECLARE_HANDLER(register); /* worker.c */
 DECLARE_HANDLER(complete);
 DECLARE_HANDLER(progress);
 DECLARE_HANDLER(drain);
+DECLARE_HANDLER(run); /* run.c */
+DECLARE_HANDLER(exited);
 DECLARE_HANDLER(list_workers); /* worker-list.c */
 DECLARE_METHOD(list_workers);
 DECLARE_METHOD(drain_worker);

@@ -129,6 +129,30 @@ char *process_own_cgroup(uint32_t pid, int fd, bool user) {
         return TAKE_PTR(cgroup);
 }
 
+/* Real, effective, saved, and of the file system. */
+int process_check_user(uint32_t pid, int fd, uint32_t uid) {
+        uint32_t u[4];
+        char buf[4096], *line;
+        int r;
+
+        r = read_proc(pid, "status", buf, sizeof(buf));
+        if (r < 0)
+                return r;
+        line = strstr(buf, "\nUid:");
+        if (!line || sscanf(line + 5, " %" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32, u, u + 1, u + 2, u + 3) != 4)
+                return -EIO;
+        if (process_is_gone(fd))
+                return -ESRCH;
+        FOREACH_ELEMENT(i, u)
+                if (*i != uid)
+                        return -EPERM;
+        return 0;
+}
+
+bool process_is_older(const Process *p, usec_t boottime) {
+        return p->started <= boottime * sysconf(_SC_CLK_TCK) / USEC_PER_SEC;
+}
+
 static int open_peer(int fd, uint32_t pid) {
         socklen_t size = sizeof(int);
         int pidfd;

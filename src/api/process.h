@@ -22,6 +22,10 @@ int process_of_peer(int fd, bool user, Process *ret);
 int process_again(uint32_t pid, uint64_t started, sd_id128_t boot_id, int *ret_fd);
 /* The control group of the service whose main process it is, below the mount; NULL: it is not, that is ours too, or it is gone. */
 char *process_own_cgroup(uint32_t pid, int fd, bool user);
+/* It runs as this user and nobody else. -EPERM: not; -ESRCH: it is gone. */
+int process_check_user(uint32_t pid, int fd, uint32_t uid);
+/* It had been started by then. */
+bool process_is_older(const Process *p, usec_t boottime);
 bool process_is_gone(int fd);
 int process_kill(int fd);
 /* The unit of a line of /proc/PID/cgroup, NULL: none, or out of memory. */

@@ -41,6 +41,7 @@
 #define JOBMILL_ERROR_EVENTS_LOST JOBMILL_ERROR_PREFIX "EventsLost" /* of the socket */
 #define JOBMILL_ERROR_NO_SUCH_WORKER JOBMILL_ERROR_PREFIX "NoSuchWorker" /* the next two of the socket */
 #define JOBMILL_ERROR_NO_SUCH_ATTEMPT JOBMILL_ERROR_PREFIX "NoSuchAttempt"
+#define JOBMILL_ERROR_FOREIGN_PROCESS JOBMILL_ERROR_PREFIX "ForeignProcess" /* of the socket */
 #define JOBMILL_ERROR_ATTEMPT_FINISHED JOBMILL_ERROR_PREFIX "AttemptFinished"
 #define JOBMILL_ERROR_INVALID_MESSAGE JOBMILL_ERROR_PREFIX "InvalidMessage" /* of the socket */
 #define JOBMILL_ERROR_FAILED JOBMILL_ERROR_PREFIX "Failed" /* a bug */

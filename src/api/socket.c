@@ -14,10 +14,12 @@
 
 #include "api/framing.h"
 #include "api/long-calls.h"
+#include "api/run.h"
 #include "api/varlink.h"
 #include "api/worker.h"
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "base/time-util.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -40,6 +42,8 @@ struct Connection {
         bool streams;           /* it is told of events, as they come */
         uint64_t events_after;  /* the last of them that it was told */
         uint64_t worker;        /* whose it is, which is told what to do; 0: of none */
+        uint64_t turn_of;       /* the job for whose turn it waits; 0: for none */
+        usec_t accepted;        /* boottime */
         bool ended, hung_up, broken;
         bool gone;    /* to be closed at once: memory ran out, or the socket failed */
         bool running; /* go_on() is at work, and looks at the end */
@@ -76,6 +80,7 @@ static Connection *connection_free(Connection *c) {
         c->gone = true;
         call_drop_client(&c->client);
         connection_serve(c, 0);
+        connection_run(c, 0);
         if (c->n_held > 0)
                 TAILQ_FOREACH_SAFE(h, &a->held, entry, t)
                         if (h->to.connection == c)
@@ -159,7 +164,7 @@ static void refuse(Connection *c, const char *name, const char *text) {
 }
 
 static bool is_busy(const Connection *c) {
-        return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || c->worker > 0 || buffer_length(&c->out) + c->held_size > OUTPUT_MAX;
+        return c->client.n_calls > 0 || c->n_waits > 0 || c->streams || c->worker > 0 || c->turn_of > 0 || buffer_length(&c->out) + c->held_size > OUTPUT_MAX;
 }
 
 /* As many events as are taken. Who does not read them is told of the rest when he does, if it is kept still. true: there may be more. */
@@ -191,6 +196,20 @@ void connection_serve(Connection *c, uint64_t worker) {
                 worker_connection_gone(c->client.api, c);
                 connection_go_on(c);
         }
+}
+
+void connection_run(Connection *c, uint64_t job) {
+        uint64_t before = c->turn_of;
+
+        c->turn_of = job;
+        if (before > 0 && job == 0) {
+                run_connection_gone(c->client.api, before);
+                connection_go_on(c);
+        }
+}
+
+usec_t connection_accepted(const Connection *c) {
+        return c->accepted;
 }
 
 bool connection_has_room(const Connection *c) {
@@ -273,6 +292,7 @@ static void hang_up(Connection *c) {
         wait_drop_client(&c->client);
         c->streams = false;
         connection_serve(c, 0);
+        connection_run(c, 0);
 }
 
 static void flush(Connection *c) {
@@ -310,7 +330,7 @@ static void go_on(Connection *c) {
                 receive(c);
         }
         c->running = false;
-        answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0 && !c->streams && c->worker == 0;
+        answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0 && !c->streams && c->worker == 0 && c->turn_of == 0;
         if (c->gone || (answered && (c->broken || (c->ended && !waits)))) {
                 connection_free(c);
                 return;
@@ -381,6 +401,7 @@ static int connection_new(Socket *s, int fd, uint32_t uid) {
         account->n_connections++;
         c->socket = s;
         c->fd = fd;
+        c->accepted = now_usec(CLOCK_BOOTTIME);
         c->client = (Client) { .api = s->api, .connection = c, .uid = uid, .known = true, .account = account };
         TAILQ_INIT(&c->client.calls);
         TAILQ_INIT(&c->client.waits);

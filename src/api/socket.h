@@ -19,6 +19,9 @@ void connection_go_on(Connection *c);       /* something of this has changed */
 void connection_stream(Connection *c, uint64_t after); /* it is told of events behind this one, until it goes */
 /* It is that of this worker, which is told what to do, until it goes; 0: of none any more. */
 void connection_serve(Connection *c, uint64_t worker);
+/* The same of a process that waits for this job's turn; 0: of none any more. */
+void connection_run(Connection *c, uint64_t job);
+usec_t connection_accepted(const Connection *c); /* by the clock since the boot */
 bool connection_has_room(const Connection *c); /* for more to be told */
 int connection_fd(const Connection *c);
 void socket_tell_events(Socket *s); /* there are new ones; NULL: nobody hears of it */

@@ -40,6 +40,8 @@ static const VarlinkMethod methods[] = {
         { "Drain", " token ", handle_drain, true },
         { "Metrics", " ", handle_get_metrics },
         { "Report", " filter group_by ", handle_get_report },
+        { "Run", " protocol token id job ", handle_run, true },
+        { "Exited", " token id attempt exit_status exit_signal core_dump stopped error ", handle_exited, true },
 };
 
 /* ---- org.varlink.service ---- */

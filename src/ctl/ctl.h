@@ -29,6 +29,7 @@ enum {
         OPTIONS_SHOW = 1 << 11,
         OPTIONS_HISTORY = 1 << 12,
         OPTIONS_REPORT = 1 << 13,
+        OPTIONS_RUN = 1 << 14,
 };
 
 typedef struct Verb {
@@ -165,7 +166,7 @@ extern bool user_names_were_used;                      /* this machine's, which 
 
 /* Verbs */
 int verb_overview(int argc, char **argv);
-int verb_submit(int argc, char **argv);
+int verb_submit(int argc, char **argv), verb_run(int argc, char **argv);
 int verb_list(int argc, char **argv), verb_history(int argc, char **argv), verb_report(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_logs(int argc, char **argv);
@@ -189,8 +190,7 @@ int verb_queue_pause(int argc, char **argv), verb_queue_resume(int argc, char **
 int verb_queue_drain(int argc, char **argv), verb_worker_list(int argc, char **argv), verb_worker_drain(int argc, char **argv);
 int verb_stats(int argc, char **argv), verb_metrics(int argc, char **argv);
 int verb_verify(int argc, char **argv);
-int verb_check(int argc, char **argv);
-int verb_backup(int argc, char **argv);
+int verb_check(int argc, char **argv), verb_backup(int argc, char **argv);
 
 /* Wait until all are done; the exit status. print: a line for each job as it ends. */
 int wait_for_jobs(const uint64_t *ids, size_t n, usec_t timeout, bool print);

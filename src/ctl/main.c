@@ -21,6 +21,8 @@ static int verb_help(int argc, char **argv);
 static const Verb verbs[] = {
         { "submit", 0, -1, OPTIONS_SUBMIT, true, verb_submit, "[OPTION…] [--] COMMAND [ARGUMENT…]",
           "Queue a command, a script or many jobs; prints the id of each" },
+        { "run", 1, -1, OPTIONS_RUN, true, verb_run, "[OPTION…] [--] COMMAND [ARGUMENT…]",
+          "Wait for a place in a queue, then run a command here; its exit status" },
         { "list", 0, 0, F | OPTIONS_LIST, false, verb_list, "[FILTER…]", "List jobs, newest first" },
         { "show", 0, -1, OPTIONS_SHOW, false, verb_show, "[--tree] [ID…]", "Show all about jobs (default: your newest)" },
         { "history", 0, 0, F | OPTIONS_HISTORY, false, verb_history, "[FILTER…]", "List what is done, the latest first, and how each attempt ended" },
@@ -196,7 +198,7 @@ static int run(int argc, char **argv) {
                         return ctl_error(-EINVAL, "There is no verb %s (jobmill help shows them)",
                                          argv[first]);
         }
-        if (v->run == verb_wait)
+        if (v->run == verb_wait || v->run == verb_run)
                 arg_wait = true;
         if (words > 0) {
                 /* Whatever stands before the first word counts as the program's name. */

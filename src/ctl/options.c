@@ -5,6 +5,7 @@
  * different things to different verbs. */
 
 #include "base/strv.h"
+#include "ctl/foreground.h"
 #include "ctl/option-values.h"
 #include "ctl/options.h"
 #include "ctl/output.h"
@@ -25,6 +26,7 @@ Filter arg_filter = { .since = USEC_INFINITY, .until = USEC_INFINITY };
         }
 SubmitArgs arg_submit = SUBMIT_ARGS_DEFAULT;
 RetryArgs arg_retry = { .in = USEC_INFINITY };
+RunArgs arg_run = { .max_wait = USEC_INFINITY };
 LogArgs arg_log;
 char **arg_columns, **arg_by;
 uint32_t arg_lines = UINT32_MAX;
@@ -42,6 +44,7 @@ int arg_signal;
 #define JOB_FILE "a path, in which %j is the job's id and %% a percent sign"
 
 #define S OPTIONS_SUBMIT
+#define R OPTIONS_RUN
 #define F OPTIONS_FILTER
 
 static const Option options[] = {
@@ -66,25 +69,25 @@ static const Option options[] = {
         { "no-ask-password", 0, NULL, OPTIONS_GLOBAL, option_false, &arg_ask_password,
           "Do not let polkit ask" },
 
-        { "queue", 'q', "QUEUE", S, option_queue, &arg_submit.queue, "The queue (default: default)", QUEUE_NAME },
+        { "queue", 'q', "QUEUE", S | R, option_queue, &arg_submit.queue, "The queue (default: default)", QUEUE_NAME },
         { "type", 't', "TYPE", S, option_type, &arg_submit.type, "A job of this type; the words are added to its command", TYPE_NAME },
-        { "name", 'n', "NAME", S, option_name, &arg_submit.name, "A name for people",
+        { "name", 'n', "NAME", S | R, option_name, &arg_submit.name, "A name for people",
           "1 to 128 bytes of UTF-8 without control characters" },
-        { "priority", 0, "N", S, option_priority, &arg_submit.priority, "-1000 to 1000, higher first",
+        { "priority", 0, "N", S | R, option_priority, &arg_submit.priority, "-1000 to 1000, higher first",
           "-1000…1000" },
-        { "slots", 0, "N", S, option_slots, &arg_submit.slots, "Slots it takes of the queue (default: 1)",
+        { "slots", 0, "N", S | R, option_slots, &arg_submit.slots, "Slots it takes of the queue (default: 1)",
           "1…65536" },
-        { "after", 0, "ID[:on]", S, option_after, &arg_submit.after,
+        { "after", 0, "ID[:on]", S | R, option_after, &arg_submit.after,
           "When this job has ended: with success, on :failure, or on :end in any way; several: all of them",
           "the id of a job or @last, and :success, :failure or :end, which :ignore or :continue may follow" },
         { "at", 0, "TIME", S, option_time, &arg_submit.at, "Not before this time", TIMES },
         { "in", 0, "SPAN", S, option_span, &arg_submit.in, "Not before this much time has passed", SPANS },
         { "deadline", 0, "TIME", S, option_time, &arg_submit.deadline, "Start it by this time, or never", TIMES },
-        { "timeout", 0, "SPAN", S, option_timeout, &arg_submit.timeout, "End it when it runs longer",
+        { "timeout", 0, "SPAN", S | R, option_timeout, &arg_submit.timeout, "End it when it runs longer",
           "1ms or longer: 90s, 2h 30min, infinity, …" },
-        { "stop-timeout", 0, "SPAN", S, option_stop_timeout, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL",
+        { "stop-timeout", 0, "SPAN", S | R, option_stop_timeout, &arg_submit.stop_timeout, "From SIGTERM to SIGKILL",
           "1ms…1day: 10s, 5min, …" },
-        { "keep", 0, "SPAN", S, option_keep, &arg_submit.keep,
+        { "keep", 0, "SPAN", S | R, option_keep, &arg_submit.keep,
           "How long it stays listed once it is done (default: as its queue says)", "0, 1h, 7days, …" },
         { "env", 0, "all|none|VARIABLE,…", S, option_environment, &arg_submit.env,
           "What of your environment it gets (default: all but what belongs to the session)",
@@ -119,15 +122,15 @@ static const Option options[] = {
           "Many jobs, a JSON object a line; the options hold where a line says nothing", "the path of a file, or -" },
         { "flow", 0, "FILE|-", S, option_file, &arg_submit.flow,
           "Jobs that wait for one another, as a JSON document; prints the flow's id", "the path of a file, or -" },
-        { "property", 'p', "PROPERTY=VALUE", S, option_property, &arg_submit.properties,
+        { "property", 'p', "PROPERTY=VALUE", S | R, option_property, &arg_submit.properties,
           "A unit property, such as MemoryMax=2G" },
-        { "tag", 0, "KEY=VALUE", S, option_new_tag, &arg_submit.tags, "A tag to find it by",
+        { "tag", 0, "KEY=VALUE", S | R, option_new_tag, &arg_submit.tags, "A tag to find it by",
           "KEY=VALUE, KEY of 1 to 64 of A-Z a-z 0-9 _ . -, VALUE of at most 256 bytes" },
-        { "unique", 0, "KEY", S, option_unique, &arg_submit.unique, "Not while another of your jobs in the queue has this key",
+        { "unique", 0, "KEY", S | R, option_unique, &arg_submit.unique, "Not while another of your jobs in the queue has this key",
           "1 to 256 bytes of UTF-8 without control characters" },
         { "unique-policy", 0, "reject|return|replace", S, option_unique_policy, &arg_submit.unique_policy,
           "What if there is one: an error, its id, or its place (default: reject)" },
-        { "unique-scope", 0, "queued|live|SPAN", S, option_unique_scope, &arg_submit.unique_scope,
+        { "unique-scope", 0, "queued|live|SPAN", S | R, option_unique_scope, &arg_submit.unique_scope,
           "How long it has the key: until it starts, until it is done, for a SPAN too (default: live)", "queued, live, or a span: 10min, …" },
         { "array", 0, "N[%M]", S, option_array, &arg_submit.array, "So many of it, told apart by $JOBMILL_ARRAY_INDEX; at most M at a time",
           "1…1000000, and after a % how many at a time" },
@@ -141,6 +144,9 @@ static const Option options[] = {
         { "dry-run", 0, NULL, S, option_true, &arg_submit.dry_run,
           "Check all, submit nothing, and print the unit (with --json: the job)" },
         { "wait", 0, NULL, S, option_true, &arg_wait, "Wait for its end, and exit with its status" },
+
+        { "no-wait", 0, NULL, R, option_true, &arg_run.no_wait, "Fail where it cannot start at once" },
+        { "max-wait", 0, "SPAN", R, option_span, &arg_run.max_wait, "Give up when it has not started by then", SPANS },
 
         { "queue", 'q', "QUEUE,…", F | OPTIONS_REPORT, option_queues, &arg_filter.queues, "Jobs in these queues", QUEUE_NAME },
         { "type", 0, "TYPE,…", F | OPTIONS_REPORT, option_types, &arg_filter.types, "Jobs of these types", TYPE_NAME },

@@ -224,6 +224,26 @@ int submit_new_spec(uint32_t uid, bool typed, JobSpec **ret) {
         return r;
 }
 
+int submit_new_run_spec(JobSpec **ret) {
+        _cleanup_(spec_freep) JobSpec *s = spec_new();
+        _cleanup_free_ char *cwd = get_current_dir_name();
+        int r;
+
+        if (!s)
+                return ctl_oom();
+        set_numbers(s);
+        if (cwd && string_is_clean(cwd)) /* for people */
+                s->cwd = TAKE_PTR(cwd);
+        r = set_strings(s);
+        if (r == 0)
+                r = set_lists(s);
+        if (r == 0)
+                r = set_after(s);
+        if (r == 0)
+                *ret = TAKE_PTR(s);
+        return r;
+}
+
 bool submit_has_array;
 
 int submit_validate(const char *where, const JobSpec *s) {

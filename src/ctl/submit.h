@@ -15,6 +15,9 @@ bool submit_inherits(uint32_t uid);
  * 0, EXIT_NOT_STARTED, or a negative errno: said. */
 int submit_new_spec(uint32_t uid, bool typed, JobSpec **ret);
 
+/* … of one that runs here (run): without what it has by that. */
+int submit_new_run_spec(JobSpec **ret);
+
 /* Is there something to execute? The same return values; where is named in the message. */
 int submit_check_command(const char *where, const JobSpec *s);
 
@@ -53,6 +56,9 @@ int request_make_id(char **ret); /* what --request-id says, or a random one */
 
 /* Until they are done, of arrays all jobs. The exit status is that of the first one that is not a success. */
 int submit_wait(const uint64_t *ids, size_t n);
+
+/* "@last" of --after becomes an id, before anything is made of it. */
+int submit_find_after(Request *q);
 
 /* ---- submit-script.c ---- */
 

@@ -120,6 +120,12 @@ int verb_logs(int argc, char **argv) {
                 r = job_info_get(l.bus, l.id, &j);
         if (r >= 0)
                 r = check_attempt(&j);
+        if (r >= 0 && streq_ptr(j.executor, "scope")) {
+                sd_bus_flush_close_unref(l.bus);
+                if (!arg_quiet)
+                        fprintf(stderr, "It ran in a terminal (jobmill run), and what it wrote there was not kept.\n");
+                return 0;
+        }
         if (r >= 0) {
                 l.separate = j.attempt > 1;
                 l.owner = j.owner;

@@ -109,8 +109,7 @@ static int print_preview(Request *q, const JobSpec *s) {
         return json_print(o);
 }
 
-/* "@last" becomes an id, before anything is made of it. */
-static int find_after(Request *q) {
+int submit_find_after(Request *q) {
         STRV_FOREACH (a, arg_submit.after) {
                 const char *on = startswith(*a, "@last");
                 uint64_t id;
@@ -173,7 +172,7 @@ int verb_submit(int argc, char **argv) {
         }
         r = check_arguments(argc, argv);
         if (r >= 0)
-                r = find_after(&q);
+                r = submit_find_after(&q);
         if (r < 0)
                 return r;
         if (arg_submit.flow)

@@ -57,10 +57,19 @@ static void skip_number(Manager *m, uint64_t id, uint32_t number) {
         }
 }
 
+/* A scope has no token; nobody else has its name and its invocation. */
+static bool is_unit_of(const Attempt *a, const UnknownUnit *x) {
+        if (!streq(a->unit, x->name))
+                return false;
+        return a->executor == EXECUTOR_SCOPE ? sd_id128_is_null(a->invocation_id) || sd_id128_equal(a->invocation_id, x->state.invocation_id) :
+                                               sd_id128_equal(a->token, x->state.token);
+}
+
 static void adopt_stray(Manager *m, const UnknownUnit *x, uint64_t id, uint32_t number) {
         Attempt *a = attempt_new(id, number);
 
-        if (!a) {
+        if (!a || (endswith(x->name, ".scope") && attempt_be_scope(a) < 0)) {
+                attempt_free(a);
                 log_oom();
                 return;
         }
@@ -102,7 +111,7 @@ static void adopt_unknown(Manager *m, const UnknownUnit *x) {
                 return;
         }
         if (store_load_attempt(m->store, id, number, &a) >= 0) {
-                if (sd_id128_equal(a->token, x->state.token)) {
+                if (is_unit_of(a, x)) {
                         adopt_done(m, x, a);
                         return;
                 }

@@ -4,6 +4,7 @@
 
 #include "daemon/manager.h"
 
+#include "api/run.h"
 #include "api/worker.h"
 
 #include "api/socket.h"
@@ -14,6 +15,7 @@
 #include "daemon/config.h"
 #include "daemon/queue-write.h"
 #include "unit/backstop.h"
+#include "unit/scope.h"
 #include "unit/spool.h"
 
 #include <signal.h>
@@ -186,6 +188,12 @@ static int open_spool(void *userdata, uint64_t job, uint32_t attempt, bool of_st
         return spool_open_stream(m->run_path, job, attempt, of_stderr ? SPOOL_STDERR : SPOOL_STDOUT);
 }
 
+static void scope_outcome(void *userdata, const Attempt *a, bool stopped, Outcome *o) {
+        const Manager *m = userdata;
+
+        units_scope_outcome(m->units, a, stopped, o);
+}
+
 /* Those that the service manager opened for us; there may be none. */
 static int take_sockets(Manager *m) {
         int n, r = 0;
@@ -231,6 +239,8 @@ int manager_new(bool user, Manager **ret) {
                 m->units->look_interval = MAX(1, atoi(getenv("JOBMILL_LOOK_INTERVAL")));
         if (r >= 0)
                 r = api_new(m->event, user, m->users, m->settle_source, &m->api);
+        if (r >= 0)
+                r = api_runs_new(m->api, scope_outcome);
         if (r >= 0)
                 r = take_sockets(m);
         if (r < 0)
@@ -326,6 +336,7 @@ int manager_load_model(Manager *m) {
         model_free(m->model);
         m->model = TAKE_PTR(model);
         api_workers_resume(m->api);
+        api_runs_resume(m->api);
         m->next_due = m->next_start_deadline = m->next_expiry = 0;
         m->pressure_next = USEC_INFINITY; /* the new model does not know it */
         manager_recall_clock(m);

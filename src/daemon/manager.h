@@ -118,6 +118,11 @@ bool manager_is_left_over(Manager *m, const Attempt *a);
 void manager_remove_files(Manager *m, const Attempt *a);
 void manager_capture_spool(void *userdata, const Attempt *a, Outcome *o); /* an Api's */
 
+/* runs.c: jobs in the foreground. end: decide; -errno: of the store. check: may this one start? false: it has ended by that. */
+int manager_end_runs(Manager *m);
+bool manager_check_run(Manager *m, Attempt *a);
+bool manager_act_runs(Manager *m);
+
 /* release.c: jobs that wait for those that have ended. */
 #ifndef RELEASES_PER_TURN
 #define RELEASES_PER_TURN 1000U

@@ -13,6 +13,7 @@
 
 #include "daemon/manager.h"
 
+#include "api/run.h"
 #include "api/unique.h"
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -206,6 +207,9 @@ static int decide(Manager *m) {
                 r = decide_keys(m);
         if (r < 0)
                 return r;
+        r = manager_end_runs(m);
+        if (r < 0)
+                return r;
         model_deadlines(m->model, &m->now);
         decide_times(m, store_load_expired, model_expire, &m->next_start_deadline);
         decide_times(m, store_load_due, model_due, &m->next_due);
@@ -352,11 +356,11 @@ bool manager_load_spec(Manager *m, Attempt *a) {
 }
 
 static bool act(Manager *m) {
-        bool any = manager_act_workers(m);
+        bool any = manager_act_workers(m) | manager_act_runs(m);
         Attempt *a;
 
         while ((a = units_next(m->units))) {
-                if (!units_is_to_start(a) || manager_load_spec(m, a))
+                if (!units_is_to_start(a) || (manager_check_run(m, a) && manager_load_spec(m, a)))
                         units_act(m->units, a);
                 any = true;
         }
@@ -515,6 +519,7 @@ int manager_settle(Manager *m) {
                         more = refill(m);
         }
         model_recorded(m->model);
+        api_tell_runs(m->api);
 
         manager_expire_receipts(m);
         manager_expire_jobs(m);

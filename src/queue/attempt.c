@@ -45,7 +45,7 @@ usec_t attempt_stop_timeout(const Attempt *a) {
 
 /* A worker has it as soon as it is told. */
 static bool asks_manager(const Attempt *a) {
-        return a->phase == ATTEMPT_STARTING && a->executor == EXECUTOR_SERVICE;
+        return a->phase == ATTEMPT_STARTING && attempt_has_unit(a);
 }
 
 static void attempt_set_phase(Model *m, Attempt *a, AttemptPhase phase) {
@@ -109,7 +109,7 @@ static Attempt *attempt_next(const Model *m, const Job *j) {
                 a = attempt_new(j->id, number);
                 if (!a)
                         return NULL;
-                HASH_FIND_STR(m->attempts, a->unit, taken);
+                taken = attempt_find(m, j->id, number);
                 if (!taken) {
                         a->passed_refused = refused;
                         return a;
@@ -120,17 +120,18 @@ static Attempt *attempt_next(const Model *m, const Job *j) {
 }
 
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
-        bool to_worker = executor_has_worker(j->queue->policy.executor);
+        bool to_worker = executor_has_worker(j->queue->policy.executor) && !j->foreground;
+        Run *run = j->foreground ? model_run(m, j->id) : NULL;
         Worker *w = to_worker ? worker_choose(m, j->queue, j->owner, j->slots) : NULL;
         _cleanup_(attempt_freep) Attempt *a = attempt_next(m, j);
         int r;
 
         if (to_worker && !w)
                 return -EAGAIN;
-        if (!a)
+        if (!a || (j->foreground && attempt_be_scope(a) < 0))
                 return -ENOMEM;
         a->epoch = m->epoch;
-        a->token = token;
+        a->token = run ? run->token : token;
         a->slots = j->slots;
         a->created_usec = now->realtime;
         a->phase = ATTEMPT_STARTING;
@@ -177,6 +178,7 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
                 model_job_changed(m, j); /* STOPPING: now there is something to signal */
         attempt_arm(m, a);
         model_attempt_act(m, a);
+        run_act_of(m, a);
 }
 
 void model_attempt_adopted(Model *m, Attempt *a, usec_t started_monotonic, const Now *now) {
@@ -201,6 +203,7 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
         (void) free_and_strdup(&j->reason, reason);
         set_deadlines(m, a, USEC_INFINITY, usec_add(now->monotonic, attempt_stop_timeout(a)));
         model_attempt_act(m, a);
+        run_act_of(m, a);
 }
 
 void model_attempt_kill_again(Model *m, Attempt *a, const Now *now) {
@@ -218,6 +221,16 @@ bool model_attempt_overflow(Model *m, Attempt *a, const Now *now) {
         a->kill_due = true;
         model_attempt_act(m, a);
         return true;
+}
+
+void model_attempt_abandon(Model *m, Attempt *a, const char *reason, const Now *now) {
+        if (!a->job || a->kill_due)
+                return;
+        if (a->job->state == JOB_RUNNING)
+                attempt_stop(m, a, JOB_LOST, reason, now);
+        set_deadlines(m, a, a->deadline, USEC_INFINITY);
+        a->kill_due = true;
+        model_attempt_act(m, a);
 }
 
 /* The attempt is over for the model: its outcome is to be recorded, its unit to be let go. */
@@ -286,6 +299,10 @@ Attempt *attempt_find(const Model *m, uint64_t job, uint32_t number) {
 
         snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job, number);
         HASH_FIND_STR(m->attempts, unit, a);
+        if (a)
+                return a;
+        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".scope", job, number);
+        HASH_FIND_STR(m->attempts, unit, a);
         return a;
 }
 
@@ -311,7 +328,7 @@ static void finish_with(Model *m, Job *j, const Attempt *a, const char *reason, 
 
 /* Whatever the spec says: nothing can follow. */
 static bool is_final(const Job *j, const Outcome *o) {
-        return o->result == JOB_SUCCESS || o->result == JOB_CANCELLED ||
+        return o->result == JOB_SUCCESS || o->result == JOB_CANCELLED || j->foreground ||
                (o->result != JOB_LOST && j->attempt >= j->max_attempts);
 }
 

@@ -7,6 +7,7 @@
 #include "queue/freezer.h"
 #include "queue/heap.h"
 #include "queue/outcome.h"
+#include "queue/run.h"
 #include "queue/worker.h"
 #include <sys/queue.h>
 #include <systemd/sd-id128.h>
@@ -55,7 +56,7 @@ struct Attempt {
         uint64_t worker_id;         /* EXECUTOR_WORKER: whose it is, or was; 0: of none */
 
         /* In memory */
-        char *unit;                 /* jobmill-job-ID-N.service */
+        char *unit;                 /* jobmill-job-ID-N.service, or .scope */
         char *status, *trouble;     /* what it says of itself (sd_notify()), what is in the way of its start; NULL: nothing */
         char *inputs;               /* what its job is given of those that it came after; from the commit until it is asked for */
         AttemptPhase phase;
@@ -95,10 +96,15 @@ struct Attempt {
 Attempt *attempt_free(Attempt *a);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Attempt *, attempt_free);
 Attempt *attempt_new(uint64_t job_id, uint32_t number);
+int attempt_be_scope(Attempt *a); /* instead of a service; of no model yet */
 
 #define ATTEMPT_UNIT_MAX 64U
-/* "jobmill-job-42-1.service" -> 42, 1; false for any other name. */
+/* "jobmill-job-42-1.service", or .scope -> 42, 1; false for any other name. */
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number);
+/* It has a unit of its own, which PID 1 tells of. */
+static inline bool attempt_has_unit(const Attempt *a) {
+        return a->executor == EXECUTOR_SERVICE || a->executor == EXECUTOR_SCOPE;
+}
 /* "42.5% of the files": 42.5. false: its status text begins otherwise. */
 bool attempt_progress(const char *status, double *ret);
 /* "0,3". A queue without a cap gives out higher numbers than one job may ask for slots. */

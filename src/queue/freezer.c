@@ -36,7 +36,7 @@ static void freezer_set(Model *m, Attempt *a, Freezer freezer, usec_t since) {
 }
 
 static int freezer_check(const Job *j) {
-        return j->state == JOB_DONE ? -EALREADY : j->state != JOB_RUNNING ? -EBUSY : j->live->executor != EXECUTOR_SERVICE ? -EOPNOTSUPP : 0;
+        return j->state == JOB_DONE ? -EALREADY : j->state != JOB_RUNNING ? -EBUSY : !attempt_has_unit(j->live) ? -EOPNOTSUPP : 0;
 }
 
 int model_freeze(Model *m, Job *j, const Now *now) {

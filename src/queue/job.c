@@ -111,6 +111,17 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number) {
         return TAKE_PTR(a);
 }
 
+int attempt_be_scope(Attempt *a) {
+        char *unit;
+
+        if (asprintf(&unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".scope", a->job_id, a->number) < 0)
+                return -ENOMEM;
+        free(a->unit);
+        a->unit = unit;
+        a->executor = EXECUTOR_SCOPE;
+        return 0;
+}
+
 Attempt *attempt_free(Attempt *a) {
         if (!a)
                 return NULL;
@@ -135,7 +146,8 @@ bool attempt_progress(const char *status, double *ret) {
 }
 
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number) {
-        const char *p = startswith(unit, "jobmill-job-"), *end = endswith(unit, ".service");
+        const char *p = startswith(unit, "jobmill-job-"), *end = endswith(unit, ".service") ?: endswith(unit, ".scope");
+
         if (!p || !end || end < p || end - p > 31)
                 return false;
 

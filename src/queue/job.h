@@ -59,6 +59,7 @@ typedef struct Job {
         uint32_t max_attempts;   /* grows by one with each retry by hand */
         bool privileged;         /* its submitter may set privileged properties, so they are kept at start */
         bool dead;
+        bool foreground;         /* jobmill run: somebody's own process is its lease (run.h) */
         usec_t submitted_usec;   /* realtime, all of these */
         usec_t not_before_usec;  /* USEC_INFINITY: none */
         bool delayed;            /* not_before_usec is the end of a span: it moves when the clock is set */

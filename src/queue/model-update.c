@@ -16,7 +16,7 @@ static uint64_t editable_in(JobState s) {
 }
 
 int model_may_update(const Job *j, uint64_t fields, bool move, char **ret_error) {
-        uint64_t may = editable_in(j->state), refused = fields & ~may;
+        uint64_t may = editable_in(j->state) & (j->foreground ? run_fields() : UINT64_MAX), refused = fields & ~may;
         bool queued = j->state != JOB_DONE && !job_state_is_live(j->state);
         _cleanup_free_ char *which = NULL, *allowed = NULL;
 

@@ -24,6 +24,9 @@ Model *model_new(void) {
         TAILQ_INIT(&m->act_workers);
         TAILQ_INIT(&m->changed_workers);
         TAILQ_INIT(&m->workers_with_room);
+        TAILQ_INIT(&m->runs.changed);
+        TAILQ_INIT(&m->runs.go);
+        TAILQ_INIT(&m->runs.gone);
         m->next_worker = 1;
         TAILQ_INIT(&m->receipts);
         TAILQ_INIT(&m->regulated);
@@ -46,6 +49,7 @@ Model *model_free(Model *m) {
         Attempt *a, *ta;
         Queue *q, *tq;
         Worker *w, *tw;
+        Run *run, *trun;
         Array *r, *tr;
 
         if (!m)
@@ -58,6 +62,10 @@ Model *model_free(Model *m) {
         HASH_ITER(hh, m->attempts, a, ta) {
                 HASH_DEL(m->attempts, a);
                 attempt_free(a);
+        }
+        HASH_ITER(hh, m->runs.by_job, run, trun) {
+                HASH_DEL(m->runs.by_job, run);
+                run_free(run);
         }
         HASH_ITER(hh, m->workers, w, tw) {
                 HASH_DEL(m->workers, w);
@@ -85,7 +93,7 @@ Model *model_free(Model *m) {
 }
 
 bool model_has_changes(const Model *m) {
-        return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) || !TAILQ_EMPTY(&m->changed_workers) ||
+        return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) || !TAILQ_EMPTY(&m->changed_workers) || !TAILQ_EMPTY(&m->runs.changed) ||
                !TAILQ_EMPTY(&m->changed_arrays) || m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts) ||
                m->next_id != m->recorded_next_id;
 }
@@ -157,6 +165,7 @@ void model_recorded(Model *m) {
         }
         arrays_recorded(m);
         workers_recorded(m);
+        runs_recorded(m);
         receipts_free(&m->receipts);
         releases_recorded(&m->releases);
         usage_free_all(&m->usage);
@@ -367,6 +376,7 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, usec_t f
         j->intent = JOB_RESULT_NONE;
         j->finished_usec = finished;
         retention_done(m, j, now);
+        run_over(m, j);
         /* Without memory the reason is missing, the result is not. */
         (void) free_and_strdup(&j->reason, reason);
         if (result == JOB_SUCCESS)

@@ -35,13 +35,13 @@ struct Model {
         struct AttemptList act, act_workers; /* attempts for which PID 1 is to be asked something, or of which their worker is to be told */
         Worker *workers, *worker_tokens; struct Pool *pools; /* uthash by id, by token; by unit: runners that are wanted */
         struct WorkerList changed_workers, workers_with_room;
+        Runs runs;               /* those in the foreground that are not done */
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
         size_t n_purged;
         Releases releases;       /* of what waits for other jobs */
         Usage *usage;            /* uthash by key: what this commit adds to the accounts */
-        uint64_t next_id, recorded_next_id; /* never reused: above the highest id in the store and in unit names; told when it is recorded */
-        uint64_t next_worker;    /* never reused either */
+        uint64_t next_worker, next_id, recorded_next_id; /* never reused: above the highest id in the store and in unit names; told when it is recorded */
         bool reranking;          /* an order has changed, and ready jobs in the store have ranks of the old one */
         uint64_t reranked;       /* up to this id they have the new one */
         usec_t next_purge;       /* even: of the first of purges; 0: not known */

@@ -14,6 +14,7 @@ static const char *const executor_names[_EXECUTOR_MAX] = {
         [EXECUTOR_SERVICE] = "service",
         [EXECUTOR_WORKER] = "worker",
         [EXECUTOR_POOL] = "pool",
+        [EXECUTOR_SCOPE] = "scope",
 };
 
 const char *executor_to_string(Executor e) {

@@ -25,6 +25,7 @@ typedef enum Executor {
         EXECUTOR_SERVICE, /* a unit of its own */
         EXECUTOR_WORKER,  /* the process of a worker */
         EXECUTOR_POOL,    /* a process that a runner made, which is a worker too (queue/pool.h) */
+        EXECUTOR_SCOPE,   /* a scope around the process that asked for it, in the foreground (run.h) */
         _EXECUTOR_MAX,
         _EXECUTOR_INVALID = -EINVAL,
 } Executor;

@@ -292,6 +292,16 @@ static const char *const migrations[] = {
         /* 10: job types. NULL: of none; the type has no version */
         "ALTER TABLE job ADD COLUMN type TEXT;"
         "ALTER TABLE job ADD COLUMN type_version TEXT;",
+
+        /* 11: jobs in the foreground, and the processes that wait for their turn or run them; a row until the job is done. */
+        "CREATE TABLE run ("
+        "  job INTEGER PRIMARY KEY,"
+        "  token BLOB NOT NULL,"
+        "  boot_id BLOB NOT NULL,"
+        "  pid INTEGER NOT NULL,"
+        "  started INTEGER NOT NULL"
+        ") STRICT;"
+        "ALTER TABLE job ADD COLUMN foreground INTEGER NOT NULL DEFAULT 0;",
 };
 
 unsigned schema_version(void) {

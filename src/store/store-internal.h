@@ -77,8 +77,8 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
         "wait_usec, timeout_usec, stop_timeout_usec, privileged, delayed, output, verify, deadline_usec, "   \
         "keep_usec, ended_usec, submission_key, fair, poison, blockers, flow, array, array_index, "        \
-        "array_waits, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown, type, type_version"
-#define JOB_N_COLUMNS 46
+        "array_waits, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown, type, type_version, foreground"
+#define JOB_N_COLUMNS 47
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \
@@ -87,6 +87,7 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "executor, worker"
 #define WORKER_COLUMNS                                                                                       \
         "id, token, uid, user, boot_id, pid, started, unit, name, metadata, queues, slots, draining, registered_usec"
+#define RUN_COLUMNS "job, token, boot_id, pid, started"
 
 #define USAGE_VALUES \
         "submitted, jobs, failed, cancelled, attempts, started, wait_usec, runtime_usec, slot_usec, measured, cpu_usec" /* as UsageValue */
@@ -161,6 +162,11 @@ int store_load_workers(Store *s, Model *m);
 /* ---- store-usage.c ---- */
 
 int store_record_usage(Store *s, const Model *m);
+
+/* ---- store-run.c ---- */
+
+int store_record_run(Store *s, const Run *r);
+int store_load_runs(Store *s, Model *m);
 
 /* ---- store-environment.c ---- */
 

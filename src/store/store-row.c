@@ -89,6 +89,7 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_u64(s, stmt, i++, j->grown);
         stmt_bind_text(s, stmt, i++, j->type);
         stmt_bind_text(s, stmt, i++, j->type_version);
+        stmt_bind_i64(s, stmt, i++, j->foreground);
         assert(i == JOB_N_COLUMNS + 1);
 }
 
@@ -177,6 +178,7 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         j->grown = sqlite3_column_int64(stmt, i++);
         if (stmt_strdup(stmt, i++, &j->type) < 0 || stmt_strdup(stmt, i++, &j->type_version) < 0)
                 return -ENOMEM;
+        j->foreground = sqlite3_column_int(stmt, i++);
         assert(i == JOB_N_COLUMNS);
         r = store_read_array(s, j);
         if (r < 0)
@@ -291,7 +293,9 @@ static int row_to_executor(sqlite3_stmt *stmt, int i, Attempt *a) {
 
         a->executor = text ? executor_from_string(text) : EXECUTOR_SERVICE;
         a->worker_id = id == UINT64_MAX ? 0 : id;
-        return a->executor < 0 || executor_has_worker(a->executor) != (a->worker_id > 0) ? -EUCLEAN : 0;
+        if (a->executor < 0 || executor_has_worker(a->executor) != (a->worker_id > 0))
+                return -EUCLEAN;
+        return a->executor == EXECUTOR_SCOPE ? attempt_be_scope(a) : 0;
 }
 
 /* Of a worker's nothing but when it was sent is known. */

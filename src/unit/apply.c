@@ -3,7 +3,7 @@
 /* From what is known of a unit to what the model should learn: the table of design.md, section 3, of which unit_decide()
  * picks the row. Start-up, signals, re-exec and the minute's look all end here. */
 
-#include "unit/units.h"
+#include "unit/scope.h"
 
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -33,7 +33,7 @@ void units_capture_spool(Units *u, const Attempt *a, Outcome *o) {
                 (void) free_and_strdup(&o->reason, "its spool cannot be read");
 }
 
-static void apply_ended(Units *u, Attempt *a, Outcome *o, const Now *now) {
+void units_end(Units *u, Attempt *a, Outcome *o, const Now *now) {
         /* What was sampled while it ran stands in for what PID 1 does not tell. */
         if (o->memory_peak == UINT64_MAX && a->outcome.memory_peak != UINT64_MAX) {
                 o->memory_peak = a->outcome.memory_peak;
@@ -61,7 +61,7 @@ static void apply_lost(Units *u, Attempt *a, const char *reason, const Now *now)
 
         o.result = JOB_LOST;
         (void) free_and_strdup(&o.reason, reason);
-        apply_ended(u, a, &o, now);
+        units_end(u, a, &o, now);
 }
 
 /* There was a unit and now there is none, and its end was not seen. Stopping is the only way that leaves no trace in the
@@ -85,7 +85,7 @@ static void apply_vanished(Units *u, Attempt *a, const Now *now) {
                 o.result = JOB_LOST;
                 (void) free_and_strdup(&o.reason, "the unit vanished while nobody watched");
         }
-        apply_ended(u, a, &o, now);
+        units_end(u, a, &o, now);
 }
 
 /* Look again at the next tick, as long as it makes sense. */
@@ -132,7 +132,7 @@ static void apply_absent_start(Units *u, Attempt *a, const Now *now) {
         w->removed = true;
         if (seen == JOURNAL_SEEN && journal_unit_outcome(u->user, a->unit, id, &o) == JOURNAL_SEEN) {
                 a->invocation_id = id;
-                apply_ended(u, a, &o, now);
+                units_end(u, a, &o, now);
         } else
                 apply_lost(u, a, u->stopping ? "shutdown" : "it is not known whether it was started", now);
 }
@@ -151,7 +151,7 @@ static bool apply_contract(Units *u, Attempt *a, const UnitState *s, const Now *
         const char *what = unit_state_mismatch(s);
         Outcome o = OUTCOME_INIT;
 
-        if (u->contract_checked || a->phase == ATTEMPT_STRAY || !a->job)
+        if (u->contract_checked || a->phase == ATTEMPT_STRAY || !a->job || a->executor == EXECUTOR_SCOPE)
                 return true;
         if (!what) {
                 u->contract_checked = true;
@@ -168,7 +168,7 @@ static bool apply_contract(Units *u, Attempt *a, const UnitState *s, const Now *
                 return true; /* it runs, or ran, as it was asked for */
         o.result = JOB_EXEC;
         (void) free_and_strdup(&o.reason, u->mismatch);
-        apply_ended(u, a, &o, now);
+        units_end(u, a, &o, now);
         return false;
 }
 
@@ -201,15 +201,19 @@ static void apply_outcome(Units *u, Attempt *a, const UnitState *s, const Now *n
                         (void) free_and_strdup(&o.reason, "shutdown");
                 }
         }
-        apply_ended(u, a, &o, now);
+        units_end(u, a, &o, now);
+}
+
+void units_started(Units *u, Attempt *a, const UnitState *s, const Now *now) {
+        apply_started(u, a, s);
+        model_attempt_adopted(u->model, a, a->started_monotonic, now);
+        apply_running(u, a, s, now);
 }
 
 static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
         switch (verdict) {
         case UNIT_STARTED:
-                apply_started(u, a, s);
-                model_attempt_adopted(u->model, a, a->started_monotonic, now);
-                apply_running(u, a, s, now);
+                units_started(u, a, s, now);
                 break;
         case UNIT_NOTHING:
                 if (a->phase == ATTEMPT_STARTING) /* if its cancel was stored by a daemon that is no more, its start is called off in time */
@@ -262,6 +266,8 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
                 w->frozen = s->frozen || (w->freezer_slot && w->freezer_asked == FREEZER_FREEZING);
         }
 
+        if (a->executor == EXECUTOR_SCOPE && scope_apply(u, a, s, verdict, &now))
+                return;
         switch (verdict) {
         case UNIT_ASK:
                 if (!w->action_slot)

@@ -98,6 +98,18 @@ bool cgroup_read_io(const char *path, uint64_t *ret_read, uint64_t *ret_written)
         return true;
 }
 
+/* usage_usec N, and more */
+uint64_t cgroup_read_cpu(const char *path) {
+        const char *p;
+        char buf[1024];
+        uint64_t v;
+
+        if (cgroup_read(path, "cpu.stat", buf, sizeof(buf)) < 0)
+                return UINT64_MAX;
+        p = startswith(buf, "usage_usec ");
+        return p && sscanf(p, "%" SCNu64, &v) == 1 ? v : UINT64_MAX;
+}
+
 uint64_t cgroup_read_u64(const char *path, const char *attribute) {
         char buf[64];
         uint64_t v;

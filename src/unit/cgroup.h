@@ -15,6 +15,7 @@ bool cgroup_is_frozen(const char *path);
 int cgroup_set_frozen(const char *path, bool frozen);
 /* io.stat: the sums over all disks, in bytes. false: not to be had */
 bool cgroup_read_io(const char *path, uint64_t *ret_read, uint64_t *ret_written);
+uint64_t cgroup_read_cpu(const char *path); /* µs; UINT64_MAX: not to be had */
 /* memory.peak (kernel ≥ 5.19), pids.peak; UINT64_MAX: not to be had */
 uint64_t cgroup_read_u64(const char *path, const char *attribute);
 static inline uint64_t known_max(uint64_t a, uint64_t b) { /* UINT64_MAX: not known */

@@ -3,7 +3,7 @@
 /* What the unit of a job is made of: the properties of StartTransientUnit (design.md, section 4), from the fixed ones that the
  * protocol stands on to those that files and the submitter set. */
 
-#include "unit/units.h"
+#include "unit/scope.h"
 
 #include "base/bus-util.h"
 #include "base/strv.h"
@@ -36,7 +36,7 @@ int job_environment(const Units *u, const Attempt *a, char ***ret) {
                 r = strv_extendf(&l, "JOBMILL_NAME=%s", strempty(a->job->name));
         if (r >= 0)
                 r = strv_extendf(&l, "JOBMILL_SLOTS=%s", slots);
-        if (r >= 0 && a->inputs)
+        if (r >= 0 && (a->inputs || (a->executor == EXECUTOR_SCOPE && access(inputs, F_OK) >= 0)))
                 r = strv_extendf(&l, "JOBMILL_INPUTS=%s", inputs);
         if (r >= 0 && a->job->array > 0)
                 r = strv_extendf(&l, "JOBMILL_ARRAY_ID=%" PRIu64, a->job->array);
@@ -124,20 +124,27 @@ static int append_credentials(sd_bus_message *m, const JobSpec *s) {
         return r;
 }
 
-/* What every job's unit is, whatever its spec says (design.md, section 4). */
-static int append_fixed(sd_bus_message *m, Attempt *a) {
+int job_unit_append_description(sd_bus_message *m, const Attempt *a) {
         const Job *j = a->job;
         char description[SPEC_NAME_MAX + 64];
-        usec_t stop = attempt_stop_timeout(a);
-        int r;
 
         if (j->name)
                 snprintf(description, sizeof(description), "jobmill job %" PRIu64 " (%s)", j->id, j->name);
         else
                 snprintf(description, sizeof(description), "jobmill job %" PRIu64, j->id);
+        return sd_bus_message_append(m, "(sv)", "Description", "s", description);
+}
 
-        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
-                                  "Description", "s", description,
+/* What every job's unit is, whatever its spec says (design.md, section 4). */
+static int append_fixed(sd_bus_message *m, Attempt *a) {
+        const Job *j = a->job;
+        usec_t stop = attempt_stop_timeout(a);
+        int r;
+
+        r = job_unit_append_description(m, a);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
                                   "Slice", "s", a->queue->slice,
                                   "Type", "s", "exec",
                                   "RemainAfterExit", "b", 1,

@@ -11,7 +11,7 @@
  *   ENDED, the unit is gone        once the cgroup is empty: the slots are free
  */
 
-#include "unit/units.h"
+#include "unit/scope.h"
 
 #include "base/bus-util.h"
 #include "base/crash-point.h"
@@ -146,7 +146,8 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                 a->trouble = mfree(a->trouble);
 
         if (!e) {
-                if (!u->contract_checked)
+                w->started = true;
+                if (!u->contract_checked || a->executor == EXECUTOR_SCOPE)
                         units_look(w);
         } else if (sd_bus_error_has_name(e, SYSTEMD_NAME ".UnitExists"))
                 units_look(w); /* asked again, and it had been heard the first time */
@@ -168,6 +169,12 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
         return 0;
 }
 
+/* Whatever it is made of. */
+static int append_unit(sd_bus_message *m, Units *u, Attempt *a, const char *env_file, const int *spool, char **ret_error) {
+        return a->executor == EXECUTOR_SCOPE ? scope_unit_append(m, u, a, ret_error) :
+                                               job_unit_append(m, u, a, env_file, spool, ret_error);
+}
+
 static int start(Units *u, Attempt *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_free_ char *error = NULL, *env_file = NULL;
@@ -176,7 +183,7 @@ static int start(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
         int r;
 
-        if (is_first_awaited(u)) {
+        if (a->executor == EXECUTOR_SERVICE && is_first_awaited(u)) {
                 w->retry = true;
                 return 0;
         }
@@ -200,7 +207,7 @@ static int start(Units *u, Attempt *a) {
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sv)");
         if (r >= 0)
-                r = job_unit_append(m, u, a, env_file, attempt_has_spool(a) ? spool : NULL, &error);
+                r = append_unit(m, u, a, env_file, attempt_has_spool(a) ? spool : NULL, &error);
         if (error) {
                 fail_start(u, a, error);
                 return 0;
@@ -219,7 +226,7 @@ static int start(Units *u, Attempt *a) {
         u->in_flight++;
         a->asked = true;
         model_attempt_stuck(u->model, a, false);
-        w->looked_absent = false;
+        w->looked_absent = w->started = false;
         w->start_round = u->round;
         a->job->spec = spec_free(a->job->spec);
         a->inputs = mfree(a->inputs);
@@ -297,6 +304,7 @@ static int send_signals(Units *u, Attempt *a) {
         for (int sig = 1; r >= 0 && a->signals; sig++)
                 if (a->signals & (UINT64_C(1) << (sig - 1))) {
                         a->signals &= ~(UINT64_C(1) << (sig - 1));
+                        a->watch->signalled = true;
                         r = send_signal(u, a, sig);
                 }
         if (r >= 0 && a->kill_due && !a->watch->kill_sent && !a->watch->removed) {
@@ -350,6 +358,10 @@ static int release(Units *u, Attempt *a) {
                 CRASH_POINT("files-removed");
                 units_forget(a);
                 model_attempt_gone(u->model, a);
+                return 0;
+        }
+        if (!scope_is_own(a)) {
+                w->look_again = true;
                 return 0;
         }
         if (w->active == UNIT_FAILED) {
@@ -408,6 +420,8 @@ static int act_starting(Units *u, Attempt *a) {
         Now now;
         int r;
 
+        if (a->executor == EXECUTOR_SCOPE && a->asked) /* perhaps its process is gone */
+                units_look(w);
         if (a->job->state == JOB_STARTING) {
                 if (a->asked || !a->fresh)
                         return 0;
@@ -422,7 +436,7 @@ static int act_starting(Units *u, Attempt *a) {
         /* In the middle of its start there may be no process to signal; if it takes too long, its start is called off: there is
          * no result to be lost. */
         if (a->asked || !a->fresh) {
-                if (!a->kill_due || w->release_sent)
+                if (!a->kill_due || w->release_sent || !scope_is_own(a))
                         return 0;
                 w->release_sent = true;
                 CRASH_POINT("call-off-before");
@@ -453,7 +467,7 @@ void units_act(Units *u, Attempt *a) {
         if (w->asked_phase != a->phase)
                 w->term_sent = w->kill_sent = w->release_sent = w->thaw_sent = false;
         w->asked_phase = a->phase;
-        if (a->phase == ATTEMPT_RUNNING || a->phase == ATTEMPT_ENDED)
+        if ((a->phase == ATTEMPT_RUNNING || a->phase == ATTEMPT_ENDED) && scope_is_own(a))
                 r = send_signals(u, a);
         /* One call at a time, whose answer brings us back; but not one that is overtaken by what was seen since: its answer may
          * never come. */

@@ -7,7 +7,7 @@
  * from the signal itself, which comes from PID 1 alone (bus-util.h). A lost connection is opened again with back-off, and everything is
  * looked at once more. */
 
-#include "unit/units.h"
+#include "unit/scope.h"
 
 #include "base/bus-util.h"
 #include "base/crash-point.h"
@@ -118,7 +118,10 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
                 w->stop_seen = true;
         if (unit_state_is_ended(s))
                 units_look(w);
-        else if (s->active == UNIT_ACTIVE || s->active == UNIT_FAILED) {
+        else if (a->executor == EXECUTOR_SCOPE) {
+                if (a->phase == ATTEMPT_STARTING)
+                        units_look(w);
+        } else if (s->active == UNIT_ACTIVE || s->active == UNIT_FAILED) {
                 /* PID 1 sends the invocation id along (252 … 262), which spares us a look for jobs that just start. */
                 bool known = !sd_id128_is_null(s->invocation_id);
 
@@ -390,6 +393,8 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
 
                 if (a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SERVICE && is_turn_of(u, a))
                         tick_sample(u, a);
+                else if (a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SCOPE)
+                        units_scope_usage(u, a, &a->outcome);
                 if (!w)
                         continue;
                 if (a->phase == ATTEMPT_ENDED && w->removed)

@@ -104,7 +104,7 @@ static void heed_missing(Units *u) {
         Attempt *a, *t;
 
         HASH_ITER(hh, u->model->attempts, a, t) {
-                UnitWatch *w = a->executor == EXECUTOR_SERVICE ? units_watch(u, a) : NULL;
+                UnitWatch *w = attempt_has_unit(a) ? units_watch(u, a) : NULL;
 
                 if (!w || w->seen || (a->asked && w->start_round == u->round))
                         continue;
@@ -155,7 +155,8 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 
 static int on_epoch_known(Units *u) {
         CRASH_POINT("list-before");
-        return round_call(u, &u->round_slot, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 1, "jobmill-job-*.service");
+        return round_call(u, &u->round_slot, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 2,
+                          "jobmill-job-*.service", "jobmill-job-*.scope");
 }
 
 /* ---- who the manager is ---- */

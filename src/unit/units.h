@@ -11,7 +11,7 @@
  *   look.c      reading them (unit-read.c reads the message)
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
- *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down
+ *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down; scope.c
  *   gate.c      units that queues wait for; server.c: … that are started for them
  *   slice.c     the properties of the queues' slices; spool-watch.c, spool-share.c: spools are kept small
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
@@ -56,11 +56,11 @@ typedef struct UnitWatch {
         bool bad_setting, frozen; /* as last seen; frozen also while FreezeUnit is not answered */
         UnitActiveState active;   /* as last heard */
         unsigned start_round;     /* the full look that was under way when the start was sent */
-        bool look_wanted;
+        bool look_wanted, started; /* StartTransientUnit was answered with success */
         bool seen;                /* by the list of the full look under way */
         bool stop_seen;           /* it was stopping although nobody here asked */
         unsigned stopping_round;  /* the full look that tells whether the system is; 0: that was not asked */
-        bool removed;             /* the unit is gone; the cgroup may not be */
+        bool removed, signalled;  /* a user had it signalled; the unit is gone; the cgroup may not be */
         bool looked_absent;       /* the last look found none: systemd tells the removal of the empty one that it loaded for it */
         bool term_sent, kill_sent, release_sent, thaw_sent;
         bool act_wanted;          /* by the time action_slot is answered */

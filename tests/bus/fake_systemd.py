@@ -69,6 +69,24 @@ CONVERT = {"s": dbus.String, "b": dbus.Boolean, "u": dbus.UInt32, "i": dbus.Int3
 CGROUPS = next((p for p in map(pathlib.Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")) if (p / "cgroup.procs").exists()), None)
 
 
+def read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def alive(pid):
+    return read("/proc/%d/stat" % pid).rpartition(") ")[2][:1] not in ("", "Z", "X")
+
+
+def be_called(name):
+    """As /proc/PID/comm has it."""
+    with open("/proc/self/comm", "w") as file:
+        file.write(name)
+
+
 def realtime():
     return time.clock_gettime_ns(time.CLOCK_REALTIME) // 1000
 
@@ -94,10 +112,24 @@ class Unit:
         self.job = None        # (id, path, kind) while one is pending
         self.timers = []
         self.cgroup = None     # of one with Delegate=
+        self.pids = set()      # of a scope
 
     @property
     def service(self):
         return self.name.endswith(".service")
+
+    @property
+    def scope(self):
+        return self.name.endswith(".scope")
+
+    def members(self):
+        """Of a scope: its process and all that come from it, as long as they are known."""
+        new, found = self.pids, set()
+        while new:
+            found |= {p for p in new if alive(p)}
+            new = {int(c) for p in new for c in read("/proc/%d/task/%d/children" % (p, p)).split()} - found
+        self.pids = found
+        return found
 
     def value(self, name, type_):
         if name in self.state:
@@ -122,6 +154,13 @@ class Unit:
     def kill(self, signo, main_only=False):
         if signo == signal.SIGCONT and self.get("FreezerState") == "frozen":
             return  # a frozen cgroup is not woken by it
+        if self.scope:
+            for pid in self.members():
+                try:
+                    os.kill(pid, signo)
+                except ProcessLookupError:
+                    pass
+            return
         try:
             if main_only:
                 if self.pid:
@@ -174,6 +213,7 @@ class Unit:
 
 class Systemd:
     def __init__(self, address):
+        be_called("systemd")
         self.address = address
         self.next_job = 0
         self.units = {}
@@ -203,6 +243,7 @@ class Systemd:
         self.overrides = {}      # properties that a drop-in sets in every new unit
         self.drop_ins = []
         self.start_delay = 0
+        self.held_scopes = None
         self.signal_copies = 1   # 0: lost, 2: doubled
         self.system_state = "running"
         self.stopping = False    # nothing may start
@@ -419,7 +460,7 @@ class Systemd:
     def add(self, u):
         self.units[u.name] = u
         self.emit_manager("UnitNew", "so", u.name, u.path)
-        if not u.service:
+        if not (u.service or u.scope):
             return
         for s in self.levels(u):
             self.holding[s] = self.holding.get(s, 0) + 1
@@ -435,7 +476,7 @@ class Systemd:
         u.remove_cgroup()
         if self.units.pop(u.name, None) is None:
             return
-        if u.service:
+        if u.service or u.scope:
             for s in self.levels(u):
                 self.holding[s] -= 1
         if not quiet:
@@ -545,6 +586,38 @@ class Systemd:
         if u.get("RuntimeMaxUSec") != UNKNOWN:
             u.timers.append(GLib.timeout_add(u.get("RuntimeMaxUSec") // 1000, self.on_runtime_max, u))
 
+    def run_scope(self, u):
+        """Around processes that are there already; it is gone when they are."""
+        if self.units.get(u.name) is not u or not u.job:
+            return
+        u.state["InvocationID"] = uuid.uuid4().bytes
+        self.starts[u.name] = self.starts.get(u.name, 0) + 1
+        pids = list(u.settings.get("PIDs", []))
+        for fd in u.settings.get("PIDFDs", []):
+            fd = fd.take()
+            with open("/proc/self/fdinfo/%d" % fd) as info:
+                pids += [int(l.split()[1]) for l in info if l.startswith("Pid:")]
+            os.close(fd)
+        u.pids = {int(p) for p in pids if p > 0}
+        if not u.members():
+            u.state["Result"] = "resources"
+            self.set_state(u, "failed", "failed")
+            self.end_job(u, "failed")
+            return
+        self.set_state(u, "active", "running")
+        self.end_job(u, "done")
+        GLib.timeout_add(20, self.watch_scope, u)
+
+    def watch_scope(self, u):
+        if self.units.get(u.name) is not u:
+            return GLib.SOURCE_REMOVE
+        if u.members():
+            return GLib.SOURCE_CONTINUE
+        self.set_state(u, "inactive", "dead")
+        self.end_job(u, "done")
+        self.remove(u)
+        return GLib.SOURCE_REMOVE
+
     def on_exit(self, fd, condition, u, pidfd, pid):
         os.close(pidfd)
         if u.pid != pid:
@@ -607,7 +680,9 @@ class Systemd:
             return path
         if u.get("FreezerState") == "frozen":
             self.set_freezer(u, False)
-        if u.state["ActiveState"] == "failed" or not u.service:
+        if u.scope and u.state["ActiveState"] == "active":
+            self.terminate(u)
+        elif u.state["ActiveState"] == "failed" or not u.service:
             self.end_job(u, "done")
         elif u.pid:
             u.stopping = True
@@ -669,6 +744,14 @@ class Systemd:
         path = self.new_job(u, "start")
         if u.service:
             GLib.timeout_add(self.start_delay, self.once(lambda: self.run(u)))
+        elif u.scope:
+            if "PIDFDs" in settings and int(self.version.split(".")[0]) < 255:
+                self.forget(u)
+                raise Error("org.freedesktop.DBus.Error.PropertyReadOnly", "Cannot set property PIDFDs, or unknown property.")
+            if self.held_scopes is None:
+                GLib.timeout_add(self.start_delay, self.once(lambda: self.run_scope(u)))
+            else:
+                self.held_scopes.append(u)
         else:
             self.set_state(u, "active", "active")
             self.end_job(u, "done")
@@ -913,6 +996,23 @@ class Systemd:
     def do_freeze(self, name, frozen=True):
         """As systemctl freeze and thaw."""
         self.set_freezer(self.find(name), frozen)
+
+    def do_members(self, name):
+        """Processes that a scope is known to have."""
+        return sorted(self.find(name).pids)
+
+    def do_hold_scopes(self, hold):
+        """They are asked for, and not made before this is over."""
+        held, self.held_scopes = self.held_scopes or [], [] if hold else None
+        for u in held:
+            self.run_scope(u)
+
+    def do_replace_pid(self, name, pid):
+        """As if the number of a process that is about to be put into a scope were another's by then."""
+        if name not in self.units:
+            return False
+        self.units[name].settings["PIDs"] = [pid]
+        return True
 
     def do_restart(self, name):
         """As systemctl restart: the same unit runs again under a new invocation."""

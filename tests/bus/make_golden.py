@@ -16,6 +16,7 @@ import pytest
 
 import client
 from conftest import DAEMON, until
+from test_run import Peer
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
 LATER = 4_000_000_000_000_000  # µs: the year 2096
@@ -29,6 +30,7 @@ RUNS = "success"   # it was ready, and is started
 class Golden:
     def __init__(self, mill, systemd, remotes):
         self.mill, self.systemd, self.daemon = mill, systemd, remotes("daemon")
+        self.connections = ()
         self.kinds = {}  # id -> (kind, what becomes of it)
 
     def add(self, kind, words, queue="", becomes=SAME, user=None, **spec):
@@ -142,7 +144,18 @@ class Golden:
             reports.call("Complete", token=token, id=id_, attempt=1, exit_status=3, error="größer", verdict={"success": False}, cpu_usec=10**13)
             running = self.add("in a worker still", "true", "served", "lost", user=self.daemon)
             self.mill.reach(running, "running")
-            self.connections = orders, reports
+            self.connections += orders, reports
+
+    def in_the_foreground(self):
+        """What came with version 11: one that has ended, and one that runs."""
+        with contextlib.suppress(Exception):
+            for n, (kind, becomes, queue) in enumerate((("in the foreground", SAME, "default"), ("in the foreground still", "lost", "default"))):
+                peer = Peer(self.mill)
+                self.connections += peer,
+                id_, _ = peer.turn(token=n + 1, name=kind, queue=queue, tags={"Farbe": "grün"})
+                self.kinds[id_] = (kind, becomes)
+                if becomes == SAME:
+                    peer.exited(id_, token=n + 1, exit_signal=11, core_dump=True)
 
     def of_types(self):
         """What came with version 10."""
@@ -205,6 +218,7 @@ def test_make_golden(mill, systemd, remotes, tmp_path):
     g.purge()
     g.in_workers()
     g.of_types()
+    g.in_the_foreground()
     g.live()
     mill.bus.pump(1.5)  # all that is written late is written
     said = {"jobs": [{"kind": k, "becomes": b, "info": mill.info(i), "attempts": mill.call("ListAttempts", i)}

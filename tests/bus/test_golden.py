@@ -128,7 +128,7 @@ def adopt(golden, systemd):
     golden.sql("UPDATE attempt SET boot_id = ?, userspace_usec = ?", (boot, systemd_usec))
     rows = golden.sql("SELECT a.job, a.attempt, hex(token), a.slots, slot_numbers, j.queue, j.intent IS NOT NULL FROM attempt AS a"
                       " JOIN job AS j ON j.id = a.job AND j.attempt = a.attempt WHERE j.state IN ('starting', 'running', 'stopping')")
-    rows = [r for r in rows if r[0] not in golden.kinds("in a worker still")]
+    rows = [r for r in rows if r[0] not in golden.kinds("in a worker still", "in the foreground still")]
     assert len(rows) == 7
     for job, attempt, token, slots, numbers, queue, stubborn in rows:
         name = golden.mill.unit(job, attempt)
@@ -162,6 +162,7 @@ def test_with_everything_running(golden, systemd):
             for key in ("state", "reason", "frozen", "slots", "slot_numbers", "started_usec", "attempt", "unit"):
                 assert now.get(key) == j["info"].get(key), (key, now, j)
     stopping = {mill.unit(i) for i in golden.kinds("stopping", "out of time")}  # are told to end once more
+    stopping |= {"jobmill-job-%d-1.scope" % i for i in golden.kinds("in the foreground still")}  # its process is gone
     assert {unit for unit, _ in systemd.do("calls", method="KillUnit")} <= stopping
     assert not systemd.do("calls", method="StopUnit") and not systemd.do("calls", method="FreezeUnit")
     end(golden, mill, systemd)

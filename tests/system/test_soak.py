@@ -190,8 +190,9 @@ def a_round(mill, folder, saboteur):
     w.act()
     w.finish(180)
     # Those whose units somebody took in his hands have a result, whatever it is; and they have run at most once.
+    victims = {unit.rpartition(".")[0] + ".service" for unit in saboteur.victims}  # or scopes
     for job in w.jobs:
-        if any(mill.unit(job.id, n) in saboteur.victims for n in range(1, job.attempts + 1)):
+        if any(mill.unit(job.id, n) in victims for n in range(1, job.attempts + 1)):
             job.results, job.runs, job.kind, job.files = None, None, job.kind + ", disturbed", {}
     return w
 

@@ -267,6 +267,7 @@ class Workload:
         self.submit_capped()
         self.submit_to_workers()
         self.submit_to_pools()
+        self.submit_in_the_foreground()
         self.submit_batch()
         self.submit_array()
         self.submit_flow()
@@ -309,6 +310,30 @@ class Workload:
         submit("timeout", "slow", "timeout", "success", timeout_usec=100_000, stop_timeout_usec=3600_000_000)
         submit("dies", "die", "lost", **rough)
         submit("stubborn", "stubborn", "timeout", timeout_usec=200_000, stop_timeout_usec=200_000, **rough)
+
+    def submit_in_the_foreground(self):
+        """By the processes that run them: one that ends, one that is killed as it runs, and one as it waits."""
+        def begin(kind, words, *results, queue="crash"):
+            tag = uuid.uuid4().hex
+            job = Job(kind + ", foreground", results, runs=None)
+            argv = ["jobmill", "--quiet", "run", "-q", queue, "-n", kind, "--tag", "run=" + tag, "--", *self.command(words)]
+            found, job.process = [], None
+            while not found:  # where the store is full it gives up
+                if not job.process or job.process.poll() is not None:
+                    job.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                found = self.insist("ListJobs", {"tags": {"run": tag}}, "", 1)[0]
+                time.sleep(0.02)
+            job.id = found[0]["id"]
+            self.jobs.append(job)
+            return job
+
+        begin("success", "exec sleep 0.1", "success")
+        self.killed_runs = [begin("killed", "exec sleep 60", "lost", "cancelled"), begin("killed", "true", "cancelled", queue="crash-paused")]
+
+    def kill_runs(self):
+        self.reach(self.killed_runs[0], "running", patience=10 * SLOW)
+        for job in self.killed_runs:
+            job.process.kill()
 
     def submit_to_pools(self):
         def submit(kind, words, *results, queue="crash-pool", **more):
@@ -370,6 +395,7 @@ class Workload:
     def act(self):
         """What users do to jobs and queues."""
         self.late("CancelJob", self.never.id)
+        self.kill_runs()
         self.insist("CancelJobs", {"name": "cancelled while waiting", "ids": [self.waiting.id]})
         self.freeze()
         self.change()
@@ -494,8 +520,16 @@ class Workload:
                 assert time.monotonic() < deadline, "job %d (%s) is stuck: %s\n%s" % (
                     job.id, job.kind, self.mill.info(job.id), what_the_journal_says(self.mill.unit(job.id)))
 
+    def end_processes(self):
+        """Those of jobs in the foreground: each has its job's status."""
+        for job in self.jobs:
+            if hasattr(job, "process"):
+                status = job.process.wait(60 * SLOW)
+                assert job.results != ("success", ) or status == 0, "job %d (%s): its process has status %d" % (job.id, job.kind, status)
+
     def check(self):
         """Every promise that can be seen from outside."""
+        self.end_processes()
         self.check_events()
         proof = self.proof.read_text().split("\n")[:-1]
         # "systemctl reset-failed" and "restart" of a job's unit force it to run again: seen, ended, and told as lost.

@@ -3,6 +3,7 @@
 /* What the daemon in the box takes for libsystemd: messages on their way to the manager, and back. Here it is held that nothing is
  * asked of the manager that is not stored, and nothing twice. */
 
+#include "unit/scope.h"
 #include "box-bus.h"
 
 #include "base/strv.h"
@@ -555,4 +556,21 @@ void box_bus_begin(void) {
 void box_bus_end(void) {
         box.m.units = units_free(box.m.units);
         subject = NULL;
+}
+
+/* ---- nobody is in the foreground ---- */
+
+bool scope_is_own(const Attempt *a) {
+        return true;
+}
+
+int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error) {
+        return -EOPNOTSUPP;
+}
+
+bool scope_apply(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
+        return false;
+}
+
+void units_scope_usage(const Units *u, const Attempt *a, Outcome *o) {
 }

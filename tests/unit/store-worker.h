@@ -32,3 +32,34 @@ static inline void register_and_forget(Store *s) {
         assert_null(model_worker(again, id));
         assert_int_equal(number(s, "SELECT count(*) FROM worker"), 0);
 }
+
+/* A job in the foreground: its process is known until it is done. */
+static inline void run_and_end(Store *s) {
+        _cleanup_model_ Model *m = load(s), *again = NULL, *last = NULL;
+        Job *j = model_job(m, submit(m, add_queue(m, "q"), make_spec("true")));
+        Run *r = new0(Run, 1);
+        uint64_t id = j->id;
+
+        assert_non_null(r);
+        *r = (Run) { .job = id, .token = token, .boot_id = invocation, .pid = 4711, .started = UINT64_C(1) << 40, .pidfd = -EBADF };
+        j->foreground = true;
+        model_run_add(m, r, false);
+        record(s, m);
+        again = load(s);
+        r = model_run(again, id);
+        assert_non_null(r);
+        assert_true(r->pid == 4711 && r->started == UINT64_C(1) << 40 && sd_id128_equal(r->token, token) && r->pidfd < 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM job WHERE foreground = 1"), 1);
+        model_run_gone(again, r);
+        assert_ptr_equal(model_next_gone_run(again), r);
+        assert_null(model_next_gone_run(again));
+        assert_int_equal(store_load_job(s, id, &j), 0);
+        assert_true(j->foreground);
+        model_job_add(again, j, model_queue(again, "q"));
+        model_run_end(again, j, &now);
+        assert_true(j->state == JOB_DONE && j->result == JOB_CANCELLED);
+        record(s, again);
+        assert_int_equal(number(s, "SELECT count(*) FROM run"), 0);
+        last = load(s);
+        assert_null(model_run(last, id));
+}

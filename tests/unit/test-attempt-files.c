@@ -13,12 +13,12 @@
 
 #include <cmocka.h>
 
-typedef struct Run {
+typedef struct Folder {
         char *path, *attempts, *directory, *env;
-} Run;
+} Folder;
 
 static int setup(void **state) {
-        Run *r = new0(Run, 1);
+        Folder *r = new0(Folder, 1);
 
         assert_non_null(r);
         umask(0022);
@@ -34,7 +34,7 @@ static int setup(void **state) {
 
 /* Whatever a test left behind would make rmdir() fail. */
 static int teardown(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
 
         assert_int_equal(rmdir(r->attempts), 0);
         assert_int_equal(rmdir(r->path), 0);
@@ -70,7 +70,7 @@ static void expect_file(const char *path, mode_t mode, const char *text) {
 }
 
 static void test_write(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3);
         _cleanup_(spec_freep) JobSpec *one = spec_with("A=x y"), *two = spec_with("B=");
         _cleanup_free_ char *file = NULL, *again = NULL;
@@ -96,7 +96,7 @@ static void test_write(void **state) {
 }
 
 static void test_no_environment(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3);
         _cleanup_(spec_freep) JobSpec *s = spec_with(NULL);
         char *file = (char *) "";
@@ -109,7 +109,7 @@ static void test_no_environment(void **state) {
 
 /* Removed without having been started: nothing is left of the environment. */
 static void test_remove(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3), *other = attempt_new(42, 4);
         _cleanup_(spec_freep) JobSpec *s = spec_with("A=1");
         _cleanup_free_ char *file = NULL, *file_other = NULL;
@@ -124,7 +124,7 @@ static void test_remove(void **state) {
 
 /* What lies in the way is replaced, never written through. */
 static void test_link(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3);
         _cleanup_(spec_freep) JobSpec *s = spec_with("A=1");
         _cleanup_free_ char *file = NULL, *victim = NULL;
@@ -145,7 +145,7 @@ static void test_link(void **state) {
 
 /* What a crash left: of attempts that are no more. */
 static void test_sweep(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3), *gone = attempt_new(41, 1);
         _cleanup_(model_freep) Model *m = model_new();
         _cleanup_(spec_freep) JobSpec *s = spec_with("A=1");
@@ -169,7 +169,7 @@ static void test_sweep(void **state) {
 }
 
 static void test_errors(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         _cleanup_(attempt_freep) Attempt *a = attempt_new(42, 3);
         _cleanup_(spec_freep) JobSpec *s = spec_with("A=1");
         char *file = NULL;

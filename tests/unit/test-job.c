@@ -83,7 +83,7 @@ static void good_unit(const char *unit, uint64_t id, uint32_t number) {
 static void test_unit_name(void **state) {
         static const char *const bad[] = {
                 "", "jobmill-job-", "jobmill-job-.service", "jobmill-job-1.service", "jobmill-job-1-.service",
-                "jobmill-job--1.service", "jobmill-job-1-2", "jobmill-job-1-2.scope", "job-1-2.service",
+                "jobmill-job--1.service", "jobmill-job-1-2", "jobmill-job-1-2.slice", "job-1-2.service",
                 "jobmill-job-01-2.service", "jobmill-job-1-02.service", "jobmill-job-0-1.service",
                 "jobmill-job-1-0.service", "jobmill-job-+1-2.service", "jobmill-job-1-+2.service",
                 "jobmill-job-1-2-3.service", "jobmill-job-1-2 .service", "jobmill-job-1x-2.service",
@@ -97,6 +97,7 @@ static void test_unit_name(void **state) {
 
         good_unit("jobmill-job-42-1.service", 42, 1);
         good_unit("jobmill-job-1-10.service", 1, 10);
+        good_unit("jobmill-job-1-10.scope", 1, 10);
         good_unit("jobmill-job-9223372036854775807-4294967295.service", INT64_MAX, UINT32_MAX);
         FOREACH_ELEMENT(s, bad)
                 if (attempt_unit_name_parse(*s, &i, &n))

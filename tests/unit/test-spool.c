@@ -19,14 +19,14 @@
 
 #define NOBODY 65534U
 
-typedef struct Run {
+typedef struct Folder {
         char path[64], folder[96], out[128], err[128];
         Attempt *a;
         int fds[_SPOOL_STREAM_MAX];
-} Run;
+} Folder;
 
 static int setup(void **state) {
-        Run *r = new0(Run, 1);
+        Folder *r = new0(Folder, 1);
 
         umask(0022);
         (void) stpcpy(r->path, "/dev/shm/test-spool-XXXXXX"); /* a tmpfs, as the spool is one */
@@ -43,7 +43,7 @@ static int setup(void **state) {
 
 /* Whatever is left would make rmdir() fail. */
 static int teardown(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
 
         spool_remove(r->path, r->a);
         safe_close(r->fds[0]);
@@ -59,7 +59,7 @@ static void put(int fd, const char *text) {
         assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
-static void expect(Run *r, size_t max, const char *verdict, int success, const char *out, const char *err) {
+static void expect(Folder *r, size_t max, const char *verdict, int success, const char *out, const char *err) {
         _cleanup_(outcome_done) Outcome o = OUTCOME_INIT;
 
         assert_int_equal(spool_capture(r->path, r->a, max, &o), 0);
@@ -72,7 +72,7 @@ static void expect(Run *r, size_t max, const char *verdict, int success, const c
 }
 
 static void test_modes(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         const char *const paths[] = { r->out, r->err };
         struct stat st;
 
@@ -90,7 +90,7 @@ static void test_modes(void **state) {
 /* A start that is asked for again, by a daemon that knows of nothing. */
 static void test_again(void **state) {
         int fds[_SPOOL_STREAM_MAX];
-        Run *r = *state;
+        Folder *r = *state;
         struct stat st;
 
         put(r->fds[0], "one\n");
@@ -105,7 +105,7 @@ static void test_again(void **state) {
 }
 
 static void test_capture(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
 
         expect(r, 100, NULL, -1, "", "");
         put(r->fds[0], "working\n");
@@ -120,7 +120,7 @@ static void test_capture(void **state) {
 /* The window ends where it should, and what begins in the middle of a line does not begin one. */
 static void test_window(void **state) {
         _cleanup_free_ char *text = malloc(VERDICT_MAX + 1);
-        Run *r = *state;
+        Folder *r = *state;
 
         memset(text, 'x', VERDICT_MAX);
         memcpy(text, "{\"a\":\"", 6);
@@ -146,7 +146,7 @@ static uint64_t held(const char *path) {
         return (uint64_t) st.st_blocks * 512;
 }
 
-static int trim(Run *r, uint64_t max, uint64_t *ret_held) {
+static int trim(Folder *r, uint64_t max, uint64_t *ret_held) {
         uint64_t held[_SPOOL_STREAM_MAX];
         int k = spool_trim(r->path, r->a, max, held);
 
@@ -158,7 +158,7 @@ static int trim(Run *r, uint64_t max, uint64_t *ret_held) {
 static void test_noise(void **state) {
         const size_t mib = 1024 * 1024;
         _cleanup_free_ char *noise = malloc(mib);
-        Run *r = *state;
+        Folder *r = *state;
         uint64_t n;
 
         for (size_t i = 0; i < mib; i++)
@@ -178,7 +178,7 @@ static void test_noise(void **state) {
 
 /* What cannot be given back is told. */
 static void test_held(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         uint64_t n;
 
         assert_int_equal(trim(r, 65536, &n), 0);
@@ -192,7 +192,7 @@ static void test_held(void **state) {
 
 /* What the owner may do to his files. */
 static void test_hostile(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         usec_t before = now_usec(CLOCK_MONOTONIC);
         _cleanup_(outcome_done) Outcome o = OUTCOME_INIT;
         uint64_t n;
@@ -221,7 +221,7 @@ static void test_hostile(void **state) {
 
 /* Who reads it may read on. */
 static void test_remove(void **state) {
-        Run *r = *state;
+        Folder *r = *state;
         struct stat st;
 
         put(r->fds[0], "text");
@@ -239,7 +239,7 @@ static void test_sweep(void **state) {
         _cleanup_(attempt_freep) Attempt *gone = attempt_new(41, 1);
         Attempt *known = attempt_new(42, 3);
         int fds[_SPOOL_STREAM_MAX];
-        Run *r = *state;
+        Folder *r = *state;
         Queue *q;
 
         assert_int_equal(spool_open(r->path, gone, UINT32_MAX, fds), 0);
@@ -257,7 +257,7 @@ static void test_sweep(void **state) {
 static void test_errors(void **state) {
         _cleanup_(outcome_done) Outcome o = OUTCOME_INIT;
         int fds[_SPOOL_STREAM_MAX];
-        Run *r = *state;
+        Folder *r = *state;
 
         assert_int_equal(spool_open("/nonexistent", r->a, UINT32_MAX, fds), -ENOENT);
         assert_int_equal(spool_capture("/nonexistent", r->a, 10, &o), -ENOENT);

@@ -716,6 +716,7 @@ static void test_every_statement_ran(void **state) {
         assert_int_equal(store_load_outdated(s, "q", &now, 1, 1, &(RetentionLook) {}, &id, 1, &n, &next), 0);
         submit_and_read_events(s);
         register_and_forget(s);
+        run_and_end(s);
         for (int i = 0; i < 3; i++) /* to hours, to days, away */
                 assert_int_equal(store_fold_usage(s, now.realtime + 1000 * 86400 * USEC_PER_SEC, &(UsageLimits) { .rows_max = 1000 }), 1);
         assert_int_equal(history_list(s, &JOB_FILTER_INIT, JOB_ORDER_RANK, "", 0, false, NULL, NULL, &cursor), 0);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* See foreground.h. The command stays in our process group: so the terminal does to both what it does to one, a pipeline that we are a part of is one
+ * job of the shell still, and a pager at its end may read the terminal.
+ *
+ *   ^C, ^\          reach the command; we do not mind them, and see what it does
+ *   ^Z              stops the command, if it lets itself be stopped; then we stop, as it did, and the shell sees that. SIGCONT wakes both
+ *   TERM, HUP       of somebody who means us alone are passed on. What the service manager sends it sends to the whole scope, and what comes
+ *                   from our own process group has reached the command, too
+ *   resize          reaches the command by itself */
+
+#include "ctl/foreground.h"
+#include "base/strv.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+static const int handled[] = { SIGINT, SIGQUIT, SIGTSTP, SIGTERM, SIGHUP };
+static struct sigaction before[ELEMENTSOF(handled)];
+static volatile sig_atomic_t interrupted, stopped;
+static volatile pid_t child;
+
+/* PID 1, or a user's manager. Only what a handler may call. */
+static bool is_manager(pid_t pid) {
+        char path[64] = "/proc/", digits[16], name[16] = "";
+        size_t n = strlen(path), k = 0;
+        ssize_t l;
+        int fd;
+
+        for (pid_t p = pid; p > 0 && k < sizeof(digits); p /= 10)
+                digits[k++] = '0' + p % 10;
+        while (k > 0)
+                path[n++] = digits[--k];
+        memcpy(path + n, "/comm", sizeof("/comm"));
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return pid == 1;
+        l = read(fd, name, sizeof(name) - 1);
+        (void) close(fd);
+        return pid == 1 || (l > 0 && strcmp(name, "systemd\n") == 0);
+}
+
+static void on_end(int sig, siginfo_t *info, void *context) {
+        int saved = errno;
+
+        if (info->si_code <= 0 && child > 0 && info->si_pid > 0 && getpgid(info->si_pid) != getpgrp()) {
+                if (is_manager(info->si_pid))
+                        stopped = true;
+                else
+                        (void) kill(child, sig);
+        }
+        errno = saved;
+}
+
+static void on_interrupt(int sig) {
+        interrupted = true;
+}
+
+static void take_signals(void) {
+        for (size_t i = 0; i < ELEMENTSOF(handled); i++) {
+                struct sigaction new = { .sa_handler = SIG_IGN };
+
+                if (handled[i] == SIGTERM || handled[i] == SIGHUP)
+                        new = (struct sigaction){ .sa_sigaction = on_end, .sa_flags = SA_SIGINFO | SA_RESTART };
+                (void) sigaction(handled[i], NULL, before + i);
+                if (before[i].sa_handler != SIG_IGN) /* as under nohup */
+                        (void) sigaction(handled[i], &new, NULL);
+        }
+}
+
+static void give_signals_back(void) {
+        for (size_t i = 0; i < ELEMENTSOF(handled); i++)
+                (void) sigaction(handled[i], before + i, NULL);
+}
+
+static int make_environment(char *const *more, char ***ret) {
+        _cleanup_strv_free_ char **l = new0(char *, 1);
+
+        if (!l)
+                return -ENOMEM;
+        STRV_FOREACH (v, environ) {
+                bool replaced = startswith(*v, "JOBMILL_");
+
+                STRV_FOREACH (m, more) {
+                        size_t n = strcspn(*m, "=") + 1;
+
+                        replaced = replaced || strncmp(*v, *m, n) == 0;
+                }
+                if (!replaced && strv_extend(&l, *v) < 0)
+                        return -ENOMEM;
+        }
+        STRV_FOREACH (m, more)
+                if (strv_extend(&l, *m) < 0)
+                        return -ENOMEM;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+static void run_child(char *const *argv, char **environment, int status, const sigset_t *mask) {
+        int error;
+
+        give_signals_back();
+        (void) sigprocmask(SIG_SETMASK, mask, NULL);
+        (void) execvpe(argv[0], argv, environment);
+        error = errno;
+        (void) !write(status, &error, sizeof(error));
+        _exit(127);
+}
+
+/* As the command did, so that the shell shows it so. */
+static void stop_too(int sig) {
+        struct sigaction old, new = { .sa_handler = SIG_DFL };
+
+        (void) sigaction(sig, &new, &old); /* fails for SIGSTOP, which needs none */
+        (void) raise(sig);
+        (void) sigaction(sig, &old, NULL);
+}
+
+static void wait_for_child(Ended *e) {
+        for (;;) {
+                if (waitpid(child, &e->status, WUNTRACED) < 0)
+                        continue; /* EINTR */
+                if (!WIFSTOPPED(e->status))
+                        return;
+                stop_too(WSTOPSIG(e->status));
+                (void) kill(child, SIGCONT); /* if only we were woken */
+        }
+}
+
+/* A shell with job control that was killed leaves the terminal to nobody. */
+static void take_terminal_back(int tty, pid_t group) {
+        struct sigaction old, new = { .sa_handler = SIG_IGN };
+
+        if (tty < 0 || group != getpgrp() || tcgetpgrp(tty) == group)
+                return;
+        (void) sigaction(SIGTTOU, &new, &old);
+        (void) tcsetpgrp(tty, group);
+        (void) sigaction(SIGTTOU, &old, NULL);
+}
+
+int foreground_run(char *const *argv, char *const *environment, Ended *ret) {
+        _cleanup_strv_free_ char **all = NULL;
+        _cleanup_close_ int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+        pid_t group = tty >= 0 ? tcgetpgrp(tty) : -1;
+        sigset_t block, mask;
+        int status[2], r;
+
+        *ret = (Ended){};
+        r = make_environment(environment, &all);
+        if (r < 0)
+                return r;
+        if (pipe2(status, O_CLOEXEC) < 0)
+                return -errno;
+        (void) sigfillset(&block);
+        (void) sigprocmask(SIG_SETMASK, &block, &mask);
+        take_signals();
+        child = fork();
+        if (child == 0)
+                run_child(argv, all, status[1], &mask);
+        r = child < 0 ? -errno : 0;
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
+        safe_close(status[1]);
+        if (r >= 0) {
+                ssize_t n;
+
+                do
+                        n = read(status[0], &ret->error, sizeof(ret->error));
+                while (n < 0 && errno == EINTR);
+                if (n != sizeof(ret->error))
+                        ret->error = 0;
+                wait_for_child(ret);
+                child = 0;
+                ret->stopped = stopped;
+                take_terminal_back(tty, group);
+        }
+        safe_close(status[0]);
+        return r;
+}
+
+void foreground_ended(void) {
+        struct sigaction interrupt = { .sa_handler = on_interrupt }, ignore = { .sa_handler = SIG_IGN };
+
+        FOREACH_ELEMENT (sig, handled)
+                (void) sigaction(*sig, *sig == SIGINT ? &interrupt : &ignore, NULL);
+}
+
+bool foreground_interrupted(void) {
+        return interrupted;
+}
+
+int foreground_exit_status(const Ended *e) {
+        if (e->error > 0)
+                return 127;
+        return WIFEXITED(e->status) ? WEXITSTATUS(e->status) : 128 + WTERMSIG(e->status);
+}

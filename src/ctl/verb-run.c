@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* run: wait for a turn, then run the command here. It is told over the daemon's socket (jobmill-protocol(7), Run), by whose connection the
+ * daemon knows which process to put into the scope: this one. When the daemon goes away meanwhile nothing is lost: who waits asks again by
+ * his token, and the command runs on.
+ *
+ *   waiting    ^C takes the job out of the queue
+ *   running    foreground.c
+ *   ended      told until it is recorded; ^C gives that up */
+
+#include "base/parse.h"
+#include "base/strv.h"
+#include "base/time-util.h"
+#include "ctl/foreground.h"
+#include "ctl/inherit.h"
+#include "ctl/interrupt.h"
+#include "ctl/job-dict.h"
+#include "ctl/output.h"
+#include "ctl/submit.h"
+#include "ctl/text.h"
+#include "ctl/varlink-client.h"
+#include "queue/spec-json.h"
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <systemd/sd-id128.h>
+
+#define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC (2 * USEC_PER_SEC)
+#define TELL_USEC (5 * USEC_PER_SEC)
+#define REPORT_USEC (30 * USEC_PER_SEC)
+#define CANCEL_USEC (5 * USEC_PER_SEC)
+
+typedef struct Turn {
+        VarlinkClient client;
+        char token[SD_ID128_STRING_MAX];
+        json_object *job;
+        uint64_t id;       /* 0: not known yet */
+        bool reached;      /* somebody has been there */
+        bool shown;        /* a line on the terminal */
+        usec_t away;       /* since when; 0: it is there */
+        bool said;         /* that it is away */
+        usec_t retry;
+        uint64_t attempt;
+        char **environment;
+} Turn;
+
+static void turn_done(Turn *t) {
+        varlink_client_done(&t->client);
+        json_object_put(t->job);
+        strv_free(t->environment);
+}
+
+/* ---- the line that says why ---- */
+
+static void hide(Turn *t) {
+        if (t->shown)
+                fputs("\r\033[K", stderr);
+        t->shown = false;
+}
+
+static void show(Turn *t, const char *reason) {
+        _cleanup_free_ char *line = NULL, *safe = NULL, *cut = NULL;
+        struct winsize size = {};
+
+        if (arg_quiet || !isatty(STDERR_FILENO))
+                return;
+        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < 2)
+                size.ws_col = 80;
+        if (asprintf(&line, "job %" PRIu64 " waits: %s", t->id, reason) < 0) {
+                line = NULL;
+                return;
+        }
+        safe = text_safe(line);
+        cut = safe ? text_cut(safe, size.ws_col - 1) : NULL;
+        if (!cut)
+                return;
+        fprintf(stderr, "\r%s\033[K", cut);
+        fflush(stderr);
+        t->shown = true;
+}
+
+/* ---- signals, while it waits ---- */
+
+static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+static volatile sig_atomic_t came;
+static sigset_t unblocked;
+
+static void on_signal(int sig) {
+        came = sig;
+}
+
+/* Only where they are waited for, so that none is missed. */
+static void hold_signals(void) {
+        sigset_t set;
+
+        (void) sigemptyset(&set);
+        FOREACH_ELEMENT (s, ends) {
+                struct sigaction old, new = { .sa_handler = on_signal };
+
+                (void) sigaddset(&set, *s);
+                if (sigaction(*s, NULL, &old) >= 0 && old.sa_handler != SIG_IGN)
+                        (void) sigaction(*s, &new, NULL);
+        }
+        (void) sigprocmask(SIG_BLOCK, &set, &unblocked);
+}
+
+static bool signal_came(void) {
+        sigset_t set;
+
+        if (came == 0 && sigpending(&set) >= 0)
+                FOREACH_ELEMENT (s, ends)
+                        if (sigismember(&set, *s) > 0)
+                                came = *s;
+        return came != 0;
+}
+
+static void let_signals_go(void) {
+        FOREACH_ELEMENT (s, ends) {
+                struct sigaction old;
+
+                if (sigaction(*s, NULL, &old) >= 0 && old.sa_handler == on_signal)
+                        (void) signal(*s, SIG_DFL);
+        }
+        (void) sigprocmask(SIG_SETMASK, &unblocked, NULL);
+}
+
+static int sleep_for(usec_t t) {
+        struct timespec ts = { .tv_sec = t / USEC_PER_SEC, .tv_nsec = t % USEC_PER_SEC * NSEC_PER_USEC };
+
+        return ppoll(NULL, 0, &ts, &unblocked) < 0 ? -errno : 0;
+}
+
+/* ---- asking ---- */
+
+static json_object *new_parameters(const Turn *t) {
+        json_object *p = json_object_new_object();
+
+        json_object_object_add(p, "token", json_object_new_string(t->token));
+        if (t->id > 0)
+                json_object_object_add(p, "id", json_object_new_int64(t->id));
+        return p;
+}
+
+static int ask(Turn *t) {
+        json_object *p;
+        int r;
+
+        r = varlink_client_connect(&t->client);
+        if (r < 0)
+                return r;
+        t->reached = true;
+        p = new_parameters(t);
+        json_object_object_add(p, "protocol", json_object_new_int(1));
+        json_object_object_add(p, "job", json_object_get(t->job));
+        return varlink_client_send(&t->client, "Run", true, p);
+}
+
+/* Whatever it has come to; the end of this process says the same. */
+static void cancel(Turn *t) {
+        _cleanup_(varlink_client_done) VarlinkClient c = VARLINK_CLIENT_NONE;
+        json_object *p, *answer = NULL;
+        sigset_t all;
+
+        if (t->id == 0 || varlink_client_connect(&c) < 0)
+                return;
+        (void) sigfillset(&all);
+        p = json_object_new_object();
+        json_object_object_add(p, "id", json_object_new_int64(t->id));
+        if (varlink_client_send(&c, "Cancel", false, p) >= 0)
+                (void) varlink_client_read(&c, CANCEL_USEC, &all, &answer);
+        json_object_put(answer);
+}
+
+static const char *get_text(json_object *o, const char *key) {
+        json_object *v;
+
+        return json_object_object_get_ex(o, key, &v) ? json_object_get_string(v) : NULL;
+}
+
+static int get_int(json_object *o, const char *key, int otherwise) {
+        json_object *v;
+
+        return json_object_object_get_ex(o, key, &v) ? json_object_get_int(v) : otherwise;
+}
+
+/* It ended without having been started: its exit status. */
+static int heed_done(Turn *t, json_object *done) {
+        const char *result = strempty(get_text(done, "result")), *reason = get_text(done, "reason");
+
+        hide(t);
+        if (!arg_quiet)
+                (void) ctl_error(0, "job %" PRIu64 ": %s%s%s%s", t->id, result, reason ? " (" : "", strempty(reason), reason ? ")" : "");
+        return job_exit_status(result, get_int(done, "exit_status", -1), get_int(done, "exit_signal", -1)) ?: EXIT_OTHER_FAILURE;
+}
+
+static int heed_go(Turn *t, json_object *go) {
+        json_object *l = NULL;
+
+        hide(t);
+        t->attempt = get_int(go, "attempt", 0);
+        (void) json_object_object_get_ex(go, "environment", &l);
+        for (size_t i = 0; l && i < json_object_array_length(l); i++)
+                if (strv_extend(&t->environment, json_object_get_string(json_object_array_get_idx(l, i))) < 0)
+                        return ctl_oom();
+        return 1;
+}
+
+static int heed_error(Turn *t, const char *name, const char *message) {
+        hide(t);
+        if ((streq(name, "StorageFull") || streq(name, "StorageError")) && t->id > 0)
+                return 0; /* it knows nothing of it for now */
+        return ctl_error(-EIO, "run: %s", message);
+}
+
+/* 1: it may go; 0: it waits; > 1: an exit status + 1. Negative: said. */
+static int heed(Turn *t, json_object *answer) {
+        json_object *p = NULL, *v;
+        const char *name, *message;
+
+        name = varlink_error(answer, &message);
+        if (name)
+                return heed_error(t, name, message);
+        (void) json_object_object_get_ex(answer, "parameters", &p);
+        if (json_object_object_get_ex(p, "id", &v))
+                t->id = json_object_get_int64(v);
+        if (json_object_object_get_ex(p, "go", &v))
+                return heed_go(t, v);
+        if (json_object_object_get_ex(p, "done", &v))
+                return heed_done(t, v) + 1;
+        message = get_text(p, "waiting");
+        if (!message)
+                return 0;
+        if (arg_run.no_wait) {
+                cancel(t);
+                return ctl_error(-EAGAIN, "run: it cannot start at once: %s", message);
+        }
+        show(t, message);
+        return 0;
+}
+
+/* The daemon is away: 0, to be asked again; or a negative errno. */
+static int stay(Turn *t, int error) {
+        usec_t now = now_usec(CLOCK_MONOTONIC);
+
+        varlink_client_done(&t->client);
+        if (t->away == 0) {
+                t->away = now;
+                t->retry = RETRY_MIN_USEC;
+                t->said = false;
+        }
+        if (!t->reached || (t->id == 0 && now >= t->away + REQUEST_RETRY_USEC))
+                return ctl_error(error, "run: jobmilld cannot be reached: %m");
+        if (t->id > 0 && !t->said && now >= t->away + TELL_USEC) {
+                hide(t);
+                ctl_warning("jobmilld is away; waiting for it to come back");
+                t->said = true;
+        }
+        (void) sleep_for(t->retry);
+        t->retry = MIN(t->retry * 2, RETRY_MAX_USEC);
+        return 0;
+}
+
+static int wait_turn(Turn *t) {
+        json_object *answer;
+        int r = 0;
+
+        while (!signal_came()) {
+                r = t->client.fd < 0 ? ask(t) : 0;
+                if (r >= 0)
+                        r = varlink_client_read(&t->client, USEC_INFINITY, &unblocked, &answer);
+                if (r == -EINTR)
+                        continue;
+                if (r < 0) {
+                        r = stay(t, r);
+                        if (r < 0)
+                                return r;
+                        continue;
+                }
+                t->away = 0;
+                r = heed(t, answer);
+                json_object_put(answer);
+                if (r != 0)
+                        return r;
+        }
+        return -EINTR;
+}
+
+/* ---- its end ---- */
+
+static json_object *exit_parameters(const Turn *t, const Ended *e) {
+        json_object *p = new_parameters(t);
+
+        json_object_object_add(p, "attempt", json_object_new_int64(t->attempt));
+        if (e->stopped)
+                json_object_object_add(p, "stopped", json_object_new_boolean(true));
+        if (e->error > 0)
+                json_object_object_add(p, "error", json_object_new_string(strerror(e->error)));
+        else if (WIFEXITED(e->status))
+                json_object_object_add(p, "exit_status", json_object_new_int(WEXITSTATUS(e->status)));
+        else {
+                json_object_object_add(p, "exit_signal", json_object_new_int(WTERMSIG(e->status)));
+                json_object_object_add(p, "core_dump", json_object_new_boolean(WCOREDUMP(e->status)));
+        }
+        return p;
+}
+
+/* Its exit status, or a negative errno: not recorded, -EAGAIN: perhaps later. */
+static int heed_report(const Ended *e, json_object *answer) {
+        json_object *p = NULL;
+        const char *name, *message, *result;
+
+        name = varlink_error(answer, &message);
+        if (name) {
+                bool later = streq(name, "StorageFull") || streq(name, "StorageError");
+
+                return later ? -EAGAIN : ctl_error(-EIO, "run: how it ended is not recorded: %s", message);
+        }
+        (void) json_object_object_get_ex(answer, "parameters", &p);
+        result = strempty(get_text(p, "result"));
+        return job_exit_status(result, e->error == 0 && WIFEXITED(e->status) ? WEXITSTATUS(e->status) : -1,
+                               e->error == 0 && WIFSIGNALED(e->status) ? WTERMSIG(e->status) : -1);
+}
+
+static int report_once(Turn *t, const Ended *e, usec_t timeout) {
+        json_object *answer;
+        sigset_t none;
+        int r;
+
+        (void) sigemptyset(&none);
+        r = t->client.fd < 0 ? varlink_client_connect(&t->client) : 0;
+        if (r >= 0)
+                r = varlink_client_send(&t->client, "Exited", false, exit_parameters(t, e));
+        if (r >= 0)
+                r = varlink_client_read(&t->client, timeout, &none, &answer);
+        if (r < 0) {
+                varlink_client_done(&t->client);
+                return -EAGAIN;
+        }
+        r = heed_report(e, answer);
+        json_object_put(answer);
+        return r;
+}
+
+static int report(Turn *t, const Ended *e) {
+        usec_t begin = now_usec(CLOCK_MONOTONIC), retry = RETRY_MIN_USEC, now = begin;
+        int r;
+
+        (void) sigemptyset(&unblocked);
+        do {
+                r = report_once(t, e, begin + REPORT_USEC - now);
+                if (r != -EAGAIN)
+                        return r >= 0 ? r : foreground_exit_status(e);
+                if (!foreground_interrupted())
+                        (void) sleep_for(retry);
+                retry = MIN(retry * 2, RETRY_MAX_USEC);
+                now = now_usec(CLOCK_MONOTONIC);
+        } while (!foreground_interrupted() && now < begin + REPORT_USEC);
+        ctl_warning("jobmilld is away: how job %" PRIu64 " ended is not recorded", t->id);
+        return foreground_exit_status(e);
+}
+
+static int go(Turn *t, char **argv) {
+        Ended e;
+        int r;
+
+        r = foreground_run(argv, t->environment, &e);
+        foreground_ended();
+        if (r < 0)
+                e.error = -r;
+        if (e.error > 0)
+                (void) ctl_error(-e.error, "run: %s: %m", argv[0]);
+        return report(t, &e);
+}
+
+/* ---- the job ---- */
+
+static int check_command(const char *command) {
+        _cleanup_free_ char *cwd = get_current_dir_name();
+        int r;
+
+        r = cwd ? command_find(command, cwd, getenv("PATH") ?: "/bin:/usr/bin") : 0;
+        if (r >= 0)
+                return 0;
+        (void) ctl_error(r, "run: %s: %s", command, r == -ENOENT && !strchr(command, '/') ? "command not found" : strerror(-r));
+        return EXIT_NOT_STARTED;
+}
+
+static int make_job(Turn *t, char **argv) {
+        _cleanup_(request_done) Request q = {};
+        _cleanup_(spec_freep) JobSpec *s = NULL;
+        _cleanup_free_ char *json = NULL;
+        sd_id128_t token;
+        int r;
+
+        r = submit_find_after(&q);
+        if (r >= 0)
+                r = submit_new_run_spec(&s);
+        if (r < 0)
+                return r;
+        if (!(s->argv = strv_copy(argv)))
+                return ctl_oom();
+        if (arg_run.max_wait != USEC_INFINITY)
+                s->deadline_usec = usec_add(now_usec(CLOCK_REALTIME), arg_run.max_wait);
+        r = submit_validate("run", s);
+        if (r < 0)
+                return r;
+        r = sd_id128_randomize(&token);
+        if (r < 0)
+                return ctl_error(r, "run: %m");
+        sd_id128_to_string(token, t->token);
+        if (spec_to_json(s, 0, &json) < 0 || !(t->job = json_tokener_parse(json)))
+                return ctl_oom();
+        if (arg_submit.queue)
+                json_object_object_add(t->job, "queue", json_object_new_string(arg_submit.queue));
+        return 0;
+}
+
+int verb_run(int argc, char **argv) {
+        _cleanup_(turn_done) Turn t = { .client = VARLINK_CLIENT_NONE };
+        int r;
+
+        if (bus_is_elsewhere())
+                return ctl_error(-EOPNOTSUPP, "run: the command runs here, so not on another machine; use submit");
+        if (arg_run.no_wait && arg_run.max_wait != USEC_INFINITY)
+                return ctl_error(-EINVAL, "run: --no-wait and --max-wait cannot be combined");
+        for (int i = 0; i < argc; i++)
+                if (!utf8_is_valid(argv[i], strlen(argv[i])))
+                        return ctl_error(-EINVAL, "run: word %i of the command is not UTF-8", i + 1);
+        r = check_command(argv[0]);
+        if (r == 0)
+                r = make_job(&t, argv);
+        if (r != 0)
+                return r;
+        hold_signals();
+        r = wait_turn(&t);
+        hide(&t);
+        if (r == -EINTR || (r == 1 && signal_came())) {
+                cancel(&t);
+                let_signals_go();
+                (void) raise(came);
+                return r;
+        }
+        if (r < 0)
+                return r;
+        let_signals_go();
+        return r > 1 ? r - 1 : go(&t, argv);
+}

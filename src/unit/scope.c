@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Scopes of jobs in the foreground: around a process that is there already, whose child the command will be. What became of the command only that
+ * process can tell; the scope is gone at once when it is empty.
+ *
+ * PID 1 is given the process by a descriptor where it takes that (255 and later), else by its number, and then it is looked at once more: it
+ * is there still, so the number was its own all the time, and what is in the scope is it and nobody else. Only then the attempt counts
+ * as started, by its invocation id. What is in a scope that never came so far is nobody's to signal. */
+
+#include "unit/scope.h"
+
+#include "base/crash-point.h"
+#include "base/log.h"
+#include "unit/cgroup.h"
+#include "unit/job-unit.h"
+#include "unit/property.h"
+
+#include <poll.h>
+
+#define PIDFDS_SINCE 255U /* systemd */
+
+/* 1: it is there; 0: it is gone; negative: it cannot be looked at now. */
+static int look_at_process(const Run *r) {
+        struct pollfd p = { .fd = r ? r->pidfd : -1, .events = POLLIN };
+
+        if (!r || r->gone)
+                return 0;
+        return r->pidfd < 0 ? -EBADF : poll(&p, 1, 0) == 0;
+}
+
+bool scope_is_own(const Attempt *a) {
+        return a->executor != EXECUTOR_SCOPE || !sd_id128_is_null(a->invocation_id);
+}
+
+/* ---- start ---- */
+
+static int check_properties(const UnitPropertyList *l, const char *where, char **ret_error) {
+        for (size_t i = 0; i < l->n_values; i++) {
+                const UnitProperty *p = unit_property_of_value(l->values + i);
+
+                if (!p || !(p->flags & UNIT_PROPERTY_SLICE))
+                        return spec_error(ret_error, EPERM, "%s%s cannot be had in the foreground", where, p ? p->name : "a property");
+        }
+        return 0;
+}
+
+int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error) {
+        _cleanup_(unit_property_list_done) UnitPropertyList properties = {};
+        const Run *run = model_run(u->model, a->job_id);
+        usec_t stop = attempt_stop_timeout(a);
+        int r;
+
+        if (look_at_process(run) <= 0)
+                return spec_error(ret_error, ESRCH, "its process is gone");
+        r = check_properties(&a->queue->policy.service, "its queue wants a sandbox: ", ret_error);
+        if (r >= 0)
+                r = job_unit_append_description(m, a);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                                          "Slice", "s", a->queue->slice,
+                                          "After", "as", 1, "jobmilld.service",
+                                          "CPUAccounting", "b", 1,
+                                          "MemoryAccounting", "b", 1,
+                                          "IOAccounting", "b", 1,
+                                          "TasksAccounting", "b", 1,
+                                          "TimeoutStopUSec", "t", stop);
+        a->has_net = a->job->timeout_usec != USEC_INFINITY;
+        if (r >= 0 && a->has_net)
+                r = sd_bus_message_append(m, "(sv)", "RuntimeMaxUSec", "t",
+                                          usec_add(usec_add(a->job->timeout_usec, stop), 60 * USEC_PER_SEC));
+        if (r >= 0)
+                r = u->version_number >= PIDFDS_SINCE ? sd_bus_message_append(m, "(sv)", "PIDFDs", "ah", 1, run->pidfd) :
+                                                        sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, run->pid);
+        if (r >= 0)
+                r = job_properties(u, a, &properties, ret_error);
+        return r < 0 ? r : property_append_list(m, &properties);
+}
+
+/* ---- usage ---- */
+
+static void take_max(uint64_t *value, uint64_t seen) {
+        *value = known_max(*value, seen);
+}
+
+void units_scope_usage(const Units *u, const Attempt *a, Outcome *o) {
+        _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
+        uint64_t in, out;
+
+        if (!path)
+                return;
+        take_max(&o->cpu_usec, cgroup_read_cpu(path));
+        take_max(&o->memory_peak, cgroup_read_u64(path, "memory.peak"));
+        take_max(&o->tasks_peak, cgroup_read_u64(path, "pids.peak"));
+        if (cgroup_read_io(path, &in, &out)) {
+                take_max(&o->io_read_bytes, in);
+                take_max(&o->io_write_bytes, out);
+        }
+}
+
+/* What was seen while it ran, too: it may be gone. */
+static void take_samples(const Attempt *a, Outcome *o) {
+        take_max(&o->cpu_usec, a->outcome.cpu_usec);
+        take_max(&o->memory_peak, a->outcome.memory_peak);
+        take_max(&o->tasks_peak, a->outcome.tasks_peak);
+        take_max(&o->io_read_bytes, a->outcome.io_read_bytes);
+        take_max(&o->io_write_bytes, a->outcome.io_write_bytes);
+}
+
+static void stopped_outside(const Units *u, Outcome *o) {
+        o->result = u->stopping ? JOB_LOST : JOB_CANCELLED;
+        (void) free_and_strdup(&o->reason, u->stopping ? "shutdown" : "stopped outside jobmill");
+}
+
+void units_scope_outcome(const Units *u, const Attempt *a, bool stopped, Outcome *o) {
+        units_scope_usage(u, a, o);
+        take_samples(a, o);
+        if (o->result != JOB_SUCCESS && a->watch && (a->watch->stop_seen || (stopped && !a->watch->signalled)))
+                stopped_outside(u, o);
+        o->shutdown = u->stopping;
+}
+
+/* ---- what is seen ---- */
+
+static void end(Units *u, Attempt *a, JobResult result, const char *reason, const Now *now) {
+        Outcome o = OUTCOME_INIT;
+
+        o.result = result;
+        (void) free_and_strdup(&o.reason, reason);
+        take_samples(a, &o);
+        units_end(u, a, &o, now);
+}
+
+/* No unit, and it was not seen with its process in it. The process is there: as long as it is, it would be in its scope, if that had been made. */
+static void absent_start(Units *u, Attempt *a, bool there, const Now *now) {
+        UnitWatch *w = a->watch;
+
+        if (w->action_slot)
+                return;
+        if (!there) {
+                w->removed = true;
+                end(u, a, JOB_CANCELLED, "its process is gone", now);
+        } else if (a->fresh && a->asked && w->started) {
+                w->removed = true;
+                end(u, a, JOB_EXEC, "systemd could not put its process into a scope", now);
+        } else {
+                a->fresh = true;
+                a->asked = false;
+                model_attempt_act(u->model, a);
+        }
+}
+
+static void seen_active(Units *u, Attempt *a, const UnitState *s, bool there, const Now *now) {
+        CRASH_POINT("scope-seen");
+        if (there) {
+                units_started(u, a, s, now);
+                return;
+        }
+        /* By its number somebody else may have come into it, who is left alone. */
+        log_info("The process of job %" PRIu64 " was gone before its scope was there.", a->job_id);
+        end(u, a, JOB_CANCELLED, "its process is gone", now);
+}
+
+/* Gone while its process is there: that may have been moved elsewhere, and still tells how it ends. */
+static void vanished(Units *u, Attempt *a, bool there, const Now *now) {
+        UnitWatch *w = a->watch;
+        Outcome o = OUTCOME_INIT;
+
+        if (there || units_ask_stopping(u, w))
+                return;
+        CRASH_POINT("scope-vanished");
+        w->removed = true;
+        o.result = JOB_LOST;
+        (void) free_and_strdup(&o.reason, "its process is gone");
+        take_samples(a, &o);
+        if (w->stop_seen || u->stopping)
+                stopped_outside(u, &o);
+        units_end(u, a, &o, now);
+}
+
+bool scope_apply(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
+        int there = look_at_process(model_run(u->model, a->job_id));
+
+        if ((verdict != UNIT_ASK && verdict != UNIT_STARTED && verdict != UNIT_VANISHED && verdict != UNIT_ENDED) || a->phase == ATTEMPT_STRAY)
+                return false;
+        if (there < 0)
+                a->watch->look_again = true;
+        else if (verdict == UNIT_ASK)
+                absent_start(u, a, there, now);
+        else if (verdict == UNIT_STARTED)
+                seen_active(u, a, s, there, now);
+        else if (verdict == UNIT_VANISHED || a->phase == ATTEMPT_RUNNING)
+                vanished(u, a, there, now);
+        else
+                end(u, a, there ? JOB_EXEC : JOB_CANCELLED, there ? "systemd could not put its process into a scope" : "its process is gone", now);
+        return true;
+}

@@ -1,0 +1,539 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""jobmill run: who waits is put into a scope when it is his turn, runs the command in his terminal, and tells how it ended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import end, spawn, until
+from tool import Terminal, argv_of, environment, tool
+
+TOKEN = "%032x"
+
+
+@pytest.fixture
+def mill_r(mill):
+    mill.listen()
+    mill.queue("one", Slots=1, AllowUsers="* daemon", StopTimeoutSec="500ms")
+    mill.start()
+    mill.settled()
+    return mill
+
+
+def where(mill, **more):
+    return {"JOBMILL_RUNTIME_PATH": mill.folder, **more}
+
+
+def run(mill, *argv, **kwargs):
+    return tool(mill, "run", *argv, check=False, env=where(mill), **kwargs)
+
+
+def start(mill, *argv, **kwargs):
+    """Not waited for."""
+    return spawn([*argv_of(["run", *argv])], env=environment(mill, **where(mill)), stdin=subprocess.DEVNULL, **kwargs)
+
+
+def newest(mill):
+    return mill.jobs(limit=1)[0]
+
+
+def job(mill, state, number=-1):
+    """The newest one, once it has come so far."""
+    def find():
+        l = mill.jobs(state=state)
+        return l[0]["id"] if l else None
+    return until(find, 10, "a job is " + state)
+
+
+def scope(id_):
+    return "jobmill-job-%d-1.scope" % id_
+
+
+class Peer:
+    """A process that asks over the socket by itself."""
+
+    CODE = """
+import json, os, signal, socket, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is left in a scope is ended
+path, uid = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX)
+s.connect(path)
+for line in sys.stdin:
+    what = json.loads(line)
+    if what == "read":
+        data = b""
+        while not data.endswith(b"\\0"):
+            part = s.recv(1)
+            if not part:
+                break
+            data += part
+        print(data.rstrip(b"\\0").decode() or "null", flush=True)
+    elif what == "again":
+        s.close()
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(path)
+    elif what == "fork":
+        r, w = os.pipe()
+        if os.fork() > 0:
+            os.close(w)
+            os.read(r, 1)
+            os._exit(0)
+        os.write(w, b"x")
+        os.close(w)
+    elif isinstance(what, str):
+        exec(what)
+    else:
+        s.sendall(json.dumps(what).encode() + b"\\0")
+"""
+
+    def __init__(self, mill, uid=None):
+        as_user = ["setpriv", "--reuid=%d" % uid, "--regid=%d" % uid, "--clear-groups"] if uid else []
+        self.process = spawn([*as_user, sys.executable, "-c", self.CODE, str(mill.socket_path), "x"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+
+    def do(self, what):
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+
+    def send(self, method, **parameters):
+        self.do({"method": "org.jobmill." + method, "parameters": parameters, "more": method == "Run"})
+
+    def read(self):
+        self.do("read")
+        return json.loads(self.process.stdout.readline())
+
+    def ask(self, token=1, queue="", **spec):
+        self.send("Run", protocol=1, token=TOKEN % token, job={"argv": ["true"], "queue": queue, **spec})
+        return self.read()
+
+    def until(self, key):
+        while True:
+            answer = self.read()
+            assert answer and "error" not in answer, answer
+            if key in answer["parameters"]:
+                return answer["parameters"][key]
+
+    def turn(self, **kwargs):
+        """(id, go) once it may."""
+        id_ = self.ask(**kwargs)["parameters"]["id"]
+        return id_, self.until("go")
+
+    def exited(self, id_, token=1, attempt=1, **how):
+        self.send("Exited", token=TOKEN % token, id=id_, attempt=attempt, **how)
+        return self.read()
+
+    def close(self):
+        if self.process.stdin.closed:
+            return
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def peer(mill_r):
+    made = []
+
+    def make(uid=None):
+        made.append(Peer(mill_r, uid))
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.close()
+
+
+# ---- the tool ----
+
+
+@pytest.mark.parametrize("command, status, result", [
+    ("exit 0", 0, "success"), ("exit 7", 7, "exit-code"), ("kill -KILL $$", 137, "signal"), ("kill -TERM $$", 143, "signal")])
+def test_exit_status(mill_r, command, status, result):
+    p = run(mill_r, "-n", "tried", "--", "/bin/sh", "-c", command)
+    assert (p.returncode, p.stdout, p.stderr) == (status, "", "")
+    j = newest(mill_r)
+    assert (j["result"], j["name"], j["executor"], j["unit"]) == (result, "tried", "scope", scope(j["id"]))
+    assert j.get("exit_status", -1) == (status if status < 128 else -1)
+    assert j.get("exit_signal", 0) == (status - 128 if status > 128 else 0)
+    until(lambda: mill_r.queue_properties("default")["SlotsUsed"] == 0, 5, "its slot is free")
+
+
+def test_transparent(mill_r):
+    """Words, streams, directory and environment are the caller's; what jobs have is added, and of another job's nothing is left."""
+    p = tool(mill_r, "run", "--", "/bin/sh", "-c", 'cat; pwd; echo "$MINE $1"; env | grep ^JOBMILL_ | sort; echo e >&2', "sh", "a b",
+             check=False, env=where(mill_r, MINE="mine", JOBMILL_OTHER="x"), stdin=None, input="in\n", cwd="/usr")
+    j = newest(mill_r)
+    assert p.returncode == 0 and p.stderr == "e\n", p
+    lines = p.stdout.splitlines()
+    assert lines[:3] == ["in", "/usr", "mine a b"]
+    assert [l.partition("=")[0] for l in lines[3:]] == ["JOBMILL_ATTEMPT", "JOBMILL_ATTEMPT_ID", "JOBMILL_JOB_ID", "JOBMILL_NAME",
+                                                        "JOBMILL_QUEUE", "JOBMILL_SLOTS"]
+    assert "JOBMILL_JOB_ID=%d" % j["id"] in lines and "JOBMILL_SLOTS=0" in lines
+
+
+def test_not_there(mill_r):
+    p = run(mill_r, "--", "no-such-command")
+    assert p.returncode == 127 and "no-such-command" in p.stderr and mill_r.jobs() == []
+    bad = mill_r.out / "bad"
+    bad.write_text("#!/no/such/interpreter\n")
+    bad.chmod(0o755)
+    p = run(mill_r, "--", str(bad))
+    assert p.returncode == 127 and "No such file" in p.stderr
+    assert newest(mill_r)["result"] == "exec"
+
+
+def test_waits(mill_r):
+    """In order, never two at a time, and the terminal says why."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    t = Terminal(mill_r, "run", "-q", "one", "--", "/bin/echo", "my turn", env=where(mill_r))
+    t.read("waits: cap of one: 1 of 1")
+    id_ = job(mill_r, "ready")
+    mill_r.call("HoldJob", id_)
+    t.read("job %d waits: held" % id_)
+    mill_r.call("ReleaseJob", id_)
+    mill_r.call("CancelJob", hold)
+    t.read("my turn")
+    assert t.end() == 0
+    assert mill_r.systemd.do("counts")["max_holding"]["jobmill-one.slice"] == 1
+
+
+def test_quiet_and_no_wait(mill_r):
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    p = run(mill_r, "--no-wait", "-q", "one", "--", "true")
+    assert p.returncode == 125 and "cap of one: 1 of 1" in p.stderr
+    assert newest(mill_r)["result"] == "cancelled"
+    p = run(mill_r, "--max-wait=100ms", "-q", "one", "--", "true")
+    assert p.returncode == 125 and "expired" in p.stderr
+    assert newest(mill_r)["result"] == "expired"
+    t = Terminal(mill_r, "run", "--max-wait=100ms", "--quiet", "-q", "one", "--", "true", env=where(mill_r))
+    assert t.end() == 125 and t.shown == ""
+    assert run(mill_r, "--no-wait", "--", "true").returncode == 0
+
+
+def test_interrupted(mill_r):
+    """^C while it waits: nothing is left."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    t = Terminal(mill_r, "run", "-q", "one", "--", "true", env=where(mill_r))
+    t.read("waits: ")
+    t.type("\x03")
+    assert t.end() == -signal.SIGINT
+    j = newest(mill_r)
+    assert (j["state"], j["result"], j.get("attempt", 0)) == ("done", "cancelled", 0)
+    t = start(mill_r, "-q", "one", "--", "true")
+    job(mill_r, "ready")
+    t.kill()  # which nobody can catch
+    t.wait()
+    until(lambda: newest(mill_r)["state"] == "done", 5, "it is cancelled")
+    assert newest(mill_r)["reason"] == "its process is gone"
+
+
+def test_terminal(mill_r):
+    """^C is the command's; what it makes of it is the result. The size of the terminal is its own."""
+    t = Terminal(mill_r, "run", "--", "/bin/sh", "-c", 'trap "echo caught; exit 3" INT; echo ready; while :; do sleep 0.05; done',
+                 env=where(mill_r), columns=91)
+    t.read("ready")
+    t.type("\x03")
+    t.read("caught")
+    assert t.end() == 3
+    t = Terminal(mill_r, "run", "--", "/bin/sh", "-c", "stty size; exec sleep 60", env=where(mill_r), columns=91)
+    t.read("24 91")
+    t.type("\x03")
+    assert t.end() == 130
+    assert newest(mill_r)["exit_signal"] == signal.SIGINT
+
+
+def processes(pid):
+    """(process, state) of all that come from it."""
+    out = subprocess.run(["ps", "-o", "pid=,stat=", "--ppid", str(pid)], stdout=subprocess.PIPE, text=True).stdout
+    found = [(int(l.split()[0]), l.split()[1][0]) for l in out.splitlines()]
+    return found + [f for p, _ in found for f in processes(p)]
+
+
+SHELL = ["/bin/bash", "--noprofile", "--norc", "-i"]
+
+
+def test_job_control(mill_r):
+    """In a shell with job control: ^Z stops both, fg goes on with both."""
+    command = " ".join(argv_of(["run", "--", "/bin/cat"]))
+    t = Terminal.__new__(Terminal)
+    import tool as tool_module
+    old = tool_module.argv_of
+    tool_module.argv_of = lambda argv: SHELL
+    try:
+        t.__init__(mill_r, env=where(mill_r, PS1="PROMPT ", HISTFILE=None))
+    finally:
+        tool_module.argv_of = old
+    t.read("PROMPT ")
+    t.type(command + "\n")
+    id_ = job(mill_r, "running")
+    t.type("one\n")
+    t.read("one\r\none\r\n")
+    t.type("\x1a")
+    t.read("Stopped")
+    assert mill_r.state(id_) == "running"
+    t.shown = ""
+    t.type("fg\n")
+    t.read("/bin/cat\r\n")
+    until(lambda: {s for _, s in processes(t.process.pid)} == {"S"}, 10, "both go on")
+    t.type("two\n")
+    t.read("two\r\ntwo\r\n")
+    t.type("\x04")
+    assert mill_r.result(id_) == "success"
+    t.type("exit 5\n")
+    assert t.end() == 5
+
+
+def test_cancel_and_timeout(mill_r):
+    p = start(mill_r, "-q", "one", "--", "/bin/sleep", "60", stderr=subprocess.PIPE)
+    id_ = job(mill_r, "running")
+    mill_r.call("CancelJob", id_)
+    assert p.wait(20) == 125
+    assert mill_r.result(id_) == "cancelled" and mill_r.info(id_)["exit_signal"] == signal.SIGTERM
+    assert run(mill_r, "--timeout=200ms", "-q", "one", "--", "/bin/sleep", "60").returncode == 124
+    assert newest(mill_r)["result"] == "timeout"
+    # Who does not end is killed, and we with it.
+    p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", 'trap "" TERM; while :; do sleep 1; done')
+    id_ = job(mill_r, "running")
+    until(lambda: subprocess.run(["pgrep", "-P", str(p.pid)], stdout=subprocess.DEVNULL).returncode == 0, 5, "the command runs")
+    mill_r.call("CancelJob", id_)
+    assert p.wait(20) == -signal.SIGKILL
+    assert mill_r.result(id_) == "cancelled"
+
+
+def test_killed(mill_r):
+    """Who would have told is gone: what is left in the scope is killed, and only then the slot is free."""
+    p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", "echo $$; exec sleep 60", stdout=subprocess.PIPE)
+    child = int(p.stdout.readline())
+    id_ = job(mill_r, "running")
+    until(lambda: child in mill_r.systemd.do("members", name=scope(id_)), 5, "the fake knows the child")
+    p.kill()
+    p.wait()
+    p.stdout.close()
+    assert mill_r.wait(id_)[0] == "lost"
+    assert mill_r.info(id_)["reason"] == "its process is gone"
+    until(lambda: not os.path.exists("/proc/%d" % child) or "Z" in open("/proc/%d/stat" % child).read(), 5, "its child is killed")
+    assert run(mill_r, "-q", "one", "--", "true").returncode == 0
+
+
+def test_daemon_restarted(mill_r):
+    """While it waits, and while the command runs."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", "read x; exit 9", stderr=subprocess.PIPE)
+    id_ = job(mill_r, "ready")
+    mill_r.restart()
+    mill_r.call("CancelJob", hold)
+    assert p.wait(20) == 1 or p.returncode == 9  # its standard input is at its end
+    assert mill_r.info(id_)["exit_status"] == p.returncode
+    r, w = os.pipe()
+    p = spawn(argv_of(["run", "-q", "one", "--", "/bin/sh", "-c", "read x; exit 9"]), env=environment(mill_r, **where(mill_r)), stdin=r)
+    os.close(r)
+    id_ = job(mill_r, "running")
+    mill_r.kill()
+    os.write(w, b"\n")
+    os.close(w)
+    mill_r.start()
+    assert p.wait(20) == 9
+    assert mill_r.result(id_) == "exit-code" and mill_r.info(id_)["exit_status"] == 9
+
+
+def test_daemon_away(mill_r):
+    """For good: ^C ends the wait for it, the status is the command's, and the daemon says what it can know."""
+    t = Terminal(mill_r, "run", "--", "/bin/sh", "-c", "read x; exit 4", env=where(mill_r))
+    id_ = job(mill_r, "running")
+    mill_r.kill()
+    mill_r.listener.close()
+    mill_r.socket_path.unlink()
+    t.type("\n")
+    until(lambda: subprocess.run(["pgrep", "-P", str(t.process.pid)], stdout=subprocess.DEVNULL).returncode == 1, 10, "the command has ended")
+    time.sleep(0.2)
+    t.type("\x03")
+    assert t.end() == 4 and "how job %d ended is not recorded" % id_ in t.shown
+    mill_r.listener = None
+    mill_r.start()
+    assert mill_r.result(id_) == "lost"
+
+
+def test_refused(mill_r):
+    for option in ("--array=3", "-o/tmp/x", "--payload=x", "--stdout=spool", "--at=tomorrow", "--attempts=2", "--uid=root"):
+        p = run(mill_r, option, "--", "true")
+        assert p.returncode == 125 and option[:2] in p.stderr, p
+    p = run(mill_r, "-p", "PrivateTmp=yes", "--", "true")
+    assert p.returncode == 125 and "PrivateTmp" in p.stderr
+    mill_r.queue("boxed", Slots=1, AllowUsers="*")
+    mill_r.queue("boxed", "Service", drop_in="box.conf", PrivateTmp="yes")
+    mill_r.queue("w", Slots=1, AllowUsers="*", Executor="worker")
+    mill_r.call("Reload")
+    p = run(mill_r, "-q", "boxed", "--", "true")
+    assert p.returncode == 125 and "PrivateTmp" in p.stderr
+    p = run(mill_r, "-q", "w", "--", "true")
+    assert p.returncode == 125 and "Executor=" in p.stderr
+    assert mill_r.jobs() == []
+
+
+def test_of_a_done_one(mill_r):
+    """It cannot be had again without its process; its log is none."""
+    assert run(mill_r, "--", "false").returncode == 1
+    id_ = newest(mill_r)["id"]
+    p = tool(mill_r, "retry", id_, check=False)
+    assert p.returncode == 1 and "foreground" in p.stderr
+    p = tool(mill_r, "logs", id_, check=False)
+    assert (p.returncode, p.stdout) == (0, "") and "terminal" in p.stderr
+    assert tool(mill_r, "retry", "--dead", "-y", check=False).returncode == 0
+    assert mill_r.state(id_) == "done"
+
+
+def test_stopped_outside(mill_r):
+    p = start(mill_r, "--", "/bin/sleep", "60")
+    id_ = job(mill_r, "running")
+    mill_r.systemd.do("stop", name=scope(id_))
+    assert p.wait(20) == 125
+    assert (mill_r.result(id_), mill_r.info(id_)["reason"]) == ("cancelled", "stopped outside jobmill")
+
+
+@pytest.mark.parametrize("version", ["252.39-fake", "257.9-fake"])
+def test_start_is_late(mill_r, version):
+    """The daemon dies in between: the scope is adopted, or asked for again, and the process is told all the same."""
+    mill_r.systemd.do("version", version=version)
+    mill_r.restart()
+    mill_r.settled()
+    mill_r.systemd.do("start_delay", ms=300)
+    p = start(mill_r, "-q", "one", "--", "true")
+    id_ = job(mill_r, "starting")
+    mill_r.restart()
+    assert p.wait(20) == 0
+    mill_r.systemd.fault("StartTransientUnit", "never", count=1)
+    p = start(mill_r, "-q", "one", "--", "true")
+    id_ = job(mill_r, "starting")
+    mill_r.restart()
+    assert p.wait(20) == 0
+    assert mill_r.result(id_) == "success" and mill_r.systemd.do("counts")["starts"][scope(id_)] == 1
+
+
+def test_manager_comes_back(mill_r):
+    """The bus to it lost, and a reload: the command runs on."""
+    r, w = os.pipe()
+    p = spawn(argv_of(["run", "--", "/bin/sh", "-c", "read x; exit 2"]), env=environment(mill_r, **where(mill_r)), stdin=r)
+    os.close(r)
+    id_ = job(mill_r, "running")
+    mill_r.systemd.do("reexec")
+    mill_r.systemd.do("reloading")
+    mill_r.settled()
+    assert mill_r.state(id_) == "running"
+    os.close(w)
+    assert p.wait(20) == 2
+    assert mill_r.result(id_) == "exit-code"
+
+
+def test_reboot(mill_r):
+    p = start(mill_r, "--", "/bin/sleep", "60")
+    id_ = job(mill_r, "running")
+    mill_r.systemd.do("reboot")
+    assert mill_r.result(id_) == "lost"
+    p.wait()
+
+
+# ---- who it is ----
+
+
+def test_of_the_socket(mill_r, peer):
+    p = peer()
+    id_, go = p.turn(name="by hand")
+    assert go["attempt"] == 1 and "JOBMILL_JOB_ID=%d" % id_ in go["environment"]
+    unit = mill_r.systemd.do("units", pattern="*.scope")[scope(id_)]
+    assert (unit["active"], unit["slice"]) == ("active", "jobmill-default.slice")
+    assert unit["settings"]["Description"] == "jobmill job %d (by hand)" % id_
+    assert p.exited(id_, exit_status=3)["parameters"] == {"result": "exit-code"}
+    assert p.exited(id_, exit_status=3)["parameters"] == {"result": "exit-code"}  # the answer was lost
+    assert mill_r.info(id_)["exit_status"] == 3
+    for wrong in ({}, {"exit_status": 1, "exit_signal": 2}, {"exit_status": 256}, {"exit_signal": 0}, {"error": "a\nb"}):
+        other = peer()
+        o, _ = other.turn(token=2)
+        assert other.exited(o, token=2, **wrong)["error"] == "org.varlink.service.InvalidParameter"
+        assert other.exited(o, token=2, exit_status=0)["parameters"]["result"] == "success"
+        other.close()
+
+
+def test_lies(mill_r, peer):
+    """A token is of one process only, whatever is said with it."""
+    p, other = peer(), peer()
+    id_, _ = p.turn()
+    foreign = "org.jobmill.ForeignProcess"
+    assert other.ask()["error"] == foreign
+    assert other.exited(id_, exit_status=0)["error"] == foreign
+    assert other.exited(id_, token=5, exit_status=0)["error"] == "org.jobmill.NoSuchAttempt"
+    assert other.exited(id_, attempt=2, exit_status=0)["error"] == "org.jobmill.NoSuchAttempt"
+    assert other.exited(id_ + 1, exit_status=0)["error"] == "org.jobmill.NoSuchAttempt"
+    assert mill_r.state(id_) == "running"
+    for field, value in (("array", 2), ("payload", "x"), ("environment", ["A=b"]), ("max_attempts", 2), ("delay_usec", 1),
+                         ("output_file", "/x"), ("stdout", "spool"), ("request_id", "x"), ("uid", 0), ("unique_policy", "return")):
+        answer = other.ask(token=3, **{field: value, **({"unique_key": "k"} if field == "unique_policy" else {})})
+        assert answer["error"] == "org.jobmill.InvalidSpec" and field in answer["parameters"]["message"], answer
+    assert len(mill_r.jobs()) == 1
+
+
+def test_forked(mill_r, peer):
+    """Its child holds the socket: that is not the process."""
+    p = peer()
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    id_ = p.ask(queue="one")["parameters"]["id"]
+    p.do("fork")
+    assert mill_r.wait(id_)[0] == "cancelled" and mill_r.info(id_)["reason"] == "its process is gone"
+    p.do("again")  # the child, by itself
+    assert "id" in p.ask(token=2, queue="one")["parameters"]
+
+
+def test_dead_peer(mill_r, peer):
+    """Who connected is gone; another one has his descriptor."""
+    p = peer()
+    p.do("fork")
+    p.process.wait()
+    assert p.ask()["error"] == "org.jobmill.ForeignProcess"
+    assert mill_r.jobs() == []
+
+
+@pytest.mark.root
+def test_other_user(mill_r, peer):
+    """One that became somebody else after it connected."""
+    p = peer()
+    p.do("os.setresuid(1, 1, 0)")
+    assert p.ask()["error"] == "org.jobmill.ForeignProcess"
+    assert mill_r.jobs() == []
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    p = peer()
+    id_ = p.ask(queue="one")["parameters"]["id"]
+    p.do("os.setresuid(1, 1, 0)")
+    p.do("s.sendall(b'')")
+    until(lambda: "\t1\t" in open("/proc/%d/status" % p.process.pid).read(), 5, "it is another user's")
+    mill_r.call("CancelJob", hold)
+    assert mill_r.wait(id_)[0] == "exec" and "alone" in mill_r.info(id_)["reason"]
+    assert scope(id_) not in mill_r.systemd.do("counts")["starts"]
+
+
+def test_gone_before_its_scope(mill_r, peer):
+    """PID 1 was given a number: what is in the scope may be somebody else, who is not touched."""
+    mill_r.systemd.do("hold_scopes", hold=True)
+    p = peer()
+    id_ = p.ask(queue="one")["parameters"]["id"]
+    mill_r.reach(id_, "starting")
+    other = spawn(["/bin/sleep", "60"])
+    until(lambda: mill_r.systemd.do("replace_pid", name=scope(id_), pid=other.pid), 5, "the scope is asked for")
+    p.close()
+    mill_r.systemd.do("hold_scopes", hold=False)
+    assert mill_r.wait(id_)[0] == "cancelled"
+    assert mill_r.queue_properties("one")["SlotsUsed"] == 1
+    assert other.poll() is None
+    end(other)
+    until(lambda: mill_r.queue_properties("one")["SlotsUsed"] == 0, 10, "the scope is empty")
+    assert scope(id_) not in [c[0] for m in ("KillUnit", "StopUnit") for c in mill_r.systemd.do("calls", method=m)]
