@@ -11,6 +11,7 @@ import pathlib
 import pwd
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import time
 import uuid
