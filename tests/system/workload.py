@@ -329,7 +329,7 @@ class Workload:
             return job
 
         begin("success", "exec sleep 0.1", "success")
-        self.killed_runs = [begin("killed", "exec sleep 60", "lost", "cancelled"), begin("killed", "true", "cancelled", queue="crash-paused")]
+        self.killed_runs = [begin("killed", "exec sleep 60", "lost", "cancelled"), begin("killed", "true", "cancelled", "success", "lost", queue="crash-paused")]
 
     def kill_runs(self):
         self.reach(self.killed_runs[0], "running", patience=10 * SLOW)
