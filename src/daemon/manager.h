@@ -36,6 +36,8 @@ typedef struct Manager {
         int64_t clock_shift;         /* by so much was the clock set, in all, since there is this store */
         int64_t clock_offset;        /* of realtime from the clock of the boot, as all that is kept has it */
         usec_t left_over_look;       /* monotonic: whether what a runner left is gone; USEC_INFINITY: nothing is left */
+        usec_t left_over_wait;       /* between two such looks */
+        bool left_over_due, left_overs; /* in this act: it is time; something is left */
         usec_t next_due;             /* realtime: when the first waiting job is due; 0: to be asked of the store */
         usec_t next_start_deadline;  /* realtime: when the first job that has not started is too late; 0: to be asked of the store */
         usec_t next_expiry;          /* realtime: when the oldest receipt is to be forgotten; 0: to be asked of the store */
@@ -114,7 +116,9 @@ void manager_find_socket(Manager *m, int fd);
 void manager_want_runner(Manager *m, Queue *q, uint32_t owner);
 void manager_start_runners(Manager *m);
 int manager_order(Manager *m, Attempt *a, char **ret);
-bool manager_is_left_over(Manager *m, const Attempt *a);
+void manager_begin_left_overs(Manager *m);
+bool manager_is_left_over(Manager *m, Attempt *a);
+void manager_end_left_overs(Manager *m);
 void manager_remove_files(Manager *m, const Attempt *a);
 void manager_capture_spool(void *userdata, const Attempt *a, Outcome *o); /* an Api's */
 

@@ -14,7 +14,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define POPULATED_LOOK (50 * USEC_PER_MSEC)
+#define LEFT_OVER_LOOK (50 * USEC_PER_MSEC) /* twice as long each time */
+#define LEFT_OVER_LOOK_MAX USEC_PER_SEC
 
 void manager_find_socket(Manager *m, int fd) {
         struct sockaddr_un a = {};
@@ -40,6 +41,7 @@ void manager_start_runners(Manager *m) {
         };
         Pool *p, *t;
 
+        pools_forget(m->model, &m->now);
         if (c.socket)
                 units_start_runners(m->units, &c);
         else
@@ -66,16 +68,29 @@ int manager_order(Manager *m, Attempt *a, char **ret) {
         return -ECANCELED;
 }
 
-/* Its runner, or worker, died, and the manager is killing what it left: that takes slots as long as it lives. There is another runner only when that is over. */
-bool manager_is_left_over(Manager *m, const Attempt *a) {
-        bool left = a->executor == EXECUTOR_POOL ? a->queue && !pool_is_registered(m->model, a->queue, a->owner) &&
-                                                           units_runner_is_populated(m->units, a->queue, a->owner) :
-                                                   a->left_in && cgroup_is_populated(a->left_in);
+/* Of one whose runner, or worker, died the manager kills what it left: that takes slots as long as it lives. There may be thousands, so what was left
+ * at a look is looked at again when it is time, not in each turn. */
+void manager_begin_left_overs(Manager *m) {
+        m->left_over_due = m->now.monotonic >= m->left_over_look;
+        m->left_overs = false;
+}
 
-        if (!left)
-                return false;
-        m->left_over_look = usec_add(m->now.monotonic, POPULATED_LOOK);
-        return true;
+bool manager_is_left_over(Manager *m, Attempt *a) {
+        if (!a->left_over || m->left_over_due)
+                a->left_over = a->executor == EXECUTOR_POOL ? units_task_is_populated(m->units, a) : a->left_in && cgroup_is_populated(a->left_in);
+        m->left_overs = m->left_overs || a->left_over;
+        return a->left_over;
+}
+
+void manager_end_left_overs(Manager *m) {
+        if (!m->left_overs) {
+                m->left_over_look = USEC_INFINITY;
+                m->left_over_wait = LEFT_OVER_LOOK;
+        } else if (m->left_over_due || m->left_over_look == USEC_INFINITY) {
+                m->left_over_wait = MAX(m->left_over_wait, LEFT_OVER_LOOK);
+                m->left_over_look = usec_add(m->now.monotonic, m->left_over_wait);
+                m->left_over_wait = MIN(2 * m->left_over_wait, LEFT_OVER_LOOK_MAX);
+        }
 }
 
 void manager_remove_files(Manager *m, const Attempt *a) {

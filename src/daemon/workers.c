@@ -37,21 +37,6 @@ static int assign(Manager *m, Attempt *a) {
         return 1;
 }
 
-/* A runner ends its process; one that does not is itself ended, when as much time again has passed. */
-static int kill_it(Manager *m, Attempt *a) {
-        int r;
-
-        if (a->executor != EXECUTOR_POOL || a->kill_sent) {
-                api_worker_kill(m->api, a->worker);
-                return 1;
-        }
-        r = assign(m, a);
-        if (r > 0)
-                r = api_worker_signal(m->api, a, SIGKILL);
-        model_attempt_kill_again(m->model, a, &m->now);
-        return r;
-}
-
 /* Those of a user's choice. */
 static int send_signals(Manager *m, Attempt *a) {
         int r = assign(m, a);
@@ -65,6 +50,8 @@ static int send_signals(Manager *m, Attempt *a) {
         return r;
 }
 
+/* A runner ends its process at once when that is due; one that does not is itself ended, when as much time again has passed. It is told once more
+ * when it is back, but that does not give it more of that time. */
 static int stop(Manager *m, Attempt *a) {
         int r;
 
@@ -72,13 +59,21 @@ static int stop(Manager *m, Attempt *a) {
                 model_attempt_withdraw(m->model, a, NULL, &m->now);
                 return 1;
         }
-        if (a->kill_due)
-                return kill_it(m, a);
+        if (a->kill_due && (a->executor != EXECUTOR_POOL || a->killing)) {
+                api_worker_kill(m->api, a->worker);
+                return 1;
+        }
+        if (a->kill_due) {
+                model_attempt_kill_process(m->model, a, &m->now);
+                a->cancel_sent = false;
+        }
         if (a->cancel_sent)
                 return 1;
         r = assign(m, a);
         if (r > 0)
                 r = api_worker_cancel(m->api, a);
+        if (r > 0 && a->killing)
+                r = api_worker_signal(m->api, a, SIGKILL);
         if (r > 0)
                 a->cancel_sent = true;
         return r;
@@ -121,13 +116,14 @@ bool manager_act_workers(Manager *m) {
         bool any = false, end = false;
         Attempt *a, *t;
 
-        m->left_over_look = USEC_INFINITY;
+        manager_begin_left_overs(m);
         manager_start_runners(m);
         for (a = TAILQ_FIRST(&m->model->act_workers); a && !end; a = t) {
                 t = TAILQ_NEXT(a, act_entry);
                 end = a == last;
                 any = act(m, a) || any;
         }
+        manager_end_left_overs(m);
         api_workers_drain(m->api); /* behind what they still have */
         return any;
 }

@@ -206,10 +206,10 @@ void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, co
         run_act_of(m, a);
 }
 
-void model_attempt_kill_again(Model *m, Attempt *a, const Now *now) {
-        a->kill_sent = true;
+void model_attempt_kill_process(Model *m, Attempt *a, const Now *now) {
+        a->killing = true;
         a->kill_due = false;
-        set_deadlines(m, a, a->deadline, usec_add(now->monotonic, attempt_stop_timeout(a)));
+        set_deadlines(m, a, a->deadline, usec_add(now->monotonic, MAX(attempt_stop_timeout(a), RUNNER_KILL_MIN)));
 }
 
 bool model_attempt_overflow(Model *m, Attempt *a, const Now *now) {

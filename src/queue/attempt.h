@@ -76,7 +76,8 @@ struct Attempt {
         bool asked;                 /* StartTransientUnit was sent by this process; its worker was sent it, since it is connected */
         bool cancel_sent;           /* the same of a worker and its cancel */
         char *left_in;              /* of a worker that is gone: the control group in which something may be left, that takes its slots; or NULL */
-        bool kill_sent;             /* EXECUTOR_POOL: its process was to be killed */
+        bool killing;               /* EXECUTOR_POOL: its process is to be killed by the runner, and that when the time is over */
+        bool left_over;             /* something of it was there when it was last looked at */
         bool has_files;             /* EXECUTOR_POOL: they are to be removed with it */
         bool stuck;                 /* it cannot be asked for now: "trouble" says why */
         bool kill_due;              /* kill_deadline has passed */
@@ -99,6 +100,7 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number);
 int attempt_be_scope(Attempt *a); /* instead of a service; of no model yet */
 
 #define ATTEMPT_UNIT_MAX 64U
+#define RUNNER_KILL_MIN (10 * USEC_PER_SEC) /* a runner that is told to kill has so long, whatever the stop time-out */
 /* "jobmill-job-42-1.service", or .scope -> 42, 1; false for any other name. */
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number);
 /* It has a unit of its own, which PID 1 tells of. */

@@ -188,7 +188,7 @@ bool model_must_wait(Model *m, Job *j, const Now *now); /* … of one that is ab
 void model_attempt_gone(Model *m, Attempt *a);
 usec_t attempt_stop_timeout(const Attempt *a); /* the job's, else its queue's, else the default */
 /* Put on the list of those for which unit/, or a worker, is to be asked something. */
-void model_attempt_act(Model *m, Attempt *a), model_attempt_kill_again(Model *m, Attempt *a, const Now *now); /* SIGKILL was sent, kill_due once more */
+void model_attempt_act(Model *m, Attempt *a), model_attempt_kill_process(Model *m, Attempt *a, const Now *now); /* by its runner; kill_due once more */
 
 /* ---- record ---- */
 

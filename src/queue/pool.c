@@ -42,13 +42,6 @@ static bool is_registered(const Model *m, const char *unit) {
         return false;
 }
 
-bool pool_is_registered(const Model *m, const Queue *q, uint32_t owner) {
-        char unit[POOL_UNIT_MAX];
-
-        pool_unit_name(q->name, owner, unit);
-        return is_registered(m, unit);
-}
-
 /* One that is there and full, away for a moment, or about to end is not started again: its process tells when it is gone. */
 int pool_want(Model *m, Queue *q, uint32_t owner, const char *owner_name, const Now *now) {
         char unit[POOL_UNIT_MAX];
@@ -78,12 +71,24 @@ int pool_want(Model *m, Queue *q, uint32_t owner, const char *owner_name, const 
         return free_and_strdup(&p->owner_name, owner_name);
 }
 
+/* Who waits for one wants it again as soon as it may be asked for; that of which so long nobody did is not waited for. */
+void pools_forget(Model *m, const Now *now) {
+        Pool *p, *t;
+
+        HASH_ITER(hh, m->pools, p, t)
+                if (!p->wanted && now->steady > usec_add(p->again, POOL_START_WAIT << POOL_START_DOUBLED_MAX))
+                        pool_free(m, p);
+}
+
 void pool_refused(Model *m, Pool *p, const char *error, const Now *now) {
+        Queue *q = model_queue(m, p->queue);
+
         p->again = usec_add(now->steady, error ? POOL_AGAIN << MIN(p->asked, POOL_START_DOUBLED_MAX) : POOL_AGAIN_SOON);
         if (!error)
                 p->asked = 1;
         m->next_admission = MIN(m->next_admission, p->again);
-        (void) free_and_strdup(&p->trouble, error);
+        if (!streq_ptr(p->trouble, error) && free_and_strdup(&p->trouble, error) >= 0 && q)
+                queue_touch(q);
 }
 
 void pool_registered(Model *m, const char *unit) {

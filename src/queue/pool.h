@@ -32,7 +32,6 @@ static inline bool worker_is_runner(const Worker *w) {
         return w->unit && startswith(w->unit, POOL_UNIT_PREFIX);
 }
 
-bool pool_is_registered(const Model *m, const Queue *q, uint32_t owner);
 /* A job waits for it. Sets model->next_admission. -ENOMEM */
 int pool_want(Model *m, Queue *q, uint32_t owner, const char *owner_name, const Now *now);
 Pool *pool_find(const Model *m, const char *unit);
@@ -40,6 +39,8 @@ Pool *pool_find(const Model *m, const char *unit);
 void pool_refused(Model *m, Pool *p, const char *error, const Now *now);
 /* It is there. */
 void pool_registered(Model *m, const char *unit);
+/* Those that nobody wants any more. */
+void pools_forget(Model *m, const Now *now);
 void pools_free(Model *m);
 /* As reason_say(): of one who waits for a runner that is not there. */
 int pool_reason(const Model *m, const Queue *q, uint32_t owner, char **ret);

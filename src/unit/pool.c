@@ -17,6 +17,13 @@ typedef struct RunnerStart {
         char unit[POOL_UNIT_MAX];
 } RunnerStart;
 
+static void start_free(void *userdata) {
+        RunnerStart *s = userdata;
+
+        s->units->runners_in_flight--;
+        free(s);
+}
+
 static int on_runner_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         const RunnerStart *s = userdata;
@@ -124,8 +131,9 @@ static int ask(Units *u, const Pool *p, const Queue *q, const RunnerCommand *c) 
         CRASH_POINT("runner-after");
         if (r < 0)
                 return r;
-        (void) sd_bus_slot_set_destroy_callback(slot, free);
+        (void) sd_bus_slot_set_destroy_callback(slot, start_free);
         TAKE_PTR(s);
+        u->runners_in_flight++;
         (void) sd_bus_slot_set_floating(slot, true);
         sd_bus_slot_unref(slot);
         return 0;
@@ -140,7 +148,7 @@ void units_start_runners(Units *u, const RunnerCommand *c) {
                 const Queue *q = model_queue(u->model, p->queue);
                 int r;
 
-                if (!p->wanted)
+                if (!p->wanted || u->runners_in_flight >= UNITS_RUNNERS_IN_FLIGHT)
                         continue;
                 p->wanted = false;
                 r = q ? ask(u, p, q, c) : 0;
@@ -149,11 +157,16 @@ void units_start_runners(Units *u, const RunnerCommand *c) {
         }
 }
 
-bool units_runner_is_populated(const Units *u, const Queue *q, uint32_t owner) {
+bool units_task_is_populated(const Units *u, const Attempt *a) {
+        char group[POOL_UNIT_MAX + ATTEMPT_UNIT_MAX];
         _cleanup_free_ char *path = NULL;
-        char unit[POOL_UNIT_MAX];
 
-        pool_unit_name(q->name, owner, unit);
-        path = cgroup_unit_path(u->cgroup_root, q->slice, unit);
-        return path && cgroup_is_populated(path);
+        if (!a->queue)
+                return false;
+        if (!u->cgroup_root) /* nobody knows yet */
+                return true;
+        pool_unit_name(a->queue->name, a->owner, group);
+        (void) snprintf(group + strlen(group), ATTEMPT_UNIT_MAX, "/jobmill-job-%" PRIu64 "-%" PRIu32, a->job_id, a->number);
+        path = cgroup_unit_path(u->cgroup_root, a->queue->slice, group);
+        return !path || cgroup_is_populated(path);
 }

@@ -6,6 +6,8 @@
 #include "queue/pool.h"
 #include "unit/units.h"
 
+#define UNITS_RUNNERS_IN_FLIGHT 2U
+
 typedef struct RunnerCommand {
         const char *runner, *exec, *socket; /* paths of jobmill-runner, jobmill-exec and the daemon's socket */
         usec_t idle;
@@ -13,8 +15,8 @@ typedef struct RunnerCommand {
 
 /* Asks for the units of runners that jobs wait for. Not waited for. */
 void units_start_runners(Units *u, const RunnerCommand *c);
-/* Is a process left in the unit of this queue and owner? */
-bool units_runner_is_populated(const Units *u, const Queue *q, uint32_t owner);
+/* Is a process left in the control group of this attempt? Also where that is not known yet. */
+bool units_task_is_populated(const Units *u, const Attempt *a);
 
 /* What its runner is told beside the spec, as JSON; the files that it needs are made. *ret_error is set (and the return negative) where it is
  * refused. */

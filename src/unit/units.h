@@ -109,7 +109,7 @@ typedef struct Units {
         bool reloading;           /* PID 1 is: it drops all units and makes them again */
         unsigned ticks, look_interval; /* UNITS_LOOK_INTERVAL, but for tests */
         char **slices_told;       /* slice, property, slice, …: what the manager was told */
-        unsigned slices_in_flight;
+        unsigned slices_in_flight, runners_in_flight; /* not answered */
         struct GateLookList gate_looks; /* not answered */
         struct ServerStartList server_starts;
         bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */

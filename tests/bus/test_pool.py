@@ -139,22 +139,42 @@ def test_cannot_be_started(mill_p, systemd):
 
 
 def test_slots_until_nothing_is_left(mill, systemd, cgroups, remotes):  # noqa: F811
-    """Of a runner that was killed: what it left may still run, and a slot is free only when it does not."""
+    """Of a runner that was killed: what it left may still run, and a slot is free only when it does not, whatever else its owner runs by then."""
     mill.listen()
-    mill.queue("p", Slots=1, AllowUsers="* daemon", Executor="pool")
+    mill.queue("p", Slots=2, AllowUsers="* daemon", Executor="pool")
     mill.start()
-    events = cgroups / "jobmill.slice/jobmill-p.slice" / "jobmill-pool-p-1.service/cgroup.events"
+    events = cgroups / "jobmill.slice/jobmill-p.slice" / "jobmill-pool-p-1.service/jobmill-job-1-1/cgroup.events"
     events.parent.mkdir(parents=True)
     events.write_text("populated 1\nfrozen 0\n")
-    theirs = remotes("daemon").call("Submit", "p", ["/bin/sleep", "60"], {})[0]
+    daemon = remotes("daemon")
+    theirs = daemon.call("Submit", "p", ["/bin/sleep", "60"], {})[0]
     mill.reach(theirs, "running")
-    ours = mill.submit(["true"], "p")
     systemd.do("kill", name="jobmill-pool-p-1.service", signo=signal.SIGKILL, main_only=True)
     assert mill.result(theirs) == "lost"
+    again = daemon.call("Submit", "p", ["/bin/sleep", "60"], {})[0]
+    mill.reach(again, "running")
+    ours = mill.submit(["true"], "p")
     mill.bus.pump(0.3)
-    assert mill.state(ours) == "ready" and mill.queue_properties("p")["SlotsUsed"] == 1
+    assert mill.state(ours) == "ready" and mill.queue_properties("p")["SlotsUsed"] == 2
     events.write_text("populated 0\nfrozen 0\n")
     assert mill.result(ours) == "success"
+
+
+def test_runner_that_is_away(mill):
+    """When a job is to be killed: it has time to do that, and is told when it is back; its other jobs live."""
+    mill.listen()
+    mill.queue("p", Slots=4, AllowUsers="*", Executor="pool", StopTimeoutSec="1ms")
+    mill.start()
+    other, id_ = mill.submit(["sleep", "60"], "p"), mill.submit(IGNORES, "p")
+    until(lambda: processes(mill).get("jobmill-job-%d-1" % id_, 0) >= 2, 5, "a child")
+    mill.systemd.do("kill", name=UNIT, signo=signal.SIGSTOP, main_only=True)
+    mill.restart()
+    mill.call("CancelJob", id_)
+    mill.bus.pump(0.3)
+    assert (mill.state(other), mill.state(id_)) == ("running", "stopping")
+    mill.systemd.do("kill", name=UNIT, signo=signal.SIGCONT, main_only=True)
+    assert mill.result(id_) == "cancelled"
+    assert mill.state(other) == "running"
 
 
 def test_who_is_no_runner(mill_p):

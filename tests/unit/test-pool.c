@@ -79,9 +79,36 @@ static void test_wanted(void **state) {
         model_worker_connected(m, m->workers, false);
         assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
         assert_null(m->pools);
-        assert_true(pool_is_registered(m, q, 1000));
         model_worker_gone(m, m->workers, &then);
-        assert_false(pool_is_registered(m, q, 1000));
+        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
+        assert_non_null(m->pools);
+}
+
+/* Why it was not started shows, and one that nobody wants any more is forgotten. */
+static void test_refused(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_pool(m, "p");
+        Now then = now;
+        Pool *p;
+
+        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
+        p = pool_find(m, "jobmill-pool-p-1000.service");
+        p->wanted = false;
+        schedule_begin(m);
+        while (TAILQ_FIRST(&m->schedule.touched)) {
+                TAILQ_FIRST(&m->schedule.touched)->touched = false;
+                TAILQ_REMOVE(&m->schedule.touched, TAILQ_FIRST(&m->schedule.touched), touched_entry);
+        }
+        pool_refused(m, p, "no room", &then);
+        assert_true(q->touched);
+        expect_reason(m, q, "its runner cannot be started, trying again: no room");
+
+        then.steady = p->again + 1;
+        pools_forget(m, &then);
+        assert_non_null(m->pools);
+        then.steady += POOL_START_WAIT << POOL_START_DOUBLED_MAX;
+        pools_forget(m, &then);
+        assert_null(m->pools);
 }
 
 /* Its own user's, of its own queue, by its unit; and nobody else has them. */
@@ -158,6 +185,7 @@ static void test_properties(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_wanted),
+                cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_serves),
                 cmocka_unit_test(test_slots),
                 cmocka_unit_test(test_properties),
