@@ -56,6 +56,16 @@ int read_json_string(json_object *parameters, const char *key, const char *fallb
         return 0;
 }
 
+int read_json_flag(json_object *parameters, const char *key, bool *ret, sd_bus_error *error) {
+        json_object *o = NULL;
+
+        (void) json_object_object_get_ex(parameters, key, &o);
+        if (o && !json_object_is_type(o, json_type_boolean))
+                return invalid_parameter(error, key);
+        *ret = o && json_object_get_boolean(o);
+        return 0;
+}
+
 int read_json_length(json_object *parameters, const char *key, size_t *ret, sd_bus_error *error) {
         json_object *v = find(parameters, key);
 

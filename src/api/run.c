@@ -255,15 +255,6 @@ int handle_run(Call *c, sd_bus_error *error) {
 
 /* ---- Exited ---- */
 
-static int read_flag(const Call *c, const char *name, bool *ret, sd_bus_error *error) {
-        json_object *o = NULL;
-
-        if (json_object_object_get_ex(c->parameters, name, &o) && o && !json_object_is_type(o, json_type_boolean))
-                return invalid_parameter(error, name);
-        *ret = json_object_get_boolean(o);
-        return 0;
-}
-
 static int read_exit(const Call *c, Outcome *o, bool *ret_stopped, sd_bus_error *error) {
         const uint64_t none = UINT64_MAX;
         uint64_t status, sig;
@@ -284,9 +275,9 @@ static int read_exit(const Call *c, Outcome *o, bool *ret_stopped, sd_bus_error 
                 return invalid_parameter(error, "exit_status");
         if (sig != none && (sig < 1 || sig > (uint64_t) SIGRTMAX))
                 return invalid_parameter(error, "exit_signal");
-        r = read_flag(c, "core_dump", &core, error);
+        r = read_json_flag(c->parameters, "core_dump", &core, error);
         if (r >= 0)
-                r = read_flag(c, "stopped", ret_stopped, error);
+                r = read_json_flag(c->parameters, "stopped", ret_stopped, error);
         if (r < 0)
                 return r;
         if (*text) {

@@ -37,7 +37,7 @@ static const VarlinkMethod methods[] = {
         { "Register", " protocol queues slots name metadata token ", handle_register, true },
         { "Complete", " token id attempt exit_status exit_signal result error verdict cpu_usec memory_peak tasks_peak io_read_bytes io_write_bytes ", handle_complete, true },
         { "Progress", " token id attempt status ", handle_progress },
-        { "Drain", " token ", handle_drain, true },
+        { "Drain", " token idle ", handle_drain, true },
         { "Metrics", " ", handle_get_metrics },
         { "Report", " filter group_by ", handle_get_report },
         { "Run", " protocol token id job ", handle_run, true },

@@ -235,7 +235,7 @@ static int append_job(Reply *reply, const Attempt *at) {
                 r = append_slots(reply, at);
         if (r >= 0 && j->timeout_usec != USEC_INFINITY)
                 r = dict_append(reply, "timeout_usec", "t", j->timeout_usec);
-        if (r >= 0 && at->inputs)
+        if (r >= 0 && at->inputs && at->executor != EXECUTOR_POOL) /* whose jobs have them in a file */
                 r = dict_append_json(reply, "inputs", at->inputs);
         if (r >= 0)
                 r = spec_to_json(j->spec, 0, &spec);

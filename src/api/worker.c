@@ -19,6 +19,7 @@
 
 #define PROTOCOL 1U
 #define STATUS_MAX 1024U
+#define RESULT_UNSTARTED "unstarted"
 
 static int parse_token(const char *text, sd_id128_t *ret) {
         return strlen(text) == 32 ? sd_id128_from_string(text, ret) : -EINVAL;
@@ -307,11 +308,13 @@ static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
         r = read_json_u64(c->parameters, "exit_status", &(uint64_t) { *text ? 1 : 0 }, &status, error);
         if (r < 0)
                 return r;
-        if (status > 255 || strlen(text) > STATUS_MAX || (*text && status == 0))
+        if (status > 255 || strlen(text) > STATUS_MAX)
                 return invalid_parameter(error, strlen(text) > STATUS_MAX ? "error" : "exit_status");
         o->exit_status = status;
         o->result = status == 0 ? JOB_SUCCESS : JOB_EXIT_CODE;
         r = read_result(c, o, error);
+        if (r >= 0 && *text && o->result == JOB_SUCCESS)
+                return invalid_parameter(error, "exit_status");
         if (r >= 0)
                 r = read_usage(c, o, error);
         if (r < 0 || !json_object_object_get_ex(c->parameters, "verdict", &verdict) || !verdict)
@@ -336,6 +339,13 @@ static int complete(const Call *c, Worker *w, uint64_t id, uint64_t number, Outc
         return model_worker_complete(c->api->model, w, id, number, o, &c->api->now);
 }
 
+/* Only of one that is given nothing more: else it would be given it again at once. */
+static bool is_unstarted(const Call *c, const Worker *w) {
+        const char *text;
+
+        return w->draining && read_json_string(c->parameters, "result", "", &text, NULL) >= 0 && streq(text, RESULT_UNSTARTED);
+}
+
 int handle_complete(Call *c, sd_bus_error *error) {
         Outcome o = OUTCOME_INIT;
         uint64_t id, number;
@@ -347,14 +357,18 @@ int handle_complete(Call *c, sd_bus_error *error) {
                 r = call_read_id(c, &id, error);
         if (r >= 0)
                 r = read_json_u64(c->parameters, "attempt", NULL, &number, error);
-        if (r >= 0)
+        if (r < 0)
+                return r;
+        if (is_unstarted(c, w))
+                r = number > UINT32_MAX ? -ENOENT : model_worker_return(c->api->model, w, id, number, "its worker was ending", &c->api->now);
+        else {
                 r = read_outcome(c, &o, error);
-        if (r >= 0) {
-                r = number > UINT32_MAX ? -ENOENT : complete(c, w, id, number, &o);
-                if (r == -ENOENT)
-                        r = refuse_attempt(c, w, id, number, error);
+                if (r >= 0)
+                        r = number > UINT32_MAX ? -ENOENT : complete(c, w, id, number, &o);
+                outcome_done(&o);
         }
-        outcome_done(&o);
+        if (r == -ENOENT)
+                r = refuse_attempt(c, w, id, number, error);
         return r < 0 ? r : call_hold_empty(c);
 }
 
@@ -386,16 +400,21 @@ int handle_progress(Call *c, sd_bus_error *error) {
         return r < 0 ? r : call_send(c, &reply, r);
 }
 
-/* It is about to end: what it has it still completes, also what is on its way to it. */
+/* It is about to end: what it has it still completes, also what is on its way to it. One that only ends if nothing is (idle) goes on else: as it
+ * is the only one of its user's, that user would have to wait until then. */
 int handle_drain(Call *c, sd_bus_error *error) {
         Reply reply;
+        bool idle;
         Worker *w;
         int r;
 
         r = find_worker(c, &w, error);
+        if (r >= 0)
+                r = read_json_flag(c->parameters, "idle", &idle, error);
         if (r < 0)
                 return r;
-        model_worker_drain(c->api->model, w);
+        if (!idle || w->n_attempts == 0)
+                model_worker_drain(c->api->model, w);
         r = call_reply(c, &reply);
         if (r >= 0)
                 r = reply_append(&reply, "attempts", "u", w->n_attempts);

@@ -38,6 +38,7 @@ void manager_start_runners(Manager *m) {
                 .exec = m->units->exec_path,
                 .socket = m->socket_path,
                 .idle = m->settings.pool_idle_usec,
+                .max = m->settings.pool_max_usec,
         };
         Pool *p, *t;
 

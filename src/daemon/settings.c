@@ -107,6 +107,7 @@ static const struct Setting {
         { "WorkersMax", parse_number, offsetof(Settings, api.workers_max), 1024, 1, 65536, "1…65536" },
         { "WorkersPerUserMax", parse_number, offsetof(Settings, api.workers_per_user_max), 128, 1, 65536, "1…65536" },
         { "PoolIdleSec", parse_span, offsetof(Settings, pool_idle_usec), 60 * USEC_PER_SEC, USEC_PER_MSEC, INFINITE - 1, "a time span of at least 1ms" },
+        { "PoolMaxSec", parse_span, offsetof(Settings, pool_max_usec), DAY, USEC_PER_MSEC, INFINITE, "a time span of at least 1ms, or infinity" },
         { "SocketMessageMax", parse_bytes, offsetof(Settings, api.socket_message_max), 32 * MIB, 64 * KIB, 128 * MIB, "64K…128M" },
         { "SocketBuffersPerUserMax", parse_bytes, offsetof(Settings, api.socket_buffers_max), 64 * MIB, MIB, 1024 * MIB, "1M…1G" },
         { "RequestIdsPerUserMax", parse_number, offsetof(Settings, api.request_ids_max), RECEIPTS_PER_CALLER_MAX, 1000,

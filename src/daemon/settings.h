@@ -24,6 +24,7 @@ typedef struct Settings {
         uint64_t events_max;      /* that are kept for who reads them later */
         uint64_t usage_minutes, usage_hours, usage_days, usage_rows_max; /* µs that accounts are kept by these; so many rows of each */
         usec_t pool_idle_usec;    /* a runner that had nothing to do for so long ends */
+        usec_t pool_max_usec;     /* one that is so old ends as soon as it has nothing to do */
         uint64_t in_flight_max;   /* starts and stops that PID 1 has not answered */
         ApiLimits api;
 } Settings;

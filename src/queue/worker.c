@@ -290,6 +290,17 @@ int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Ou
         return 0;
 }
 
+int model_worker_return(Model *m, Worker *w, uint64_t job, uint32_t number, const char *reason, const Now *now) {
+        Attempt *a = model_worker_attempt(m, w, job, number);
+
+        if (!a)
+                return -ENOENT;
+        model_attempt_withdraw(m, a, reason, now);
+        worker_give_back(a);
+        queue_give_slots_back(a);
+        return 0;
+}
+
 void workers_recorded(Model *m) {
         Worker *w;
 

@@ -93,6 +93,8 @@ void model_worker_connected(Model *m, Worker *w, bool connected);
 void model_worker_gone(Model *m, Worker *w, const Now *now);
 /* It said how it ended. -ENOENT: it has no such attempt. outcome is taken over on success. */
 int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Outcome *outcome, const Now *now);
+/* It was not begun, and is as if it had not been given: the job waits again. -ENOENT */
+int model_worker_return(Model *m, Worker *w, uint64_t job, uint32_t number, const char *reason, const Now *now);
 /* NULL: it has none such that has not ended. */
 Attempt *model_worker_attempt(const Model *m, const Worker *w, uint64_t job, uint32_t number);
 bool model_worker_had(const Model *m, const Worker *w, uint64_t job, uint32_t number); /* also one that has ended, while the model knows it */

@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#define DEPTH_MAX 32U
-
 static int read_at(int directory, const char *path, char *buf, size_t size) {
         _cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
         ssize_t n;
@@ -122,8 +120,6 @@ int cgroups_open(Cgroups *c) {
 int cgroup_make(const Cgroups *c, const char *name) {
         int fd;
 
-        if (c->root < 0)
-                return -ENOENT;
         if (mkdirat(c->root, name, 0755) < 0 && errno != EEXIST)
                 return -errno;
         fd = openat(c->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -182,72 +178,74 @@ void cgroup_read_usage(const Cgroups *c, const char *name, CgroupUsage *ret) {
         }
 }
 
-/* What each process of the group at this directory, and of those below it, gets. */
-static unsigned signal_all(int directory, int sig, unsigned depth) {
-        int listed = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC), copy;
+static void signal_processes(int directory, int sig) {
+        int listed = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
         FILE *f = listed >= 0 ? fdopen(listed, "re") : NULL;
-        unsigned n = 0;
         long pid;
-        DIR *d;
 
         while (f && fscanf(f, "%ld", &pid) == 1)
-                if (pid > 0 && kill((pid_t) pid, sig) >= 0) {
-                        n++;
-                        if (sig != SIGKILL && sig != SIGCONT)
-                                (void) kill((pid_t) pid, SIGCONT); /* one that stopped itself must wake up to heed it */
-                }
+                if (pid > 0 && kill((pid_t) pid, sig) >= 0 && sig != SIGKILL && sig != SIGCONT)
+                        (void) kill((pid_t) pid, SIGCONT); /* one that stopped itself must wake up to heed it */
         if (f)
                 fclose(f);
         else
                 safe_close(listed);
-        copy = depth < DEPTH_MAX ? openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-        d = copy >= 0 ? fdopendir(copy) : NULL;
-        if (!d) {
-                safe_close(copy);
-                return n;
-        }
-        for (struct dirent *e; (e = readdir(d));) {
-                int below = e->d_type == DT_DIR && e->d_name[0] != '.' ? openat(directory, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+}
 
-                if (below >= 0)
-                        n += signal_all(below, sig, depth + 1);
-                safe_close(below);
-        }
+static DIR *open_group(int parent, const char *name) {
+        int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+        if (!d)
+                safe_close(fd);
+        return d;
+}
+
+static bool is_group(const struct dirent *e) {
+        return e->d_type == DT_DIR && !streq(e->d_name, ".") && !streq(e->d_name, "..");
+}
+
+/* Those below come first. However deep they are: each takes a descriptor, of which the runner has as many as there may be. */
+static void signal_group(int parent, const char *name, int sig) {
+        DIR *d = open_group(parent, name);
+
+        if (!d)
+                return;
+        for (struct dirent *e; (e = readdir(d));)
+                if (is_group(e))
+                        signal_group(dirfd(d), e->d_name, sig);
+        signal_processes(dirfd(d), sig);
         closedir(d);
-        return n;
+}
+
+bool cgroup_is_populated(const Cgroups *c, const char *name) {
+        char buf[256];
+
+        return read_attribute(c, name, "cgroup.events", buf, sizeof(buf)) >= 0 && find_number(buf, "populated") != 0;
 }
 
 void cgroup_kill(const Cgroups *c, const char *name, int sig) {
-        _cleanup_close_ int fd = -EBADF;
-
-        if (sig == SIGKILL && cgroup_write(c, name, "cgroup.kill", "1") >= 0)
-                return;
-        fd = openat(c->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0)
-                (void) signal_all(fd, sig, 0);
+        if (sig != SIGKILL || cgroup_write(c, name, "cgroup.kill", "1") < 0)
+                signal_group(c->root, name, sig);
 }
 
-static int remove_below(int parent, const char *name, unsigned depth) {
-        int fd;
+static int remove_group(int parent, const char *name) {
         DIR *d;
 
         if (unlinkat(parent, name, AT_REMOVEDIR) >= 0 || errno == ENOENT)
                 return 0;
         if (errno != EBUSY && errno != ENOTEMPTY)
                 return -errno;
-        fd = depth < DEPTH_MAX ? openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-        d = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!d) {
-                safe_close(fd);
+        d = open_group(parent, name);
+        if (!d)
                 return -EBUSY;
-        }
         for (struct dirent *e; (e = readdir(d));)
-                if (e->d_type == DT_DIR && e->d_name[0] != '.')
-                        (void) remove_below(dirfd(d), e->d_name, depth + 1);
+                if (is_group(e))
+                        (void) remove_group(dirfd(d), e->d_name);
         closedir(d);
         return unlinkat(parent, name, AT_REMOVEDIR) >= 0 ? 0 : -EBUSY;
 }
 
 int cgroup_remove(const Cgroups *c, const char *name) {
-        return remove_below(c->root, name, 0);
+        return remove_group(c->root, name);
 }

@@ -17,6 +17,7 @@
 #define CONNECT_AGAIN (100 * USEC_PER_MSEC)
 #define REPORT_AGAIN (100 * USEC_PER_MSEC)
 #define INTERFACE "org.jobmill."
+#define DEPTH_MAX 64 /* what users may nest, 32 deep, is itself in something */
 
 /* ---- reading JSON ---- */
 
@@ -56,9 +57,11 @@ static void disconnect(Runner *r) {
         r->registered = false;
         channel_close(&r->orders);
         channel_close(&r->reports);
+        if (r->drain_sent)
+                TAILQ_REMOVE(&r->reported, &r->drain, entry);
+        r->drain_sent = false;
         TAILQ_CONCAT(&r->reported, &r->to_report, entry);
         TAILQ_CONCAT(&r->to_report, &r->reported, entry);
-        r->drains_sent = 0;
         (void) sd_event_source_set_time_relative(r->connect_timer, CONNECT_AGAIN);
         (void) sd_event_source_set_enabled(r->connect_timer, SD_EVENT_ONESHOT);
 }
@@ -138,28 +141,35 @@ static const char *result_of(const Task *t) {
                                              : "signal";
 }
 
+static void write_text(JsonWriter *w, const char *key, const char *value) {
+        if (!value)
+                return;
+        json_write_key(w, key);
+        json_write_string(w, value);
+}
+
+static void write_outcome(JsonWriter *w, const Task *t) {
+        if (t->was_process)
+                write_status(w, t);
+        write_text(w, "result", result_of(t));
+        write_text(w, "error", t->error);
+        write_number(w, "cpu_usec", t->usage.cpu_usec);
+        write_number(w, "memory_peak", t->usage.memory_peak);
+        write_number(w, "tasks_peak", t->usage.tasks_peak);
+        write_number(w, "io_read_bytes", t->usage.io_read_bytes);
+        write_number(w, "io_write_bytes", t->usage.io_write_bytes);
+}
+
 static int write_report(Runner *r, const Task *t) {
-        const char *result = result_of(t);
         JsonWriter w;
 
         begin(&w, r, INTERFACE "Complete");
         write_number(&w, "id", t->id);
         write_number(&w, "attempt", t->attempt);
-        if (t->was_process)
-                write_status(&w, t);
-        if (result) {
-                json_write_key(&w, "result");
-                json_write_string(&w, result);
-        }
-        if (t->error) {
-                json_write_key(&w, "error");
-                json_write_string(&w, t->error);
-        }
-        write_number(&w, "cpu_usec", t->usage.cpu_usec);
-        write_number(&w, "memory_peak", t->usage.memory_peak);
-        write_number(&w, "tasks_peak", t->usage.tasks_peak);
-        write_number(&w, "io_read_bytes", t->usage.io_read_bytes);
-        write_number(&w, "io_write_bytes", t->usage.io_write_bytes);
+        if (t->refused)
+                write_text(&w, "result", "exec");
+        else
+                write_outcome(&w, t);
         json_close(&w, '}');
         json_close(&w, '}');
         return say(&r->reports, &w);
@@ -185,13 +195,18 @@ void link_report(Runner *r, Task *t) {
 void link_drain(Runner *r) {
         JsonWriter w;
 
-        if (!is_registered(r) || r->drains_sent > 0)
+        if (!is_registered(r) || r->drain_sent)
                 return;
         begin(&w, r, INTERFACE "Drain");
+        json_write_key(&w, "idle");
+        json_write_bool(&w, !r->told);
         json_close(&w, '}');
         json_close(&w, '}');
-        if (say(&r->reports, &w) >= 0)
-                r->drains_sent++;
+        if (say(&r->reports, &w) < 0)
+                return;
+        r->drain_sent = true;
+        r->drain_if_idle = !r->told;
+        TAILQ_INSERT_TAIL(&r->reported, &r->drain, entry);
 }
 
 void link_flush(Runner *r) {
@@ -207,33 +222,46 @@ static int on_report_again(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* What cannot be recorded now is said again; what is refused once is over. */
-static void report_answered(Runner *r, json_object *answer) {
+/* It is over when that is recorded, or the daemon knows nothing of it. What cannot be recorded now is said again; of what is refused the least is,
+ * as it would be given again for ever. */
+static void report_answered(Runner *r, Task *t, const char *error) {
+        if (!error || streq(error, INTERFACE "AttemptFinished") || streq(error, INTERFACE "NoSuchAttempt")) {
+                task_reported(r, t);
+                return;
+        }
+        if (!startswith(error, INTERFACE "Storage")) {
+                fprintf(stderr, "The end of job %" PRIu64 " was refused: %s\n", t->id, error);
+                t->refused = true;
+        }
+        TAILQ_INSERT_TAIL(&r->to_report, t, entry);
+        (void) sd_event_source_set_time_relative(r->report_timer, REPORT_AGAIN);
+        (void) sd_event_source_set_enabled(r->report_timer, SD_EVENT_ONESHOT);
+}
+
+/* One that was not told to end goes on when something is on its way: it would hold up its user for as long as that runs. */
+static void drain_answered(Runner *r, json_object *answer) {
+        uint64_t n = json_get_number(json_get(answer, "parameters"), "attempts");
+
+        r->drain_sent = false;
+        if (json_get(answer, "error"))
+                return;
+        r->drained = n == 0;
+        r->accepted = r->drained || !r->drain_if_idle;
+        r->ending = r->accepted || r->told;
+        if (r->ending)
+                runner_look_idle(r);
+}
+
+static void answered(Runner *r, json_object *answer) {
         Task *t = TAILQ_FIRST(&r->reported);
-        const char *error = json_get_text(answer, "error");
 
         if (!t)
                 return;
         TAILQ_REMOVE(&r->reported, t, entry);
-        if (error && startswith(error, INTERFACE "Storage")) {
-                TAILQ_INSERT_TAIL(&r->to_report, t, entry);
-                (void) sd_event_source_set_time_relative(r->report_timer, REPORT_AGAIN);
-                (void) sd_event_source_set_enabled(r->report_timer, SD_EVENT_ONESHOT);
-                return;
-        }
-        if (error && !streq(error, INTERFACE "AttemptFinished"))
-                fprintf(stderr, "The end of job %" PRIu64 " was refused: %s\n", t->id, error);
-        task_reported(r, t);
-}
-
-static void answered(Runner *r, json_object *answer) {
-        if (r->drains_sent == 0) {
-                report_answered(r, answer);
-                return;
-        }
-        r->drains_sent--;
-        r->drained = !json_get(answer, "error") && json_get_number(json_get(answer, "parameters"), "attempts") == 0;
-        runner_look_idle(r);
+        if (t == &r->drain)
+                drain_answered(r, answer);
+        else
+                report_answered(r, t, json_get_text(answer, "error"));
 }
 
 /* ---- orders ---- */
@@ -255,9 +283,10 @@ static void ordered(Runner *r, json_object *message) {
         if (error) {
                 fprintf(stderr, "The daemon does not want this runner: %s %s\n", error, strempty(json_get_text(o, "message")));
                 runner_exit(r, EXIT_FAILURE);
-        } else if ((order = json_get(o, "assign")))
-                task_order(r, order);
-        else if ((order = json_get(o, "cancel")) || (order = json_get(o, "kill")))
+        } else if ((order = json_get(o, "assign"))) {
+                if (task_order(r, order) < 0)
+                        disconnect(r); /* and it comes again */
+        } else if ((order = json_get(o, "cancel")) || (order = json_get(o, "kill")))
                 task_signal(r, order);
         else if (json_get(o, "drain"))
                 runner_drain(r);
@@ -273,11 +302,18 @@ static int on_channel(Runner *r, Channel *c, uint32_t revents, void (*heard)(Run
         if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 k = channel_receive(c);
         while (c->fd >= 0 && (text = buffer_message(&c->in, &size))) {
-                json_object *message = json_tokener_parse(text);
+                json_object *message;
 
+                json_tokener_reset(r->tokener);
+                message = json_tokener_parse_ex(r->tokener, text, (int) size);
                 buffer_take(&c->in, size + 1);
                 if (message)
                         heard(r, message);
+                else {
+                        fprintf(stderr, "A message cannot be read: %s\n", json_tokener_error_desc(json_tokener_get_error(r->tokener)));
+                        k = -EBADMSG;
+                        break;
+                }
                 json_object_put(message);
         }
         if (k < 0)
@@ -355,6 +391,9 @@ int link_new(Runner *r) {
         r->orders.fd = r->reports.fd = -EBADF;
         TAILQ_INIT(&r->to_report);
         TAILQ_INIT(&r->reported);
+        r->tokener = json_tokener_new_ex(DEPTH_MAX);
+        if (!r->tokener)
+                return -ENOMEM;
         k = sd_event_add_time(r->event, &r->connect_timer, CLOCK_MONOTONIC, 0, 0, on_connect, r);
         if (k >= 0)
                 k = sd_event_add_time(r->event, &r->report_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_report_again, r);
@@ -366,4 +405,6 @@ void link_done(Runner *r) {
         channel_close(&r->reports);
         sd_event_source_disable_unref(r->connect_timer);
         sd_event_source_disable_unref(r->report_timer);
+        if (r->tokener)
+                json_tokener_free(r->tokener);
 }

@@ -2,10 +2,11 @@
 
 /* jobmill-runner: started by jobmilld in a unit of its own, as the user whose jobs it runs (docs/pool.md).
  *
- *     jobmill-runner --socket=PATH --queue=NAME --helper=JOBMILL-EXEC [--slots=N] [--idle=USEC]
+ *     jobmill-runner --socket=PATH --queue=NAME --helper=JOBMILL-EXEC [--slots=N] [--idle=USEC] [--max=USEC]
  *
- * It ends by itself when it had nothing to do for so long: it says that it wants nothing more, and goes when nothing is on its way. Told to
- * end (SIGTERM, as when its unit is stopped) it ends its jobs first. When it dies the manager kills what is in its unit. */
+ * It ends by itself when it had nothing to do for so long, or is so old and has nothing to do, as the groups of its user may be others by then: it says
+ * that it wants nothing more, and goes if nothing is on its way. Told to end (SIGTERM, as when its unit is stopped) it says so first, then ends its
+ * jobs, and gives back what was on its way. When it dies the manager kills what is in its unit. */
 
 #include "runner/runner.h"
 
@@ -34,20 +35,19 @@ static void look_again(Runner *r, usec_t after) {
 
 /* While the daemon is away nobody can tell whether something is on its way; but who is told to end does. */
 static void go_on_ending(Runner *r) {
-        if (r->tasks) {
-                r->drained = false;
-                return;
-        }
-        if (r->drained || (r->stopping && !r->registered)) {
+        if (!r->tasks && (r->drained || (r->stopping && !r->registered))) {
                 runner_exit(r, EXIT_SUCCESS);
                 return;
         }
+        if (r->tasks && (r->accepted || !r->told))
+                return; /* the end of the last one leads here again */
         link_drain(r);
         look_again(r, DRAIN_AGAIN);
 }
 
 void runner_look_idle(Runner *r) {
         (void) sd_event_now(r->event, CLOCK_MONOTONIC, &r->idle_since);
+        r->ending = r->ending || (r->aged && !r->tasks);
         if (r->ending)
                 go_on_ending(r);
         else if (sd_event_source_get_enabled(r->idle_timer, NULL) == 0)
@@ -55,7 +55,7 @@ void runner_look_idle(Runner *r) {
 }
 
 void runner_drain(Runner *r) {
-        r->ending = true;
+        r->ending = r->told = true;
         go_on_ending(r);
 }
 
@@ -64,14 +64,22 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         usec_t now;
 
         (void) sd_event_now(r->event, CLOCK_MONOTONIC, &now);
+        if (!r->tasks && (r->aged || now - r->idle_since >= r->idle))
+                r->ending = true;
         if (r->ending)
                 go_on_ending(r);
-        else if (r->tasks)
-                look_again(r, r->idle);
-        else if (now - r->idle_since < r->idle)
-                look_again(r, r->idle - (now - r->idle_since));
         else
-                runner_drain(r);
+                look_again(r, r->tasks ? r->idle : r->idle - (now - r->idle_since));
+        link_flush(r);
+        return 0;
+}
+
+static int on_age(sd_event_source *s, uint64_t usec, void *userdata) {
+        Runner *r = userdata;
+
+        r->aged = true;
+        if (!r->tasks)
+                runner_look_idle(r);
         link_flush(r);
         return 0;
 }
@@ -92,8 +100,8 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
         Runner *r = userdata;
 
         r->stopping = true;
+        runner_drain(r); /* first: each end would make room for another */
         tasks_stop(r);
-        runner_drain(r);
         link_flush(r);
         return 0;
 }
@@ -119,6 +127,8 @@ static int add_sources(Runner *r) {
                 k = sd_event_add_time(r->event, &r->idle_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_idle, r);
         if (k >= 0)
                 k = sd_event_source_set_enabled(r->idle_timer, SD_EVENT_OFF);
+        if (k >= 0)
+                k = sd_event_add_time_relative(r->event, &r->age_timer, CLOCK_MONOTONIC, r->max, 0, on_age, r);
         if (k >= 0)
                 k = sd_event_add_time(r->event, &r->leave_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_leave, r);
         return k < 0 ? k : sd_event_source_set_enabled(r->leave_timer, SD_EVENT_OFF);
@@ -205,13 +215,16 @@ static int parse_arguments(Runner *r, int argc, char **argv) {
                 else if ((v = startswith(argv[i], "--helper=")))
                         r->helper = v;
                 else if (!((v = startswith(argv[i], "--slots=")) && parse_u32(v, &r->slots) >= 0) &&
-                         !((v = startswith(argv[i], "--idle=")) && parse_u64(v, &r->idle) >= 0))
+                         !((v = startswith(argv[i], "--idle=")) && parse_u64(v, &r->idle) >= 0) &&
+                         !((v = startswith(argv[i], "--max=")) && parse_u64(v, &r->max) >= 0))
                         return -EINVAL;
         return r->socket && r->queue && r->helper && r->slots >= 1 && r->slots <= TASKS_MAX ? 0 : -EINVAL;
 }
 
 static void runner_done(Runner *r) {
         link_done(r);
+        tasks_done(r);
+        sd_event_source_disable_unref(r->age_timer);
         sd_event_source_disable_unref(r->idle_timer);
         sd_event_source_disable_unref(r->leave_timer);
         sd_event_unref(r->event);
@@ -220,7 +233,7 @@ static void runner_done(Runner *r) {
 }
 
 int main(int argc, char **argv) {
-        Runner r = { .slots = TASKS_MAX, .idle = 60 * USEC_PER_SEC };
+        Runner r = { .slots = TASKS_MAX, .idle = 60 * USEC_PER_SEC, .max = INT64_MAX };
         int k;
 
         TAILQ_INIT(&r.leaving);
@@ -228,14 +241,14 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "Bad arguments; this program is started by jobmilld.\n");
                 return EXIT_FAILURE;
         }
-        k = set_up(&r);
-        if (k >= 0) {
-                int c = cgroups_open(&r.cgroups);
-
-                if (c < 0)
-                        fprintf(stderr, "There are no control groups for jobs, process groups have to do: %s\n", strerror(-c));
-                k = sd_event_loop(r.event);
+        k = cgroups_open(&r.cgroups);
+        if (k < 0) {
+                fprintf(stderr, "There are no control groups (v2) for jobs here: %s\n", strerror(-k));
+                return EXIT_FAILURE;
         }
+        k = set_up(&r);
+        if (k >= 0)
+                k = sd_event_loop(r.event);
         if (k < 0)
                 fprintf(stderr, "Failed: %s\n", strerror(-k));
         runner_done(&r);

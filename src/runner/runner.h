@@ -41,6 +41,7 @@ typedef struct Task {
         bool in_cgroup;
         bool was_process, stopped; /* it had a status; the runner was told to end while it ran */
         bool ended, reporting;  /* what became of it is known; and may be told */
+        bool refused;           /* what was said of it: only the least is said again */
         unsigned failure;       /* its place in runner->failures */
         int helper;             /* what jobmill-exec says of what it cannot do; or none */
         int status;             /* as wait4() has it */
@@ -53,6 +54,12 @@ typedef struct Task {
 } Task;
 TAILQ_HEAD(TaskList, Task);
 
+/* One that is over and recorded: the daemon may have given it once more before it heard that. */
+typedef struct Finished {
+        char token[33];
+        UT_hash_handle hh;
+} Finished;
+
 typedef struct Channel {
         int fd;                 /* -EBADF: not connected */
         Buffer in, out;
@@ -62,23 +69,29 @@ typedef struct Channel {
 struct Runner {
         sd_event *event;
         const char *socket, *queue, *helper;
-        usec_t idle;
+        usec_t idle, max;       /* with nothing to do it ends after so long; after so long as soon as it has nothing */
         uint32_t slots;
 
         Channel orders, reports;
+        struct json_tokener *tokener;
         char token[33];         /* ""; it is not registered yet */
         bool registered;        /* on the connections that there are */
         sd_event_source *connect_timer, *report_timer, *idle_timer, *leave_timer;
         usec_t idle_since;      /* monotonic */
+        sd_event_source *age_timer;
+        bool aged;
         bool ending;            /* it wants to be given nothing more, and ends when it has nothing */
-        unsigned drains_sent;   /* not answered */
-        bool drained;           /* the daemon has nothing for it that is on its way */
-        bool stopping;          /* told to end */
+        bool told;              /* by the daemon or by a signal: it does not go on when something comes */
+        bool stopping;          /* by a signal: it begins nothing more */
+        Task drain;             /* the place of a Drain that is not answered among what was reported */
+        bool drain_sent, drain_if_idle;
+        bool accepted, drained; /* it is given nothing more; and nothing is on its way */
 
         Task *tasks;            /* uthash by token */
         Task *processes;        /* uthash by pid */
         struct TaskList leaving; /* ended, and processes of theirs are left */
         struct TaskList to_report, reported; /* said, in this order, and not answered */
+        Finished *finished;     /* uthash by token, the oldest first; as many as can have been on their way */
 
         Cgroups cgroups;
         SpawnFailure *failures; /* shared with children */
@@ -91,18 +104,20 @@ struct Runner {
 /* link.c */
 int link_new(Runner *r);
 void link_report(Runner *r, Task *t);
+/* Unless that was said and is not answered. */
 void link_drain(Runner *r);
 void link_done(Runner *r);
 /* All that was written goes out; what cannot waits for the socket. */
 void link_flush(Runner *r);
 
 /* task.c */
-void task_order(Runner *r, json_object *order);
+int task_order(Runner *r, json_object *order); /* -errno: it is not taken */
 void task_signal(Runner *r, json_object *order);
 void task_reported(Runner *r, Task *t);
 void tasks_reap(Runner *r);
 void tasks_leave(Runner *r);
 void tasks_stop(Runner *r);
+void tasks_done(Runner *r);
 
 /* spawn.c: 0, or what its end is to be: t->result and t->error are set. */
 typedef struct JobSpec JobSpec;

@@ -24,6 +24,7 @@
 #define EXIT_CHDIR 200
 #define EXIT_STDIN 208
 #define EXIT_STDOUT 209
+#define EXIT_CGROUP 219
 #define EXIT_STDERR 222
 
 typedef struct Plan {
@@ -184,8 +185,6 @@ static int plan_report(Plan *p, json_object *run) {
 }
 
 static int plan_cgroup(Plan *p, Runner *r) {
-        if (r->cgroups.root < 0)
-                return 0;
         p->cgroup = cgroup_make(&r->cgroups, p->task->name);
         if (p->cgroup < 0)
                 return p->cgroup;
@@ -246,22 +245,22 @@ static void run_child(const Plan *p) {
 }
 
 static pid_t fork_into(int cgroup) {
-        struct clone_args args = { .exit_signal = SIGCHLD };
+        struct clone_args args = { .exit_signal = SIGCHLD, .flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t) cgroup };
 
-        if (cgroup >= 0) {
-                args.flags = CLONE_INTO_CGROUP;
-                args.cgroup = (uint64_t) cgroup;
-        }
         return (pid_t) syscall(SYS_clone3, &args, sizeof(args));
 }
 
 /* Linux < 5.7 knows no CLONE_INTO_CGROUP; and a filter may refuse clone3(). */
 static pid_t fork_and_move(const Plan *p, const Runner *r) {
         pid_t pid = fork();
+        int k;
 
-        if (pid == 0 && p->cgroup >= 0)
-                (void) cgroup_write(&r->cgroups, p->task->name, "cgroup.procs", "0");
-        return pid;
+        if (pid != 0)
+                return pid;
+        k = cgroup_write(&r->cgroups, p->task->name, "cgroup.procs", "0");
+        if (k < 0)
+                child_fail(p->failure, EXIT_CGROUP, -k);
+        return 0;
 }
 
 /* ---- all of it ---- */

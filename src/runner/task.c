@@ -5,7 +5,7 @@
  *   ordered    its process runs; or it cannot be made, and that is how it ended
  *   ended      its process is over; what its control group used is read, and what is left in there is killed
  *   reporting  its control group is empty and gone: only now may its slots be another's
- *   reported   the daemon has recorded it, and it is forgotten
+ *   reported   the daemon has recorded it, and it is forgotten but for its token
  */
 
 #include "runner/runner.h"
@@ -17,6 +17,7 @@
 
 #define LEAVE_LOOK (2 * USEC_PER_MSEC)
 #define LEAVE_DOUBLED_MAX 8U
+#define ERROR_MAX 1024U /* bytes, as the daemon takes it */
 
 static Task *task_free(Runner *r, Task *t) {
         HASH_DEL(r->tasks, t);
@@ -37,8 +38,19 @@ static Task *task_find(const Runner *r, json_object *order) {
 
 /* ---- how it ended ---- */
 
+static void shorten(char *text) {
+        size_t n = strlen(text);
+
+        if (n > ERROR_MAX)
+                for (n = ERROR_MAX; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80; n--)
+                        ; /* not inside of a character */
+        text[n] = 0;
+}
+
 static void report(Runner *r, Task *t) {
         t->reporting = true;
+        if (t->error)
+                shorten(t->error);
         link_report(r, t);
 }
 
@@ -54,9 +66,12 @@ static void leave(Runner *r, Task *t) {
 
 static void clear(Runner *r, Task *t) {
         if (t->in_cgroup && cgroup_remove(&r->cgroups, t->name) < 0) {
-                cgroup_kill(&r->cgroups, t->name, SIGKILL);
-                leave(r, t);
-                return;
+                if (cgroup_is_populated(&r->cgroups, t->name)) {
+                        cgroup_kill(&r->cgroups, t->name, SIGKILL);
+                        leave(r, t);
+                        return;
+                }
+                (void) cgroup_remove(&r->cgroups, t->name); /* else what the job made of it is in the way: the unit's end removes it */
         }
         report(r, t);
 }
@@ -81,7 +96,7 @@ static void end(Runner *r, Task *t) {
 static void read_failure(const Runner *r, Task *t) {
         const SpawnFailure *f = r->failures + t->failure;
         const char *what;
-        char text[1024];
+        char text[2 * ERROR_MAX];
         ssize_t n = t->helper >= 0 ? read(t->helper, text, sizeof(text)) : 0;
 
         if (n > 0) {
@@ -90,21 +105,22 @@ static void read_failure(const Runner *r, Task *t) {
         }
         if (f->status == 0)
                 return;
-        what = f->status == 203 ? "the command cannot be executed" : f->status == 200 ? "cannot change to the working directory" : "the command cannot be set up";
+        what = f->status == 203   ? "the command cannot be executed"
+               : f->status == 200 ? "cannot change to the working directory"
+               : f->status == 219 ? "cannot move to its control group"
+                                  : "the command cannot be set up";
+        free(t->error);
         t->result = "exec";
         if (asprintf(&t->error, "%s: %s", what, strerror(f->error)) < 0)
                 t->error = NULL;
 }
 
-static void reaped(Runner *r, Task *t, int status, const struct rusage *ru) {
+static void reaped(Runner *r, Task *t, int status) {
         HASH_DELETE(hh_pid, r->processes, t);
         t->pid = 0;
         t->was_process = true;
         t->status = status;
-        if (t->in_cgroup)
-                cgroup_read_usage(&r->cgroups, t->name, &t->usage);
-        else
-                t->usage.cpu_usec = (uint64_t) (ru->ru_utime.tv_sec + ru->ru_stime.tv_sec) * USEC_PER_SEC + (uint64_t) (ru->ru_utime.tv_usec + ru->ru_stime.tv_usec);
+        cgroup_read_usage(&r->cgroups, t->name, &t->usage);
         read_failure(r, t);
         if (!t->result && t->usage.oom_killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
                 t->result = "oom-kill";
@@ -117,23 +133,56 @@ static void reaped(Runner *r, Task *t, int status, const struct rusage *ru) {
 
 /* Also what jobs left behind: they are ours since their parents are gone. */
 void tasks_reap(Runner *r) {
-        struct rusage ru;
         int status;
         pid_t pid;
 
-        while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0) {
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
                 Task *t;
 
                 HASH_FIND(hh_pid, r->processes, &pid, sizeof(pid), t);
                 if (t)
-                        reaped(r, t, status, &ru);
+                        reaped(r, t, status);
         }
         if (!TAILQ_EMPTY(&r->leaving))
                 tasks_leave(r);
         link_flush(r);
 }
 
+/* An order that comes again was given by the daemon before it knew; behind it are no more than there can be at a time. */
+static void remember(Runner *r, const Task *t) {
+        Finished *f;
+
+        if (HASH_COUNT(r->finished) >= TASKS_MAX) {
+                f = r->finished;
+                HASH_DEL(r->finished, f);
+        } else
+                f = new0(Finished, 1);
+        if (!f)
+                return;
+        memcpy(f->token, t->token, sizeof(f->token));
+        HASH_ADD_STR(r->finished, token, f);
+}
+
+static bool is_finished(const Runner *r, json_object *order) {
+        const char *token = json_get_text(order, "attempt_token");
+        Finished *f = NULL;
+
+        if (token)
+                HASH_FIND_STR(r->finished, token, f);
+        return f;
+}
+
+void tasks_done(Runner *r) {
+        Finished *f, *t;
+
+        HASH_ITER(hh, r->finished, f, t) {
+                HASH_DEL(r->finished, f);
+                free(f);
+        }
+}
+
 void task_reported(Runner *r, Task *t) {
+        remember(r, t);
         task_free(r, t);
         runner_look_idle(r);
 }
@@ -160,18 +209,14 @@ static Task *task_new(Runner *r, json_object *order) {
         return t;
 }
 
-void task_order(Runner *r, json_object *order) {
+static void begin(Runner *r, Task *t, json_object *order) {
         _cleanup_(spec_freep) JobSpec *spec = spec_new();
         _cleanup_free_ char *error = NULL, *queue = NULL;
         json_object *job = json_get(order, "job");
         uint64_t keys;
-        Task *t;
 
-        if (task_find(r, order)) /* it is given once more after each interruption */
-                return;
-        t = task_new(r, order);
-        if (!t) {
-                fprintf(stderr, "An order cannot be taken.\n");
+        if (r->stopping) {
+                t->result = "unstarted";
                 return;
         }
         if (!spec || !json_object_is_type(job, json_type_object) || spec_read_json_object(job, spec, &queue, &keys, &error) < 0 || !spec->argv || !spec->argv[0]) {
@@ -180,20 +225,24 @@ void task_order(Runner *r, json_object *order) {
                         t->error = NULL;
         } else
                 spawn(r, t, spec, json_get(order, "run"));
+}
+
+int task_order(Runner *r, json_object *order) {
+        Task *t;
+
+        if (task_find(r, order) || is_finished(r, order)) /* it is given once more after each interruption */
+                return 0;
+        t = task_new(r, order);
+        if (!t) {
+                fprintf(stderr, "An order cannot be taken.\n");
+                return -ENOMEM;
+        }
+        begin(r, t, order);
         if (t->pid > 0)
                 HASH_ADD(hh_pid, r->processes, pid, sizeof(t->pid), t);
         else
                 end(r, t);
-}
-
-static void send_signal(Runner *r, Task *t, int sig) {
-        if (t->in_cgroup)
-                cgroup_kill(&r->cgroups, t->name, sig);
-        else if (t->pid > 0) {
-                (void) kill(-t->pid, sig);
-                if (kill(t->pid, sig) >= 0 && sig != SIGKILL)
-                        (void) kill(-t->pid, SIGCONT);
-        }
+        return 0;
 }
 
 void task_signal(Runner *r, json_object *order) {
@@ -201,7 +250,7 @@ void task_signal(Runner *r, json_object *order) {
         uint64_t sig = json_get_number(order, "signal");
 
         if (t && !t->reporting && sig >= 1 && sig <= 64)
-                send_signal(r, t, (int) sig);
+                cgroup_kill(&r->cgroups, t->name, (int) sig);
 }
 
 /* The runner's unit is stopped: what ends by that did not end by itself. */
@@ -211,6 +260,6 @@ void tasks_stop(Runner *r) {
         HASH_ITER(hh, r->tasks, t, next)
                 if (t->pid > 0) {
                         t->stopped = true;
-                        send_signal(r, t, SIGTERM);
+                        cgroup_kill(&r->cgroups, t->name, SIGTERM);
                 }
 }

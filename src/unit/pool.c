@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "unit/cgroup.h"
 
+#define STOP_TELL (1 * USEC_PER_SEC)
+
 /* By name: the model may be another when the answer comes. Freed with its slot. */
 typedef struct RunnerStart {
         Units *units;
@@ -48,16 +50,17 @@ static int on_runner_started(sd_bus_message *m, void *userdata, sd_bus_error *re
 
 /* Not ExecStartEx, which systemd 252 cannot read again (job-command.c): here is nothing that it would expand. */
 static int append_command(sd_bus_message *m, const Pool *p, const RunnerCommand *c) {
-        char socket[320], queue[96], exec[320], idle[48];
+        char socket[320], queue[96], exec[320], idle[48], max[48];
         int r;
 
         (void) snprintf(socket, sizeof(socket), "--socket=%s", c->socket);
         (void) snprintf(queue, sizeof(queue), "--queue=%s", p->queue);
         (void) snprintf(exec, sizeof(exec), "--helper=%s", c->exec);
         (void) snprintf(idle, sizeof(idle), "--idle=%" PRIu64, MIN(c->idle, (usec_t) INT64_MAX));
+        (void) snprintf(max, sizeof(max), "--max=%" PRIu64, MIN(c->max, (usec_t) INT64_MAX));
         r = bus_open_value(m, 'r', "ExecStart", "a(sasb)");
         if (r >= 0)
-                r = sd_bus_message_append(m, "a(sasb)", 1, c->runner, 5, c->runner, socket, queue, exec, idle, 0);
+                r = sd_bus_message_append(m, "a(sasb)", 1, c->runner, 6, c->runner, socket, queue, exec, idle, max, 0);
         return bus_close_value(m, r);
 }
 
@@ -73,18 +76,20 @@ static int append_owner(sd_bus_message *m, const Units *u, const Pool *p) {
 }
 
 static int append_unit(sd_bus_message *m, const Units *u, const Pool *p, const Queue *q, const RunnerCommand *c) {
+        usec_t stop = q->policy.stop_timeout_usec != USEC_INFINITY ? q->policy.stop_timeout_usec : u->model->stop_timeout_default;
         char description[256];
         int r;
 
         (void) snprintf(description, sizeof(description), "jobmill runner of queue %s for user %s", p->queue, p->owner_name ?: "without a name");
         if (u->user)
                 (void) snprintf(description, sizeof(description), "jobmill runner of queue %s", p->queue);
-        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
                                   "Description", "s", description,
                                   "Slice", "s", q->slice,
                                   "Type", "s", "exec",
                                   "Restart", "s", "no",
                                   "KillMode", "s", "mixed",
+                                  "TimeoutStopUSec", "t", usec_add(stop, STOP_TELL), /* of its jobs */
                                   "OOMPolicy", "s", "continue",
                                   "Delegate", "b", 1,
                                   "IgnoreOnIsolate", "b", 1,

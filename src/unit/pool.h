@@ -10,7 +10,7 @@
 
 typedef struct RunnerCommand {
         const char *runner, *exec, *socket; /* paths of jobmill-runner, jobmill-exec and the daemon's socket */
-        usec_t idle;
+        usec_t idle, max;
 } RunnerCommand;
 
 /* Asks for the units of runners that jobs wait for. Not waited for. */

@@ -177,6 +177,44 @@ def test_runner_that_is_away(mill):
     assert mill.state(other) == "running"
 
 
+def test_runner_stopped(mill_p):
+    """What ends by that did not end by itself, whatever its status; and it is given nothing more."""
+    code = "trap 'exit 0' TERM; echo >%s/$JOBMILL_JOB_ID; while :; do sleep 0.02; done" % mill_p.out
+    ids = [mill_p.submit(code, "p") for _ in range(4)]
+    until(lambda: all((mill_p.out / str(i)).exists() for i in ids), 5, "four run")
+    ids += [mill_p.submit(["true"], "p") for _ in range(8)]
+    mill_p.systemd.do("kill", name=UNIT, signo=signal.SIGTERM, main_only=True)
+    assert [mill_p.result(i) for i in ids] == ["lost"] * 4 + ["success"] * 8
+    assert {mill_p.info(i)["reason"] for i in ids[:4]} == {"its runner was stopped"}
+    assert [mill_p.info(i)["attempt"] for i in ids[4:]] == [1] * 8
+    assert mill_p.systemd.do("counts")["starts"] == {UNIT: 2}
+
+
+def test_deep_inputs(mill_p):
+    deep = "[" * 29 + "]" * 29
+    first = mill_p.submit("echo '{\"success\": true, \"a\": %s}'" % deep, "p", stdout="spool", verify="verdict")
+    assert mill_p.result(first) == "success"
+    assert mill_p.result(mill_p.submit("grep -F '%s' $JOBMILL_INPUTS" % deep, "p", after=[(first, "success")])) == "success"
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_long_error(mill_p, shift):
+    """Cut inside of a character it would be refused."""
+    id_ = mill_p.submit(["true"], "p", output_file="/nonexistent/" + "a" * shift + "\u00e9" * 1000)
+    assert mill_p.result(id_) == "exec"
+    assert mill_p.info(id_)["reason"].startswith("cannot open output_file '/nonexistent/")
+
+
+def test_groups_below(mill_p, remotes):
+    """However deep, and those that cannot be looked into."""
+    code = "cd %s$(sed -n s/^0:://p /proc/self/cgroup); " % fake_systemd.CGROUPS
+    deep = "for i in $(seq 40); do mkdir x; cd x; done; sleep 60 & echo $! >cgroup.procs; exit 0"
+    assert mill_p.result(mill_p.submit(code + deep, "p")) == "success"
+    assert processes(mill_p) == {}
+    shut = remotes("daemon").call("Submit", "p", ["/bin/sh", "-c", code + "mkdir -p x/y; chmod 0 x; exit 0"], {})[0]
+    assert mill_p.result(shut) == "success"
+
+
 def test_who_is_no_runner(mill_p):
     with mill_p.connect() as c, pytest.raises(varlink.VarlinkError) as e:
         c.send("Register", {"protocol": 1, "queues": ["p"]}, more=True)

@@ -269,15 +269,24 @@ def test_drain(mill_w):
     id_ = mill_w.submit(["a"], "w")
     job = w.told("assign")
     refused(w.reports, "NoSuchWorker", "Drain", token="0" * 32)
+    assert w.reports.call("Drain", token=w.token, idle=True) == {"attempts": 1} and not mill_w.call("ListWorkers")[0]["draining"]
+    refused(w.reports, "InvalidParameter", "Complete", token=w.token, id=job["id"], attempt=1, result="unstarted")
     assert w.reports.call("Drain", token=w.token) == {"attempts": 1}
     late = mill_w.submit(["b"], "w")
     until(lambda: reason(mill_w, late) == "the workers of queue w take no more jobs", 5, "reason")
     mill_w.restart()
     assert mill_w.call("ListWorkers")[0]["draining"]
     w.reports = mill_w.connect()
-    w.complete(job)
-    assert mill_w.result(id_) == "success" and mill_w.state(late) == "ready"
+    w.complete(job, result="unstarted")
+    kept = Worker(mill_w)
+    again = kept.told("assign")
+    assert (again["id"], again["attempt"]) == (id_, 2)
+    kept.complete(again)
+    assert mill_w.result(id_) == "success"
+    kept.complete(kept.told("assign"), exit_status=0, result="lost", error="why")
+    assert mill_w.result(late) == "lost" and mill_w.info(late)["reason"] == "why"
     w.close()
+    kept.close()
 
 
 def test_drained_by_somebody(mill_w):

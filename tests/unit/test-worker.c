@@ -222,6 +222,31 @@ static void test_complete(void **state) {
         assert_int_equal(w->slots_used, 1);
 }
 
+/* It waits again at once, and may be tried as often as before. */
+static void test_return(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Worker *w = make_worker(m, 1000, 1, "w");
+        Job *j = submit_as(m, q, 1000, 1);
+
+        assert_int_equal(starts(m), 1);
+        assert_int_equal(model_worker_return(m, w, j->id, 2, "ending", &now), -ENOENT);
+        assert_int_equal(model_worker_return(m, w, j->id, 1, "ending", &now), 0);
+        assert_int_equal(w->slots_used, 0);
+        assert_int_equal(w->n_attempts, 0);
+        assert_int_equal(j->state, JOB_READY);
+        assert_int_equal(j->max_attempts, 2);
+        assert_int_equal(model_worker_return(m, w, j->id, 1, "ending", &now), -ENOENT);
+        let_go(m);
+        assert_int_equal(starts(m), 1);
+        assert_int_equal(j->attempt, 2);
+        /* One that was to end has ended. */
+        assert_int_equal(model_cancel(m, j, NULL, &now), 0);
+        assert_int_equal(model_worker_return(m, w, j->id, 2, "ending", &now), 0);
+        assert_int_equal(j->result, JOB_CANCELLED);
+        assert_int_equal(w->slots_used, 0);
+}
+
 /* What it is to be told goes onto the list of workers, and again when it is back. */
 static void test_act(void **state) {
         _cleanup_model_ Model *m = make_model();
@@ -298,7 +323,7 @@ static void test_server(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
-                cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_act),
+                cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_return), cmocka_unit_test(test_act),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
