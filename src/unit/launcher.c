@@ -339,18 +339,13 @@ static int stop(Units *u, Attempt *a) {
         return send_signal(u, a, SIGCONT);
 }
 
-static bool has_processes(Units *u, const Attempt *a) {
-        _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
-
-        return path && cgroup_is_populated(path);
-}
-
 static int release(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
         int r;
 
         if (w->removed || !epoch_equal(&a->epoch, &u->model->epoch)) {
-                if (has_processes(u, a))
+                _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
+                if (path && cgroup_is_populated(path))
                         return 0; /* looked at again each second */
                 CRASH_POINT("release-done");
                 attempt_files_remove(u->run_path, a);
@@ -373,8 +368,8 @@ static int release(Units *u, Attempt *a) {
                 return r;
         }
         /* From 257 on the manager says yes to stopping a frozen unit, and does not do it. Where it was thawed by its cgroup
-         * (freezer.c), 252 calls it frozen to the end and refuses to thaw it: then it is stopped, which works there. */
-        if (w->frozen && !w->bad_setting && (!w->thaw_sent || has_processes(u, a))) {
+         * (freezer.c), 252 calls it frozen to the end and refuses to thaw it, but stops it. So both, by turns. */
+        if (w->frozen && !w->bad_setting && !w->thaw_sent) {
                 w->frozen = w->release_sent = false;
                 w->thaw_sent = w->look_again = true;
                 return units_thaw(w);
@@ -382,6 +377,10 @@ static int release(Units *u, Attempt *a) {
         if (w->release_sent)
                 return 0;
         w->release_sent = true;
+        if (w->thaw_sent) {
+                w->thaw_sent = false;
+                w->look_again = true;
+        }
         CRASH_POINT("release-before");
         r = call_unit(u, a, "StopUnit", "ss", a->unit, "replace");
         CRASH_POINT("release-after");

@@ -123,7 +123,8 @@ def test_submit_wait_get(sock):
         assert c.call("Wait", id=id_, timeout_usec=0)["state"] == "done"
         assert refused(c, "NoSuchJob", "Get", id=99).parameters == {"message": "There is no job 99"}
         refused(c, "NoSuchJob", "Wait", id=99)
-        assert c.call("Statistics")["statistics"] == sock.stats()
+        said, again = c.call("Statistics")["statistics"], sock.stats()
+        assert said.keys() == again.keys() and all(said[k] == again[k] for k in said if not k.startswith("turn"))
 
 
 def test_job_has_what_the_description_says(sock):
