@@ -277,6 +277,7 @@ typedef struct Told {
         size_t n_changes;
         Queue **queues;
         size_t n_queues;
+        bool workers; /* who came is given something when it is told that it is there */
 } Told;
 
 static int told_take(const Model *m, Told *ret) {
@@ -320,6 +321,7 @@ static int record(Manager *m, Told *ret) {
         }
         if (!TAILQ_EMPTY(&m->model->receipts) && m->next_expiry == USEC_INFINITY)
                 m->next_expiry = 0;
+        ret->workers = !TAILQ_EMPTY(&m->model->changed_workers);
         r = told_take(m->model, ret);
         store_announce(m->store, ret->changes, ret->n_changes, m->settings.events_max);
         began = now_usec(CLOCK_MONOTONIC);
@@ -513,7 +515,7 @@ int manager_settle(Manager *m) {
                 CRASH_POINT("tell-before");
                 tell(m, &t);
                 CRASH_POINT("tell-after");
-                more = more || model_has_changes(m->model) || t.n_changes > 0;
+                more = more || model_has_changes(m->model) || t.n_changes > 0 || t.workers;
                 told_done(&t);
                 if (!more && windows++ < WINDOWS_PER_TURN)
                         more = refill(m);

@@ -68,8 +68,9 @@ bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
         return !worker_is_runner(w) && (w->uid == owner || is_trusted(w, q));
 }
 
+/* Nothing before it is told its token, with which alone it could say what became of it. */
 static bool takes_jobs(const Worker *w) {
-        return w->connected && !w->draining && !w->gone;
+        return w->connected && !w->draining && !w->gone && !w->is_new;
 }
 
 static uint32_t room(const Worker *w) {
@@ -307,6 +308,7 @@ void workers_recorded(Model *m) {
         while ((w = TAILQ_FIRST(&m->changed_workers))) {
                 TAILQ_REMOVE(&m->changed_workers, w, changed_entry);
                 w->changed = w->is_new = false;
+                look_at_room(w);
                 if (w->gone) {
                         HASH_DEL(m->workers, w);
                         HASH_DELETE(by_token, m->worker_tokens, w);

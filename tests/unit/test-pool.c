@@ -23,6 +23,7 @@ static Worker *make_runner(Model *m, uint32_t uid, const char *unit, const char 
         w->unit = strdup(unit);
         assert_int_equal(strv_extend(&w->queues, queue), 0);
         model_worker_add(m, w, false);
+        w->is_new = false; /* it was told */
         model_worker_connected(m, w, true);
         return w;
 }

@@ -10,6 +10,7 @@ static uint64_t start_in(Store *s, Model *m, Queue *q) {
         uint64_t id;
 
         q->policy.executor = EXECUTOR_WORKER;
+        record(s, m); /* the worker is told before it is given something */
         id = submit(m, q, make_spec("true"));
         (void) start(s, m, id);
         return id;

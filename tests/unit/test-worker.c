@@ -14,6 +14,7 @@ static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *q
         w->slots = slots;
         assert_int_equal(strv_extend(&w->queues, queue), 0);
         model_worker_add(m, w, false);
+        w->is_new = false; /* it was told */
         model_worker_connected(m, w, true);
         return w;
 }
@@ -79,6 +80,10 @@ static void test_slots(void **state) {
         expect_reason(m, j[0], "no worker serves queue w");
 
         w = make_worker(m, 1000, 3, "w");
+        w->is_new = true; /* it was not told its token yet */
+        model_worker_connected(m, w, true);
+        assert_int_equal(starts(m), 0);
+        workers_recorded(m);
         assert_int_equal(starts(m), 3);
         assert_int_equal(w->slots_used, 3);
         assert_int_equal(w->n_attempts, 3);
