@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#define CPUS_MAX UINT64_C(65536)
+#define PIDS_MAX (UINT64_C(1) << 22) /* PID_MAX_LIMIT */
+
 #define EXIT_NICE 201
 #define EXIT_LIMITS 205
 #define EXIT_OOM_ADJUST 206
@@ -26,14 +29,21 @@ static const int64_t *find(const Limit *l, size_t n, const char *name) {
 
 /* ---- the control group ---- */
 
-static void write_number(const Cgroups *c, const char *name, const char *attribute, const char *prefix, uint64_t v) {
+/* Without its controller there is no such file; an older kernel, or one without that scheduler of disks, has not all of them. */
+static int write_limit(const Cgroups *c, const char *name, const char *attribute, const char *text) {
+        int r = cgroup_write(c, name, attribute, text);
+
+        return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r;
+}
+
+static int write_number(const Cgroups *c, const char *name, const char *attribute, const char *prefix, uint64_t v) {
         char text[64];
 
         if (v == UINT64_MAX)
                 (void) snprintf(text, sizeof(text), "%smax", prefix);
         else
                 (void) snprintf(text, sizeof(text), "%s%" PRIu64, prefix, v);
-        (void) cgroup_write(c, name, attribute, text);
+        return write_limit(c, name, attribute, text);
 }
 
 static uint64_t read_system_number(const char *path) {
@@ -52,52 +62,78 @@ static uint64_t scale(uint64_t of, int64_t v) {
         return (uint64_t) ((unsigned __int128) of * (uint32_t) v / UINT32_MAX);
 }
 
-static void apply_amount(const Limit *l, size_t n, const Cgroups *c, const char *group, const char *name, const char *scaled, const char *attribute,
-                         uint64_t of) {
+static int apply_amount(const Limit *l, size_t n, const Cgroups *c, const char *group, const char *name, const char *scaled, const char *attribute,
+                        uint64_t of) {
         const int64_t *v = find(l, n, name), *s = find(l, n, scaled);
 
         if (v)
-                write_number(c, group, attribute, "", (uint64_t) *v);
-        else if (s)
-                write_number(c, group, attribute, "", MAX(scale(of, *s), UINT64_C(1)));
+                return write_number(c, group, attribute, "", (uint64_t) *v);
+        return s ? write_number(c, group, attribute, "", MAX(scale(of, *s), UINT64_C(1))) : 0;
 }
 
-static void apply_quota(const Limit *l, size_t n, const Cgroups *c, const char *name) {
+static int apply_quota(const Limit *l, size_t n, const Cgroups *c, const char *name) {
         const int64_t *quota = find(l, n, "CPUQuotaPerSecUSec"), *period = find(l, n, "CPUQuotaPeriodUSec");
         uint64_t p = period && (uint64_t) *period != UINT64_MAX ? (uint64_t) *period : 100000;
         char text[64];
 
         if (!quota || (uint64_t) *quota == UINT64_MAX)
-                return;
+                return 0;
         /* The kernel takes 1 ms … 1 s of both. */
         p = MIN(MAX(p, (uint64_t) 1000), (uint64_t) 1000000);
-        (void) snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, MAX((uint64_t) *quota * p / 1000000, (uint64_t) 1000), p);
-        (void) cgroup_write(c, name, "cpu.max", text);
+        /* More CPUs than there can be are no limit, and more than the kernel takes. */
+        (void) snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, MAX(MIN((uint64_t) *quota, CPUS_MAX * USEC_PER_SEC) * p / USEC_PER_SEC, (uint64_t) 1000), p);
+        return write_limit(c, name, "cpu.max", text);
 }
 
-void limits_apply_cgroup(const Limit *l, size_t n, const Cgroups *c, const char *name) {
-        const int64_t *v;
-        uint64_t memory, tasks;
+static int apply_memory(const Limit *l, size_t n, const Cgroups *c, const char *name) {
+        static const char *const amounts[][3] = {
+                { "MemoryMin", "MemoryMinScale", "memory.min" },
+                { "MemoryLow", "MemoryLowScale", "memory.low" },
+                { "MemoryHigh", "MemoryHighScale", "memory.high" },
+                { "MemoryMax", "MemoryMaxScale", "memory.max" },
+                { "MemorySwapMax", "MemorySwapMaxScale", "memory.swap.max" },
+        };
+        uint64_t memory = (uint64_t) sysconf(_SC_PHYS_PAGES) * (uint64_t) sysconf(_SC_PAGESIZE);
+        int r = 0;
+
+        FOREACH_ELEMENT(i, amounts)
+                if (r >= 0)
+                        r = apply_amount(l, n, c, name, (*i)[0], (*i)[1], (*i)[2], memory);
+        return r;
+}
+
+static int apply_tasks(const Limit *l, size_t n, const Cgroups *c, const char *name) {
+        const int64_t *v = find(l, n, "TasksMax"), *s = find(l, n, "TasksMaxScale");
+        uint64_t tasks;
+
+        if (v)
+                return write_number(c, name, "pids.max", "", (uint64_t) *v > PIDS_MAX ? UINT64_MAX : (uint64_t) *v);
+        if (!s)
+                return 0;
+        tasks = MIN(read_system_number("/proc/sys/kernel/pid_max"), read_system_number("/proc/sys/kernel/threads-max"));
+        return write_number(c, name, "pids.max", "", MIN(MAX(scale(tasks, *s), UINT64_C(1)), PIDS_MAX));
+}
+
+static int apply_weights(const Limit *l, size_t n, const Cgroups *c, const char *name) {
+        const int64_t *cpu = find(l, n, "CPUWeight"), *io = find(l, n, "IOWeight");
+        int r = 0;
+
+        if (cpu)
+                r = *cpu == 0 ? write_limit(c, name, "cpu.idle", "1") : write_number(c, name, "cpu.weight", "", (uint64_t) *cpu);
+        return r < 0 || !io ? r : write_number(c, name, "io.weight", "default ", (uint64_t) *io);
+}
+
+int limits_apply_cgroup(const Limit *l, size_t n, const Cgroups *c, const char *name) {
+        int r;
 
         if (n == 0)
-                return;
-        memory = (uint64_t) sysconf(_SC_PHYS_PAGES) * (uint64_t) sysconf(_SC_PAGESIZE);
-        tasks = MIN(read_system_number("/proc/sys/kernel/pid_max"), read_system_number("/proc/sys/kernel/threads-max"));
-        apply_amount(l, n, c, name, "MemoryMin", "MemoryMinScale", "memory.min", memory);
-        apply_amount(l, n, c, name, "MemoryLow", "MemoryLowScale", "memory.low", memory);
-        apply_amount(l, n, c, name, "MemoryHigh", "MemoryHighScale", "memory.high", memory);
-        apply_amount(l, n, c, name, "MemoryMax", "MemoryMaxScale", "memory.max", memory);
-        apply_amount(l, n, c, name, "MemorySwapMax", "MemorySwapMaxScale", "memory.swap.max", memory);
-        apply_amount(l, n, c, name, "TasksMax", "TasksMaxScale", "pids.max", tasks);
-        apply_quota(l, n, c, name);
-        v = find(l, n, "CPUWeight");
-        if (v && *v == 0)
-                (void) cgroup_write(c, name, "cpu.idle", "1");
-        else if (v)
-                write_number(c, name, "cpu.weight", "", (uint64_t) *v);
-        v = find(l, n, "IOWeight");
-        if (v)
-                write_number(c, name, "io.weight", "default ", (uint64_t) *v);
+                return 0;
+        r = apply_memory(l, n, c, name);
+        if (r >= 0)
+                r = apply_tasks(l, n, c, name);
+        if (r >= 0)
+                r = apply_quota(l, n, c, name);
+        return r < 0 ? r : apply_weights(l, n, c, name);
 }
 
 /* ---- the process ---- */

@@ -13,7 +13,7 @@ typedef struct Limit {
         int64_t value; /* bit for bit what it is in D-Bus */
 } Limit;
 
-/* In the control group, by who makes it. What a controller that is not there would do is not done, as with units. */
-void limits_apply_cgroup(const Limit *l, size_t n, const Cgroups *c, const char *name);
+/* In the control group, by who makes it. -errno; but what a controller that is not there would do is not done, as with units. */
+int limits_apply_cgroup(const Limit *l, size_t n, const Cgroups *c, const char *name);
 /* In the child, before the command. 0, or the exit status that systemd has for it, with errno. files: RLIMIT_NOFILE, where none is given. */
 int limits_apply_process(const Limit *l, size_t n, const struct rlimit *files);

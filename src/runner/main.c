@@ -64,6 +64,8 @@ static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
         usec_t now;
 
         (void) sd_event_now(r->event, CLOCK_MONOTONIC, &now);
+        if (!r->tasks)
+                strays_kill(r);
         if (!r->tasks && (r->aged || now - r->idle_since >= r->idle))
                 r->ending = true;
         if (r->ending)

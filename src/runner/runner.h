@@ -8,7 +8,7 @@
  *   link.c    the two connections to the daemon
  *   task.c    the life of a job, from its order to its report
  *   spawn.c   how it becomes a process; limit.c: as its properties say
- *   cgroup.c  the control groups below that of its unit, which is delegated to it
+ *   cgroup.c  the control groups below that of its unit, which is delegated to it; strays.c: what jobs put elsewhere in there
  */
 
 #include "api/framing.h"
@@ -50,7 +50,7 @@ typedef struct Task {
         CgroupUsage usage;
         unsigned looks;         /* at a control group that was not empty */
         TAILQ_ENTRY(Task) entry; /* leaving, or reports */
-        UT_hash_handle hh, hh_pid;
+        UT_hash_handle hh, hh_pid, hh_name;
 } Task;
 TAILQ_HEAD(TaskList, Task);
 
@@ -89,6 +89,8 @@ struct Runner {
 
         Task *tasks;            /* uthash by token */
         Task *processes;        /* uthash by pid */
+        Task *names;            /* uthash by name */
+        unsigned n_groups;      /* that they have */
         struct TaskList leaving; /* ended, and processes of theirs are left */
         struct TaskList to_report, reported; /* said, in this order, and not answered */
         Finished *finished;     /* uthash by token, the oldest first; as many as can have been on their way */
@@ -122,6 +124,9 @@ void tasks_done(Runner *r);
 /* spawn.c: 0, or what its end is to be: t->result and t->error are set. */
 typedef struct JobSpec JobSpec;
 void spawn(Runner *r, Task *t, const JobSpec *s, json_object *run);
+
+/* strays.c: to be called when a job has ended, before that is told; and with none. */
+void strays_kill(const Runner *r);
 
 /* main.c */
 void runner_look_idle(Runner *r);

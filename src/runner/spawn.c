@@ -191,8 +191,7 @@ static int plan_cgroup(Plan *p, Runner *r) {
         p->task->in_cgroup = true;
         if (r->cgroups.has_memory) /* as OOMPolicy=kill: all of it, or nothing */
                 (void) cgroup_write(&r->cgroups, p->task->name, "memory.oom.group", "1");
-        limits_apply_cgroup(p->limits, p->n_limits, &r->cgroups, p->task->name);
-        return 0;
+        return limits_apply_cgroup(p->limits, p->n_limits, &r->cgroups, p->task->name);
 }
 
 /* ---- the child ---- */
@@ -273,7 +272,7 @@ static void fail(Task *t, const char *what, int error) {
 
 static bool plan(Plan *p, Runner *r, json_object *run) {
         static const char *const what[] = { "its command cannot be read", "its properties cannot be read", "its input cannot be made", "its output cannot be opened",
-                                            "its control group cannot be made" };
+                                            "its control group cannot be set up" };
         unsigned step = 0;
         int k;
 
@@ -312,4 +311,5 @@ void spawn(Runner *r, Task *t, const JobSpec *s, json_object *run) {
                 }
         }
         plan_done(&p);
+        r->n_groups += t->in_cgroup;
 }

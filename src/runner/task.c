@@ -21,6 +21,7 @@
 
 static Task *task_free(Runner *r, Task *t) {
         HASH_DEL(r->tasks, t);
+        HASH_DELETE(hh_name, r->names, t);
         r->free_failures[r->n_free_failures++] = t->failure;
         safe_close(t->helper);
         free(t->error);
@@ -51,6 +52,8 @@ static void report(Runner *r, Task *t) {
         t->reporting = true;
         if (t->error)
                 shorten(t->error);
+        r->n_groups -= t->in_cgroup;
+        strays_kill(r);
         link_report(r, t);
 }
 
@@ -206,6 +209,7 @@ static Task *task_new(Runner *r, json_object *order) {
         t->usage = CGROUP_USAGE_INIT;
         t->failure = r->free_failures[--r->n_free_failures];
         HASH_ADD_STR(r->tasks, token, t);
+        HASH_ADD(hh_name, r->names, name, strlen(t->name), t);
         return t;
 }
 

@@ -27,12 +27,15 @@ static int64_t value_number(const UnitValue *v) {
 static int write_limits(JsonWriter *w, const Units *u, Attempt *a, char **ret_error) {
         _cleanup_(unit_property_list_done) UnitPropertyList l = {};
         const UnitValue *max;
+        bool tasks;
         int r;
 
         r = job_properties(u, a, &l, ret_error);
         if (r >= 0)
                 r = pool_check_properties(&l, ret_error); /* the queue had another executor when it was submitted */
-        if (r < 0 || l.n_values == 0)
+        /* The unit of all of them has none, so that they do not share it. */
+        tasks = u->tasks_max > 0 && u->tasks_max != UINT64_MAX && !unit_property_list_find(&l, "TasksMax") && !unit_property_list_find(&l, "TasksMaxScale");
+        if (r < 0 || (l.n_values == 0 && !tasks))
                 return r;
         max = unit_property_list_find(&l, "MemoryMax");
         a->outcome.memory_max = max ? max->u64 : UINT64_MAX;
@@ -41,6 +44,10 @@ static int write_limits(JsonWriter *w, const Units *u, Attempt *a, char **ret_er
         for (size_t i = 0; i < l.n_values; i++) {
                 json_write_key(w, l.values[i].name);
                 json_write_integer(w, value_number(l.values + i));
+        }
+        if (tasks) {
+                json_write_key(w, "TasksMax");
+                json_write_integer(w, (int64_t) u->tasks_max);
         }
         json_close(w, '}');
         return 0;

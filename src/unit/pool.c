@@ -77,6 +77,7 @@ static int append_owner(sd_bus_message *m, const Units *u, const Pool *p) {
 
 static int append_unit(sd_bus_message *m, const Units *u, const Pool *p, const Queue *q, const RunnerCommand *c) {
         usec_t stop = q->policy.stop_timeout_usec != USEC_INFINITY ? q->policy.stop_timeout_usec : u->model->stop_timeout_default;
+        const UnitValue *privileges = unit_property_list_find(&q->policy.service, "NoNewPrivileges");
         char description[256];
         int r;
 
@@ -103,6 +104,10 @@ static int append_unit(sd_bus_message *m, const Units *u, const Pool *p, const Q
                                           "MemoryAccounting", "b", 1,
                                           "IOAccounting", "b", 1,
                                           "TasksAccounting", "b", 1);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "(sv)", "TasksMax", "t", UINT64_MAX);
+        if (r >= 0 && privileges && privileges->b)
+                r = sd_bus_message_append(m, "(sv)", "NoNewPrivileges", "b", 1);
         if (r >= 0)
                 r = append_owner(m, u, p);
         return r < 0 ? r : append_command(m, p, c);

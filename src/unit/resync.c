@@ -176,6 +176,8 @@ static int read_manager(Units *u, sd_bus_message *m) {
                 if (streq(name, "UserspaceTimestampMonotonic")) {
                         r = sd_bus_message_read(m, "v", "t", &t);
                         u->epoch.userspace_usec = t;
+                } else if (streq(name, "DefaultTasksMax")) {
+                        r = sd_bus_message_read(m, "v", "t", &u->tasks_max);
                 } else if (streq(name, "Version") || streq(name, "ControlGroup") || streq(name, "SystemState")) {
                         r = sd_bus_message_read(m, "v", "s", &s);
                         if (r >= 0 && streq(name, "SystemState"))

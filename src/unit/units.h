@@ -88,6 +88,7 @@ typedef struct Units {
         int64_t clock_even;       /* of now.even from the clock of the boot */
         unsigned version_number;
         char *cgroup_root;        /* of the manager, below the cgroup mount: "" for PID 1 */
+        uint64_t tasks_max;       /* DefaultTasksMax= of the manager; UINT64_MAX: none; 0: not known */
         bool stopping;            /* the system is */
         bool contract_checked;    /* a job of ours was seen to be what we asked for (type, restart, …) */
         char *mismatch;           /* why not: "Restart= is changed by /etc/…"; dispatch waits */
@@ -102,8 +103,7 @@ typedef struct Units {
         sd_bus_slot *round_slot, *reload_slot; /* resync.c, backstop.c */
         unsigned round;           /* number of the full look */
         unsigned round_known;     /* the last one in which the manager told of itself */
-        bool round_active, round_full;
-        bool round_again, again_full; /* one more after this */
+        bool round_active, round_full, round_again, again_full; /* the last two: one more after this */
         bool round_failed;        /* the next tick tries again */
         bool synced;              /* the first full look on this connection is through */
         bool reloading;           /* PID 1 is: it drops all units and makes them again */

@@ -870,7 +870,7 @@ class Systemd:
         return dbus.Dictionary({
             "Version": dbus.String(self.version), "UserspaceTimestamp": dbus.UInt64(realtime()),
             "UserspaceTimestampMonotonic": dbus.UInt64(self.userspace), "ControlGroup": dbus.String(""),
-            "SystemState": dbus.String(self.system_state), "NJobs": dbus.UInt32(0),
+            "DefaultTasksMax": dbus.UInt64(4321), "SystemState": dbus.String(self.system_state), "NJobs": dbus.UInt32(0),
             "NNames": dbus.UInt32(len(self.units))}, signature="sv")
 
     def properties_of(self, path, interface):
@@ -914,6 +914,10 @@ class Systemd:
     def do_no_fork(self, count):
         """The next starts find that no process can be made (a limit of tasks)."""
         self.no_fork = count
+
+    def do_settings(self, name):
+        """What it was started with."""
+        return {k: v for k, v in self.find(name).settings.items() if isinstance(v, (bool, int, str))}
 
     def do_ends(self):
         return self.ends

@@ -2,6 +2,7 @@
 """Pools: a runner that is started when jobs wait for it, and what it makes of them."""
 
 import json
+import pathlib
 import signal
 
 import pytest
@@ -109,6 +110,35 @@ def test_ends(mill_p):
     left = mill_p.submit("sleep 60 & sleep 60 & exit 0", "p")
     assert mill_p.result(left) == "success"
     assert processes(mill_p) == {}
+
+
+@pytest.mark.parametrize("how", ["mkdir $r/x; echo $$ > $r/x/cgroup.procs", "mkdir -p $r/runner/x/y; echo $$ > $r/runner/x/y/cgroup.procs",
+                                 "echo $$ > $r/runner/cgroup.procs"])
+def test_outside_of_its_group(mill_p, how):
+    """What a job leaves elsewhere in the unit dies with it, and nothing of others."""
+    group = fake_systemd.CGROUPS / ("jobmill-fake-%d" % mill_p.systemd.process.pid)
+    other = mill_p.submit(["sleep", "60"], "p")
+    mill_p.reach(other, "running")
+    pid = mill_p.out / "pid"
+    id_ = mill_p.submit("r=%s/%s; (sh -c 'r='$r'; %s; echo $$ > %s.new; mv %s.new %s; exec sleep 60') & until [ -e %s ]; do sleep 0.01; done" % (
+        group, UNIT, how, pid, pid, pid, pid), "p")
+    assert mill_p.result(id_) == "success"
+    stray = pathlib.Path("/proc") / pid.read_text().strip()
+    until(lambda: not stray.exists(), 5, "it is dead")
+    assert mill_p.result(mill_p.submit(["true"], "p")) == "success"
+    assert mill_p.state(other) == "running" and set(processes(mill_p)) == {"jobmill-job-%d-1" % other}
+
+
+def test_unit_of_a_runner(mill_p):
+    """What its owner must not change is set on what root has."""
+    mill_p.queue("q", AllowUsers="*", Executor="pool")
+    mill_p.queue("q", "Service", drop_in="a.conf", NoNewPrivileges="yes")
+    mill_p.call("Reload")
+    for name, privileges in (("p", None), ("q", True)):
+        id_ = mill_p.submit(["sleep", "60"], name)
+        mill_p.reach(id_, "running")
+        settings = mill_p.systemd.do("settings", name="jobmill-pool-%s-0.service" % name)
+        assert (settings["TasksMax"], settings.get("NoNewPrivileges")) == (2 ** 64 - 1, privileges)
 
 
 def test_daemon_restarted(mill_p):
