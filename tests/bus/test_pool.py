@@ -113,17 +113,19 @@ def test_ends(mill_p):
 
 
 @pytest.mark.parametrize("how", ["mkdir $r/x; echo $$ > $r/x/cgroup.procs", "mkdir -p $r/runner/x/y; echo $$ > $r/runner/x/y/cgroup.procs",
-                                 "echo $$ > $r/runner/cgroup.procs"])
+                                 "echo $$ > $r/runner/cgroup.procs"], ids=["beside", "below", "in"])
 def test_outside_of_its_group(mill_p, how):
     """What a job leaves elsewhere in the unit dies with it, and nothing of others."""
     group = fake_systemd.CGROUPS / ("jobmill-fake-%d" % mill_p.systemd.process.pid)
     other = mill_p.submit(["sleep", "60"], "p")
     mill_p.reach(other, "running")
     pid = mill_p.out / "pid"
-    id_ = mill_p.submit("r=%s/%s; (sh -c 'r='$r'; %s; echo $$ > %s.new; mv %s.new %s; exec sleep 60') & until [ -e %s ]; do sleep 0.01; done" % (
-        group, UNIT, how, pid, pid, pid, pid), "p")
+    id_ = mill_p.submit("r=%s/%s; (sh -c 'r='$r'; %s; cat /proc/self/cgroup > %s.new; echo $$ >> %s.new; mv %s.new %s; exec sleep 60') & until [ -e %s ]; do sleep 0.01; done" % (
+        group, UNIT, how, pid, pid, pid, pid, pid), "p")
     assert mill_p.result(id_) == "success"
-    stray = pathlib.Path("/proc") / pid.read_text().strip()
+    *where, number = pid.read_text().split()
+    stray = pathlib.Path("/proc") / number
+    assert next(w for w in where if w.startswith("0::")).split(UNIT)[1] in ("/x", "/runner/x/y", "/runner")
     until(lambda: not stray.exists(), 5, "it is dead")
     assert mill_p.result(mill_p.submit(["true"], "p")) == "success"
     assert mill_p.state(other) == "running" and set(processes(mill_p)) == {"jobmill-job-%d-1" % other}
