@@ -200,7 +200,7 @@ int lacks_at(const View *v) {
 }
 
 bool waits_in_line(const View *v) {
-        return v->state == JOB_READY && w.setup[v->queue].configured && !is_too_wide(v);
+        return v->state == JOB_READY && w.setup[v->queue].configured && !is_too_wide(v) && !w.skipped[v->queue][v->owner - 1000];
 }
 
 /* ---- a start ---- */
@@ -303,7 +303,7 @@ void check_start(const Job *j) {
                 if (l->there && l->stray && is_below(l->queue, v->queue))
                         COUNT(stray_in_use);
         for (const Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
-                if (l->there && l->id == j->id && !l->refused && !l->stray)
+                if (l->there && l->id == j->id && !l->refused && !l->stray && !l->given_back && (l->worker == 0 || l->is != OVER || l->in_service))
                         fail("job %" PRIu64 " starts while attempt %" PRIu32 " is not gone", j->id, l->number);
         check_array(j);
         first = best_of(-1, now);
@@ -311,6 +311,18 @@ void check_start(const Job *j) {
                 fail("job %" PRIu64 " of %s starts, it is the turn of %" PRIu64 " of %s", v->id, queue_names[v->queue], first ? first->id : 0,
                      first ? queue_names[first->queue] : "none");
         bounds_started(v, now);
+}
+
+void check_skip(unsigned queue, uint32_t owner) {
+        const View *v;
+
+        look_at_memory();
+        v = best_of(-1, &w.m.now);
+        if (!v || v->queue != queue || v->owner != owner)
+                fail("the jobs of %" PRIu32 " in %s are passed over, and it is not their turn", owner, queue_names[queue]);
+        if (peer_choose(queue, owner, v->slots))
+                fail("job %" PRIu64 " is passed over, and a worker has room", v->id);
+        COUNT(skipped);
 }
 
 /* Its outcome is an input of those that come after it. */
@@ -410,7 +422,7 @@ static void check_counters(void) {
 static void check_slot_numbers(void) {
         for (const Lease *a = w.leases; a < w.leases + LEASES_MAX; a++)
                 for (const Lease *b = a + 1; b < w.leases + LEASES_MAX; b++)
-                        for (uint32_t i = 0; a->there && b->there && !a->stray && !b->stray && a->queue == b->queue && i < a->slots * b->slots; i++)
+                        for (uint32_t i = 0; a->there && b->there && !a->stray && !b->stray && !a->given_back && !b->given_back && a->queue == b->queue && i < a->slots * b->slots; i++)
                                 if (a->numbers[i / b->slots] == b->numbers[i % b->slots])
                                         fail("%" PRIu64 " and %" PRIu64 " have the same slot number", a->id, b->id);
 }

@@ -23,6 +23,10 @@ static bool change_file(unsigned kind, Setup *s) {
                 s->queued_max = chance(40) ? UINT64_MAX : 1 + any(10);
                 s->queued_per_user_max = chance(40) ? UINT64_MAX : 1 + any(6);
                 break;
+        case EVENT_executor:
+                s->by_workers = chance(60);
+                s->trusts = chance(30);
+                break;
         default:
                 s->gate = chance(25);
                 s->pressure = chance(25) ? 10 + any(50) : 0;
@@ -149,6 +153,8 @@ bool do_event(unsigned kind) {
                 return do_queue(kind);
         case EVENT_runs ... EVENT_rekeyed:
                 return do_unit(kind);
+        case EVENT_comes ... EVENT_killed:
+                return peer_event(kind);
         case EVENT_gate:
                 world_gate(chance(60));
                 return true;

@@ -130,6 +130,43 @@ static bool check_room(const View *v, const char *reason) {
         return true;
 }
 
+/* Nobody has room for it, or for one before it of its user. */
+static bool check_workers(const View *v, const char *reason) {
+        uint32_t used = 0, all = 0, most = 0;
+        bool away = false, draining = false;
+        const char *queue = queue_names[v->queue];
+
+        if (peer_choose(v->queue, v->owner, v->slots)) {
+                if (w.skipped[v->queue][v->owner - 1000])
+                        return COUNT(reason_first), is(v, reason, "its turn is next"), true;
+                return false;
+        }
+        for (const Peer *p = w.peers; p < w.peers + PEERS_MAX; p++) {
+                if (!peer_serves(p, v->queue, v->owner))
+                        continue;
+                draining = draining || p->draining;
+                away = away || (!p->connected && !p->draining);
+                if (p->draining || !p->connected)
+                        continue;
+                used += p->slots - peer_room(p);
+                all += p->slots;
+                most = MAX(most, p->slots);
+        }
+        if (all == 0 && away)
+                COUNT(reason_away), is(v, reason, "the workers of queue %s are not connected", queue);
+        else if (all == 0 && draining)
+                COUNT(reason_draining), is(v, reason, "the workers of queue %s take no more jobs", queue);
+        else if (all == 0)
+                COUNT(reason_no_worker), is(v, reason, "no worker serves queue %s", queue);
+        else if (most < v->slots)
+                COUNT(reason_narrow), is(v, reason, "needs %" PRIu32 ", no worker has more than %" PRIu32, v->slots, most);
+        else if (v->slots == 1)
+                COUNT(reason_busy), is(v, reason, "workers are busy: %" PRIu32 " of %" PRIu32, used, all);
+        else
+                COUNT(reason_busy), is(v, reason, "needs %" PRIu32 ", workers are busy: %" PRIu32 " of %" PRIu32, v->slots, used, all);
+        return true;
+}
+
 static void check_ready(const View *v, const char *reason, const Now *now) {
         char name[64];
         int at;
@@ -141,6 +178,8 @@ static void check_ready(const View *v, const char *reason, const Now *now) {
                 is(v, reason, "%u others are being started", w.m.model->n_starting);
                 return;
         }
+        if (w.setup[v->queue].by_workers && check_workers(v, reason))
+                return;
         COUNT(could_start);
         at = behind_at(v, now);
         if (at < 0)

@@ -10,11 +10,11 @@
 
 /* How often each check had something to look at: one that never has proves nothing. */
 #define SEEN(X)                                                                                                                    \
-        X(started) X(rate_used_up) X(array_live) X(key_held) X(edge_open) X(edge_failed) X(array_waits)                            \
+        X(started) X(skipped) X(given) X(given_again) X(completed) X(returned) X(worker_lost) X(worker_killed) X(left_over) X(rate_used_up) X(array_live) X(key_held) X(edge_open) X(edge_failed) X(array_waits)                            \
         X(full) X(full_of_user) X(not_full) X(draining) X(removed) X(not_removed) X(stray_in_use) X(refused_row)                          \
         X(end_verdict) X(end_unverified) X(end_lost) X(end_intent) X(end_after_reboot) X(frozen)                      \
         X(reason_no_file) X(reason_bad_file) X(reason_paused) X(reason_gate) X(reason_pressure) X(reason_ramp) X(reason_rate) X(reason_backstop) \
-        X(reason_wide) X(reason_room) X(reason_cap) X(reason_starting) X(reason_behind) X(could_start)                            \
+        X(reason_wide) X(reason_room) X(reason_cap) X(reason_starting) X(reason_no_worker) X(reason_away) X(reason_draining) X(reason_narrow) X(reason_busy) X(reason_first) X(reason_behind) X(could_start)                            \
         X(reason_after) X(reason_after_two) X(reason_after_more) X(reason_array) X(reason_retry) X(reason_cleaning) X(reason_time)  \
         X(reason_held) X(deadline_ahead)                                                                       \
         X(bound_rank) X(bound_fair) X(bound_fair_younger) X(bound_age) X(bound_age_later) X(bound_head) X(bound_head_wide)

@@ -127,12 +127,6 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
         }
 }
 
-/* As daemon/pressure.c does. */
-bool manager_act_workers(Manager *m) {
-        m->left_over_look = USEC_INFINITY;
-        return false;
-}
-
 void manager_want_runner(Manager *m, Queue *q, uint32_t owner) {
 }
 
@@ -151,6 +145,7 @@ bool manager_act_runs(Manager *m) {
         return false;
 }
 
+/* As daemon/pressure.c does. */
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { w.pressure * 100, 0 } };
 
@@ -209,6 +204,7 @@ static void read_file(unsigned i) {
         if (w.file_kinds[i] == FILE_BAD && s->configured)
                 return;
         *s = w.file_kinds[i] == FILE_GOOD ? w.files[i] : unlimited;
+        s->fair = s->fair || s->by_workers;
         s->configured = w.file_kinds[i] == FILE_GOOD;
         s->broken = w.file_kinds[i] == FILE_BAD;
 }
@@ -224,6 +220,10 @@ static void apply_setup(Model *m) {
                 q->broken = s->broken;
                 q->policy.slots = s->slots;
                 q->policy.fair = s->fair;
+                q->policy.executor = s->by_workers ? EXECUTOR_WORKER : EXECUTOR_SERVICE;
+                q->policy.worker_users = strv_free(q->policy.worker_users);
+                if (s->trusts && strv_extend(&q->policy.worker_users, "1000") < 0)
+                        fail("no memory");
                 q->policy.ageing_usec = s->ageing;
                 q->policy.rate = s->rate;
                 q->policy.keep_max = s->keep_max;
@@ -303,7 +303,7 @@ Lease *world_lease(uint64_t id, uint32_t number) {
         return NULL;
 }
 
-static Attempt *attempt_of(const Lease *l) {
+Attempt *world_attempt(const Lease *l) {
         char unit[ATTEMPT_UNIT_MAX];
         Attempt *a;
 
@@ -316,7 +316,7 @@ uint32_t world_used(unsigned queue, int64_t owner) {
         uint32_t used = 0;
 
         for (const Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
-                for (int p = (int) l->queue; l->there && p >= 0; p = above[p])
+                for (int p = (int) l->queue; l->there && !l->given_back && p >= 0; p = above[p])
                         used += p == (int) queue && (owner < 0 || owner == (int64_t) l->owner) ? l->slots : 0;
         return used;
 }
@@ -349,6 +349,14 @@ static void started(Attempt *a, const Lease *l) {
                                       w.now.realtime, l->started);
 }
 
+JobResult world_expected(const Attempt *a, const Outcome *o) {
+        if (a->job->intent != JOB_RESULT_NONE)
+                return a->job->intent;
+        return o->result != JOB_SUCCESS ? o->result :
+               o->success == 0          ? JOB_VERDICT :
+               o->success < 0 && a->job->verify == VERIFY_VERDICT ? JOB_UNVERIFIED : JOB_SUCCESS;
+}
+
 static void ended(Attempt *a, Lease *l) {
         Outcome o = l->outcome;
 
@@ -359,11 +367,7 @@ static void ended(Attempt *a, Lease *l) {
         o.finished_usec = w.now.realtime;
         if (a->job->output == OUTPUT_SPOOL && l->said >= 0)
                 o.success = (int8_t) l->said;
-        l->expected = a->job->intent;
-        if (l->expected == JOB_RESULT_NONE)
-                l->expected = o.result != JOB_SUCCESS ? o.result :
-                              o.success == 0          ? JOB_VERDICT :
-                              o.success < 0 && a->job->verify == VERIFY_VERDICT ? JOB_UNVERIFIED : JOB_SUCCESS;
+        l->expected = world_expected(a, &o);
         say("    %s has ended as %s\n", a->unit, job_result_to_string(o.result));
         model_attempt_ended(w.m.model, a, &o, &w.m.now);
 }
@@ -388,10 +392,20 @@ static void act_starting(Attempt *a, Lease *l) {
                 never_asked(a, l);
 }
 
-/* Its slots are free. */
-static void release(Attempt *a, Lease *l) {
+void world_release(Attempt *a, Lease *l) {
         model_attempt_gone(w.m.model, a);
         *l = (Lease) {};
+}
+
+bool world_has_result(const Attempt *a) {
+        JobResult *r = &w.results[a->job_id][a->number];
+
+        if (a->outcome.result == JOB_RESULT_NONE || a->refused) /* its job was purged; it was none */
+                return false;
+        if (*r != JOB_RESULT_NONE && *r != a->outcome.result)
+                fail("%s has ended as %s and as %s", a->unit, job_result_to_string(*r), job_result_to_string(a->outcome.result));
+        *r = a->outcome.result;
+        return true;
 }
 
 void units_act(Units *u, Attempt *a) {
@@ -415,25 +429,16 @@ void units_act(Units *u, Attempt *a) {
         else if (a->phase == ATTEMPT_RUNNING && (a->freezer == FREEZER_FREEZING || a->freezer == FREEZER_THAWING))
                 model_attempt_seen_frozen(w.m.model, a, a->freezer == FREEZER_FREEZING, &w.m.now);
         else if (a->phase == ATTEMPT_ENDED) {
-                JobResult *r = &w.results[a->job_id][a->number];
-
                 l->released = true;
-                if (a->outcome.result == JOB_RESULT_NONE || a->refused) { /* its job was purged; it was none */
-                        if (l->vanished)
-                                release(a, l);
-                        return;
-                }
-                if (*r != JOB_RESULT_NONE && *r != a->outcome.result)
-                        fail("%s has ended as %s and as %s", a->unit, job_result_to_string(*r), job_result_to_string(a->outcome.result));
-                *r = a->outcome.result;
-                check_ended(a, l);
+                if (world_has_result(a))
+                        check_ended(a, l);
                 if (l->vanished)
-                        release(a, l);
+                        world_release(a, l);
         }
 }
 
 void unit_runs(Lease *l) {
-        Attempt *a = attempt_of(l);
+        Attempt *a = world_attempt(l);
 
         l->is = RUNNING;
         l->started = w.now.monotonic;
@@ -442,8 +447,12 @@ void unit_runs(Lease *l) {
 }
 
 void unit_ends(Lease *l, JobResult result, int status) {
-        Attempt *a = attempt_of(l);
+        Attempt *a = world_attempt(l);
 
+        if (l->worker > 0) {
+                peer_ends(l, result, status);
+                return;
+        }
         if (l->is == RUNNING)
                 l->outcome.exit_status = status;
         l->is = OVER;
@@ -456,7 +465,7 @@ void unit_ends(Lease *l, JobResult result, int status) {
 }
 
 bool unit_is_refused(Lease *l) {
-        Attempt *a = attempt_of(l);
+        Attempt *a = world_attempt(l);
 
         if (!a || w.sync || a->phase != ATTEMPT_STARTING)
                 return false;
@@ -469,11 +478,14 @@ bool unit_is_refused(Lease *l) {
 
 /* Its cgroup is empty. */
 void unit_goes(Lease *l) {
-        Attempt *a = attempt_of(l);
+        Attempt *a = world_attempt(l);
 
+        l->left = false;
+        if (l->worker > 0)
+                return;
         if (!a || w.sync || a->job || a->changed)
                 return;
-        release(a, l);
+        world_release(a, l);
 }
 
 static void look_at(Attempt *a, Lease *l) {
@@ -555,8 +567,10 @@ void world_look(void) {
         w.m.now.monotonic = w.now.monotonic;
         w.m.now.steady = w.now.realtime - w.step;
         for (Lease *l = w.leases; l < w.leases + LEASES_MAX; l++) {
-                Attempt *a = l->there ? attempt_of(l) : NULL;
+                Attempt *a = l->there ? world_attempt(l) : NULL;
 
+                if (l->worker > 0)
+                        continue;
                 if (a)
                         look_at(a, l);
                 else if (l->there)
@@ -585,6 +599,8 @@ void world_reboot(void) {
         w.epoch++;
         for (Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
                 l->vanished = l->there;
+        for (Peer *p = w.peers; p < w.peers + PEERS_MAX; p++)
+                p->gone = true;
         w.now.realtime += SEC;
         w.now.monotonic += SEC;
         w.now.steady += SEC;
@@ -596,21 +612,27 @@ void world_reboot(void) {
 int __real_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
+        unsigned q = queue_index(j->queue->name);
+        const Peer *peer = w.setup[q].by_workers ? peer_choose(q, j->owner, j->slots) : NULL;
         Lease *l = w.leases;
         int r;
 
         check_start(j);
+        if (w.setup[q].by_workers && !peer)
+                fail("job %" PRIu64 " starts, and no worker has room", j->id);
         r = __real_model_start(m, j, token, now);
         if (r < 0)
                 return r;
-        say("    starts %" PRIu64 "-%" PRIu32 " in %s\n", j->id, j->attempt, j->queue_name);
+        say("    starts %" PRIu64 "-%" PRIu32 " in %s, worker %" PRIu64 "\n", j->id, j->attempt, j->queue_name, j->live->worker_id);
+        if (j->live->worker_id != (peer ? peer->id : 0))
+                fail("job %" PRIu64 " is given to worker %" PRIu64 ", it should be %" PRIu64, j->id, j->live->worker_id, peer ? peer->id : 0);
         if (j->attempt >= ATTEMPTS_MAX)
                 fail("job %" PRIu64 " is tried for ever", j->id);
         while (l->there)
                 if (++l == w.leases + LEASES_MAX)
                         fail("too many units");
         *l = (Lease) { .there = true, .id = j->id, .number = j->attempt, .slots = j->slots, .owner = j->owner, .token = token,
-                       .queue = queue_index(j->queue_name), .outcome = OUTCOME_INIT, .started = USEC_INFINITY };
+                       .queue = q, .worker = j->live->worker_id, .outcome = OUTCOME_INIT, .started = USEC_INFINITY };
         memcpy(l->numbers, j->live->slot_numbers, j->slots * sizeof(uint32_t));
         for (int p = (int) l->queue; p >= 0; p = above[p])
                 if (w.setup[p].rate.n > 0) {
@@ -624,6 +646,22 @@ int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
 void world_note_time(const Job *j) {
         w.times[j->id] = j->delayed ? w.now.monotonic + (j->not_before_usec - w.now.steady) : 0;
         w.undecided[j->id] = true;
+}
+
+/* Who has nobody with room for the first of its jobs holds up nobody else. */
+void __real_schedule_skip_owner(Queue *q, uint32_t owner);
+void __wrap_schedule_skip_owner(Queue *q, uint32_t owner);
+void __wrap_schedule_skip_owner(Queue *q, uint32_t owner) {
+        check_skip(queue_index(q->name), owner);
+        w.skipped[queue_index(q->name)][owner - 1000] = true;
+        __real_schedule_skip_owner(q, owner);
+}
+
+void __real_schedule_begin(Model *m);
+void __wrap_schedule_begin(Model *m);
+void __wrap_schedule_begin(Model *m) {
+        memset(w.skipped, 0, sizeof(w.skipped));
+        __real_schedule_begin(m);
 }
 
 /* What was decided and is not stored never was. */
@@ -670,6 +708,7 @@ int __wrap_store_record(Store *s, Model *m) {
         if (r < 0)
                 fail("the store: %s", store_error(s));
         memset(w.undecided, 0, sizeof(w.undecided));
+        peers_recorded();
         for (Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
                 if (l->there && l->is == DECIDED)
                         l->is = COMMITTED;
@@ -702,6 +741,7 @@ int manager_load_model(Manager *m) {
         model_free(m->model);
         m->model = m->api->model = w.units.model = model;
         m->next_due = m->next_start_deadline = m->next_expiry = 0;
+        peers_loaded(model);
         w.sync = true;
         return 0;
 }
@@ -737,21 +777,25 @@ void world_restart(void) {
         say("    the daemon dies\n");
         stop_daemon();
         w.dying = false;
+        for (Peer *p = w.peers; p < w.peers + PEERS_MAX; p++)
+                p->connected = false;
         w.dies_after = UINT_MAX;
         w.fail_commits = 0;
         start_daemon(s);
 }
 
 void world_begin(uint64_t dice) {
-        unsigned fair;
+        unsigned fair, workers;
 
         w = (World) { .dice = dice, .dies_after = UINT_MAX, .verbose = w.verbose, .kind = 70, .happened = w.happened };
         w.now = (Now) { .realtime = 1000000 * SEC, .monotonic = 5000 * SEC, .steady = 1000000 * SEC };
         fair = chance(50) ? 0 : any(100);
+        workers = chance(50) ? 0 : any(100);
         w.busy = any(N_QUEUES);
         for (unsigned i = 0; i < N_QUEUES; i++)
                 w.files[i] = (Setup) { .slots = chance(20) ? UINT32_MAX : 1 + any(4), .keep_max = UINT64_MAX, .queued_max = UINT64_MAX,
-                                       .queued_per_user_max = UINT64_MAX, .fair = chance(fair), .ageing = chance(fair) ? (1 + any(20)) * SEC : 0 };
+                                       .queued_per_user_max = UINT64_MAX, .fair = chance(fair), .ageing = chance(fair) ? (1 + any(20)) * SEC : 0,
+                                       .by_workers = chance(workers), .trusts = chance(20) };
         start_daemon(check_store());
 }
 
@@ -784,6 +828,7 @@ void world_turn(void) {
                 if (i > 60)
                         fail("it does not come to rest");
                 try_storage();
+                peers_tell();
                 if (w.sync && !w.m.storage_failed)
                         world_look();
                 w.again.on = false;

@@ -16,6 +16,7 @@
 #define ATTEMPTS_MAX 24U
 #define LEASES_MAX 128U
 #define STARTS_MAX 64U
+#define PEERS_MAX 24U
 
 struct sd_event_source {
         bool on;
@@ -31,7 +32,20 @@ typedef struct Setup {
         RateLimit rate;
         unsigned pressure;       /* percent; 0: no limit */
         uint64_t keep_max, queued_max, queued_per_user_max;
+        bool by_workers, trusts; /* Executor=worker, which is fair in any case; WorkerUsers=: those of the first owner have jobs of all */
 } Setup;
+
+/* The process of a worker. */
+typedef struct Peer {
+        bool there, known;       /* it has registered; and was told so */
+        bool connected, draining, drain_stored;
+        bool gone, gone_told;    /* its process is; the daemon knows */
+        bool is_main;            /* of a service: what is left there takes slots */
+        uint64_t id;
+        uint32_t owner, slots;
+        unsigned queues;         /* bit mask */
+        unsigned connection;     /* the number of it */
+} Peer;
 
 /* From the decision to start an attempt until its unit is gone. */
 typedef struct Lease {
@@ -46,6 +60,11 @@ typedef struct Lease {
         unsigned queue;
         uint32_t numbers[8];
         sd_id128_t token;
+        uint64_t worker;         /* it is in the process of this one; 0: a unit of its own */
+        unsigned given;          /* over which connection of it; 0: not yet */
+        bool given_back;         /* its slots are free, as it said how it ended … */
+        bool stored;             /* … that it is over is */
+        bool in_service, left;   /* its worker, which is gone, was the main process of one; something is left there */
         Outcome outcome;
         usec_t started;
 } Lease;
@@ -69,6 +88,8 @@ typedef struct World {
         bool gate_open;
         unsigned pressure;
         Lease leases[LEASES_MAX];
+        Peer peers[PEERS_MAX];
+        bool skipped[N_QUEUES][N_OWNERS]; /* in this turn: nobody has room for the first of its jobs */
         struct { Start l[STARTS_MAX]; unsigned n; } starts[N_QUEUES]; /* of those with a rate */
         unsigned fail_commits, dies_after; /* acts; UINT_MAX: it does not */
         bool dying, sync;        /* sync: PID 1 was not looked at yet */
@@ -120,10 +141,26 @@ void unit_runs(Lease *l);
 void unit_ends(Lease *l, JobResult result, int status);
 void unit_goes(Lease *l);
 bool unit_is_refused(Lease *l);          /* systemd has no room for it */
+Attempt *world_attempt(const Lease *l);   /* NULL: memory has none */
+JobResult world_expected(const Attempt *a, const Outcome *o); /* what it must be recorded as */
+void world_release(Attempt *a, Lease *l); /* its slots are free */
+bool world_has_result(const Attempt *a); /* it has one, which is the only one; false: it was no attempt */
 void world_look(void);                   /* what was not heard is seen */
+
+/* policy-peers.c: workers */
+bool peer_event(unsigned kind);
+Peer *peer_choose(unsigned queue, uint32_t owner, uint32_t slots); /* NULL: nobody has room */
+bool peer_serves(const Peer *p, unsigned queue, uint32_t owner);
+uint32_t peer_room(const Peer *p);
+void peer_ends(Lease *l, JobResult result, int status);
+void peers_tell(void);                   /* what became of processes that are gone */
+void peers_recorded(void);
+void peers_loaded(Model *m);             /* from the store: what was not recorded never was */
+void peers_all(void);                    /* whoever may wait for one has one */
 
 /* policy-check.c: before an attempt starts; and when the daemon rests. */
 void check_start(const Job *j);
+void check_skip(unsigned queue, uint32_t owner); /* nobody has room for the first of its jobs, and it is its turn */
 void check_purge(uint64_t id);
 /* Is it right that MaxQueued= lets n more in, or does not? leaves: the job that is moved there; 0: none. */
 void check_backlog(unsigned queue, uint32_t owner, unsigned n, uint64_t leaves, bool refused);

@@ -102,6 +102,9 @@ static void wind_up(void) {
         while (n_queued() > 0 || any_unit()) {
                 usec_t next;
 
+                peers_all();
+                world_turn();
+
                 if (rounds++ > limit)
                         show(), fail("%" PRIu64 " jobs wait for ever", n_queued());
                 w.m.now = w.now;
@@ -170,13 +173,20 @@ static JobResult result_of(uint64_t id) {
         return j->result;
 }
 
+static void begin(void) {
+        world_begin(1);
+        for (unsigned i = 0; i < N_QUEUES; i++)
+                w.files[i].by_workers = false;
+        world_reload();
+        world_turn();
+}
+
 /* A start deadline that passes between the submit and the turn that records it, when no index of the store knows of it. */
 static void deadline_in_the_turn_of_the_submit(void) {
         uint64_t late, early;
 
         w.happened = happened;
-        world_begin(1);
-        world_turn();
+        begin();
         late = submit_by(w.now.realtime + SEC)->id;
         early = submit_by(w.now.realtime + 60 * SEC)->id;
         world_passes(2 * SEC);
@@ -191,8 +201,7 @@ static void key_in_the_turn_of_the_refusal(void) {
         uint64_t id;
         Job *j;
 
-        world_begin(1);
-        world_turn();
+        begin();
         j = submit_by(USEC_INFINITY);
         id = j->id;
         j->unique_key = strdup("k");
