@@ -58,13 +58,6 @@ static int read_peer(const Call *c, Process *ret, sd_bus_error *error) {
                              api_error(error, JOBMILL_ERROR_FOREIGN_PROCESS, "The process that connected cannot be told: %s", strerror(-r));
 }
 
-static Run *find_run(const Call *c, const sd_id128_t *token) {
-        for (Run *r = c->api->model->runs.by_job; r; r = r->hh.next)
-                if (sd_id128_equal(r->token, *token))
-                        return r;
-        return NULL;
-}
-
 static bool is_same_process(const Run *r, const Process *p) {
         return r->pid == p->pid && r->started == p->started && sd_id128_equal(r->boot_id, p->boot_id);
 }
@@ -111,7 +104,7 @@ static int resume(Call *c, Run *run, Process *p, sd_bus_error *error) {
                 r = run_link_new(c->api, p, &l);
                 if (r < 0)
                         return r;
-                run_link_add(l, run);
+                run_link_add(l, run, c->client->uid);
         }
         r = answer_id(c, run, !run->is_new);
         if (r < 0)
@@ -186,6 +179,16 @@ static int read_request(const Call *c, Request *q, sd_bus_error *error) {
         return check_queue(c, q, error);
 }
 
+/* One process is in one scope; and what waits here has a descriptor of ours, connected or not. */
+static int check_limits(const Call *c, const Process *p, sd_bus_error *error) {
+        const Run *other = model_run_of_process(c->api->model, p->boot_id, p->started, p->pid);
+        const char *limit = run_link_too_many(c->api, c->client->account);
+
+        if (other)
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "This process has a job in the foreground already: %" PRIu64, other->job);
+        return limit ? api_error(error, JOBMILL_ERROR_TOO_MANY, "Too many jobs in the foreground (%s)", limit) : 0;
+}
+
 /* 1: it is there; 0: not yet, as every handler. */
 static int run_new(Call *c, const sd_id128_t *token, Process *p, sd_bus_error *error) {
         _cleanup_(answer_done) Answer a = {};
@@ -198,7 +201,9 @@ static int run_new(Call *c, const sd_id128_t *token, Process *p, sd_bus_error *e
         if (!run)
                 return -ENOMEM;
         *run = (Run) { .token = *token, .boot_id = p->boot_id, .pid = p->pid, .started = p->started, .pidfd = -EBADF };
-        r = read_request(c, &q, error);
+        r = check_limits(c, p, error);
+        if (r >= 0)
+                r = read_request(c, &q, error);
         if (r >= 0)
                 r = run_link_new(c->api, p, &l);
         if (r >= 0)
@@ -211,7 +216,7 @@ static int run_new(Call *c, const sd_id128_t *token, Process *p, sd_bus_error *e
         j = model_job(c->api->model, a.ids[0]);
         j->foreground = true;
         run->job = j->id;
-        run_link_add(l, run);
+        run_link_add(l, run, c->client->uid);
         model_run_add(c->api->model, run, /* loaded = */ false);
         run_link_connect(c->api, run, c->client->connection);
         return answer_id(c, TAKE_PTR(run), false);
@@ -244,7 +249,7 @@ int handle_run(Call *c, sd_bus_error *error) {
         if (r < 0)
                 return r;
         CRASH_POINT("run-submit");
-        run = find_run(c, &token);
+        run = model_run_of_token(c->api->model, &token);
         if (run)
                 r = resume(c, run, &p, error);
         else

@@ -9,8 +9,9 @@
 /* run-link.c. In pieces, so that all that can fail is done before there is a job. */
 typedef struct RunLink RunLink;
 int run_link_new(Api *a, Process *p, RunLink **ret); /* takes p->fd */
+const char *run_link_too_many(const Api *a, const Account *account); /* for one more; which limit, or NULL */
 RunLink *run_link_free(RunLink *l);
-void run_link_add(RunLink *l, Run *r);               /* takes l over */
+void run_link_add(RunLink *l, Run *r, uint32_t uid); /* takes l over */
 void run_link_connect(Api *a, const Run *r, Connection *c);
 void run_connection_gone(Api *a, uint64_t job);
 

@@ -216,6 +216,10 @@ bool connection_has_room(const Connection *c) {
         return buffer_length(&c->out) + c->held_size <= OUTPUT_MAX;
 }
 
+bool connection_is_read(const Connection *c) {
+        return buffer_length(&c->out) + c->held_size == 0;
+}
+
 int connection_fd(const Connection *c) {
         return c->fd;
 }
@@ -370,8 +374,8 @@ static unsigned connections_of(const Socket *s, uint32_t uid) {
         return a ? a->n_connections : 0;
 }
 
-static uint64_t connections_max(const Socket *s) {
-        uint64_t max = s->api->limits.connections_max;
+uint64_t socket_connections_max(const Api *a) {
+        uint64_t max = a->limits.connections_max;
         struct rlimit rl;
 
         if (getrlimit(RLIMIT_NOFILE, &rl) >= 0)
@@ -381,7 +385,7 @@ static uint64_t connections_max(const Socket *s) {
 
 /* Why not, or NULL. */
 static const char *check_limits(const Socket *s, uint32_t uid) {
-        if (s->n_connections >= connections_max(s))
+        if (s->n_connections >= socket_connections_max(s->api))
                 return "Too many connections (SocketConnectionsMax=)";
         if (uid != 0 && connections_of(s, uid) >= s->api->limits.connections_per_user_max)
                 return "Too many connections of this user (SocketConnectionsPerUserMax=)";

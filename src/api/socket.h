@@ -9,6 +9,7 @@
 int socket_new(Api *a, int fd, Socket **ret);
 Socket *socket_free(Socket *s);
 unsigned socket_count(const Socket *s); /* connections */
+uint64_t socket_connections_max(const Api *a); /* as many as there are descriptors for, in all */
 
 /* A connection is busy with one call at a time, but for those that are answered after the commit: while some of these are, only those
  * that change something go on (varlink.c), so that nobody reads what is older than what he was promised. */
@@ -23,6 +24,7 @@ void connection_serve(Connection *c, uint64_t worker);
 void connection_run(Connection *c, uint64_t job);
 usec_t connection_accepted(const Connection *c); /* by the clock since the boot */
 bool connection_has_room(const Connection *c); /* for more to be told */
+bool connection_is_read(const Connection *c);  /* all that was told is on its way */
 int connection_fd(const Connection *c);
 void socket_tell_events(Socket *s); /* there are new ones; NULL: nobody hears of it */
 

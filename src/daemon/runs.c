@@ -27,7 +27,7 @@ int manager_end_runs(Manager *m) {
                 if (r < 0)
                         return r;
                 if (j->state != JOB_DONE)
-                        model_run_end(m->model, j, &m->now);
+                        model_run_end(m->model, run, j, &m->now);
         }
         return 0;
 }

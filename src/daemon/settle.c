@@ -176,6 +176,10 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         }
         if (model_must_wait(m->model, j, &m->now))
                 return;
+        if (run_is_away(m->model, j)) {
+                schedule_skip(q, c->owner);
+                return;
+        }
         r = check_owner(m, j);
         if (r == 0) {
                 schedule_skip(q, c->owner);

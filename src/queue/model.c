@@ -63,6 +63,8 @@ Model *model_free(Model *m) {
                 HASH_DEL(m->attempts, a);
                 attempt_free(a);
         }
+        HASH_CLEAR(token_hh, m->runs.by_token);
+        HASH_CLEAR(process_hh, m->runs.by_process);
         HASH_ITER(hh, m->runs.by_job, run, trun) {
                 HASH_DEL(m->runs.by_job, run);
                 run_free(run);

@@ -101,6 +101,8 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
                 r = room_reason(m, q, j->slots, &s);
         if (r == 0 && executor_has_worker(q->policy.executor))
                 r = worker_reason(m, q, j->owner, j->slots, &s);
+        if (r == 0 && run_is_away(m, j))
+                return strdup("its process is not connected");
         if (r == 0) {
                 const Queue *at = queue_blocked_at(q);
 

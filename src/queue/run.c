@@ -53,6 +53,29 @@ Run *model_run(const Model *m, uint64_t job) {
         return r;
 }
 
+Run *model_run_of_token(const Model *m, const sd_id128_t *token) {
+        Run *r;
+
+        HASH_FIND(token_hh, m->runs.by_token, token, sizeof(*token), r);
+        return r;
+}
+
+bool run_is_away(const Model *m, const Job *j) {
+        const Run *r = j->foreground ? model_run(m, j->id) : NULL;
+
+        return r && !r->connected;
+}
+
+#define PROCESS_SIZE (offsetof(Run, pid) + sizeof(uint32_t) - offsetof(Run, boot_id))
+
+Run *model_run_of_process(const Model *m, sd_id128_t boot_id, uint64_t started, uint32_t pid) {
+        const Run key = { .boot_id = boot_id, .started = started, .pid = pid };
+        Run *r;
+
+        HASH_FIND(process_hh, m->runs.by_process, &key.boot_id, PROCESS_SIZE, r);
+        return r;
+}
+
 static void run_changed(Model *m, Run *r) {
         if (r->changed)
                 return;
@@ -66,6 +89,8 @@ void model_run_add(Model *m, Run *r, bool loaded) {
                 run_changed(m, r);
         }
         HASH_ADD(hh, m->runs.by_job, job, sizeof(r->job), r);
+        HASH_ADD(token_hh, m->runs.by_token, token, sizeof(r->token), r);
+        HASH_ADD(process_hh, m->runs.by_process, boot_id, PROCESS_SIZE, r);
 }
 
 void model_run_act(Model *m, Run *r) {
@@ -95,7 +120,14 @@ void run_act_of(Model *m, const Attempt *a) {
 void model_run_gone(Model *m, Run *r) {
         if (r->gone || r->over)
                 return;
-        r->gone = r->doomed = true;
+        r->gone = true;
+        model_run_away(m, r);
+}
+
+void model_run_away(Model *m, Run *r) {
+        if (r->doomed || r->over)
+                return;
+        r->doomed = true;
         TAILQ_INSERT_TAIL(&m->runs.gone, r, gone_entry);
 }
 
@@ -109,8 +141,12 @@ Run *model_next_gone_run(Model *m) {
         return r;
 }
 
-void model_run_end(Model *m, Job *j, const Now *now) {
-        if (!j->live)
+void model_run_end(Model *m, const Run *r, Job *j, const Now *now) {
+        if (!r->gone && r->connected) /* it has, after all */
+                return;
+        if (!r->gone)
+                (void) model_cancel(m, j, "its process did not come back for its turn", now);
+        else if (!j->live)
                 (void) model_cancel(m, j, "its process is gone", now);
         else if (j->live->phase == ATTEMPT_STARTING)
                 model_attempt_act(m, j->live); /* nothing ran; what became of its scope is seen there */
@@ -136,6 +172,7 @@ void run_over(Model *m, const Job *j) {
         if (!r || r->over)
                 return;
         r->over = true;
+        HASH_DELETE(process_hh, m->runs.by_process, r);
         run_changed(m, r);
 }
 
@@ -152,6 +189,7 @@ void runs_recorded(Model *m) {
                 if (r->doomed)
                         TAILQ_REMOVE(&m->runs.gone, r, gone_entry);
                 HASH_DEL(m->runs.by_job, r);
+                HASH_DELETE(token_hh, m->runs.by_token, r);
                 run_free(r);
         }
 }

@@ -309,6 +309,7 @@ static int send_signals(Units *u, Attempt *a) {
                 }
         if (r >= 0 && a->kill_due && !a->watch->kill_sent && !a->watch->removed) {
                 a->watch->kill_sent = true;
+                scope_kill_process(u, a);
                 r = send_signal(u, a, SIGKILL);
                 /* And a release that was not answered in all that time is asked for once more. */
                 if (a->phase == ATTEMPT_ENDED && a->watch->action_slot)

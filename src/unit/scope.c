@@ -16,6 +16,8 @@
 #include "unit/property.h"
 
 #include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
 
 #define PIDFDS_SINCE 255U /* systemd */
 
@@ -30,6 +32,13 @@ static int look_at_process(const Run *r) {
 
 bool scope_is_own(const Attempt *a) {
         return a->executor != EXECUTOR_SCOPE || !sd_id128_is_null(a->invocation_id);
+}
+
+void scope_kill_process(const Units *u, const Attempt *a) {
+        const Run *r = a->executor == EXECUTOR_SCOPE && a->phase == ATTEMPT_RUNNING ? model_run(u->model, a->job_id) : NULL;
+
+        if (r && r->pidfd >= 0)
+                (void) syscall(SYS_pidfd_send_signal, r->pidfd, SIGKILL, NULL, 0);
 }
 
 /* ---- start ---- */
@@ -165,6 +174,7 @@ static void vanished(Units *u, Attempt *a, bool there, const Now *now) {
         UnitWatch *w = a->watch;
         Outcome o = OUTCOME_INIT;
 
+        w->look_again = there; /* nothing is heard of its end but by its process */
         if (there || units_ask_stopping(u, w))
                 return;
         CRASH_POINT("scope-vanished");

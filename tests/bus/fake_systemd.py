@@ -1005,6 +1005,10 @@ class Systemd:
         """Processes that a scope is known to have."""
         return sorted(self.find(name).pids)
 
+    def do_empty_scope(self, name):
+        """As if all that is in it had been moved elsewhere."""
+        self.find(name).pids = set()
+
     def do_hold_scopes(self, hold):
         """They are asked for, and not made before this is over."""
         held, self.held_scopes = self.held_scopes or [], [] if hold else None

@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -537,3 +538,71 @@ def test_gone_before_its_scope(mill_r, peer):
     end(other)
     until(lambda: mill_r.queue_properties("one")["SlotsUsed"] == 0, 10, "the scope is empty")
     assert scope(id_) not in [c[0] for m in ("KillUnit", "StopUnit") for c in mill_r.systemd.do("calls", method=m)]
+
+
+def test_second_of_a_process(mill_r, peer):
+    """One process is in one scope."""
+    p = peer()
+    id_, _ = p.turn()
+    answer = p.ask(token=2)
+    assert answer["error"] == "org.jobmill.NotAllowed" and str(id_) in answer["parameters"]["message"]
+    assert p.exited(id_, exit_status=0)["parameters"]["result"] == "success"
+    assert p.turn(token=2)[0] == id_ + 1
+
+
+def test_moved(mill_r, peer):
+    """Out of its scope, and it minds nothing: when it is to end, it ends."""
+    p = peer()
+    id_, _ = p.turn(queue="one")
+    mill_r.systemd.do("empty_scope", name=scope(id_))
+    until(lambda: scope(id_) not in mill_r.systemd.do("units", pattern="*.scope"), 5, "the scope is gone")
+    mill_r.call("CancelJob", id_)
+    assert mill_r.wait(id_)[0] == "cancelled"
+    assert p.process.wait(10) == -signal.SIGKILL
+    until(lambda: mill_r.queue_properties("one")["SlotsUsed"] == 0, 5, "its slot is free")
+
+
+def test_not_connected(mill_r, peer):
+    """It is not chosen, and others are, until it is back."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    p = peer()
+    id_ = p.ask(queue="one")["parameters"]["id"]
+    p.do("s.close()")
+    other = mill_r.submit("true", "one")
+    mill_r.call("CancelJob", hold)
+    assert mill_r.result(other) == "success"
+    until(lambda: mill_r.info(id_)["reason"] == "its process is not connected", 10, "that is said")
+    p.do("again")
+    p.send("Run", protocol=1, token=TOKEN % 1, id=id_)
+    assert p.until("go")["attempt"] == 1
+
+
+def many(mill, peer, uid, n):
+    """So many that keep no connection; what the next one is told."""
+    hold = mill.submit("exec sleep 60", "one")
+    mill.reach(hold, "running")
+    for i in range(n):
+        p = peer(uid)
+        assert "id" in p.ask(token=i + 1, queue="one")["parameters"]
+        p.do("s.close()")
+    until(lambda: len(mill.jobs(state="ready")) == n, 5, "all wait")
+    answer = peer(uid).ask(token=n + 1, queue="one")
+    assert answer["error"] == "org.jobmill.TooMany"
+    assert len(mill.jobs(state="ready")) == n
+    return answer["parameters"]["message"]
+
+
+@pytest.mark.root
+def test_many_of_a_user(mill_r, peer):
+    (mill_r.folder / "config/jobmill.conf").write_text("[Daemon]\nSocketConnectionsPerUserMax=2\n")
+    mill_r.restart()
+    mill_r.settled()
+    assert "SocketConnectionsPerUserMax=" in many(mill_r, peer, 1, 2)
+    assert "id" in peer().ask(token=9)["parameters"]
+
+
+def test_descriptors(mill_r, peer):
+    """Each that waits takes one of the daemon's; those for all else are left."""
+    resource.prlimit(mill_r.process.pid, resource.RLIMIT_NOFILE, (256 + 4, 256 + 4))
+    assert "SocketConnectionsMax=" in many(mill_r, peer, None, 4)

@@ -159,6 +159,23 @@ def test_stopped_outside(mill):
     assert (mill.info(id_)["result"], mill.info(id_)["reason"]) == ("cancelled", "stopped outside jobmill")
 
 
+@pytest.mark.system_only
+def test_moved(mill):
+    """Out of its scope, as by systemd-run --scope, and it minds nothing: when it is to end, it ends."""
+    p = begin("-q", "one", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    id_ = live(mill)
+    until(lambda: processes(p.pid), 10, "the command runs")
+    pids = [str(x) for x in (p.pid, *processes(p.pid))]
+    run("busctl", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StartTransientUnit",
+        "ssa(sv)a(sa(sv))", "elsewhere.scope", "fail", "1", "PIDs", "au", str(len(pids)), *pids, "0")
+    until(lambda: cgroup(p.pid).endswith("/elsewhere.scope"), 10, "it is elsewhere")
+    mill.call("CancelJob", id_)
+    assert p.wait(60) == -signal.SIGKILL
+    mill.wait(id_)
+    assert mill.info(id_)["result"] == "cancelled"
+    systemctl("kill", "-sKILL", "elsewhere.scope")
+
+
 @pytest.mark.parametrize("how", ["stop", "kill", "reexec", "reload"])
 @pytest.mark.system_only
 def test_disturbed(mill, how):

@@ -564,6 +564,9 @@ bool scope_is_own(const Attempt *a) {
         return true;
 }
 
+void scope_kill_process(const Units *u, const Attempt *a) {
+}
+
 int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error) {
         return -EOPNOTSUPP;
 }

@@ -50,13 +50,25 @@ static inline void run_and_end(Store *s) {
         assert_non_null(r);
         assert_true(r->pid == 4711 && r->started == UINT64_C(1) << 40 && sd_id128_equal(r->token, token) && r->pidfd < 0);
         assert_int_equal(number(s, "SELECT count(*) FROM job WHERE foreground = 1"), 1);
+        model_run_away(again, r);
+        assert_ptr_equal(model_next_gone_run(again), r);
+        r->connected = true; /* it is back */
+        assert_int_equal(store_load_job(s, id, &j), 0);
+        model_job_add(again, j, model_queue(again, "q"));
+        assert_true(run_is_away(again, j) == false);
+        model_run_end(again, r, j, &now);
+        assert_int_equal(j->state, JOB_READY);
+        r->connected = false;
+        assert_true(run_is_away(again, j));
+        assert_ptr_equal(model_run_of_token(again, &token), r);
+        assert_ptr_equal(model_run_of_process(again, invocation, UINT64_C(1) << 40, 4711), r);
+        assert_null(model_run_of_process(again, invocation, UINT64_C(1) << 40, 4712));
         model_run_gone(again, r);
         assert_ptr_equal(model_next_gone_run(again), r);
         assert_null(model_next_gone_run(again));
-        assert_int_equal(store_load_job(s, id, &j), 0);
         assert_true(j->foreground);
-        model_job_add(again, j, model_queue(again, "q"));
-        model_run_end(again, j, &now);
+        model_run_end(again, r, j, &now);
+        assert_null(model_run_of_process(again, invocation, UINT64_C(1) << 40, 4711));
         assert_true(j->state == JOB_DONE && j->result == JOB_CANCELLED);
         record(s, again);
         assert_int_equal(number(s, "SELECT count(*) FROM run"), 0);
