@@ -117,7 +117,11 @@ int pool_order_format(Units *u, Attempt *a, char **ret, char **ret_error) {
         a->has_files = a->inputs || attempt_has_spool(a);
         r = write_order(&w, u, a, ret_error);
         if (r >= 0)
-                *ret = strndup(w.text, json_writer_size(&w));
+                json_write_raw(&w, "", 1);
+        if (r >= 0 && w.failed)
+                r = -ENOMEM;
+        if (r >= 0)
+                *ret = TAKE_PTR(w.text);
         json_writer_done(&w);
-        return r < 0 ? r : *ret ? 0 : -ENOMEM;
+        return r;
 }
