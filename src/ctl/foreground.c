@@ -5,18 +5,20 @@
  *
  *   ^C, ^\          reach the command; we do not mind them, and see what it does
  *   ^Z              stops the command, if it lets itself be stopped; then we stop, as it did, and the shell sees that. SIGCONT wakes both
- *   TERM, HUP       of somebody who means us alone are passed on. What the service manager sends it sends to the whole scope, and what comes
- *                   from our own process group has reached the command, too
+ *   kill            of TERM, HUP, INT, QUIT, USR1 and USR2 is passed on. Who sends to our process group cannot be told from who means us alone:
+ *                   the command may have it twice. Not what the service manager sends, which is for the whole scope, nor what the command does
  *   resize          reaches the command by itself */
 
 #include "ctl/foreground.h"
 #include "base/strv.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
-static const int handled[] = { SIGINT, SIGQUIT, SIGTSTP, SIGTERM, SIGHUP };
+static const int handled[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGCHLD };
 static struct sigaction before[ELEMENTSOF(handled)];
 static volatile sig_atomic_t interrupted, stopped;
 static volatile pid_t child;
@@ -41,16 +43,21 @@ static bool is_manager(pid_t pid) {
         return pid == 1 || (l > 0 && strcmp(name, "systemd\n") == 0);
 }
 
-static void on_end(int sig, siginfo_t *info, void *context) {
+/* What the kernel sends (^C) has reached the command by itself. */
+static void on_sent(int sig, siginfo_t *info, void *context) {
         int saved = errno;
 
-        if (info->si_code <= 0 && child > 0 && info->si_pid > 0 && getpgid(info->si_pid) != getpgrp()) {
-                if (is_manager(info->si_pid))
-                        stopped = true;
-                else
+        if (info->si_code <= 0 && child > 0 && info->si_pid != child) {
+                if (!is_manager(info->si_pid))
                         (void) kill(child, sig);
+                else if (sig == SIGTERM)
+                        stopped = true;
         }
         errno = saved;
+}
+
+static void on_child(int sig) {
+        /* ends ppoll() */
 }
 
 static void on_interrupt(int sig) {
@@ -59,12 +66,14 @@ static void on_interrupt(int sig) {
 
 static void take_signals(void) {
         for (size_t i = 0; i < ELEMENTSOF(handled); i++) {
-                struct sigaction new = { .sa_handler = SIG_IGN };
+                struct sigaction new = { .sa_sigaction = on_sent, .sa_flags = SA_SIGINFO | SA_RESTART };
 
-                if (handled[i] == SIGTERM || handled[i] == SIGHUP)
-                        new = (struct sigaction){ .sa_sigaction = on_end, .sa_flags = SA_SIGINFO | SA_RESTART };
+                if (handled[i] == SIGTSTP)
+                        new = (struct sigaction){ .sa_handler = SIG_IGN };
+                else if (handled[i] == SIGCHLD)
+                        new = (struct sigaction){ .sa_handler = on_child };
                 (void) sigaction(handled[i], NULL, before + i);
-                if (before[i].sa_handler != SIG_IGN) /* as under nohup */
+                if (before[i].sa_handler != SIG_IGN || handled[i] == SIGCHLD) /* as under nohup */
                         (void) sigaction(handled[i], &new, NULL);
         }
 }
@@ -117,29 +126,47 @@ static void stop_too(int sig) {
         (void) sigaction(sig, &old, NULL);
 }
 
-static void wait_for_child(Ended *e) {
+/* By the terminal, or where nobody else could take it back. Who stops the command alone means the command alone. */
+static bool stops_us(int sig, int tty) {
+        return sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU || (tty >= 0 && tcgetpgrp(tty) == getpgrp());
+}
+
+/* SIGCHLD is blocked, but where it is waited for. */
+static int wait_for_child(Ended *e, int tty, Meanwhile meanwhile, void *userdata) {
+        sigset_t mask;
+
+        (void) sigprocmask(SIG_SETMASK, NULL, &mask);
+        (void) sigdelset(&mask, SIGCHLD);
         for (;;) {
-                if (waitpid(child, &e->status, WUNTRACED) < 0)
-                        continue; /* EINTR */
-                if (!WIFSTOPPED(e->status))
-                        return;
-                stop_too(WSTOPSIG(e->status));
-                (void) kill(child, SIGCONT); /* if only we were woken */
+                pid_t p = waitpid(child, &e->status, WUNTRACED | WNOHANG);
+
+                if (p < 0 && errno != EINTR)
+                        return -errno;
+                if (p <= 0)
+                        meanwhile(userdata, &mask);
+                else if (!WIFSTOPPED(e->status))
+                        return 0;
+                else if (stops_us(WSTOPSIG(e->status), tty)) {
+                        stop_too(WSTOPSIG(e->status));
+                        (void) kill(child, SIGCONT); /* if only we were woken */
+                }
         }
 }
 
-/* A shell with job control that was killed leaves the terminal to nobody. */
-static void take_terminal_back(int tty, pid_t group) {
+/* A shell with job control that was killed leaves the terminal to nobody. Who else has it now was given it, as by a shell that put us into
+ * the background. */
+static void take_terminal_back(int tty, pid_t group, pid_t command) {
         struct sigaction old, new = { .sa_handler = SIG_IGN };
+        pid_t present = tty >= 0 && group == getpgrp() ? tcgetpgrp(tty) : -1;
 
-        if (tty < 0 || group != getpgrp() || tcgetpgrp(tty) == group)
+        if (present <= 0 || present == group || (present != command && (kill(-present, 0) >= 0 || errno != ESRCH)))
                 return;
         (void) sigaction(SIGTTOU, &new, &old);
         (void) tcsetpgrp(tty, group);
         (void) sigaction(SIGTTOU, &old, NULL);
 }
 
-int foreground_run(char *const *argv, char *const *environment, Ended *ret) {
+int foreground_run(char *const *argv, char *const *environment, Meanwhile meanwhile, void *userdata, Ended *ret) {
         _cleanup_strv_free_ char **all = NULL;
         _cleanup_close_ int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         pid_t group = tty >= 0 ? tcgetpgrp(tty) : -1;
@@ -159,7 +186,9 @@ int foreground_run(char *const *argv, char *const *environment, Ended *ret) {
         if (child == 0)
                 run_child(argv, all, status[1], &mask);
         r = child < 0 ? -errno : 0;
-        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
+        block = mask;
+        (void) sigaddset(&block, SIGCHLD);
+        (void) sigprocmask(SIG_SETMASK, &block, NULL);
         safe_close(status[1]);
         if (r >= 0) {
                 ssize_t n;
@@ -169,11 +198,12 @@ int foreground_run(char *const *argv, char *const *environment, Ended *ret) {
                 while (n < 0 && errno == EINTR);
                 if (n != sizeof(ret->error))
                         ret->error = 0;
-                wait_for_child(ret);
-                child = 0;
+                r = wait_for_child(ret, tty, meanwhile, userdata);
                 ret->stopped = stopped;
-                take_terminal_back(tty, group);
+                take_terminal_back(tty, group, child);
+                child = 0;
         }
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
         safe_close(status[0]);
         return r;
 }
@@ -181,8 +211,9 @@ int foreground_run(char *const *argv, char *const *environment, Ended *ret) {
 void foreground_ended(void) {
         struct sigaction interrupt = { .sa_handler = on_interrupt }, ignore = { .sa_handler = SIG_IGN };
 
-        FOREACH_ELEMENT (sig, handled)
-                (void) sigaction(*sig, *sig == SIGINT ? &interrupt : &ignore, NULL);
+        for (size_t i = 0; i < ELEMENTSOF(handled); i++)
+                if (before[i].sa_handler != SIG_IGN)
+                        (void) sigaction(handled[i], handled[i] == SIGINT ? &interrupt : &ignore, NULL);
 }
 
 bool foreground_interrupted(void) {
@@ -193,4 +224,24 @@ int foreground_exit_status(const Ended *e) {
         if (e->error > 0)
                 return 127;
         return WIFEXITED(e->status) ? WEXITSTATUS(e->status) : 128 + WTERMSIG(e->status);
+}
+
+/* Those that somebody sends: not what tells of a fault in the command. */
+static bool is_sent(int sig) {
+        return sig == SIGINT || sig == SIGQUIT || sig == SIGTERM || sig == SIGHUP || sig == SIGPIPE;
+}
+
+void foreground_die_as(const Ended *e) {
+        sigset_t set;
+        int sig;
+
+        if (e->error > 0 || !WIFSIGNALED(e->status) || !is_sent(WTERMSIG(e->status)))
+                return;
+        sig = WTERMSIG(e->status);
+        (void) prctl(PR_SET_DUMPABLE, 0); /* no second core */
+        (void) signal(sig, SIG_DFL);
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, sig);
+        (void) sigprocmask(SIG_UNBLOCK, &set, NULL);
+        (void) raise(sig);
 }

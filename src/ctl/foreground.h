@@ -4,6 +4,7 @@
 /* A command in our own terminal, as our child, and as if we were not there. */
 
 #include "base/macro.h"
+#include <signal.h>
 
 typedef struct RunArgs {
         bool no_wait;
@@ -17,11 +18,15 @@ typedef struct Ended {
         int status; /* else: as of waitpid() */
 } Ended;
 
+/* While it runs, again and again: comes back, at the latest, where a signal came of those that mask lets through. */
+typedef void (*Meanwhile)(void *userdata, const sigset_t *mask);
 /* The environment: assignments beside our
  * own, of which what begins with JOBMILL_ goes. Negative: it was not started, and why; not said. */
-int foreground_run(char *const *argv, char *const *environment, Ended *ret);
+int foreground_run(char *const *argv, char *const *environment, Meanwhile meanwhile, void *userdata, Ended *ret);
 /* From now on ^C ends what is waited for, and no other signal anything. */
 void foreground_ended(void);
 bool foreground_interrupted(void);
 /* As a shell would say it. */
 int foreground_exit_status(const Ended *e);
+/* Where the command died of a signal that somebody sent we do so, too: a shell stops its script or loop then. Comes back where it did not. */
+void foreground_die_as(const Ended *e);

@@ -4,6 +4,7 @@
 
 #include "ctl/varlink-client.h"
 #include "api/protocol.h"
+#include "base/time-util.h"
 #include "ctl/ctl.h"
 #include <poll.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 
 #define READ_SIZE 65536U
 #define MESSAGE_MAX (16U * 1024U * 1024U)
+#define CONNECT_AGAIN_USEC (50 * USEC_PER_MSEC)
 
 void varlink_client_done(VarlinkClient *c) {
         safe_close(c->fd);
@@ -33,25 +35,66 @@ static int find_path(char *buf, size_t size) {
         return (size_t) n < size ? 0 : -ENAMETOOLONG;
 }
 
-int varlink_client_connect(VarlinkClient *c) {
+/* 1: it is so; 0: not within that time. Without a descriptor: it waits that long. */
+static int wait_for(int fd, short events, usec_t timeout, const sigset_t *mask) {
+        struct timespec t = { .tv_sec = timeout / USEC_PER_SEC, .tv_nsec = timeout % USEC_PER_SEC * NSEC_PER_USEC };
+        struct pollfd p = { .fd = fd, .events = events };
+        int r;
+
+        r = ppoll(&p, 1, timeout == USEC_INFINITY ? NULL : &t, mask);
+        return r < 0 ? -errno : r;
+}
+
+static usec_t left_until(usec_t deadline) {
+        usec_t now = now_usec(CLOCK_MONOTONIC);
+
+        return deadline == USEC_INFINITY ? USEC_INFINITY : deadline > now ? deadline - now : 0;
+}
+
+/* Where too many wait to be taken there is nothing to wait for: asked again. */
+int varlink_client_connect(VarlinkClient *c, usec_t timeout, const sigset_t *mask) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
+        usec_t deadline = usec_add(now_usec(CLOCK_MONOTONIC), timeout), left;
         int r;
 
         varlink_client_done(c);
         r = find_path(address.sun_path, sizeof(address.sun_path));
         if (r < 0)
                 return r;
-        c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (c->fd < 0)
                 return -errno;
-        if (connect(c->fd, (struct sockaddr *) &address, sizeof(address)) >= 0)
-                return 0;
-        r = -errno;
+        for (;;) {
+                r = connect(c->fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+                if (r >= 0)
+                        return 0;
+                if (r != -EAGAIN)
+                        break;
+                left = left_until(deadline);
+                r = left > 0 ? wait_for(-EBADF, 0, MIN(left, CONNECT_AGAIN_USEC), mask) : -ETIMEDOUT;
+                if (r < 0)
+                        break;
+        }
         varlink_client_done(c);
         return r;
 }
 
-int varlink_client_send(VarlinkClient *c, const char *method, bool more, json_object *parameters) {
+static int send_some(VarlinkClient *c, const char **text, const char *end, usec_t deadline, const sigset_t *mask) {
+        ssize_t n = send(c->fd, *text, end - *text, MSG_NOSIGNAL);
+        int r;
+
+        if (n >= 0) {
+                *text += n;
+                return 0;
+        }
+        if (errno != EAGAIN)
+                return errno == EINTR ? 0 : -errno;
+        r = wait_for(c->fd, POLLOUT, left_until(deadline), mask);
+        return r == 0 ? -ETIMEDOUT : r;
+}
+
+int varlink_client_send(VarlinkClient *c, const char *method, bool more, json_object *parameters, usec_t timeout, const sigset_t *mask) {
+        usec_t deadline = usec_add(now_usec(CLOCK_MONOTONIC), timeout);
         json_object *call = json_object_new_object();
         const char *text, *end;
         char name[64];
@@ -64,16 +107,10 @@ int varlink_client_send(VarlinkClient *c, const char *method, bool more, json_ob
                 json_object_object_add(call, "more", json_object_new_boolean(true));
         text = json_object_to_json_string_ext(call, JSON_C_TO_STRING_PLAIN);
         end = text + strlen(text) + 1; /* with its NUL */
-        while (text < end && r >= 0) {
-                ssize_t n = send(c->fd, text, end - text, MSG_NOSIGNAL);
-
-                if (n >= 0)
-                        text += n;
-                else if (errno != EINTR)
-                        r = -errno;
-        }
+        while (text < end && r >= 0)
+                r = send_some(c, &text, end, deadline, mask);
         json_object_put(call);
-        return r;
+        return r < 0 ? r : 0;
 }
 
 static int receive(VarlinkClient *c) {
@@ -96,18 +133,14 @@ static int receive(VarlinkClient *c) {
 }
 
 int varlink_client_read(VarlinkClient *c, usec_t timeout, const sigset_t *mask, json_object **ret) {
-        struct timespec t = { .tv_sec = timeout / USEC_PER_SEC, .tv_nsec = timeout % USEC_PER_SEC * NSEC_PER_USEC };
+        usec_t deadline = usec_add(now_usec(CLOCK_MONOTONIC), timeout);
         char *end;
         int r;
 
         while (!(end = c->n_in > 0 ? memchr(c->in, 0, c->n_in) : NULL)) {
-                struct pollfd p = { .fd = c->fd, .events = POLLIN };
-
-                r = ppoll(&p, 1, timeout == USEC_INFINITY ? NULL : &t, mask);
-                if (r == 0)
-                        return -ETIMEDOUT;
-                if (r < 0)
-                        return -errno;
+                r = wait_for(c->fd, POLLIN, left_until(deadline), mask);
+                if (r <= 0)
+                        return r == 0 ? -ETIMEDOUT : r;
                 r = receive(c);
                 if (r < 0)
                         return r;

@@ -19,10 +19,11 @@ typedef struct VarlinkClient {
         }
 
 void varlink_client_done(VarlinkClient *c);
-int varlink_client_connect(VarlinkClient *c);
-/* parameters are consumed. */
-int varlink_client_send(VarlinkClient *c, const char *method, bool more, json_object *parameters);
-/* The next message. -EINTR: a signal came, of those that mask lets through; -ECONNRESET: the other side is gone; -ETIMEDOUT. */
+/* All three: -EINTR: a signal came, of those that mask lets through; -ECONNRESET: the other side is gone; -ETIMEDOUT. */
+int varlink_client_connect(VarlinkClient *c, usec_t timeout, const sigset_t *mask);
+/* parameters are consumed. After an error what was sent may be incomplete. */
+int varlink_client_send(VarlinkClient *c, const char *method, bool more, json_object *parameters, usec_t timeout, const sigset_t *mask);
+/* The next message. */
 int varlink_client_read(VarlinkClient *c, usec_t timeout, const sigset_t *mask, json_object **ret);
 /* Of an answer: NULL and its parameters, or the short name of the error and why. Valid as long as it is. */
 const char *varlink_error(json_object *answer, const char **ret_message);

@@ -4,8 +4,8 @@
  * daemon knows which process to put into the scope: this one. When the daemon goes away meanwhile nothing is lost: who waits asks again by
  * his token, and the command runs on.
  *
- *   waiting    ^C takes the job out of the queue
- *   running    foreground.c
+ *   waiting    ^C takes the job out of the queue; ^Z gives up the connection, so that nobody counts on us, until we are woken
+ *   running    foreground.c; the connection is kept, so that there is one to tell the end over
  *   ended      told until it is recorded; ^C gives that up */
 
 #include "base/parse.h"
@@ -82,47 +82,55 @@ static void show(Turn *t, const char *reason) {
 
 /* ---- signals, while it waits ---- */
 
-static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-static volatile sig_atomic_t came;
-static sigset_t unblocked;
+static const int heeded[] = { SIGTSTP, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+static volatile sig_atomic_t came; /* one that ends it before SIGTSTP */
+static sigset_t held, unblocked;
 
 static void on_signal(int sig) {
-        came = sig;
+        if (came == 0 || sig != SIGTSTP)
+                came = sig;
 }
 
-/* Only where they are waited for, so that none is missed. */
+/* Only where they are waited for, so that none is missed. Those that are ignored, as under nohup, stay so: blocked, they would be pending. */
 static void hold_signals(void) {
-        sigset_t set;
-
-        (void) sigemptyset(&set);
-        FOREACH_ELEMENT (s, ends) {
+        (void) sigemptyset(&held);
+        (void) sigprocmask(SIG_SETMASK, NULL, &unblocked);
+        FOREACH_ELEMENT (s, heeded) {
                 struct sigaction old, new = { .sa_handler = on_signal };
 
-                (void) sigaddset(&set, *s);
-                if (sigaction(*s, NULL, &old) >= 0 && old.sa_handler != SIG_IGN)
-                        (void) sigaction(*s, &new, NULL);
+                if (sigaction(*s, NULL, &old) < 0 || old.sa_handler == SIG_IGN || sigismember(&unblocked, *s) > 0)
+                        continue;
+                (void) sigaddset(&held, *s);
+                (void) sigaction(*s, &new, NULL);
         }
-        (void) sigprocmask(SIG_BLOCK, &set, &unblocked);
+        (void) sigprocmask(SIG_BLOCK, &held, NULL);
 }
 
 static bool signal_came(void) {
         sigset_t set;
 
-        if (came == 0 && sigpending(&set) >= 0)
-                FOREACH_ELEMENT (s, ends)
-                        if (sigismember(&set, *s) > 0)
-                                came = *s;
+        if (sigpending(&set) >= 0)
+                FOREACH_ELEMENT (s, heeded)
+                        if (sigismember(&set, *s) > 0 && sigismember(&held, *s) > 0)
+                                on_signal(*s);
         return came != 0;
 }
 
 static void let_signals_go(void) {
-        FOREACH_ELEMENT (s, ends) {
-                struct sigaction old;
-
-                if (sigaction(*s, NULL, &old) >= 0 && old.sa_handler == on_signal)
+        FOREACH_ELEMENT (s, heeded)
+                if (sigismember(&held, *s) > 0)
                         (void) signal(*s, SIG_DFL);
-        }
         (void) sigprocmask(SIG_SETMASK, &unblocked, NULL);
+}
+
+/* Its turn does not come to who cannot take it: it asks again once it is woken. */
+static void stop(Turn *t) {
+        hide(t);
+        varlink_client_done(&t->client);
+        (void) raise(SIGTSTP); /* blocked: once, also where it is pending */
+        let_signals_go();
+        hold_signals();
+        came = 0;
 }
 
 static int sleep_for(usec_t t) {
@@ -146,14 +154,17 @@ static int ask(Turn *t) {
         json_object *p;
         int r;
 
-        r = varlink_client_connect(&t->client);
+        r = varlink_client_connect(&t->client, USEC_INFINITY, &unblocked);
         if (r < 0)
                 return r;
         t->reached = true;
         p = new_parameters(t);
         json_object_object_add(p, "protocol", json_object_new_int(1));
         json_object_object_add(p, "job", json_object_get(t->job));
-        return varlink_client_send(&t->client, "Run", true, p);
+        r = varlink_client_send(&t->client, "Run", true, p, USEC_INFINITY, &unblocked);
+        if (r < 0)
+                varlink_client_done(&t->client);
+        return r;
 }
 
 /* Whatever it has come to; the end of this process says the same. */
@@ -162,12 +173,12 @@ static void cancel(Turn *t) {
         json_object *p, *answer = NULL;
         sigset_t all;
 
-        if (t->id == 0 || varlink_client_connect(&c) < 0)
-                return;
         (void) sigfillset(&all);
+        if (t->id == 0 || varlink_client_connect(&c, CANCEL_USEC, &all) < 0)
+                return;
         p = json_object_new_object();
         json_object_object_add(p, "id", json_object_new_int64(t->id));
-        if (varlink_client_send(&c, "Cancel", false, p) >= 0)
+        if (varlink_client_send(&c, "Cancel", false, p, CANCEL_USEC, &all) >= 0)
                 (void) varlink_client_read(&c, CANCEL_USEC, &all, &answer);
         json_object_put(answer);
 }
@@ -206,14 +217,25 @@ static int heed_go(Turn *t, json_object *go) {
         return 1;
 }
 
+/* Not for a reason that may pass, as a lack of room, or the daemon that just begins. */
+static bool is_refused_for_good(const char *name) {
+        static const char *const all[] = { "NoSuchJob", "NoSuchAttempt", "AttemptFinished", "ForeignProcess", "InvalidParameter", "MethodNotFound" };
+
+        FOREACH_ELEMENT (i, all)
+                if (streq(name, *i))
+                        return true;
+        return false;
+}
+
+/* -ECONNRESET: as if it were away. */
 static int heed_error(Turn *t, const char *name, const char *message) {
+        if (t->id > 0 && !is_refused_for_good(name))
+                return -ECONNRESET;
         hide(t);
-        if ((streq(name, "StorageFull") || streq(name, "StorageError")) && t->id > 0)
-                return 0; /* it knows nothing of it for now */
         return ctl_error(-EIO, "run: %s", message);
 }
 
-/* 1: it may go; 0: it waits; > 1: an exit status + 1. Negative: said. */
+/* 1: it may go; 0: it waits; > 1: an exit status + 1. -ECONNRESET: to be asked again; else negative: said. */
 static int heed(Turn *t, json_object *answer) {
         json_object *p = NULL, *v;
         const char *name, *message;
@@ -265,25 +287,32 @@ static int wait_turn(Turn *t) {
         json_object *answer;
         int r = 0;
 
-        while (!signal_came()) {
+        for (;;) {
+                if (signal_came()) {
+                        if (came != SIGTSTP)
+                                return -EINTR;
+                        stop(t);
+                        continue;
+                }
                 r = t->client.fd < 0 ? ask(t) : 0;
                 if (r >= 0)
                         r = varlink_client_read(&t->client, USEC_INFINITY, &unblocked, &answer);
                 if (r == -EINTR)
                         continue;
+                if (r >= 0) {
+                        r = heed(t, answer);
+                        json_object_put(answer);
+                        if (r != -ECONNRESET)
+                                t->away = 0;
+                        if (r > 0 || (r < 0 && r != -ECONNRESET))
+                                return r;
+                }
                 if (r < 0) {
                         r = stay(t, r);
                         if (r < 0)
                                 return r;
-                        continue;
                 }
-                t->away = 0;
-                r = heed(t, answer);
-                json_object_put(answer);
-                if (r != 0)
-                        return r;
         }
-        return -EINTR;
 }
 
 /* ---- its end ---- */
@@ -311,11 +340,8 @@ static int heed_report(const Ended *e, json_object *answer) {
         const char *name, *message, *result;
 
         name = varlink_error(answer, &message);
-        if (name) {
-                bool later = streq(name, "StorageFull") || streq(name, "StorageError");
-
-                return later ? -EAGAIN : ctl_error(-EIO, "run: how it ended is not recorded: %s", message);
-        }
+        if (name)
+                return is_refused_for_good(name) ? ctl_error(-EIO, "run: how it ended is not recorded: %s", message) : -EAGAIN;
         (void) json_object_object_get_ex(answer, "parameters", &p);
         result = strempty(get_text(p, "result"));
         return job_exit_status(result, e->error == 0 && WIFEXITED(e->status) ? WEXITSTATUS(e->status) : -1,
@@ -328,18 +354,19 @@ static int report_once(Turn *t, const Ended *e, usec_t timeout) {
         int r;
 
         (void) sigemptyset(&none);
-        r = t->client.fd < 0 ? varlink_client_connect(&t->client) : 0;
+        r = t->client.fd < 0 ? varlink_client_connect(&t->client, timeout, &none) : 0;
         if (r >= 0)
-                r = varlink_client_send(&t->client, "Exited", false, exit_parameters(t, e));
+                r = varlink_client_send(&t->client, "Exited", false, exit_parameters(t, e), timeout, &none);
         if (r >= 0)
                 r = varlink_client_read(&t->client, timeout, &none, &answer);
-        if (r < 0) {
-                varlink_client_done(&t->client);
-                return -EAGAIN;
+        if (r >= 0) {
+                r = heed_report(e, answer);
+                json_object_put(answer);
+                if (r != -EAGAIN)
+                        return r;
         }
-        r = heed_report(e, answer);
-        json_object_put(answer);
-        return r;
+        varlink_client_done(&t->client);
+        return -EAGAIN;
 }
 
 static int report(Turn *t, const Ended *e) {
@@ -360,17 +387,38 @@ static int report(Turn *t, const Ended *e) {
         return foreground_exit_status(e);
 }
 
+/* After the daemon was away others may come and take all the places that there are: ours is taken at once. */
+static void keep_connected(void *userdata, const sigset_t *mask) {
+        struct pollfd p = { .events = POLLIN };
+        Turn *t = userdata;
+
+        if (t->client.fd < 0) {
+                struct timespec ts = { .tv_sec = t->retry / USEC_PER_SEC, .tv_nsec = t->retry % USEC_PER_SEC * NSEC_PER_USEC };
+
+                t->retry = MIN(t->retry * 2, RETRY_MAX_USEC);
+                if (ppoll(NULL, 0, &ts, mask) < 0 || varlink_client_connect(&t->client, RETRY_MAX_USEC, mask) < 0)
+                        return;
+        }
+        p.fd = t->client.fd;
+        if (ppoll(&p, 1, NULL, mask) > 0)
+                varlink_client_done(&t->client); /* it says nothing before it is asked */
+}
+
 static int go(Turn *t, char **argv) {
         Ended e;
         int r;
 
-        r = foreground_run(argv, t->environment, &e);
+        t->retry = RETRY_MIN_USEC;
+        r = foreground_run(argv, t->environment, keep_connected, t, &e);
         foreground_ended();
         if (r < 0)
                 e.error = -r;
         if (e.error > 0)
                 (void) ctl_error(-e.error, "run: %s: %m", argv[0]);
-        return report(t, &e);
+        r = report(t, &e);
+        if (r == foreground_exit_status(&e)) /* and it was not ended by us */
+                foreground_die_as(&e);
+        return r;
 }
 
 /* ---- the job ---- */
@@ -435,7 +483,7 @@ int verb_run(int argc, char **argv) {
         hold_signals();
         r = wait_turn(&t);
         hide(&t);
-        if (r == -EINTR || (r == 1 && signal_came())) {
+        if (r == -EINTR || (r == 1 && signal_came() && came != SIGTSTP)) {
                 cancel(&t);
                 let_signals_go();
                 (void) raise(came);

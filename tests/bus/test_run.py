@@ -4,7 +4,9 @@
 import json
 import os
 import resource
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,9 +36,9 @@ def run(mill, *argv, **kwargs):
     return tool(mill, "run", *argv, check=False, env=where(mill), **kwargs)
 
 
-def start(mill, *argv, **kwargs):
+def start(mill, *argv, before=(), **kwargs):
     """Not waited for."""
-    return spawn([*argv_of(["run", *argv])], env=environment(mill, **where(mill)), stdin=subprocess.DEVNULL, **kwargs)
+    return spawn([*before, *argv_of(["run", *argv])], env=environment(mill, **where(mill)), stdin=subprocess.DEVNULL, **kwargs)
 
 
 def newest(mill):
@@ -154,7 +156,7 @@ def peer(mill_r):
 
 
 @pytest.mark.parametrize("command, status, result", [
-    ("exit 0", 0, "success"), ("exit 7", 7, "exit-code"), ("kill -KILL $$", 137, "signal"), ("kill -TERM $$", 143, "signal")])
+    ("exit 0", 0, "success"), ("exit 7", 7, "exit-code"), ("kill -KILL $$", 137, "signal"), ("kill -SEGV $$", 139, "signal")])
 def test_exit_status(mill_r, command, status, result):
     p = run(mill_r, "-n", "tried", "--", "/bin/sh", "-c", command)
     assert (p.returncode, p.stdout, p.stderr) == (status, "", "")
@@ -248,7 +250,7 @@ def test_terminal(mill_r):
     t = Terminal(mill_r, "run", "--", "/bin/sh", "-c", "stty size; exec sleep 60", env=where(mill_r), columns=91)
     t.read("24 91")
     t.type("\x03")
-    assert t.end() == 130
+    assert t.end() == -signal.SIGINT
     assert newest(mill_r)["exit_signal"] == signal.SIGINT
 
 
@@ -259,22 +261,27 @@ def processes(pid):
     return found + [f for p, _ in found for f in processes(p)]
 
 
-SHELL = ["/bin/bash", "--noprofile", "--norc", "-i"]
+def shell(mill):
+    """One with job control, on a terminal."""
+    t = Terminal(mill, command=["/bin/bash", "--noprofile", "--norc", "-i"], env=where(mill, PS1="PROMPT ", HISTFILE=None))
+    t.read("PROMPT ")
+    return t
+
+
+def line_of(*argv):
+    return shlex.join(argv_of(["run", *argv])) + "\n"
+
+
+def sockets(pid):
+    """Those that it has open."""
+    links = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+    return {l for l in links if l.startswith("socket:")}
 
 
 def test_job_control(mill_r):
     """In a shell with job control: ^Z stops both, fg goes on with both."""
-    command = " ".join(argv_of(["run", "--", "/bin/cat"]))
-    t = Terminal.__new__(Terminal)
-    import tool as tool_module
-    old = tool_module.argv_of
-    tool_module.argv_of = lambda argv: SHELL
-    try:
-        t.__init__(mill_r, env=where(mill_r, PS1="PROMPT ", HISTFILE=None))
-    finally:
-        tool_module.argv_of = old
-    t.read("PROMPT ")
-    t.type(command + "\n")
+    t = shell(mill_r)
+    t.type(line_of("--", "/bin/cat"))
     id_ = job(mill_r, "running")
     t.type("one\n")
     t.read("one\r\none\r\n")
@@ -289,6 +296,101 @@ def test_job_control(mill_r):
     t.read("two\r\ntwo\r\n")
     t.type("\x04")
     assert mill_r.result(id_) == "success"
+    t.type("exit 5\n")
+    assert t.end() == 5
+
+
+def test_background(mill_r):
+    """The terminal is the shell's when the command ends there."""
+    release = mill_r.out / "release"
+    t = shell(mill_r)
+    t.type(line_of("--", "/bin/sh", "-c", "until test -e %s; do sleep 0.05; done" % release))
+    id_ = job(mill_r, "running")
+    until(lambda: len(processes(t.process.pid)) >= 2, 10, "the command runs")
+    t.type("\x1a")
+    t.read("Stopped")
+    t.shown = ""
+    t.type("bg\n")
+    t.read("PROMPT ")
+    release.touch()
+    assert mill_r.result(id_) == "success"
+    until(lambda: processes(t.process.pid) == [], 10, "the tool has ended")
+    t.type("echo al''ive; exit 5\n")
+    assert t.end() == 5 and "alive" in t.shown
+
+
+def test_interrupt_ends_a_script(mill_r):
+    t = Terminal(mill_r, command=["/bin/bash", "-c", line_of("--", "/bin/sh", "-c", "echo be''gun; exec sleep 60") + "echo went on"],
+                 env=where(mill_r))
+    t.read("begun")
+    t.type("\x03")
+    assert t.end() == -signal.SIGINT and "went on" not in t.shown
+    assert newest(mill_r)["exit_signal"] == signal.SIGINT
+
+
+def test_signals_are_passed_on(mill_r):
+    """Those that are sent to the tool, also by somebody of its own process group."""
+    names = "HUP", "INT", "QUIT", "USR1", "USR2"
+    script = "".join("trap 'echo %s' %s; " % (n, n) for n in names) + "trap 'exit 3' TERM; echo ready; while :; do sleep 0.02; done"
+    p = start(mill_r, "--", "/bin/sh", "-c", script, stdout=subprocess.PIPE, text=True, before=["env", "--default-signal"])
+    assert p.stdout.readline() == "ready\n"
+    for name in names:
+        p.send_signal(getattr(signal, "SIG" + name))
+        assert p.stdout.readline() == name + "\n"
+    p.terminate()
+    assert p.wait(20) == 3
+    p.stdout.close()
+
+
+def test_children_are_ignored(mill_r):
+    """By whoever started it."""
+    p = start(mill_r, "--", "/bin/sh", "-c", "exit 3", before=["env", "--ignore-signal=CHLD"])
+    assert p.wait(20) == 3
+    p = start(mill_r, "--", "grep", "^SigIgn", "/proc/self/status", before=["env", "--ignore-signal=CHLD"], stdout=subprocess.PIPE, text=True)
+    assert int(p.communicate()[0].split()[1], 16) >> signal.SIGCHLD - 1 & 1
+
+
+def test_ignored_while_waiting(mill_r):
+    """As under nohup."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    p = start(mill_r, "-q", "one", "--", "true", before=["env", "--ignore-signal=HUP"])
+    id_ = job(mill_r, "ready")
+    for method in ("HoldJob", "ReleaseJob") * 3:
+        mill_r.call(method, id_)
+        for _ in range(300):
+            p.send_signal(signal.SIGHUP)
+    mill_r.call("CancelJob", hold)
+    assert p.wait(20) == 0
+
+
+def test_command_is_stopped_alone(mill_r):
+    p = start(mill_r, "--", "/bin/sh", "-c", "echo $$; kill -STOP $$; exit 4", stdout=subprocess.PIPE, start_new_session=True)
+    child = int(p.stdout.readline())
+    until(lambda: processes(p.pid) == [(child, "T")], 10, "it is stopped")
+    os.kill(child, signal.SIGCONT)
+    assert p.wait(20) == 4
+    p.stdout.close()
+
+
+def test_stopped_while_waiting(mill_r):
+    """Nobody is there to take its turn, then; and it asks again."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    t = shell(mill_r)
+    t.type(line_of("-q", "one", "--", "/bin/echo", "my turn"))
+    t.read("waits: cap")
+    [(pid, _)] = processes(t.process.pid)
+    assert len(sockets(pid)) == 1
+    t.type("\x1a")
+    t.read("Stopped")
+    assert sockets(pid) == set()
+    assert newest(mill_r)["state"] == "ready"
+    t.shown = ""
+    t.type("fg\n")
+    t.read("waits: cap")
+    mill_r.call("CancelJob", hold)
+    t.read("my turn\r\n")
     t.type("exit 5\n")
     assert t.end() == 5
 
@@ -345,6 +447,49 @@ def test_daemon_restarted(mill_r):
     mill_r.start()
     assert p.wait(20) == 9
     assert mill_r.result(id_) == "exit-code" and mill_r.info(id_)["exit_status"] == 9
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_others_take_all_places(mill_r, late):
+    """After a restart: it takes its own at once; and where it cannot it tells later."""
+    r, w = os.pipe()
+    p = spawn(argv_of(["run", "--", "/bin/sh", "-c", "read x; exit 9"]), env=environment(mill_r, **where(mill_r)), stdin=r)
+    os.close(r)
+    id_ = job(mill_r, "running")
+    until(lambda: processes(p.pid), 10, "the command runs")
+    before = sockets(p.pid)
+    if late:
+        p.send_signal(signal.SIGSTOP)
+    (mill_r.folder / "config/jobmill.conf").write_text("[Daemon]\nSocketConnectionsMax=16\n")
+    mill_r.restart()
+    until(lambda: late or sockets(p.pid) - before, 10, "it is connected again")
+    others = [socket.socket(socket.AF_UNIX) for _ in range(16)]
+    for s in others:
+        s.connect(str(mill_r.socket_path))
+    mill_r.settled()
+    os.write(w, b"\n")
+    os.close(w)
+    if late:
+        until(lambda: [s for _, s in processes(p.pid)] == ["Z"], 10, "the command has ended")
+        p.send_signal(signal.SIGCONT)
+        until(lambda: processes(p.pid) == [], 10, "the tool knows it")
+        time.sleep(0.2)
+        for s in others:
+            s.close()
+    assert p.wait(20) == 9
+    assert mill_r.result(id_) == "exit-code" and mill_r.info(id_)["exit_status"] == 9
+    for s in others:
+        s.close()
+
+
+def test_daemon_hangs(mill_r):
+    """^C ends the wait for it, also with more to be said than it takes."""
+    mill_r.process.send_signal(signal.SIGSTOP)
+    t = Terminal(mill_r, "run", "--", "/bin/echo", *["x" * 100000] * 10, env=where(mill_r))
+    until(lambda: sockets(t.process.pid), 10, "it is connected")
+    t.type("\x03")
+    assert t.end() == -signal.SIGINT
+    mill_r.process.send_signal(signal.SIGCONT)
 
 
 def test_daemon_away(mill_r):

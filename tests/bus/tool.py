@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -45,9 +46,9 @@ def tool(mill, *argv, check=True, env={}, **kwargs):
 
 
 class Terminal:
-    """The tool on a terminal: what it shows, and what is typed."""
+    """The tool, or another command, on a terminal: what it shows, and what is typed."""
 
-    def __init__(self, mill, *argv, columns=80, lines=24, env={}):
+    def __init__(self, mill, *argv, columns=80, lines=24, env={}, command=None):
         self.shown = ""
         self.decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")  # a read may end inside of a character
         master, slave = pty.openpty()
@@ -56,9 +57,11 @@ class Terminal:
         def own_terminal():
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            for s in signal.SIGINT, signal.SIGQUIT:
+                signal.signal(s, signal.SIG_DFL)  # ignored where the tests run in the background
 
         self.master = master
-        self.process = subprocess.Popen(argv_of(argv), stdin=slave, stdout=slave, stderr=slave, preexec_fn=own_terminal,
+        self.process = subprocess.Popen(command or argv_of(argv), stdin=slave, stdout=slave, stderr=slave, preexec_fn=own_terminal,
                                         env=environment(mill, **env))
         os.close(slave)
 
