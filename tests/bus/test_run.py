@@ -351,17 +351,25 @@ def test_children_are_ignored(mill_r):
 
 
 def test_ignored_while_waiting(mill_r):
-    """As under nohup."""
+    """As under nohup: also where signals are held back, as while a line is written."""
     hold = mill_r.submit("exec sleep 60", "one")
     mill_r.reach(hold, "running")
-    p = start(mill_r, "-q", "one", "--", "true", before=["env", "--ignore-signal=HUP"])
-    id_ = job(mill_r, "ready")
-    for method in ("HoldJob", "ReleaseJob") * 3:
-        mill_r.call(method, id_)
-        for _ in range(300):
-            p.send_signal(signal.SIGHUP)
+    t = Terminal(mill_r, command=["env", "--ignore-signal=HUP", *argv_of(["run", "-q", "one", "--", "true"])], env=where(mill_r))
+    t.read("waits: cap")
+    t.type("\x13")  # nothing can be written now
+    mill_r.call("HoldJob", newest(mill_r)["id"])
+
+    def holds():
+        [blocked] = [l for l in open("/proc/%d/status" % t.process.pid) if l.startswith("SigBlk")]
+        return int(blocked.split()[1], 16) >> signal.SIGINT - 1 & 1
+
+    until(holds, 10, "it writes")
+    t.process.send_signal(signal.SIGHUP)
+    t.type("\x11")
+    t.read("waits: held")
+    mill_r.call("ReleaseJob", newest(mill_r)["id"])
     mill_r.call("CancelJob", hold)
-    assert p.wait(20) == 0
+    assert t.end() == 0
 
 
 def test_command_is_stopped_alone(mill_r):
