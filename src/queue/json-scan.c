@@ -111,7 +111,7 @@ static bool scan_member(JsonScan *s) {
         if (!json_scan_value(s))
                 return false;
         if (s->depth == 1 && s->member)
-                s->member(s->userdata, name, value);
+                s->member(s->userdata, name, value, s->p);
         return true;
 }
 

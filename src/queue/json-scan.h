@@ -11,8 +11,9 @@
 typedef struct JsonScan {
         const char *p, *end; /* up to where it has come */
         unsigned depth;
-        /* Of the outermost object, for each member: where its name begins, with the quote, and its value. May be NULL. */
-        void (*member)(void *userdata, const char *name, const char *value);
+        /* Of the outermost object, for each member: where its name begins, with the quote, and its value, and where that ends: the text
+         * may, too. May be NULL. */
+        void (*member)(void *userdata, const char *name, const char *value, const char *end);
         void *userdata;
 } JsonScan;
 

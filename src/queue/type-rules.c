@@ -125,17 +125,17 @@ bool payload_key_is_valid(const char *word) {
                strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") == n && (!word[n] || type_text(word));
 }
 
-/* value: behind it comes at least the bracket that ends the object. */
-static bool value_is(const char *value, const char *type) {
-        size_t n = strspn(value, "-0123456789");
-
+/* From a value, which is one of JSON's, up to its end. */
+static bool value_is(const char *value, const char *end, const char *type) {
         switch (*type) {
         case 's':
                 return *value == '"';
         case 'n':
-                return n > 0;
+                return *value == '-' || (*value >= '0' && *value <= '9');
         case 'i':
-                return n > 0 && !strchr(".eE", value[n]);
+                while (value < end && (*value == '-' || (*value >= '0' && *value <= '9')))
+                        value++;
+                return value == end;
         case 'b':
                 return *value == 't' || *value == 'f';
         case 'o':
@@ -157,7 +157,7 @@ typedef struct PayloadScan {
         uint64_t there, wrong; /* bit for each rule of the payload; of a name that comes twice the last one counts */
 } PayloadScan;
 
-static void on_member(void *userdata, const char *name, const char *value) {
+static void on_member(void *userdata, const char *name, const char *value, const char *end) {
         PayloadScan *s = userdata;
         uint64_t bit = 1;
         bool required;
@@ -174,7 +174,7 @@ static void on_member(void *userdata, const char *name, const char *value) {
                 if (json_scan_name_is(name, key)) {
                         s->there |= bit;
                         s->wrong &= ~bit;
-                        if (word[n] && !value_is(value, word + n + 1))
+                        if (word[n] && !value_is(value, end, word + n + 1))
                                 s->wrong |= bit;
                 }
                 bit <<= 1;

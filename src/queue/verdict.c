@@ -14,7 +14,7 @@
 #include "queue/json-scan.h"
 
 /* Of a name that comes twice the last one counts, as most parsers have it. */
-static void on_member(void *userdata, const char *name, const char *value) {
+static void on_member(void *userdata, const char *name, const char *value, const char *end) {
         int *success = userdata;
 
         if (json_scan_name_is(name, "success"))
