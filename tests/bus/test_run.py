@@ -213,10 +213,10 @@ def test_quiet_and_no_wait(mill_r):
     p = run(mill_r, "--no-wait", "-q", "one", "--", "true")
     assert p.returncode == 125 and "cap of one: 1 of 1" in p.stderr
     assert newest(mill_r)["result"] == "cancelled"
-    p = run(mill_r, "--max-wait=100ms", "-q", "one", "--", "true")
+    p = run(mill_r, "--max-wait=300ms", "-q", "one", "--", "true")
     assert p.returncode == 125 and "expired" in p.stderr
     assert newest(mill_r)["result"] == "expired"
-    t = Terminal(mill_r, "run", "--max-wait=100ms", "--quiet", "-q", "one", "--", "true", env=where(mill_r))
+    t = Terminal(mill_r, "run", "--max-wait=300ms", "--quiet", "-q", "one", "--", "true", env=where(mill_r))
     assert t.end() == 125 and t.shown == ""
     assert run(mill_r, "--no-wait", "--", "true").returncode == 0
 

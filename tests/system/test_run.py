@@ -197,6 +197,23 @@ def test_disturbed(mill, how):
 
 
 @pytest.mark.system_only
+def test_signal_by_the_manager(mill):
+    """One that does not mean the end says nothing of it, whoever is away then."""
+    p = begin("-q", "one", "--", "sh", "-c", "trap 'touch \"$0\"' HUP; echo; until test -e \"$0\"; do sleep 0.1; done; read x; exit 3",
+              "/run/jobmill-hup", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    p.stdout.readline()
+    id_ = live(mill)
+    mill.call("KillJob", id_, signal.SIGHUP)
+    until(lambda: os.path.exists("/run/jobmill-hup"), 20, "the command has it")
+    mill.restart_daemon()
+    p.communicate()
+    os.unlink("/run/jobmill-hup")
+    assert p.returncode == 3
+    mill.wait(id_)
+    assert (mill.info(id_)["result"], mill.info(id_)["exit_status"]) == ("exit-code", 3)
+
+
+@pytest.mark.system_only
 def test_foreign_process(mill):
     """One that can still become root is not alice's to put anywhere."""
     uid = int(run("id", "-u", "alice"))
