@@ -155,11 +155,13 @@ class Unit:
         if signo == signal.SIGCONT and self.get("FreezerState") == "frozen":
             return  # a frozen cgroup is not woken by it
         if self.scope:
-            for pid in self.members():
-                try:
-                    os.kill(pid, signo)
-                except ProcessLookupError:
-                    pass
+            members = self.members()
+            for s in [signal.SIGSTOP, signo] if signo == signal.SIGKILL else [signo]:  # all at once: none sees the end of another
+                for pid in members:
+                    try:
+                        os.kill(pid, s)
+                    except ProcessLookupError:
+                        pass
             return
         try:
             if main_only:
