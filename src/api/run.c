@@ -311,12 +311,20 @@ static int answer_exited(Call *c, JobResult result, const char *reason, bool rec
         return r >= 0 && recorded ? call_send(c, &reply, r) : call_hold(c, &reply, r);
 }
 
+static bool is_own(const Call *c, uint64_t id) {
+        _cleanup_(job_row_done) JobRow row = {};
+
+        return history_get(c->api->store, id, false, &row) >= 0 && row.job->owner == c->client->uid;
+}
+
 /* It was told before: the same again, also where something else became of it, as of a process that was thought to be gone. */
 static int answer_again(Call *c, uint64_t id, uint64_t number, const sd_id128_t *token, sd_bus_error *error) {
         _cleanup_(attempt_freep) Attempt *stored = NULL;
         const Attempt *a = NULL;
         int r;
 
+        if (!is_own(c, id))
+                return api_error(error, JOBMILL_ERROR_NO_SUCH_ATTEMPT, "You have no job %" PRIu64, id);
         for (const Attempt *i = c->api->model->attempts; i && !a; i = i->hh.next)
                 a = i->job_id == id && i->number == number && !i->job ? i : NULL;
         if (!a && number <= UINT32_MAX) {

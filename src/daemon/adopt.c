@@ -57,12 +57,8 @@ static void skip_number(Manager *m, uint64_t id, uint32_t number) {
         }
 }
 
-/* A scope has no token; nobody else has its name and its invocation. */
 static bool is_unit_of(const Attempt *a, const UnknownUnit *x) {
-        if (!streq(a->unit, x->name))
-                return false;
-        return a->executor == EXECUTOR_SCOPE ? sd_id128_is_null(a->invocation_id) || sd_id128_equal(a->invocation_id, x->state.invocation_id) :
-                                               sd_id128_equal(a->token, x->state.token);
+        return streq(a->unit, x->name) && sd_id128_equal(a->token, x->state.token);
 }
 
 static void adopt_stray(Manager *m, const UnknownUnit *x, uint64_t id, uint32_t number) {

@@ -4,7 +4,7 @@
  * state alone, so that a process that is back, or a daemon that was started again, is no special case.
  *
  *   starting            its process is looked at once more before it is given to the manager
- *   running             it may go
+ *   running             it is looked at again, and may go
  *   stopping            it need not */
 
 #include "daemon/manager.h"
@@ -50,7 +50,7 @@ bool manager_check_run(Manager *m, Attempt *a) {
         return false;
 }
 
-static int go(Manager *m, const Attempt *a) {
+static int go(Manager *m, Attempt *a) {
         _cleanup_strv_free_ char **environment = NULL;
         int r;
 
@@ -58,7 +58,7 @@ static int go(Manager *m, const Attempt *a) {
                 api_run_stop(m->api, a);
                 return 0;
         }
-        if (a->phase != ATTEMPT_RUNNING)
+        if (a->phase != ATTEMPT_RUNNING || !manager_check_run(m, a)) /* it may have become somebody else since it was given to the manager */
                 return 0;
         r = job_environment(m->units, a, &environment);
         return r < 0 ? r : api_run_go(m->api, a, environment);
@@ -70,7 +70,7 @@ bool manager_act_runs(Manager *m) {
 
         while ((run = TAILQ_FIRST(&m->model->runs.go)) && run != again) {
                 const Job *j = model_job(m->model, run->job);
-                const Attempt *a = j ? j->live : NULL;
+                Attempt *a = j ? j->live : NULL;
                 int r;
 
                 (void) model_next_run(m->model);

@@ -155,10 +155,6 @@ void model_run_end(Model *m, const Run *r, Job *j, const Now *now) {
 }
 
 void model_run_exited(Model *m, Attempt *a, Outcome *outcome, const Now *now) {
-        Job *j = a->job;
-
-        if (j->intent == JOB_LOST) /* it was thought to be gone, and is heard after all */
-                j->intent = JOB_RESULT_NONE;
         outcome->started_usec = a->outcome.started_usec;
         outcome->finished_usec = now->realtime;
         if (a->started_monotonic != USEC_INFINITY)

@@ -53,6 +53,15 @@ static int check_properties(const UnitPropertyList *l, const char *where, char *
         return 0;
 }
 
+/* What services have in their environment: whose it is, and its slots. A scope has none, but a word about it, which PID 1 keeps. */
+static int append_word(sd_bus_message *m, const Attempt *a) {
+        _cleanup_free_ char *slots = attempt_slot_numbers_to_string(a), *word = NULL;
+
+        if (!slots || asprintf(&word, SCOPE_WORD SD_ID128_FORMAT_STR "/%s", SD_ID128_FORMAT_VAL(a->token), slots) < 0)
+                return -ENOMEM;
+        return sd_bus_message_append(m, "(sv)", "Documentation", "as", 1, word);
+}
+
 int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error) {
         _cleanup_(unit_property_list_done) UnitPropertyList properties = {};
         const Run *run = model_run(u->model, a->job_id);
@@ -64,6 +73,8 @@ int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_
         r = check_properties(&a->queue->policy.service, "its queue wants a sandbox: ", ret_error);
         if (r >= 0)
                 r = job_unit_append_description(m, a);
+        if (r >= 0)
+                r = append_word(m, a);
         if (r >= 0)
                 r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
                                           "Slice", "s", a->queue->slice,
@@ -115,16 +126,26 @@ static void take_samples(const Attempt *a, Outcome *o) {
         take_max(&o->io_write_bytes, a->outcome.io_write_bytes);
 }
 
-static void stopped_outside(const Units *u, Outcome *o) {
-        o->result = u->stopping ? JOB_LOST : JOB_CANCELLED;
-        (void) free_and_strdup(&o->reason, u->stopping ? "shutdown" : "stopped outside jobmill");
+static bool is_out_of_time(const Units *u, const Attempt *a) {
+        Now now;
+
+        units_now(u, &now);
+        return a->job && a->job->timeout_usec != USEC_INFINITY && a->started_monotonic != USEC_INFINITY &&
+               usec_sub(now.monotonic, a->started_monotonic) >= a->job->timeout_usec;
+}
+
+/* By somebody else, or by the manager's own clock while the daemon was away. */
+static void stopped_outside(const Units *u, const Attempt *a, Outcome *o) {
+        o->result = u->stopping ? JOB_LOST : is_out_of_time(u, a) ? JOB_TIMEOUT : JOB_CANCELLED;
+        (void) free_and_strdup(&o->reason, o->result == JOB_LOST ? "shutdown" : o->result == JOB_TIMEOUT ? NULL : "stopped outside jobmill");
 }
 
 void units_scope_outcome(const Units *u, const Attempt *a, bool stopped, Outcome *o) {
         units_scope_usage(u, a, o);
         take_samples(a, o);
+        stopped = stopped && o->exit_signal == SIGTERM; /* it says so of another signal of long ago, too */
         if (o->result != JOB_SUCCESS && a->watch && (a->watch->stop_seen || (stopped && !a->watch->signalled)))
-                stopped_outside(u, o);
+                stopped_outside(u, a, o);
         o->shutdown = u->stopping;
 }
 
@@ -183,7 +204,7 @@ static void vanished(Units *u, Attempt *a, bool there, const Now *now) {
         (void) free_and_strdup(&o.reason, "its process is gone");
         take_samples(a, &o);
         if (w->stop_seen || u->stopping)
-                stopped_outside(u, &o);
+                stopped_outside(u, a, &o);
         units_end(u, a, &o, now);
 }
 

@@ -21,6 +21,28 @@ static int read_environment(sd_bus_message *m, UnitState *u) {
         return free_and_strdup(&u->slots, strv_env_get(l, "JOBMILL_SLOTS"));
 }
 
+/* scope.c */
+static int read_word(sd_bus_message *m, UnitState *u) {
+        _cleanup_strv_free_ char **l = NULL;
+        int r;
+
+        r = sd_bus_message_read_strv(m, &l);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(i, l) {
+                const char *word = startswith(*i, SCOPE_WORD);
+                char token[33];
+
+                if (!word || strlen(word) < 34 || word[32] != '/')
+                        continue;
+                memcpy(token, word, 32);
+                token[32] = 0;
+                if (sd_id128_from_string(token, &u->token) >= 0)
+                        return free_and_strdup(&u->slots, word + 33);
+        }
+        return 0;
+}
+
 static int read_id128(sd_bus_message *m, sd_id128_t *ret) {
         const void *p;
         size_t n;
@@ -118,6 +140,8 @@ static int read_property(sd_bus_message *m, const char *name, const char *conten
                         return read_id128(m, &u->invocation_id) < 0 ? -EBADMSG : 1;
                 if (streq(name, "Environment"))
                         return read_environment(m, u) < 0 ? -EBADMSG : 1;
+                if (streq(name, "Documentation"))
+                        return read_word(m, u) < 0 ? -EBADMSG : 1;
                 if (streq(name, "DropInPaths"))
                         return sd_bus_message_read_strv(m, &u->drop_ins) < 0 ? -EBADMSG : 1;
                 return 0;

@@ -214,8 +214,7 @@ UnitVerdict unit_decide(const Attempt *a, const Epoch *epoch, const UnitState *u
         /* A stray is whatever has that name, also when it was started anew, until it ends. */
         if (a->phase == ATTEMPT_STRAY)
                 return unit_state_is_ended(u) ? UNIT_ENDED : UNIT_NOTHING;
-        /* A scope carries nothing that is its own; that its process is in it is seen before it counts as started. */
-        if (a->executor != EXECUTOR_SCOPE && !sd_id128_equal(a->token, u->token))
+        if (!sd_id128_equal(a->token, u->token))
                 return UNIT_FOREIGN;
         if (!sd_id128_is_null(a->invocation_id) && !sd_id128_is_null(u->invocation_id) &&
             !sd_id128_equal(a->invocation_id, u->invocation_id))

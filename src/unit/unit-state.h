@@ -40,6 +40,8 @@ typedef enum UnitResult {
 
 UnitResult unit_result_from_string(const char *s);
 
+#define SCOPE_WORD "info:jobmill/"
+
 typedef struct UnitState {
         bool loaded;              /* LoadState=loaded */
         bool bad_setting;         /* the manager could not read its file again */
@@ -47,7 +49,7 @@ typedef struct UnitState {
         bool exited;              /* SubState=exited */
         bool unit_job;            /* a job of systemd's is pending */
         sd_id128_t invocation_id; /* null: never started */
-        sd_id128_t token;         /* JOBMILL_ATTEMPT_ID= of Environment=; null: none */
+        sd_id128_t token;         /* JOBMILL_ATTEMPT_ID= of Environment=, or of a scope's SCOPE_WORD in Documentation=; null: none */
         char *slots;              /* JOBMILL_SLOTS= */
         char *slice;
         char *status_text;        /* StatusText=; NULL: none */

@@ -35,7 +35,7 @@ CLEAN_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
 # What a Service has, with D-Bus type; the value comes from Unit.value(). The rest of what was given at the start is
 # not shown, as nobody asks for it.
 UNIT_PROPERTIES = {
-    "Id": "s", "Names": "as", "Description": "s", "LoadState": "s", "ActiveState": "s", "SubState": "s",
+    "Id": "s", "Names": "as", "Description": "s", "Documentation": "as", "LoadState": "s", "ActiveState": "s", "SubState": "s",
     "FragmentPath": "s", "DropInPaths": "as", "NeedDaemonReload": "b", "Job": "(uo)", "InvocationID": "ay",
     "FreezerState": "s", "Transient": "b", "StartLimitBurst": "u", "StartLimitIntervalUSec": "t", "CollectMode": "s",
     "StateChangeTimestamp": "t", "StateChangeTimestampMonotonic": "t",
@@ -52,6 +52,7 @@ SERVICE_PROPERTIES = {
     "MemoryPeak": "t", "MemoryMax": "t", "IOReadBytes": "t", "IOWriteBytes": "t", "TasksCurrent": "t", "ControlGroup": "s", "Slice": "s",
     "Environment": "as", "OOMPolicy": "s", "RuntimeMaxUSec": "t", "TimeoutStopUSec": "t", "User": "s",
 }
+SCOPE_PROPERTIES = {k: SERVICE_PROPERTIES[k] for k in ("Result", "Slice", "KillMode", "KillSignal", "RuntimeMaxUSec", "TimeoutStopUSec")}
 UNIT_SIGNALLED = ("ActiveState", "SubState", "StateChangeTimestamp", "StateChangeTimestampMonotonic",
                   "InactiveExitTimestamp", "InactiveExitTimestampMonotonic", "ActiveEnterTimestamp",
                   "ActiveEnterTimestampMonotonic", "ActiveExitTimestamp", "ActiveExitTimestampMonotonic",
@@ -880,7 +881,7 @@ class Systemd:
             return self.manager_properties()
         u = self.unit_at(path)
         tables = {NAME + ".Unit": UNIT_PROPERTIES, NAME + ".Service": SERVICE_PROPERTIES,
-                  "": {**UNIT_PROPERTIES, **(SERVICE_PROPERTIES if u.service else {})}}
+                  "": {**UNIT_PROPERTIES, **(SERVICE_PROPERTIES if u.service else SCOPE_PROPERTIES if u.scope else {})}}
         if interface not in tables:
             raise Error("org.freedesktop.DBus.Error.UnknownInterface", "Unknown interface %s." % interface)
         return u.dictionary(tables[interface], tables[interface])
@@ -1039,7 +1040,7 @@ class Systemd:
                         "RemainAfterExit": True, "Type": "exec", **settings})
         self.add(u)
         self.new_job(u, "start")
-        self.run(u)
+        self.run_scope(u) if u.scope else self.run(u)
 
     def do_set(self, name, **properties):
         """Change what a unit shows, with the signal for it."""

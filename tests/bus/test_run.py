@@ -606,6 +606,7 @@ def test_of_the_socket(mill_r, peer):
     unit = mill_r.systemd.do("units", pattern="*.scope")[scope(id_)]
     assert (unit["active"], unit["slice"]) == ("active", "jobmill-default.slice")
     assert unit["settings"]["Description"] == "jobmill job %d (by hand)" % id_
+    assert unit["settings"]["Documentation"] == ["info:jobmill/" + TOKEN % 1 + "/0"]
     assert p.exited(id_, exit_status=3)["parameters"] == {"result": "exit-code"}
     assert p.exited(id_, exit_status=3)["parameters"] == {"result": "exit-code"}  # the answer was lost
     assert mill_r.info(id_)["exit_status"] == 3
@@ -615,6 +616,16 @@ def test_of_the_socket(mill_r, peer):
         assert other.exited(o, token=2, **wrong)["error"] == "org.varlink.service.InvalidParameter"
         assert other.exited(o, token=2, exit_status=0)["parameters"]["result"] == "success"
         other.close()
+
+
+def test_stopped_once(mill_r, peer):
+    """By a signal of long ago: how the command ended says more."""
+    p = peer()
+    id_, _ = p.turn()
+    assert p.exited(id_, exit_status=3, stopped=True)["parameters"] == {"result": "exit-code"}
+    id_, _ = p.turn(token=2)
+    answer = p.exited(id_, token=2, exit_signal=signal.SIGTERM, stopped=True)["parameters"]
+    assert answer == {"result": "cancelled", "reason": "stopped outside jobmill"}
 
 
 def test_lies(mill_r, peer):
@@ -759,3 +770,25 @@ def test_descriptors(mill_r, peer):
     """Each that waits takes one of the daemon's; those for all else are left."""
     resource.prlimit(mill_r.process.pid, resource.RLIMIT_NOFILE, (256 + 4, 256 + 4))
     assert "SocketConnectionsMax=" in many(mill_r, peer, None, 4)
+
+
+@pytest.mark.root
+def test_other_user_in_its_scope(mill_r, peer):
+    """It became somebody else after it was given to the manager: it is not told to go."""
+    mill_r.systemd.do("hold_scopes", hold=True)
+    p = peer()
+    id_ = p.ask(queue="one")["parameters"]["id"]
+    mill_r.reach(id_, "starting")
+    p.do("os.setresuid(1, 1, 0)")
+    until(lambda: "\t1\t" in open("/proc/%d/status" % p.process.pid).read(), 5, "it is another user's")
+    mill_r.systemd.do("hold_scopes", hold=False)
+    assert mill_r.wait(id_)[0] == "exec" and "alone" in mill_r.info(id_)["reason"]
+
+
+@pytest.mark.root
+def test_whose_it_was(mill_r, peer):
+    """What became of a job is told to its owner, whoever knows the token."""
+    p, other = peer(), peer(1)
+    id_, _ = p.turn()
+    assert p.exited(id_, exit_status=0)["parameters"]["result"] == "success"
+    assert other.exited(id_, exit_status=0)["error"] == "org.jobmill.NoSuchAttempt"

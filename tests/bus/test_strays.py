@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Units with names of ours that no row knows: their numbers are not used, their slots are theirs, they are not ended."""
 
-from conftest import until
+from conftest import end, spawn, until
 
 TOKEN = "JOBMILL_ATTEMPT_ID=0123456789abcdef0123456789abcdef"
 
@@ -69,3 +69,19 @@ def test_cannot_be_read(mill, systemd):
     mill.bus.pump(0.2)
     assert mill.stats()["strays"] == 1
     assert mill.state(id_) == "ready" and mill.queue_properties("default")["SlotsUsed"] == 1
+
+
+def test_scope(mill, systemd):
+    """It says which slots are its own, too."""
+    mill.queue("three", Slots=3, AllowUsers="*")
+    mill.start()
+    mill.settled()
+    mill.kill()
+    p = spawn(["/bin/sleep", "60"])
+    systemd.do("start_stray", name="jobmill-job-900-1.scope", argv=[""], slice_="jobmill-three.slice", PIDs=[p.pid],
+               Documentation=["man:other", "info:jobmill/0123456789abcdef0123456789abcdef/0,1"])
+    mill.start()
+    until(lambda: mill.stats()["strays"] == 1, 5, "it is counted")
+    assert mill.queue_properties("three")["SlotsUsed"] == 2
+    end(p)
+    until(lambda: mill.queue_properties("three")["SlotsUsed"] == 0, 10, "it is gone")

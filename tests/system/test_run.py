@@ -176,6 +176,43 @@ def test_moved(mill):
     systemctl("kill", "-sKILL", "elsewhere.scope")
 
 
+@pytest.mark.system_only
+def test_hup_then_restart(mill):
+    """That PID 1 once sent it a signal for us does not mean that it was stopped."""
+    r, w = os.pipe()
+    p = begin("-q", "one", "--", "sh", "-c", "trap 'echo heard' HUP; echo ready; while ! read x; do :; done; exit 3", stdin=r, stdout=subprocess.PIPE, text=True)
+    os.close(r)
+    assert p.stdout.readline() == "ready\n"
+    id_ = live(mill)
+    run("jobmill", "kill", "--signal=HUP", str(id_))
+    systemctl("restart", "jobmilld")
+    os.write(w, b"\n")
+    os.close(w)
+    assert p.wait(60) == 3
+    p.stdout.close()
+    mill.wait(id_)
+    assert (mill.info(id_)["result"], mill.info(id_)["exit_status"]) == ("exit-code", 3)
+
+
+def word(id_):
+    return unit_properties(scope(id_), "Documentation")["Documentation"]
+
+
+def test_word_about_a_scope(mill):
+    """PID 1 keeps whose it is, and its slots, also over a reload."""
+    r, w = os.pipe()
+    p = begin("-q", "one", "--", "sh", "-c", "echo $JOBMILL_ATTEMPT_ID; read x", stdin=r, stdout=subprocess.PIPE, text=True)
+    os.close(r)
+    token = p.stdout.readline().strip()
+    id_ = live(mill)
+    assert word(id_) == "info:jobmill/%s/0" % token
+    systemctl("daemon-reload")
+    assert word(id_) == "info:jobmill/%s/0" % token
+    os.close(w)
+    p.wait(60)
+    p.stdout.close()
+
+
 @pytest.mark.parametrize("how", ["stop", "kill", "reexec", "reload"])
 @pytest.mark.system_only
 def test_disturbed(mill, how):
