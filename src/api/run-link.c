@@ -438,6 +438,12 @@ void api_tell_runs(Api *a) {
         a->runs->noted = false;
 }
 
+bool api_run_waits(const Api *a, const Attempt *at) {
+        const RunLink *l = link_find(a, at->job_id);
+
+        return l && l->connection;
+}
+
 int api_run_go(Api *a, const Attempt *at, char *const *environment) {
         RunLink *l = link_find(a, at->job_id);
         ReplyTo to;

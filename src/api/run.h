@@ -30,6 +30,7 @@ int run_append_done(Reply *reply, const JobRow *row);
 
 /* May it be put into a scope, or start the command in it, now? -ESRCH: it is gone; -EPERM: it does not run as its owner alone. */
 int api_run_check(const Run *r, uint32_t owner);
+bool api_run_waits(const Api *a, const Attempt *at); /* to be told that it may go */
 /* It may go, with this environment beside its own. 0: nobody is there to be told now. */
 int api_run_go(Api *a, const Attempt *at, char *const *environment);
 /* It need not. */

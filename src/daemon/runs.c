@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "unit/job-unit.h"
+#include "unit/scope.h"
 
 int manager_end_runs(Manager *m) {
         Run *run;
@@ -60,6 +61,8 @@ static int go(Manager *m, Attempt *a) {
         }
         if (a->phase != ATTEMPT_RUNNING || !manager_check_run(m, a)) /* it may have become somebody else since it was given to the manager */
                 return 0;
+        if (!units_scope_is_limited(m->units, a))
+                return api_run_waits(m->api, a) && manager_load_spec(m, a) ? units_limit_scope(m->units, a) : 0;
         r = job_environment(m->units, a, &environment);
         return r < 0 ? r : api_run_go(m->api, a, environment);
 }

@@ -64,6 +64,7 @@ void units_forget(Attempt *a) {
                 sd_bus_slot_unref(w->action_slot);
                 w->units->in_flight--;
         }
+        sd_bus_slot_unref(w->limit_slot);
         units_forget_freezer(w);
         a->watch = mfree(w);
         units_round_check(u);
@@ -255,6 +256,7 @@ static void units_disconnect(Units *u) {
                                         a->watch->action_slot = sd_bus_slot_unref(a->watch->action_slot);
                                         u->in_flight--;
                                 }
+                                a->watch->limit_slot = sd_bus_slot_unref(a->watch->limit_slot);
                                 units_forget_freezer(a->watch);
                                 a->watch->term_sent = a->watch->kill_sent = a->watch->release_sent = false;
                         }
@@ -394,7 +396,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                 if (a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SERVICE && is_turn_of(u, a))
                         tick_sample(u, a);
                 else if (a->phase == ATTEMPT_RUNNING && a->executor == EXECUTOR_SCOPE)
-                        units_scope_usage(u, a, &a->outcome);
+                        scope_tick(u, a);
                 if (!w)
                         continue;
                 if (a->phase == ATTEMPT_ENDED && w->removed)

@@ -5,7 +5,8 @@
  *
  * PID 1 is given the process by a descriptor where it takes that (255 and later), else by its number, and then it is looked at once more: it
  * is there still, so the number was its own all the time, and what is in the scope is it and nobody else. Only then the attempt counts
- * as started, by its invocation id. What is in a scope that never came so far is nobody's to signal. */
+ * as started, by its invocation id. What is in a scope that never came so far is nobody's to signal, nor to limit: by its number it is put into
+ * a scope without limits, which has them set before it is told to go. */
 
 #include "unit/scope.h"
 
@@ -28,6 +29,10 @@ static int look_at_process(const Run *r) {
         if (!r || r->gone)
                 return 0;
         return r->pidfd < 0 ? -EBADF : poll(&p, 1, 0) == 0;
+}
+
+static bool has_pidfds(const Units *u) {
+        return u->version_number >= PIDFDS_SINCE;
 }
 
 bool scope_is_own(const Attempt *a) {
@@ -84,16 +89,16 @@ int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_
                                           "IOAccounting", "b", 1,
                                           "TasksAccounting", "b", 1,
                                           "TimeoutStopUSec", "t", stop);
-        a->has_net = a->job->timeout_usec != USEC_INFINITY;
+        a->has_net = has_pidfds(u) && a->job->timeout_usec != USEC_INFINITY; /* it cannot be set later */
         if (r >= 0 && a->has_net)
                 r = sd_bus_message_append(m, "(sv)", "RuntimeMaxUSec", "t",
                                           usec_add(usec_add(a->job->timeout_usec, stop), 60 * USEC_PER_SEC));
         if (r >= 0)
-                r = u->version_number >= PIDFDS_SINCE ? sd_bus_message_append(m, "(sv)", "PIDFDs", "ah", 1, run->pidfd) :
+                r = has_pidfds(u) ? sd_bus_message_append(m, "(sv)", "PIDFDs", "ah", 1, run->pidfd) :
                                                         sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, run->pid);
         if (r >= 0)
                 r = job_properties(u, a, &properties, ret_error);
-        return r < 0 ? r : property_append_list(m, &properties);
+        return r < 0 || !has_pidfds(u) ? r : property_append_list(m, &properties);
 }
 
 /* ---- usage ---- */
@@ -115,6 +120,14 @@ void units_scope_usage(const Units *u, const Attempt *a, Outcome *o) {
                 take_max(&o->io_read_bytes, in);
                 take_max(&o->io_write_bytes, out);
         }
+}
+
+void scope_tick(Units *u, Attempt *a) {
+        Run *run = units_scope_is_limited(u, a) ? NULL : model_run(u->model, a->job_id);
+
+        units_scope_usage(u, a, &a->outcome);
+        if (run) /* that was not answered, or refused */
+                model_run_act(u->model, run);
 }
 
 /* What was seen while it ran, too: it may be gone. */
@@ -158,6 +171,55 @@ static void end(Units *u, Attempt *a, JobResult result, const char *reason, cons
         (void) free_and_strdup(&o.reason, reason);
         take_samples(a, &o);
         units_end(u, a, &o, now);
+}
+
+static int on_limited(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnitWatch *w = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Run *run = model_run(w->units->model, w->attempt->job_id);
+        Now now;
+
+        w->limit_slot = sd_bus_slot_unref(w->limit_slot);
+        CRASH_POINT("scope-limited");
+        w->limited = !e;
+        if (!e && run)
+                model_run_act(w->units->model, run);
+        if (!e || units_error_may_pass(e) || units_error_is_silence(e) || w->attempt->phase != ATTEMPT_RUNNING)
+                return 0; /* else again at the next tick */
+        units_now(w->units, &now);
+        end(w->units, w->attempt, JOB_EXEC, e->message, &now);
+        return 0;
+}
+
+bool units_scope_is_limited(const Units *u, const Attempt *a) {
+        return has_pidfds(u) || (a->watch && a->watch->limited);
+}
+
+int units_limit_scope(Units *u, Attempt *a) {
+        _cleanup_(unit_property_list_done) UnitPropertyList properties = {};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *error = NULL;
+        UnitWatch *w = units_watch(u, a);
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        if (!u->bus || w->limit_slot)
+                return 0;
+        r = job_properties(u, a, &properties, &error);
+        if (r >= 0)
+                r = units_new_call(u, &m, SYSTEMD_PATH, SYSTEMD_MANAGER, "SetUnitProperties");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sb", a->unit, 1);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sv)");
+        if (r >= 0)
+                r = property_append_list(m, &properties);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_call_async(u->bus, &w->limit_slot, m, on_limited, w, 0);
+        return r;
 }
 
 /* No unit, and it was not seen with its process in it. The process is there: as long as it is, it would be in its scope, if that had been made. */

@@ -10,6 +10,11 @@
 void units_scope_usage(const Units *u, const Attempt *a, Outcome *o);
 void units_scope_outcome(const Units *u, const Attempt *a, bool stopped, Outcome *o);
 
+/* Before systemd 255 a scope is made without the limits of its job. They are set when its process was seen in it; a->job->spec is needed. The
+ * process is then on model_next_run() again, and is_limited. */
+bool units_scope_is_limited(const Units *u, const Attempt *a);
+int units_limit_scope(Units *u, Attempt *a);
+
 /* ---- between the files of unit/ ---- */
 
 /* What people call it. */
@@ -21,5 +26,6 @@ bool scope_is_own(const Attempt *a);
 void scope_kill_process(const Units *u, const Attempt *a);
 /* What follows for one in a scope; false: what follows for all. */
 bool scope_apply(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now);
+void scope_tick(Units *u, Attempt *a);
 void units_end(Units *u, Attempt *a, Outcome *o, const Now *now); /* its outcome is known */
 void units_started(Units *u, Attempt *a, const UnitState *s, const Now *now);

@@ -46,7 +46,7 @@ UnknownUnit *unknown_unit_free(UnknownUnit *u);
 typedef struct UnitWatch {
         struct Units *units;
         Attempt *attempt;
-        sd_bus_slot *action_slot; /* a start, kill or release that is not answered */
+        sd_bus_slot *action_slot, *limit_slot; /* a start, kill or release that is not answered; SetUnitProperties of a scope */
         AttemptPhase action_phase; /* of the attempt when that was asked */
         AttemptPhase asked_phase; /* … when term_sent, kill_sent, release_sent were set */
         sd_bus_slot *look_slot;   /* a GetAll that is not answered */
@@ -60,7 +60,7 @@ typedef struct UnitWatch {
         bool seen;                /* by the list of the full look under way */
         bool stop_seen;           /* it was stopping although nobody here asked */
         unsigned stopping_round;  /* the full look that tells whether the system is; 0: that was not asked */
-        bool removed, signalled;  /* a user had it signalled; the unit is gone; the cgroup may not be */
+        bool removed, signalled, limited;  /* the unit is gone, the cgroup may not be; a user had it signalled; its scope has its limits */
         bool looked_absent;       /* the last look found none: systemd tells the removal of the empty one that it loaded for it */
         bool term_sent, kill_sent, release_sent, thaw_sent;
         bool act_wanted;          /* by the time action_slot is answered */

@@ -628,6 +628,25 @@ def test_stopped_once(mill_r, peer):
     assert answer == {"result": "cancelled", "reason": "stopped outside jobmill"}
 
 
+@pytest.mark.parametrize("version", ["252.39-fake", "257.9-fake"])
+def test_limits(mill_r, peer, version):
+    """Whom PID 1 is given by a number is limited when it is sure that it is the one; it goes only then."""
+    mill_r.systemd.do("version", version=version)
+    mill_r.restart()
+    mill_r.settled()
+    mill_r.systemd.do("hold_scopes", hold=True)
+    p = peer()
+    id_ = p.ask(properties=["MemoryMax=64M"])["parameters"]["id"]
+    until(lambda: scope(id_) in mill_r.systemd.do("units", pattern="*.scope"), 5, "the scope is asked for")
+    settings = mill_r.systemd.do("units", pattern="*.scope")[scope(id_)]["settings"]
+    assert ("MemoryMax" in settings) == (version > "255")
+    if version < "255":
+        mill_r.systemd.fault("SetUnitProperties", "refuse", count=1, match="*.scope", error="org.freedesktop.DBus.Error.NoMemory")
+    mill_r.systemd.do("hold_scopes", hold=False)
+    p.until("go")
+    assert mill_r.systemd.do("units", pattern="*.scope")[scope(id_)]["settings"]["MemoryMax"] == 64 << 20
+
+
 def test_lies(mill_r, peer):
     """A token is of one process only, whatever is said with it."""
     p, other = peer(), peer()

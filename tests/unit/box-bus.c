@@ -575,5 +575,8 @@ bool scope_apply(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, 
         return false;
 }
 
+void scope_tick(Units *u, Attempt *a) {
+}
+
 void units_scope_usage(const Units *u, const Attempt *a, Outcome *o) {
 }
