@@ -365,11 +365,12 @@ def a_workload(mill, folder, armed, begin):
         w.before_freeze = lambda: (until(lambda: systemctl("daemon-reload", check=False).returncode == 0, 20), time.sleep(1.2))
     again = lambda deed: any(deed in needs(p) for p in set(armed.left))
     # Before there are others, whose commits would show that recording works again; and each kill ends it.
-    for _ in range(12):
-        if again(fail_once):
-            fail_once(w)
+    for deed in fail_once, fail_page:
+        for _ in range(12):
+            if again(deed):
+                deed(w)
     w.submit_all()
-    for deed in {deed for p in begin for deed in needs(p)} - {fail_once}:
+    for deed in {deed for p in begin for deed in needs(p)} - {fail_once, fail_page}:
         for _ in range(6 if deed in (restart_daemon, restart_bus) else 1):
             if again(deed):
                 deed(w)
