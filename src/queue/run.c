@@ -84,6 +84,8 @@ static void run_changed(Model *m, Run *r) {
 }
 
 void model_run_add(Model *m, Run *r, bool loaded) {
+        const Job *j = loaded ? NULL : model_job(m, r->job);
+
         if (!loaded) {
                 r->is_new = true;
                 run_changed(m, r);
@@ -91,6 +93,8 @@ void model_run_add(Model *m, Run *r, bool loaded) {
         HASH_ADD(hh, m->runs.by_job, job, sizeof(r->job), r);
         HASH_ADD(token_hh, m->runs.by_token, token, sizeof(r->token), r);
         HASH_ADD(process_hh, m->runs.by_process, boot_id, PROCESS_SIZE, r);
+        if (j && j->state == JOB_DONE) /* by its submission: what it comes after has failed */
+                run_over(m, j);
 }
 
 void model_run_act(Model *m, Run *r) {

@@ -389,6 +389,8 @@ static void check_rows(void) {
                 "SELECT j.id FROM job j JOIN edge e ON e.job = j.id WHERE e.met = 0 AND j.state <> 'done' AND e.before NOT IN (SELECT id FROM job)");
         NOTHING("a job ended because of another, and comes after none",
                 "SELECT id FROM job j WHERE result = 'dependency' AND NOT EXISTS (SELECT 1 FROM edge e WHERE e.job = j.id)");
+        NOTHING("a process in the foreground is kept, and its job is done, or the other way round",
+                "SELECT j.id FROM job j LEFT JOIN run r ON r.job = j.id WHERE foreground = 1 AND (state = 'done') <> (r.job IS NULL)");
         seen[SEEN_edge_open] += (uint64_t) ask("SELECT count(*) FROM edge WHERE met = 0");
         seen[SEEN_edge_failed] += (uint64_t) ask("SELECT count(*) FROM job WHERE result = 'dependency'");
         seen[SEEN_key_held] += (uint64_t) ask("SELECT count(*) FROM job WHERE unique_held = 1");
@@ -496,6 +498,8 @@ void check_ended(const Attempt *a, const Lease *l) {
                 COUNT(end_unverified);
         else if (l->expected == JOB_LOST)
                 COUNT(end_lost);
+        if (l->scope && l->expected == JOB_LOST && !fore_is_gone(l))
+                fail("%s is lost, and its process is there", a->unit);
         if (l->vanished)
                 COUNT(end_after_reboot);
         if (l->told && l->expected != l->outcome.result)

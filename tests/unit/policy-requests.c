@@ -63,6 +63,25 @@ static JobSpec *make_spec(void) {
         return s;
 }
 
+/* What a process in the foreground may ask for. */
+static JobSpec *make_foreground_spec(void) {
+        _cleanup_free_ char *error = NULL;
+        JobSpec *s = spec_new();
+
+        if (strv_extend(&s->argv, "/bin/true") < 0)
+                fail("no memory");
+        s->slots = chance(65) ? 1 : 1 + any(4);
+        s->priority = (int32_t) any(4);
+        if (chance(10))
+                s->deadline_usec = w.now.realtime + (1 + any(60)) * SEC;
+        if (chance(20))
+                s->timeout_usec = (1 + any(30)) * SEC;
+        s->stop_timeout_usec = (1 + any(10)) * SEC;
+        if (run_check_spec(s, &error) < 0)
+                fail("%s", error);
+        return s;
+}
+
 /* As api/after.c does. */
 static void add_after(JobSpec *s, char **never) {
         int r = 0;
@@ -107,13 +126,15 @@ bool request_submit(void) {
         Queue *q = model_queue(w.m.model, queue_names[chance(50) ? w.busy : any(N_QUEUES)]);
         uint32_t owner = 1000 + any(N_OWNERS);
         _cleanup_free_ char *error = NULL, *never = NULL;
+        bool foreground;
         JobSpec *s;
         Job *j = NULL;
         int r;
 
         if (w.m.model->next_id + 8 >= JOBS_MAX || !q->configured)
                 return false;
-        s = make_spec();
+        foreground = !w.setup[queue_index(q->name)].by_workers && chance(10);
+        s = foreground ? make_foreground_spec() : make_spec();
         if (chance(35))
                 add_after(s, &never);
         if (key_is_taken(s, q, owner)) {
@@ -145,7 +166,10 @@ bool request_submit(void) {
                 w.submitted[j->id] = w.now.monotonic;
                 if (never)
                         model_fail(w.m.model, j, JOB_DEPENDENCY, never, &w.now);
-        }        return true;
+                if (foreground)
+                        fore_submitted(j);
+        }
+        return true;
 }
 
 /* ---- changes ---- */
@@ -270,7 +294,7 @@ static bool do_retry(Job *j) {
             (unique_find(w.m.model, w.m.store, &w.now, j->queue, j->owner, j->unique_key, &holder) < 0 ||
              (holder && !unique_is_same(holder, j))))
                 return false;
-        if (queue_draining_at(j->queue))
+        if (queue_draining_at(j->queue) || j->foreground)
                 return false;
         if (j->state != JOB_DONE || j->attempt + 6 >= ATTEMPTS_MAX || (!j->edges_open_again && each_edge(j, true) < 0))
                 return false;

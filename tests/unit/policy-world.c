@@ -133,18 +133,6 @@ void manager_want_runner(Manager *m, Queue *q, uint32_t owner) {
 void api_tell_runs(Api *a) {
 }
 
-int manager_end_runs(Manager *m) {
-        return 0;
-}
-
-bool manager_check_run(Manager *m, Attempt *a) {
-        return true;
-}
-
-bool manager_act_runs(Manager *m) {
-        return false;
-}
-
 /* As daemon/pressure.c does. */
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { w.pressure * 100, 0 } };
@@ -307,7 +295,7 @@ Attempt *world_attempt(const Lease *l) {
         char unit[ATTEMPT_UNIT_MAX];
         Attempt *a;
 
-        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", l->id, l->number);
+        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".%s", l->id, l->number, l->scope ? "scope" : "service");
         HASH_FIND_STR(w.m.model->attempts, unit, a);
         return a;
 }
@@ -343,9 +331,11 @@ bool units_is_to_start(const Attempt *a) {
         return a->phase == ATTEMPT_STARTING && !a->asked && a->fresh && a->job->state == JOB_STARTING;
 }
 
+static const sd_id128_t invocation = SD_ID128_ARRAY(ff, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 00);
+
 static void started(Attempt *a, const Lease *l) {
         if (a->phase == ATTEMPT_STARTING)
-                model_attempt_started(w.m.model, a, SD_ID128_MAKE(ff, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 00),
+                model_attempt_started(w.m.model, a, invocation,
                                       w.now.realtime, l->started);
 }
 
@@ -362,8 +352,10 @@ static void ended(Attempt *a, Lease *l) {
 
         if (!a->job)
                 return;
-        if (l->started != USEC_INFINITY)
+        if (l->started != USEC_INFINITY && (!fore_is_gone(l) || a->phase != ATTEMPT_STARTING))
                 started(a, l);
+        if (a->phase == ATTEMPT_STARTING && fore_is_gone(l)) /* nothing ran; by its number somebody else may be in the scope */
+                o.result = JOB_CANCELLED;
         o.finished_usec = w.now.realtime;
         if (a->job->output == OUTPUT_SPOOL && l->said >= 0)
                 o.success = (int8_t) l->said;
@@ -440,8 +432,12 @@ void units_act(Units *u, Attempt *a) {
 void unit_runs(Lease *l) {
         Attempt *a = world_attempt(l);
 
-        l->is = RUNNING;
         l->started = w.now.monotonic;
+        if (fore_is_gone(l)) {
+                unit_ends(l, JOB_LOST, 0);
+                return;
+        }
+        l->is = RUNNING;
         if (a && !w.deaf && !w.sync && chance(85))
                 started(a, l);
 }
@@ -453,7 +449,11 @@ void unit_ends(Lease *l, JobResult result, int status) {
                 peer_ends(l, result, status);
                 return;
         }
-        if (l->is == RUNNING)
+        if (l->scope && fore_exits(l, result, status))
+                return;
+        if (l->scope)
+                result = JOB_LOST;
+        else if (l->is == RUNNING)
                 l->outcome.exit_status = status;
         l->is = OVER;
         l->outcome.result = result;
@@ -501,7 +501,8 @@ static void look_at(Attempt *a, Lease *l) {
                 l->outcome.result = JOB_LOST;
                 l->is = OVER;
                 l->refused = false;
-        }
+        } else if (fore_is_gone(l) && l->is == RUNNING && a->phase == ATTEMPT_STARTING)
+                unit_ends(l, JOB_LOST, 0);
 
         if (l->refused && a->job) { /* that was not stored */
                 l->is = COMMITTED;
@@ -538,7 +539,9 @@ static void adopt(Lease *l) {
                 snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%" PRIu32, i > 0 ? "," : "", l->numbers[i]);
         x->state.slots = strdup(text);
         x->state.exited = l->is == OVER;
-        if (asprintf(&x->name, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", l->id, l->number) < 0 ||
+        if (l->scope)
+                x->state.invocation_id = invocation;
+        if (asprintf(&x->name, "jobmill-job-%" PRIu64 "-%" PRIu32 ".%s", l->id, l->number, l->scope ? "scope" : "service") < 0 ||
             asprintf(&x->state.slice, "jobmill-%s.slice", queue_names[l->queue]) < 0)
                 fail("no memory");
         TAILQ_INSERT_TAIL(&w.units.unknown, x, entry);
@@ -601,6 +604,8 @@ void world_reboot(void) {
                 l->vanished = l->there;
         for (Peer *p = w.peers; p < w.peers + PEERS_MAX; p++)
                 p->gone = true;
+        for (Fore *f = w.fore; f < w.fore + JOBS_MAX; f++)
+                f->gone = true;
         w.now.realtime += SEC;
         w.now.monotonic += SEC;
         w.now.steady += SEC;
@@ -613,12 +618,12 @@ int __real_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now);
 int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
         unsigned q = queue_index(j->queue->name);
-        const Peer *peer = w.setup[q].by_workers ? peer_choose(q, j->owner, j->slots) : NULL;
+        const Peer *peer = w.setup[q].by_workers && !j->foreground ? peer_choose(q, j->owner, j->slots) : NULL;
         Lease *l = w.leases;
         int r;
 
         check_start(j);
-        if (w.setup[q].by_workers && !peer)
+        if (w.setup[q].by_workers && !j->foreground && !peer)
                 fail("job %" PRIu64 " starts, and no worker has room", j->id);
         r = __real_model_start(m, j, token, now);
         if (r < 0)
@@ -632,7 +637,7 @@ int __wrap_model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
                 if (++l == w.leases + LEASES_MAX)
                         fail("too many units");
         *l = (Lease) { .there = true, .id = j->id, .number = j->attempt, .slots = j->slots, .owner = j->owner, .token = token,
-                       .queue = q, .worker = j->live->worker_id, .outcome = OUTCOME_INIT, .started = USEC_INFINITY };
+                       .queue = q, .scope = j->foreground, .worker = j->live->worker_id, .outcome = OUTCOME_INIT, .started = USEC_INFINITY };
         memcpy(l->numbers, j->live->slot_numbers, j->slots * sizeof(uint32_t));
         for (int p = (int) l->queue; p >= 0; p = above[p])
                 if (w.setup[p].rate.n > 0) {
@@ -742,6 +747,7 @@ int manager_load_model(Manager *m) {
         m->model = m->api->model = w.units.model = model;
         m->next_due = m->next_start_deadline = m->next_expiry = 0;
         peers_loaded(model);
+        fores_loaded(model);
         w.sync = true;
         return 0;
 }
@@ -779,6 +785,8 @@ void world_restart(void) {
         w.dying = false;
         for (Peer *p = w.peers; p < w.peers + PEERS_MAX; p++)
                 p->connected = false;
+        for (Fore *f = w.fore; f < w.fore + JOBS_MAX; f++)
+                f->connected = false;
         w.dies_after = UINT_MAX;
         w.fail_commits = 0;
         start_daemon(s);
@@ -829,6 +837,7 @@ void world_turn(void) {
                         fail("it does not come to rest");
                 try_storage();
                 peers_tell();
+                fores_tell();
                 if (w.sync && !w.m.storage_failed)
                         world_look();
                 w.again.on = false;

@@ -47,6 +47,13 @@ typedef struct Peer {
         unsigned connection;     /* the number of it */
 } Peer;
 
+/* Of a job in the foreground: the process that asked for it, which waits for its turn, and then runs the command. */
+typedef struct Fore {
+        bool there, connected;
+        bool gone, gone_told;
+        bool may_go, need_not;   /* it was told that */
+} Fore;
+
 /* From the decision to start an attempt until its unit is gone. */
 typedef struct Lease {
         bool there;
@@ -60,6 +67,7 @@ typedef struct Lease {
         unsigned queue;
         uint32_t numbers[8];
         sd_id128_t token;
+        bool scope;              /* around a process that was there */
         uint64_t worker;         /* it is in the process of this one; 0: a unit of its own */
         unsigned given;          /* over which connection of it; 0: not yet */
         bool given_back;         /* its slots are free, as it said how it ended … */
@@ -89,6 +97,7 @@ typedef struct World {
         unsigned pressure;
         Lease leases[LEASES_MAX];
         Peer peers[PEERS_MAX];
+        Fore fore[JOBS_MAX];     /* by id */
         bool skipped[N_QUEUES][N_OWNERS]; /* in this turn: nobody has room for the first of its jobs */
         struct { Start l[STARTS_MAX]; unsigned n; } starts[N_QUEUES]; /* of those with a rate */
         unsigned fail_commits, dies_after; /* acts; UINT_MAX: it does not */
@@ -157,6 +166,15 @@ void peers_tell(void);                   /* what became of processes that are go
 void peers_recorded(void);
 void peers_loaded(Model *m);             /* from the store: what was not recorded never was */
 void peers_all(void);                    /* whoever may wait for one has one */
+
+/* policy-foreground.c */
+void fore_submitted(Job *j);
+bool fore_event(unsigned kind);
+bool fore_exits(Lease *l, JobResult result, int status); /* false: it cannot say how it ended */
+bool fore_is_gone(const Lease *l);       /* … of one in a scope */
+void fores_tell(void);                   /* as peers_tell(), … */
+void fores_loaded(Model *m);
+void fores_all(void);                    /* those that are there are heard of again */
 
 /* policy-check.c: before an attempt starts; and when the daemon rests. */
 void check_start(const Job *j);

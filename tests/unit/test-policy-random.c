@@ -103,6 +103,7 @@ static void wind_up(void) {
                 usec_t next;
 
                 peers_all();
+                fores_all();
                 world_turn();
 
                 if (rounds++ > limit)
