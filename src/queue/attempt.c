@@ -270,6 +270,7 @@ void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now 
         j->max_attempts++;
         job_make_ready(m, j, now->realtime);
         unique_start_undone(m, j);
+        run_start_undone(m, j);
 }
 
 void model_attempt_refused(Model *m, Attempt *a, const char *error, const Now *now) {
@@ -288,6 +289,7 @@ void model_attempt_refused(Model *m, Attempt *a, const char *error, const Now *n
         j->max_attempts -= a->passed_refused;
         job_make_ready(m, j, j->ready_usec);
         unique_start_undone(m, j);
+        run_start_undone(m, j);
         admission_refused(m, q, error);
 }
 

@@ -49,6 +49,7 @@ struct Group {
         uint32_t cursor;  /* decide: the next of the window to look at */
         bool window_more; /* the store has ready jobs that are not in the window */
         bool skipped;     /* decide: on the list of those whose cursor is to be set back */
+        bool skipped_all; /* … and what lies on disk is passed over, too */
         TAILQ_ENTRY(Group) skipped_entry;
         UT_hash_handle hh; /* level->owners */
 };

@@ -277,6 +277,9 @@ void queue_window_changed(Group *g) {
                 window_remove(g, g->window[g->cursor].id);
                 g->window_more = true;
         }
+        /* Behind those that are passed over are others, on disk. */
+        if (g->skipped && !g->skipped_all && g->cursor >= g->n_window && g->window_more && g->n_window < queue_window_max(q))
+                window_clear(g);
         if (q->configured && g->cursor < g->n_window)
                 level_offer(g->level, &g->own, g->window + g->cursor, false);
         else if (q->configured && g->n_window == 0 && g->window_more && q->count[JOB_READY] > 0)

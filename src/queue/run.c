@@ -176,6 +176,13 @@ void run_over(Model *m, const Job *j) {
         run_changed(m, r);
 }
 
+void run_start_undone(Model *m, const Job *j) {
+        Run *r = j->foreground ? model_run(m, j->id) : NULL;
+
+        if (r && r->gone)
+                model_run_away(m, r);
+}
+
 void runs_recorded(Model *m) {
         Run *r;
 

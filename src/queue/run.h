@@ -72,4 +72,5 @@ Run *model_next_run(Model *m); /* NULL: none is to be told */
 /* Between model.c, attempt.c and here. */
 void run_act_of(Model *m, const Attempt *a); /* it was started, or is being stopped */
 void run_over(Model *m, const Job *j);
+void run_start_undone(Model *m, const Job *j); /* it waits again: what became of its process meanwhile is looked at once more */
 void runs_recorded(Model *m);

@@ -138,7 +138,7 @@ void schedule_begin(Model *m) {
                 schedule_anew(m);
         while ((g = TAILQ_FIRST(&m->schedule.skipped))) {
                 TAILQ_REMOVE(&m->schedule.skipped, g, skipped_entry);
-                g->skipped = false;
+                g->skipped = g->skipped_all = false;
                 g->cursor = 0;
                 queue_window_changed(g);
         }
@@ -187,6 +187,7 @@ static void skip(Queue *q, uint32_t owner, bool all) {
         if (!g)
                 return;
         g->cursor = all ? g->n_window : g->cursor + 1;
+        g->skipped_all = all;
         if (!g->skipped) {
                 g->skipped = true;
                 TAILQ_INSERT_TAIL(&q->level.schedule->skipped, g, skipped_entry);

@@ -200,7 +200,7 @@ int lacks_at(const View *v) {
 }
 
 bool waits_in_line(const View *v) {
-        return v->state == JOB_READY && w.setup[v->queue].configured && !is_too_wide(v) && !w.skipped[v->queue][v->owner - 1000];
+        return v->state == JOB_READY && w.setup[v->queue].configured && !is_too_wide(v) && !w.passed[v->id] && !w.skipped[v->queue][v->owner - 1000];
 }
 
 /* ---- a start ---- */
@@ -311,6 +311,17 @@ void check_start(const Job *j) {
                 fail("job %" PRIu64 " of %s starts, it is the turn of %" PRIu64 " of %s", v->id, queue_names[v->queue], first ? first->id : 0,
                      first ? queue_names[first->queue] : "none");
         bounds_started(v, now);
+}
+
+void check_pass(unsigned queue, uint32_t owner) {
+        const View *v;
+
+        look_at_memory();
+        v = best_of(-1, &w.m.now);
+        if (!v || v->queue != queue || v->owner != owner || !w.fore[v->id].there || w.fore[v->id].connected)
+                fail("a job of %" PRIu32 " in %s is passed over, and it is not its turn, or its process is there", owner, queue_names[queue]);
+        w.passed[v->id] = true;
+        COUNT(passed);
 }
 
 void check_skip(unsigned queue, uint32_t owner) {
@@ -553,5 +564,5 @@ void check_rest(void) {
         check_frozen();
         bounds_look(&w.m.now);
         for (const View *v = views; v < views + n_views; v++)
-                check_job(v, reasons);
+                check_job(v, reasons), fore_check(v);
 }

@@ -155,8 +155,7 @@ bool do_event(unsigned kind) {
                 return do_unit(kind);
         case EVENT_comes ... EVENT_killed:
                 return peer_event(kind);
-        case EVENT_fore_gone:
-        case EVENT_fore_back:
+        case EVENT_fore_gone ... EVENT_fore_back:
                 return fore_event(kind);
         case EVENT_gate:
                 world_gate(chance(60));

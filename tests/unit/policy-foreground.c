@@ -8,6 +8,7 @@
 
 #include "api/run.h"
 #include "unit/job-unit.h"
+#include "unit/scope.h"
 
 void fore_submitted(Job *j) {
         Run *r = new0(Run, 1);
@@ -18,6 +19,7 @@ void fore_submitted(Job *j) {
         r->job = j->id;
         r->pidfd = -EBADF;
         r->pid = (uint32_t) j->id;
+        r->connected = true;
         model_run_add(w.m.model, r, false);
         w.fore[j->id] = (Fore) { .there = true, .connected = true };
         say("    %" PRIu64 " is in the foreground\n", j->id);
@@ -43,6 +45,8 @@ void fores_tell(void) {
 void fores_loaded(Model *m) {
         for (uint64_t id = 1; id < JOBS_MAX; id++)
                 w.fore[id].gone_told = false; /* they are looked at anew */
+        for (Run *r = m->runs.by_job; r; r = r->hh.next)
+                r->connected = w.fore[r->job].connected;
 }
 
 static void come_back(uint64_t id) {
@@ -50,8 +54,10 @@ static void come_back(uint64_t id) {
         Run *r = model_run(w.m.model, id);
         Job *j = r ? model_job(w.m.model, id) : NULL;
 
-        f->connected = true;
-        if (!f->gone && j && j->live)
+        f->connected = !f->gone;
+        if (r)
+                r->connected = f->connected;
+        if (f->connected && j && j->live)
                 model_run_act(w.m.model, r);
 }
 
@@ -61,6 +67,14 @@ void fores_all(void) {
                         come_back(id);
 }
 
+/* Whose process is gone does not wait, and is ended. */
+void fore_check(const View *v) {
+        const Fore *f = w.fore + v->id;
+
+        if (f->there && f->gone_told && !w.sync && !w.m.storage_failed && (job_state_is_queued(v->state) || v->state == JOB_RUNNING))
+                fail("the process of job %" PRIu64 " is gone, and it is %s", v->id, job_state_to_string(v->state));
+}
+
 /* ---- what it is told ---- */
 
 int api_run_check(const Run *r, uint32_t owner) {
@@ -68,11 +82,23 @@ int api_run_check(const Run *r, uint32_t owner) {
 
         if (!r->gone && !w.fore[r->job].gone)
                 return 0;
-        if (!l || l->is != COMMITTED)
+        if (!l || (l->is != COMMITTED && l->is != RUNNING))
                 fail("job %" PRIu64 " is to be put into a scope before that is stored, or twice", r->job);
         l->is = OVER;
         l->expected = JOB_CANCELLED;
         return -ESRCH;
+}
+
+bool units_scope_is_limited(const Units *u, const Attempt *a) {
+        return true;
+}
+
+int units_limit_scope(Units *u, Attempt *a) {
+        return -ENOTSUP;
+}
+
+bool api_run_waits(const Api *a, const Attempt *at) {
+        return w.fore[at->job_id].connected;
 }
 
 int job_environment(const Units *u, const Attempt *a, char ***ret) {
@@ -127,7 +153,7 @@ bool fore_exits(Lease *l, JobResult result, int status) {
 static bool fits(uint64_t id, unsigned kind) {
         const Fore *f = w.fore + id;
 
-        return f->there && !f->gone && model_run(w.m.model, id) && (kind == EVENT_fore_gone || !f->connected);
+        return f->there && !f->gone && model_run(w.m.model, id) && (kind != EVENT_fore_back || !f->connected) && (kind != EVENT_fore_away || f->connected);
 }
 
 bool fore_event(unsigned kind) {
@@ -138,8 +164,13 @@ bool fore_event(unsigned kind) {
         if (!fits(id, kind))
                 return false;
         say("    that of %" PRIu64 "\n", id);
-        if (kind == EVENT_fore_back)
+        if (kind == EVENT_fore_back && chance(30)) {
+                if (!model_job(w.m.model, id) || !model_job(w.m.model, id)->live) /* it was waited for, long enough */
+                        model_run_away(w.m.model, model_run(w.m.model, id));
+        } else if (kind == EVENT_fore_back)
                 come_back(id);
+        else if (kind == EVENT_fore_away)
+                w.fore[id].connected = model_run(w.m.model, id)->connected = false;
         else {
                 const Job *j = model_job(w.m.model, id);
 

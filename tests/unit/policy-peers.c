@@ -145,6 +145,7 @@ void peers_recorded(void) {
 
 void peers_loaded(Model *m) {
         memset(w.skipped, 0, sizeof(w.skipped));
+        memset(w.passed, 0, sizeof(w.passed));
         for (Lease *l = w.leases; l < w.leases + LEASES_MAX; l++) {
                 if (!l->there || l->worker == 0)
                         continue;

@@ -130,6 +130,15 @@ static bool check_room(const View *v, const char *reason) {
         return true;
 }
 
+/* So many are passed over that nobody behind them is known. */
+static bool is_window_passed(unsigned queue) {
+        unsigned n = 0;
+
+        for (const View *o = views; o < views + n_views; o++)
+                n += o->queue == queue && w.passed[o->id];
+        return n >= QUEUE_WINDOW;
+}
+
 /* Nobody has room for it, or for one before it of its user. */
 static bool check_workers(const View *v, const char *reason) {
         uint32_t used = 0, all = 0, most = 0;
@@ -180,8 +189,15 @@ static void check_ready(const View *v, const char *reason, const Now *now) {
         }
         if (w.setup[v->queue].by_workers && check_workers(v, reason))
                 return;
+        if (w.fore[v->id].there && !w.fore[v->id].connected) {
+                COUNT(reason_not_connected);
+                is(v, reason, "its process is not connected");
+                return;
+        }
         COUNT(could_start);
         at = behind_at(v, now);
+        if (at < 0 && is_window_passed(v->queue))
+                return;
         if (at < 0)
                 fail("job %" PRIu64 " of %s could start, and waits: %s", v->id, queue_names[v->queue], reason);
         /* It may be true of several levels. */
@@ -310,6 +326,6 @@ void check_job(const View *v, bool reasons) {
         if (reasons)
                 check_reason(v, now);
         else if (v->state == JOB_READY && waits_in_line(v) && !w.m.model->dispatch_blocked && is_open(v->queue, -1, now) && lacks_at(v) < 0 &&
-                 w.m.model->n_starting < w.m.model->starting_max && behind_at(v, now) < 0)
+                 w.m.model->n_starting < w.m.model->starting_max && behind_at(v, now) < 0 && !is_window_passed(v->queue))
                 fail("job %" PRIu64 " of %s could start, and waits", v->id, queue_names[v->queue]);
 }

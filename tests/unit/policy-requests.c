@@ -164,6 +164,7 @@ bool request_submit(void) {
                 j = model_job(w.m.model, first + i);
                 world_note_time(j);
                 w.submitted[j->id] = w.now.monotonic;
+                w.fore[j->id] = (Fore) {};
                 if (never)
                         model_fail(w.m.model, j, JOB_DEPENDENCY, never, &w.now);
                 if (foreground)

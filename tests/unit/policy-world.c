@@ -662,10 +662,18 @@ void __wrap_schedule_skip_owner(Queue *q, uint32_t owner) {
         __real_schedule_skip_owner(q, owner);
 }
 
+void __real_schedule_skip(Queue *q, uint32_t owner);
+void __wrap_schedule_skip(Queue *q, uint32_t owner);
+void __wrap_schedule_skip(Queue *q, uint32_t owner) {
+        check_pass(queue_index(q->name), owner);
+        __real_schedule_skip(q, owner);
+}
+
 void __real_schedule_begin(Model *m);
 void __wrap_schedule_begin(Model *m);
 void __wrap_schedule_begin(Model *m) {
         memset(w.skipped, 0, sizeof(w.skipped));
+        memset(w.passed, 0, sizeof(w.passed));
         __real_schedule_begin(m);
 }
 

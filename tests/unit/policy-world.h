@@ -99,6 +99,7 @@ typedef struct World {
         Peer peers[PEERS_MAX];
         Fore fore[JOBS_MAX];     /* by id */
         bool skipped[N_QUEUES][N_OWNERS]; /* in this turn: nobody has room for the first of its jobs */
+        bool passed[JOBS_MAX];   /* … its process is away */
         struct { Start l[STARTS_MAX]; unsigned n; } starts[N_QUEUES]; /* of those with a rate */
         unsigned fail_commits, dies_after; /* acts; UINT_MAX: it does not */
         bool dying, sync;        /* sync: PID 1 was not looked at yet */
@@ -178,6 +179,7 @@ void fores_all(void);                    /* those that are there are heard of ag
 
 /* policy-check.c: before an attempt starts; and when the daemon rests. */
 void check_start(const Job *j);
+void check_pass(unsigned queue, uint32_t owner); /* the process of the job whose turn it is is away */
 void check_skip(unsigned queue, uint32_t owner); /* nobody has room for the first of its jobs, and it is its turn */
 void check_purge(uint64_t id);
 /* Is it right that MaxQueued= lets n more in, or does not? leaves: the job that is moved there; 0: none. */
