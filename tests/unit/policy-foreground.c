@@ -57,7 +57,7 @@ static void come_back(uint64_t id) {
         f->connected = !f->gone;
         if (r)
                 r->connected = f->connected;
-        if (f->connected && j && j->live)
+        if (f->connected && j && j->live && world_lease(id, j->attempt) && world_lease(id, j->attempt)->is != OVER) /* else it says how it ended */
                 model_run_act(w.m.model, r);
 }
 
