@@ -7,11 +7,13 @@ import subprocess
 
 import pytest
 
-from mill import OF_USER, run, systemctl, unit_properties, until
+from mill import OF_USER, SANITIZERS, run, systemctl, unit_properties, until
 from terminal import Terminal
 
 ALICE = "root" if OF_USER else "alice"
 ENVIRONMENT = {k: v for k, v in os.environ.items() if OF_USER and k in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")}
+if SANITIZERS:  # leaks are looked for at the exit by a second process, which the manager stops with the scope
+    ENVIRONMENT["ASAN_OPTIONS"] = os.environ["ASAN_OPTIONS"] + ":detect_leaks=0"
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def on_terminal(*words, **kwargs):
 
 
 def begin(*words, **kwargs):
-    return subprocess.Popen(tool(*words), stdin=kwargs.pop("stdin", subprocess.DEVNULL), **kwargs)
+    return subprocess.Popen(tool(*words), stdin=kwargs.pop("stdin", subprocess.DEVNULL), env={**os.environ, **ENVIRONMENT}, **kwargs)
 
 
 def newest(mill):
