@@ -189,11 +189,11 @@ void connection_stream(Connection *c, uint64_t after) {
 }
 
 void connection_serve(Connection *c, uint64_t worker) {
-        bool served = c->worker > 0;
+        uint64_t before = c->worker;
 
         c->worker = worker;
-        if (served && worker == 0) {
-                worker_connection_gone(c->client.api, c);
+        if (before > 0 && worker == 0) {
+                worker_connection_gone(c->client.api, before);
                 connection_go_on(c);
         }
 }

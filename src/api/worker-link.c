@@ -97,17 +97,15 @@ void worker_link_connect(Api *a, Worker *w, Connection *c) {
         model_worker_connected(a->model, w, true);
 }
 
-void worker_connection_gone(Api *a, const Connection *c) {
-        WorkerLink *l, *t;
-        Worker *w;
+void worker_connection_gone(Api *a, uint64_t id) {
+        WorkerLink *l = link_find(a, id);
+        Worker *w = a->model ? model_worker(a->model, id) : NULL;
 
-        HASH_ITER(hh, a->worker_links, l, t)
-                if (l->connection == c) {
-                        l->connection = NULL;
-                        w = a->model ? model_worker(a->model, l->id) : NULL;
-                        if (w)
-                                model_worker_connected(a->model, w, false);
-                }
+        if (!l)
+                return;
+        l->connection = NULL;
+        if (w)
+                model_worker_connected(a->model, w, false);
 }
 
 /* ---- another model ---- */
