@@ -42,6 +42,12 @@ int read_json_u64(json_object *parameters, const char *key, const uint64_t *fall
         return 0;
 }
 
+int read_json_attempt(struct json_object *parameters, uint64_t *ret_job, uint64_t *ret_number, sd_bus_error *error) {
+        int r = read_json_u64(parameters, "id", NULL, ret_job, error);
+
+        return r < 0 ? r : read_json_u64(parameters, "attempt", NULL, ret_number, error);
+}
+
 int read_json_string(json_object *parameters, const char *key, const char *fallback, const char **ret, sd_bus_error *error) {
         json_object *v = find(parameters, key);
 

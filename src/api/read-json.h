@@ -10,6 +10,8 @@ struct json_object;
 
 /* fallback NULL: it must be there. */
 int read_json_u64(struct json_object *parameters, const char *key, const uint64_t *fallback, uint64_t *ret, sd_bus_error *error);
+/* Which attempt is meant: {id, attempt}. */
+int read_json_attempt(struct json_object *parameters, uint64_t *ret_job, uint64_t *ret_number, sd_bus_error *error);
 int read_json_string(struct json_object *parameters, const char *key, const char *fallback, const char **ret, sd_bus_error *error);
 int read_json_flag(struct json_object *parameters, const char *key, bool *ret, sd_bus_error *error); /* false where it is not there */
 int read_json_length(struct json_object *parameters, const char *key, size_t *ret, sd_bus_error *error); /* of an array */

@@ -368,9 +368,7 @@ int handle_exited(Call *c, sd_bus_error *error) {
 
         r = read_token(c, &token, error);
         if (r >= 0)
-                r = call_read_id(c, &id, error);
-        if (r >= 0)
-                r = read_json_u64(c->parameters, "attempt", NULL, &number, error);
+                r = read_json_attempt(c->parameters, &id, &number, error);
         if (r < 0)
                 return r;
         run = model_run(c->api->model, id);

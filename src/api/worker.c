@@ -354,9 +354,7 @@ int handle_complete(Call *c, sd_bus_error *error) {
 
         r = find_worker(c, &w, error);
         if (r >= 0)
-                r = call_read_id(c, &id, error);
-        if (r >= 0)
-                r = read_json_u64(c->parameters, "attempt", NULL, &number, error);
+                r = read_json_attempt(c->parameters, &id, &number, error);
         if (r < 0)
                 return r;
         if (is_unstarted(c, w))
@@ -382,9 +380,7 @@ int handle_progress(Call *c, sd_bus_error *error) {
 
         r = find_worker(c, &w, error);
         if (r >= 0)
-                r = call_read_id(c, &id, error);
-        if (r >= 0)
-                r = read_json_u64(c->parameters, "attempt", NULL, &number, error);
+                r = read_json_attempt(c->parameters, &id, &number, error);
         if (r >= 0)
                 r = read_json_string(c->parameters, "status", NULL, &status, error);
         if (r < 0)
