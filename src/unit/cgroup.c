@@ -55,16 +55,22 @@ static int cgroup_read(const char *path, const char *attribute, char *buf, size_
         return 0;
 }
 
-bool cgroup_is_populated(const char *path) {
+static bool cgroup_events_has(const char *path, const char *what) {
         char buf[256];
 
-        return cgroup_read(path, "cgroup.events", buf, sizeof(buf)) >= 0 && strstr(buf, "populated 1");
+        return cgroup_read(path, "cgroup.events", buf, sizeof(buf)) >= 0 && strstr(buf, what);
+}
+
+bool cgroup_is_populated(const char *path) {
+        return cgroup_events_has(path, "populated 1");
+}
+
+bool cgroup_is_empty(const char *path) {
+        return cgroup_events_has(path, "populated 0");
 }
 
 bool cgroup_is_frozen(const char *path) {
-        char buf[256];
-
-        return cgroup_read(path, "cgroup.events", buf, sizeof(buf)) >= 0 && strstr(buf, "frozen 1");
+        return cgroup_events_has(path, "frozen 1");
 }
 
 int cgroup_set_frozen(const char *path, bool frozen) {

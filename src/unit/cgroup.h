@@ -10,6 +10,7 @@
 char *cgroup_unit_path(const char *root, const char *slice, const char *unit);
 /* Is there a process in it or below it? A cgroup that is not there is empty. */
 bool cgroup_is_populated(const char *path);
+bool cgroup_is_empty(const char *path); /* it is there, and nobody is in it */
 bool cgroup_is_frozen(const char *path);
 /* The one thing that is written, and only where the manager cannot (freezer.c). */
 int cgroup_set_frozen(const char *path, bool frozen);

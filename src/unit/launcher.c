@@ -356,7 +356,7 @@ static int release(Units *u, Attempt *a) {
                 model_attempt_gone(u->model, a);
                 return 0;
         }
-        if (!scope_is_own(a)) {
+        if (!scope_may_go(u, a)) {
                 w->look_again = true;
                 return 0;
         }

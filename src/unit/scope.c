@@ -39,6 +39,17 @@ bool scope_is_own(const Attempt *a) {
         return a->executor != EXECUTOR_SCOPE || !sd_id128_is_null(a->invocation_id);
 }
 
+/* Of one that failed nothing is left. One that nobody came into, as when its process had ended and was not waited for, is never told to be
+ * empty: it was not anything else. */
+bool scope_may_go(const Units *u, const Attempt *a) {
+        _cleanup_free_ char *path = NULL;
+
+        if (scope_is_own(a) || a->watch->active == UNIT_FAILED)
+                return true;
+        path = a->watch->active == UNIT_ACTIVE ? cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit) : NULL;
+        return path && cgroup_is_empty(path);
+}
+
 void scope_kill_process(const Units *u, const Attempt *a) {
         const Run *r = a->executor == EXECUTOR_SCOPE && a->phase == ATTEMPT_RUNNING ? model_run(u->model, a->job_id) : NULL;
 

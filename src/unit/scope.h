@@ -22,6 +22,7 @@ int job_unit_append_description(sd_bus_message *m, const Attempt *a);
 int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_error);
 /* May what is in its unit be signalled? In a scope that was never seen with its process in it there may be somebody else. */
 bool scope_is_own(const Attempt *a);
+bool scope_may_go(const Units *u, const Attempt *a); /* can stopping it harm nobody? */
 /* Its process with SIGKILL, which may have been moved out of the scope. */
 void scope_kill_process(const Units *u, const Attempt *a);
 /* What follows for one in a scope; false: what follows for all. */

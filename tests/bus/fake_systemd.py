@@ -602,14 +602,16 @@ class Systemd:
                 pids += [int(l.split()[1]) for l in info if l.startswith("Pid:")]
             os.close(fd)
         u.pids = {int(p) for p in pids if p > 0}
-        if not u.members():
+        there = {p for p in u.pids if os.path.exists("/proc/%d" % p)}  # one that has ended and was not waited for comes into no cgroup, and that is no fault
+        if not u.members() and not there:
             u.state["Result"] = "resources"
             self.set_state(u, "failed", "failed")
             self.end_job(u, "failed")
             return
         self.set_state(u, "active", "running")
         self.end_job(u, "done")
-        GLib.timeout_add(20, self.watch_scope, u)
+        if u.pids:  # else nobody is told that it is empty
+            GLib.timeout_add(20, self.watch_scope, u)
 
     def watch_scope(self, u):
         if self.units.get(u.name) is not u:
@@ -684,7 +686,10 @@ class Systemd:
         if u.get("FreezerState") == "frozen":
             self.set_freezer(u, False)
         if u.scope and u.state["ActiveState"] == "active":
-            self.terminate(u)
+            if u.members():
+                self.terminate(u)
+            else:
+                self.watch_scope(u)
         elif u.state["ActiveState"] == "failed" or not u.service:
             self.end_job(u, "done")
         elif u.pid:

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from conftest import end, spawn, until
+from test_cgroup import cgroups  # noqa: F401 (a fixture)
 from tool import Terminal, argv_of, environment, tool
 
 TOKEN = "%032x"
@@ -721,6 +722,24 @@ def test_gone_before_its_scope(mill_r, peer):
     end(other)
     until(lambda: mill_r.queue_properties("one")["SlotsUsed"] == 0, 10, "the scope is empty")
     assert scope(id_) not in [c[0] for m in ("KillUnit", "StopUnit") for c in mill_r.systemd.do("calls", method=m)]
+
+
+@pytest.mark.parametrize("waited_for", [False, True])
+def test_killed_before_its_scope(cgroups, mill_r, waited_for):
+    """Of one that was not waited for by who started it, its number is there still: PID 1 makes a scope that nobody comes into."""
+    mill_r.systemd.do("hold_scopes", hold=True)
+    p = start(mill_r, "-q", "one", "--", "true")
+    id_ = job(mill_r, "starting")
+    until(lambda: scope(id_) in mill_r.systemd.do("units", pattern="*.scope"), 10, "the scope is asked for")
+    events = cgroups / "jobmill.slice/jobmill-one.slice" / scope(id_) / "cgroup.events"
+    events.parent.mkdir(parents=True)
+    events.write_text("populated 0\nfrozen 0\n")
+    p.kill()
+    os.waitid(os.P_PID, p.pid, os.WEXITED | (0 if waited_for else os.WNOWAIT))
+    mill_r.systemd.do("hold_scopes", hold=False)
+    assert mill_r.wait(id_)[0] == "cancelled"
+    until(lambda: mill_r.queue_properties("one")["SlotsUsed"] == 0, 10, "its slot is free")
+    until(lambda: not mill_r.systemd.do("units", pattern="*.scope"), 10, "the scope is gone")
 
 
 def test_second_of_a_process(mill_r, peer):

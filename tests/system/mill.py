@@ -106,6 +106,14 @@ def job_units():
     return [line.split()[0] for line in text.splitlines()]
 
 
+def what_is_left():
+    """Those units, as systemctl and the journal tell of them."""
+    units = job_units()
+    return "%s\n%s" % (units, "\n".join(systemctl("--no-pager", "--full", "status", u, check=False).stdout +
+                                         str(unit_properties(u, "ActiveState", "SubState", "Result", "Job", "FreezerState")) +
+                                         run("journalctl", "--no-pager", "-n", "30", "UNIT=" + u, check=False).stdout for u in units[:3]))
+
+
 def journal(*matches, since=None):
     """Entries as dictionaries, oldest first. What was just written may not be there yet: ask with until()."""
     run("journalctl", "--sync", check=not OF_USER)
@@ -364,5 +372,5 @@ class Mill:
                 self.call("KillJob", j["id"], 9)
 
     def no_units(self):
-        until(lambda: not job_units(), 15, lambda: "no unit of a job is left, but %s" % job_units())
+        until(lambda: not job_units(), 15, lambda: "no unit of a job is left, but %s" % what_is_left())
         until(lambda: self.stats()["attempts"] == 0, 15, lambda: "no slot is held: %s" % self.stats())
