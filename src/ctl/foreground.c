@@ -18,13 +18,14 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#define N_ENDING 4U /* of these, the first */
 static const int handled[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGCHLD };
 static struct sigaction before[ELEMENTSOF(handled)];
 static volatile sig_atomic_t interrupted, stopped;
 static volatile pid_t child;
 
-/* PID 1, or a user's manager. Only what a handler may call. */
-static bool is_manager(pid_t pid) {
+/* Only what a handler may call. */
+bool foreground_is_manager(pid_t pid) {
         char path[64] = "/proc/", digits[16], name[16] = "";
         size_t n = strlen(path), k = 0;
         ssize_t l;
@@ -48,7 +49,7 @@ static void on_sent(int sig, siginfo_t *info, void *context) {
         int saved = errno;
 
         if (info->si_code <= 0 && child > 0 && info->si_pid != child) {
-                if (!is_manager(info->si_pid))
+                if (!foreground_is_manager(info->si_pid))
                         (void) kill(child, sig);
                 else if (sig == SIGTERM)
                         stopped = true;
@@ -104,6 +105,25 @@ static int make_environment(char *const *more, char ***ret) {
                         return -ENOMEM;
         *ret = TAKE_PTR(l);
         return 0;
+}
+
+/* One that would end the command came before there was one, whom nobody would tell of it. */
+static bool is_ended_before(const sigset_t *mask, Ended *e) {
+        const struct timespec now = {};
+        siginfo_t info;
+        sigset_t set;
+        int sig;
+
+        (void) sigemptyset(&set);
+        for (size_t i = 0; i < N_ENDING; i++)
+                if (sigismember(mask, handled[i]) == 0)
+                        (void) sigaddset(&set, handled[i]);
+        sig = sigtimedwait(&set, &info, &now);
+        if (sig < 0)
+                return false;
+        e->status = sig; /* as waitpid() tells of it */
+        e->stopped = sig == SIGTERM && foreground_is_manager(info.si_pid);
+        return true;
 }
 
 static void run_child(char *const *argv, char **environment, int status, const sigset_t *mask) {
@@ -166,11 +186,11 @@ static void take_terminal_back(int tty, pid_t group, pid_t command) {
         (void) sigaction(SIGTTOU, &old, NULL);
 }
 
-int foreground_run(char *const *argv, char *const *environment, Meanwhile meanwhile, void *userdata, Ended *ret) {
+int foreground_run(char *const *argv, char *const *environment, const sigset_t *mask, Meanwhile meanwhile, void *userdata, Ended *ret) {
         _cleanup_strv_free_ char **all = NULL;
         _cleanup_close_ int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         pid_t group = tty >= 0 ? tcgetpgrp(tty) : -1;
-        sigset_t block, mask;
+        sigset_t block;
         int status[2], r;
 
         *ret = (Ended){};
@@ -180,13 +200,19 @@ int foreground_run(char *const *argv, char *const *environment, Meanwhile meanwh
         if (pipe2(status, O_CLOEXEC) < 0)
                 return -errno;
         (void) sigfillset(&block);
-        (void) sigprocmask(SIG_SETMASK, &block, &mask);
+        (void) sigprocmask(SIG_SETMASK, &block, NULL);
         take_signals();
+        if (is_ended_before(mask, ret)) {
+                safe_close(status[0]);
+                safe_close(status[1]);
+                (void) sigprocmask(SIG_SETMASK, mask, NULL);
+                return 0;
+        }
         child = fork();
         if (child == 0)
-                run_child(argv, all, status[1], &mask);
+                run_child(argv, all, status[1], mask);
         r = child < 0 ? -errno : 0;
-        block = mask;
+        block = *mask;
         (void) sigaddset(&block, SIGCHLD);
         (void) sigprocmask(SIG_SETMASK, &block, NULL);
         safe_close(status[1]);
@@ -203,7 +229,7 @@ int foreground_run(char *const *argv, char *const *environment, Meanwhile meanwh
                 take_terminal_back(tty, group, child);
                 child = 0;
         }
-        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
+        (void) sigprocmask(SIG_SETMASK, mask, NULL);
         safe_close(status[0]);
         return r;
 }

@@ -20,9 +20,11 @@ typedef struct Ended {
 
 /* While it runs, again and again: comes back, at the latest, where a signal came of those that mask lets through. */
 typedef void (*Meanwhile)(void *userdata, const sigset_t *mask);
-/* The environment: assignments beside our
- * own, of which what begins with JOBMILL_ goes. Negative: it was not started, and why; not said. */
-int foreground_run(char *const *argv, char *const *environment, Meanwhile meanwhile, void *userdata, Ended *ret);
+/* The environment: assignments beside our own, of which what begins with JOBMILL_ goes. Signals may be blocked until then; mask is what the command
+ * has, and we from then on: one that came meanwhile and would have ended the command counts as if it had. Negative: it was not started, and why;
+ * not said. */
+int foreground_run(char *const *argv, char *const *environment, const sigset_t *mask, Meanwhile meanwhile, void *userdata, Ended *ret);
+bool foreground_is_manager(pid_t pid); /* PID 1, or a user's manager */
 /* From now on ^C ends what is waited for, and no other signal anything. */
 void foreground_ended(void);
 bool foreground_interrupted(void);

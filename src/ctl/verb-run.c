@@ -30,6 +30,7 @@
 #define TELL_USEC (5 * USEC_PER_SEC)
 #define REPORT_USEC (30 * USEC_PER_SEC)
 #define CANCEL_USEC (5 * USEC_PER_SEC)
+#define STOP_USEC (3 * USEC_PER_SEC) /* between the manager's SIGTERM and the daemon's word why: the job is cancelled, or it may have gone */
 
 typedef struct Turn {
         VarlinkClient client;
@@ -84,11 +85,14 @@ static void show(Turn *t, const char *reason) {
 
 static const int heeded[] = { SIGTSTP, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 static volatile sig_atomic_t came; /* one that ends it before SIGTSTP */
+static volatile sig_atomic_t by_manager;
 static sigset_t held, unblocked;
 
-static void on_signal(int sig) {
-        if (came == 0 || sig != SIGTSTP)
+static void on_signal(int sig, siginfo_t *info, void *context) {
+        if (came == 0 || sig != SIGTSTP) {
                 came = sig;
+                by_manager = sig == SIGTERM && foreground_is_manager(info->si_pid);
+        }
 }
 
 /* Only where they are waited for, so that none is missed. Those that are ignored, as under nohup, stay so: blocked, they would be pending. */
@@ -96,7 +100,7 @@ static void hold_signals(void) {
         (void) sigemptyset(&held);
         (void) sigprocmask(SIG_SETMASK, NULL, &unblocked);
         FOREACH_ELEMENT (s, heeded) {
-                struct sigaction old, new = { .sa_handler = on_signal };
+                struct sigaction old, new = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
 
                 if (sigaction(*s, NULL, &old) < 0 || old.sa_handler == SIG_IGN || sigismember(&unblocked, *s) > 0)
                         continue;
@@ -107,12 +111,12 @@ static void hold_signals(void) {
 }
 
 static bool signal_came(void) {
-        sigset_t set;
+        const struct timespec now = {};
+        siginfo_t info;
+        int sig;
 
-        if (sigpending(&set) >= 0)
-                FOREACH_ELEMENT (s, heeded)
-                        if (sigismember(&set, *s) > 0 && sigismember(&held, *s) > 0)
-                                on_signal(*s);
+        while ((sig = sigtimedwait(&held, &info, &now)) > 0)
+                on_signal(sig, &info, NULL);
         return came != 0;
 }
 
@@ -123,14 +127,18 @@ static void let_signals_go(void) {
         (void) sigprocmask(SIG_SETMASK, &unblocked, NULL);
 }
 
-/* Its turn does not come to who cannot take it: it asks again once it is woken. */
-static void stop(Turn *t) {
-        hide(t);
-        varlink_client_done(&t->client);
+static void stop_here(void) {
         (void) raise(SIGTSTP); /* blocked: once, also where it is pending */
         let_signals_go();
         hold_signals();
         came = 0;
+}
+
+/* Its turn does not come to who cannot take it: it asks again once it is woken. */
+static void stop(Turn *t) {
+        hide(t);
+        varlink_client_done(&t->client);
+        stop_here();
 }
 
 static int sleep_for(usec_t t) {
@@ -288,17 +296,19 @@ static int wait_turn(Turn *t) {
         int r = 0;
 
         for (;;) {
-                if (signal_came()) {
-                        if (came != SIGTSTP)
-                                return -EINTR;
+                if (signal_came() && came == SIGTSTP) {
                         stop(t);
                         continue;
                 }
+                if (came != 0 && (!by_manager || t->client.fd < 0))
+                        return -EINTR;
                 r = t->client.fd < 0 ? ask(t) : 0;
                 if (r >= 0)
-                        r = varlink_client_read(&t->client, USEC_INFINITY, &unblocked, &answer);
+                        r = varlink_client_read(&t->client, by_manager ? STOP_USEC : USEC_INFINITY, &unblocked, &answer);
                 if (r == -EINTR)
                         continue;
+                if (r < 0 && by_manager)
+                        return -EINTR;
                 if (r >= 0) {
                         r = heed(t, answer);
                         json_object_put(answer);
@@ -409,8 +419,13 @@ static int go(Turn *t, char **argv) {
         int r;
 
         t->retry = RETRY_MIN_USEC;
-        r = foreground_run(argv, t->environment, keep_connected, t, &e);
+        if (by_manager) { /* told to end before it began */
+                e = (Ended) { .status = SIGTERM, .stopped = true };
+                r = 0;
+        } else
+                r = foreground_run(argv, t->environment, &unblocked, keep_connected, t, &e);
         foreground_ended();
+        (void) sigprocmask(SIG_SETMASK, &unblocked, NULL);
         if (r < 0)
                 e.error = -r;
         if (e.error > 0)
@@ -483,14 +498,13 @@ int verb_run(int argc, char **argv) {
         hold_signals();
         r = wait_turn(&t);
         hide(&t);
-        if (r == -EINTR || (r == 1 && signal_came() && came != SIGTSTP)) {
+        while (r == 1 && signal_came() && came == SIGTSTP)
+                stop_here();
+        if (r == -EINTR || (r == 1 && came != 0 && !by_manager)) {
                 cancel(&t);
                 let_signals_go();
                 (void) raise(came);
                 return r;
         }
-        if (r < 0)
-                return r;
-        let_signals_go();
-        return r > 1 ? r - 1 : go(&t, argv);
+        return r > 1 ? r - 1 : r < 0 ? r : go(&t, argv); /* what comes in between is seen there */
 }

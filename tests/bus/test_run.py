@@ -407,18 +407,38 @@ def test_stopped_while_waiting(mill_r):
 def test_cancel_and_timeout(mill_r):
     p = start(mill_r, "-q", "one", "--", "/bin/sleep", "60", stderr=subprocess.PIPE)
     id_ = job(mill_r, "running")
+    until(lambda: processes(p.pid), 10, "the command runs")
     mill_r.call("CancelJob", id_)
     assert p.wait(20) == 125
     assert mill_r.result(id_) == "cancelled" and mill_r.info(id_)["exit_signal"] == signal.SIGTERM
     assert run(mill_r, "--timeout=200ms", "-q", "one", "--", "/bin/sleep", "60").returncode == 124
     assert newest(mill_r)["result"] == "timeout"
     # Who does not end is killed, and we with it.
-    p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", 'trap "" TERM; while :; do sleep 1; done')
+    p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", 'trap "" TERM; echo begun; while :; do sleep 1; done', stdout=subprocess.PIPE)
+    assert p.stdout.readline() == b"begun\n"
     id_ = job(mill_r, "running")
-    until(lambda: subprocess.run(["pgrep", "-P", str(p.pid)], stdout=subprocess.DEVNULL).returncode == 0, 5, "the command runs")
     mill_r.call("CancelJob", id_)
     assert p.wait(20) == -signal.SIGKILL
+    p.stdout.close()
     assert mill_r.result(id_) == "cancelled"
+
+
+@pytest.mark.parametrize("go", [True, False])
+def test_cancelled_before_it_begins(mill_r, tmp_path, go):
+    """The manager's SIGTERM comes before, or with, the word that it may go, or need not: nothing is begun, and it says so."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    p = start(mill_r, "-q", "one", "--", "touch", tmp_path / "begun")
+    id_ = job(mill_r, "ready")
+    p.send_signal(signal.SIGSTOP)
+    mill_r.systemd.do("hold_scopes", hold=not go)
+    mill_r.call("CancelJob", hold)
+    mill_r.reach(id_, "running" if go else "starting")
+    mill_r.call("CancelJob", id_)
+    mill_r.systemd.do("hold_scopes", hold=False)
+    assert mill_r.wait(id_)[0] == "cancelled"
+    p.send_signal(signal.SIGCONT)
+    assert p.wait(20) == 125 and not (tmp_path / "begun").exists()
 
 
 def test_killed(mill_r):
@@ -503,7 +523,8 @@ def test_daemon_hangs(mill_r):
 
 def test_daemon_away(mill_r):
     """For good: ^C ends the wait for it, the status is the command's, and the daemon says what it can know."""
-    t = Terminal(mill_r, "run", "--", "/bin/sh", "-c", "read x; exit 4", env=where(mill_r))
+    t = Terminal(mill_r, "run", "--", "/bin/sh", "-c", "echo begun; read x; exit 4", env=where(mill_r))
+    t.read("begun")
     id_ = job(mill_r, "running")
     mill_r.kill()
     mill_r.listener.close()
@@ -550,6 +571,7 @@ def test_of_a_done_one(mill_r):
 def test_stopped_outside(mill_r):
     p = start(mill_r, "--", "/bin/sleep", "60")
     id_ = job(mill_r, "running")
+    until(lambda: processes(p.pid), 10, "the command runs")
     mill_r.systemd.do("stop", name=scope(id_))
     assert p.wait(20) == 125
     assert (mill_r.result(id_), mill_r.info(id_)["reason"]) == ("cancelled", "stopped outside jobmill")
