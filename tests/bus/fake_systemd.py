@@ -116,12 +116,16 @@ class Unit:
         self.pids = set()      # of a scope
 
     @property
+    def kind(self):
+        return self.name.rpartition(".")[2]
+
+    @property
     def service(self):
-        return self.name.endswith(".service")
+        return self.kind == "service"
 
     @property
     def scope(self):
-        return self.name.endswith(".scope")
+        return self.kind == "scope"
 
     def members(self):
         """Of a scope: its process and all that come from it, as long as they are known."""
@@ -246,7 +250,8 @@ class Systemd:
         self.overrides = {}      # properties that a drop-in sets in every new unit
         self.drop_ins = []
         self.start_delay = 0
-        self.held_scopes = None
+        self.held = {}           # "service", "scope" -> units whose start waits for the test
+        self.kept = []           # answers that wait for it
         self.signal_copies = 1   # 0: lost, 2: doubled
         self.system_state = "running"
         self.stopping = False    # nothing may start
@@ -322,6 +327,8 @@ class Systemd:
             elif rule["action"] == "never":
                 if rule["execute"] == "first":
                     self.carry_out(function, message, args)
+            elif rule["action"] == "keep":  # until the test says so
+                self.kept.append(answer)
             elif rule["action"] == "hang":  # all of it: nothing is read, done or told meanwhile
                 time.sleep(rule["ms"] / 1000)
                 answer()
@@ -561,6 +568,9 @@ class Systemd:
         u.pid = u.group = p.pid
         return 0
 
+    def begin(self, u):
+        self.run_scope(u) if u.scope else self.run(u)
+
     def run(self, u):
         """Carry out the start job."""
         if self.units.get(u.name) is not u or not u.job or u.job[2] != "start":
@@ -750,16 +760,13 @@ class Systemd:
                 u.state["DropInPaths"] = self.drop_ins
         self.add(u)
         path = self.new_job(u, "start")
-        if u.service:
-            GLib.timeout_add(self.start_delay, self.once(lambda: self.run(u)))
-        elif u.scope:
-            if "PIDFDs" in settings and int(self.version.split(".")[0]) < 255:
-                self.forget(u)
-                raise Error("org.freedesktop.DBus.Error.PropertyReadOnly", "Cannot set property PIDFDs, or unknown property.")
-            if self.held_scopes is None:
-                GLib.timeout_add(self.start_delay, self.once(lambda: self.run_scope(u)))
-            else:
-                self.held_scopes.append(u)
+        if "PIDFDs" in settings and int(self.version.split(".")[0]) < 255:
+            self.forget(u)
+            raise Error("org.freedesktop.DBus.Error.PropertyReadOnly", "Cannot set property PIDFDs, or unknown property.")
+        if u.kind in self.held:
+            self.held[u.kind].append(u)
+        elif u.service or u.scope:
+            GLib.timeout_add(self.start_delay, self.once(lambda: self.begin(u)))
         else:
             self.set_state(u, "active", "active")
             self.end_job(u, "done")
@@ -905,11 +912,17 @@ class Systemd:
 
     def do_fault(self, method, action, count=-1, skip=0, match="*", ms=0, error="org.freedesktop.DBus.Error.Failed",
                  message="refused by the test", execute=""):
-        """delay | refuse | never | hang | pretend for calls of method, whose first argument (or object path) is like match,
+        """delay | refuse | never | keep | hang | pretend for calls of method, whose first argument (or object path) is like match,
         count times (-1: always) after skip others, ms later. execute="first": it is carried out at once all the same.
         method="signal:MEMBER": drop | double | delay | swap for the signal; match is of its path."""
         self.rules.append(dict(method=method, action=action, count=count, skip=skip, match=match, ms=ms, error=error,
                                message=message, execute=execute, fired=0))
+
+    def do_answer(self):
+        """To the calls that were kept (action="keep")."""
+        kept, self.kept = self.kept, []
+        for answer in kept:
+            answer()
 
     def do_fired(self):
         """How often each rule applied."""
@@ -1019,9 +1032,19 @@ class Systemd:
 
     def do_hold_scopes(self, hold):
         """They are asked for, and not made before this is over."""
-        held, self.held_scopes = self.held_scopes or [], [] if hold else None
+        self.hold("scope", hold)
+
+    def do_hold_starts(self, hold):
+        """The same for services."""
+        self.hold("service", hold)
+
+    def hold(self, kind, hold):
+        held = self.held.pop(kind, [])
+        if hold:
+            self.held[kind] = held
+            return
         for u in held:
-            self.run_scope(u)
+            self.begin(u)
 
     def do_replace_pid(self, name, pid):
         """As if the number of a process that is about to be put into a scope were another's by then."""

@@ -253,7 +253,7 @@ def judge(mill, systemd, name, jobs, rows):
     if left:
         wrong.append("left over: %s" % left)
     if not re.match("SetUnitProperties: (refused, (%s)|answered)" % "|".join(e.rsplit(".", 1)[1] for e in FINAL + OF_UNITS), name):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while (systemd.do("slice", name="jobmill-sliced.slice") or {}).get("CPUWeight") != 50:
             if time.monotonic() > deadline:
                 return wrong + ["CPUWeight of the slice is not set"]
@@ -328,7 +328,7 @@ def play(folder, name, faults, modules):
 
 def wait_for_refusal(mill, systemd):
     """Nothing fits in: the jobs wait, and say why. Then there is room."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not any("too long" in r.get("reason", "") for r in mill.jobs(state="starting", fields=["id", "state", "reason"])):
         assert time.monotonic() < deadline, "no job says why it waits: %s" % mill.jobs(fields=["id", "state", "reason"])
         mill.bus.pump(0.05)

@@ -144,10 +144,11 @@ def test_unit_of_a_runner(mill_p):
 
 
 def test_daemon_restarted(mill_p):
-    jobs = [mill_p.submit("sleep 0.5; exit %d" % n, "p") for n in range(6)]
+    jobs = [mill_p.submit("until [ -e %s/go ]; do sleep 0.02; done; exit %d" % (mill_p.out, n), "p") for n in range(6)]
     mill_p.reach(jobs[3], "running")
     for _ in range(3):
         mill_p.restart()
+    (mill_p.out / "go").touch()
     assert [mill_p.wait(i)[1]["exit_status"] for i in jobs] == list(range(6))
     assert mill_p.systemd.do("counts")["starts"] == {UNIT: 1}
 

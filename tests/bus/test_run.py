@@ -14,6 +14,7 @@ import time
 import pytest
 
 from conftest import end, spawn, until
+from fake_systemd import alive
 from test_cgroup import cgroups  # noqa: F401 (a fixture)
 from tool import Terminal, argv_of, environment, tool
 
@@ -54,6 +55,13 @@ def job(mill, state, number=-1):
     return until(find, 10, "a job is " + state)
 
 
+def begun(mill, process):
+    """Its job, once the command is there. Before that a signal for all of the scope ends who still waits to be told."""
+    id_ = job(mill, "running")
+    until(lambda: processes(process.pid), 10, "the command is there")
+    return id_
+
+
 def scope(id_):
     return "jobmill-job-%d-1.scope" % id_
 
@@ -89,6 +97,9 @@ for line in sys.stdin:
             os._exit(0)
         os.write(w, b"x")
         os.close(w)
+    elif what == "hang up":
+        s.close()
+        print(flush=True)
     elif isinstance(what, str):
         exec(what)
     else:
@@ -110,6 +121,10 @@ for line in sys.stdin:
     def read(self):
         self.do("read")
         return json.loads(self.process.stdout.readline())
+
+    def hang_up(self):
+        self.do("hang up")
+        assert self.process.stdout.readline() == "\n"
 
     def ask(self, token=1, queue="", **spec):
         self.send("Run", protocol=1, token=TOKEN % token, job={"argv": ["true"], "queue": queue, **spec})
@@ -279,6 +294,12 @@ def sockets(pid):
     return {l for l in links if l.startswith("socket:")}
 
 
+def connected(pid):
+    """Those of them that have another end."""
+    rows = [line.split() for line in open("/proc/net/unix")][1:]
+    return sockets(pid) & {"socket:[%s]" % r[6] for r in rows if r[5] == "03"}
+
+
 def test_job_control(mill_r):
     """In a shell with job control: ^Z stops both, fg goes on with both."""
     t = shell(mill_r)
@@ -406,12 +427,11 @@ def test_stopped_while_waiting(mill_r):
 
 def test_cancel_and_timeout(mill_r):
     p = start(mill_r, "-q", "one", "--", "/bin/sleep", "60", stderr=subprocess.PIPE)
-    id_ = job(mill_r, "running")
-    until(lambda: processes(p.pid), 10, "the command runs")
+    id_ = begun(mill_r, p)
     mill_r.call("CancelJob", id_)
     assert p.wait(20) == 125
     assert mill_r.result(id_) == "cancelled" and mill_r.info(id_)["exit_signal"] == signal.SIGTERM
-    assert run(mill_r, "--timeout=200ms", "-q", "one", "--", "/bin/sleep", "60").returncode == 124
+    assert run(mill_r, "--timeout=1s", "-q", "one", "--", "/bin/sleep", "60").returncode == 124
     assert newest(mill_r)["result"] == "timeout"
     # Who does not end is killed, and we with it.
     p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", 'trap "" TERM; echo begun; while :; do sleep 1; done', stdout=subprocess.PIPE)
@@ -452,7 +472,7 @@ def test_killed(mill_r):
     p.stdout.close()
     assert mill_r.wait(id_)[0] == "lost"
     assert mill_r.info(id_)["reason"] == "its process is gone"
-    until(lambda: not os.path.exists("/proc/%d" % child) or "Z" in open("/proc/%d/stat" % child).read(), 5, "its child is killed")
+    until(lambda: not alive(child), 5, "its child is killed")
     assert run(mill_r, "-q", "one", "--", "true").returncode == 0
 
 
@@ -484,14 +504,13 @@ def test_others_take_all_places(mill_r, late):
     r, w = os.pipe()
     p = spawn(argv_of(["run", "--", "/bin/sh", "-c", "read x; exit 9"]), env=environment(mill_r, **where(mill_r)), stdin=r)
     os.close(r)
-    id_ = job(mill_r, "running")
-    until(lambda: processes(p.pid), 10, "the command runs")
+    id_ = begun(mill_r, p)
     before = sockets(p.pid)
     if late:
         p.send_signal(signal.SIGSTOP)
     (mill_r.folder / "config/jobmill.conf").write_text("[Daemon]\nSocketConnectionsMax=16\n")
     mill_r.restart()
-    until(lambda: late or sockets(p.pid) - before, 10, "it is connected again")
+    until(lambda: late or connected(p.pid) - before, 10, "it is connected again")
     others = [socket.socket(socket.AF_UNIX) for _ in range(16)]
     for s in others:
         s.connect(str(mill_r.socket_path))
@@ -530,9 +549,14 @@ def test_daemon_away(mill_r):
     mill_r.listener.close()
     mill_r.socket_path.unlink()
     t.type("\n")
-    until(lambda: subprocess.run(["pgrep", "-P", str(t.process.pid)], stdout=subprocess.DEVNULL).returncode == 1, 10, "the command has ended")
-    time.sleep(0.2)
-    t.type("\x03")
+    until(lambda: not processes(t.process.pid), 10, "the command has ended")
+
+    def interrupted():  # while the command was there it was for the command
+        if t.process.poll() is None:
+            t.type("\x03")
+        return t.process.poll() is not None
+
+    until(interrupted, 10, "it gives up", interval=0.1)
     assert t.end() == 4 and "how job %d ended is not recorded" % id_ in t.shown
     mill_r.listener = None
     mill_r.start()
@@ -570,8 +594,7 @@ def test_of_a_done_one(mill_r):
 
 def test_stopped_outside(mill_r):
     p = start(mill_r, "--", "/bin/sleep", "60")
-    id_ = job(mill_r, "running")
-    until(lambda: processes(p.pid), 10, "the command runs")
+    id_ = begun(mill_r, p)
     mill_r.systemd.do("stop", name=scope(id_))
     assert p.wait(20) == 125
     assert (mill_r.result(id_), mill_r.info(id_)["reason"]) == ("cancelled", "stopped outside jobmill")
@@ -583,10 +606,11 @@ def test_start_is_late(mill_r, version):
     mill_r.systemd.do("version", version=version)
     mill_r.restart()
     mill_r.settled()
-    mill_r.systemd.do("start_delay", ms=300)
+    mill_r.systemd.do("hold_scopes", hold=True)
     p = start(mill_r, "-q", "one", "--", "true")
     id_ = job(mill_r, "starting")
     mill_r.restart()
+    mill_r.systemd.do("hold_scopes", hold=False)
     assert p.wait(20) == 0
     mill_r.systemd.fault("StartTransientUnit", "never", count=1)
     p = start(mill_r, "-q", "one", "--", "true")
@@ -792,7 +816,7 @@ def test_not_connected(mill_r, peer):
     mill_r.reach(hold, "running")
     p = peer()
     id_ = p.ask(queue="one")["parameters"]["id"]
-    p.do("s.close()")
+    p.hang_up()
     other = mill_r.submit("true", "one")
     mill_r.call("CancelJob", hold)
     assert mill_r.result(other) == "success"
@@ -809,7 +833,7 @@ def many(mill, peer, uid, n):
     for i in range(n):
         p = peer(uid)
         assert "id" in p.ask(token=i + 1, queue="one")["parameters"]
-        p.do("s.close()")
+        p.hang_up()
     until(lambda: len(mill.jobs(state="ready")) == n, 5, "all wait")
     answer = peer(uid).ask(token=n + 1, queue="one")
     assert answer["error"] == "org.jobmill.TooMany"

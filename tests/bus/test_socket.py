@@ -123,8 +123,13 @@ def test_submit_wait_get(sock):
         assert c.call("Wait", id=id_, timeout_usec=0)["state"] == "done"
         assert refused(c, "NoSuchJob", "Get", id=99).parameters == {"message": "There is no job 99"}
         refused(c, "NoSuchJob", "Wait", id=99)
-        said, again = c.call("Statistics")["statistics"], sock.stats()
-        assert said.keys() == again.keys() and all(said[k] == again[k] for k in said if not k.startswith("turn"))
+
+        def agree():  # some numbers move on for a while, as when the unit is let go
+            said, again = c.call("Statistics")["statistics"], sock.stats()
+            assert said.keys() == again.keys()
+            return all(said[k] == again[k] for k in said if not k.startswith("turn"))
+
+        until(agree, 10, "both say the same")
 
 
 def test_job_has_what_the_description_says(sock):
@@ -276,8 +281,9 @@ def test_oneway_and_half_closed(sock):
 
 def test_gone_in_the_middle(sock):
     """What he asked for is done all the same, and nothing of him is left."""
-    before = fds(sock)
+    sock.settled()
     with sock.connect() as other:
+        before = other.call("Statistics") and fds(sock)
         for _ in range(20):
             c = sock.connect()
             c.send("Submit", {"job": {**JOB, "hold": True}})
@@ -285,9 +291,7 @@ def test_gone_in_the_middle(sock):
             c.socket.sendall(b'{"method":')
             c.close()
         until(lambda: other.call("Statistics")["statistics"]["held"] == 20, 5, "jobs of who has gone")
-    until(lambda: fds(sock) == before, 5, "connections closed")
-
-
+        until(lambda: fds(sock) <= before, 5, "connections closed")
 
 
 # ---- what is none ----

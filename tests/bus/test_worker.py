@@ -93,7 +93,7 @@ class Relay(Worker):
 @pytest.fixture
 def mill_w(mill):
     mill.listen()
-    mill.queue("w", Slots=10, AllowUsers="* daemon", Executor="worker", StopTimeoutSec="300ms")
+    mill.queue("w", Slots=10, AllowUsers="* daemon", Executor="worker")  # who is late with the end of a job is killed: here that is us
     mill.start()
     mill.settled()
     return mill
@@ -310,7 +310,7 @@ def test_drained_by_somebody(mill_w):
 def test_ignored_cancel(mill_w):
     """It is killed, and with it goes what else it had."""
     w = Relay(mill_w, slots=2)
-    ids = [mill_w.submit(["a"], "w") for _ in range(2)]
+    ids = [mill_w.submit(["a"], "w", stop_timeout_usec=300_000) for _ in range(2)]
     for _ in ids:
         w.told("assign")
     mill_w.call("CancelJob", ids[0])

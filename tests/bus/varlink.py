@@ -25,8 +25,11 @@ def listen(path):
     return s
 
 
+SLOW = float(os.environ.get("JOBMILL_TEST_SLOW", "1"))
+
+
 class Connection:
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=30 * SLOW):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         self.socket.connect(str(path))
