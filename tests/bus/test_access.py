@@ -4,7 +4,6 @@
 import json
 import pwd
 import sqlite3
-import time
 
 import pytest
 
@@ -159,9 +158,7 @@ def test_hanging_polkit_hangs_nobody_else(town):
     town.polkit.do("mode", mode="hang")
     town.bin.send("CancelJob", id_)
     until(lambda: town.polkit.do("asked"), 5)
-    before = time.monotonic()
     assert town.result(submit(town.daemon)) == "success"
-    assert time.monotonic() - before < 3
     assert town.state(id_) == "held"
     town.polkit.do("mode", mode="allow")
     town.bin.receive()

@@ -310,7 +310,7 @@ def test_a_deadline_is_that_of_each(wide):
 
 
 def test_in_a_while(wide):
-    first = submit(wide, "true", n=6, at_once=2, delay_usec=400_000)
+    first = submit(wide, "true", n=6, at_once=2, delay_usec=800_000)
     assert wide.info(first)["reason"].startswith("waits for its time") and wide.info(first + 2)["reason"] == "array %d: 2 of 2" % first
     settle(wide, first, done=6)
 

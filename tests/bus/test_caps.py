@@ -24,11 +24,13 @@ def test_a_slot_is_free_when_the_unit_is_gone(mill, systemd):
     """What is left of an ended job still has its slot."""
     mill.queue("one", Slots=1, AllowUsers="*")
     mill.start()
-    systemd.fault("StopUnit", "delay", ms=500, count=1)
+    systemd.fault("StopUnit", "keep", count=1)
     first, second = mill.submit_many(["sleep 30 &", "true"], queue="one")
     assert mill.result(first) == "success"
     assert mill.state(second) == "ready"
     assert mill.queue_properties("one")["SlotsUsed"] == 1
+    until(lambda: systemd.do("fired") == [1], 5, "it is to be released")
+    systemd.do("answer")
     assert mill.result(second) == "success"
     assert systemd.do("counts")["max_holding"]["jobmill-one.slice"] == 1
 
@@ -36,13 +38,15 @@ def test_a_slot_is_free_when_the_unit_is_gone(mill, systemd):
 def test_job_with_many_slots(mill, systemd):
     mill.queue("four", Slots=4, AllowUsers="*")
     mill.start()
-    big = mill.submit("sleep 0.3", queue="four", slots=3)
-    small = mill.submit_many(["sleep 0.3"] * 3, queue="four")
+    wait = "while [ ! -e %s/go ]; do sleep 0.02; done" % mill.out
+    big = mill.submit(wait, queue="four", slots=3)
+    small = mill.submit_many([wait] * 3, queue="four")
     mill.reach(big, "running")
     mill.reach(small[0], "running")
     assert mill.queue_properties("four")["SlotsUsed"] == 4
     assert mill.info(big)["slot_numbers"] == [0, 1, 2] and mill.info(small[0])["slot_numbers"] == [3]
     assert mill.state(small[1]) == "ready" and "cap of four" in mill.info(small[1])["reason"]
+    (mill.out / "go").touch()
     assert set(mill.all_done([big, *small]).values()) == {"success"}
 
 
@@ -50,10 +54,11 @@ def test_wide_job_is_not_starved(mill):
     """No backfill past a job that lacks slots: narrow ones of higher rank wait."""
     mill.queue("two", Slots=2, AllowUsers="*")
     mill.start()
-    first = mill.submit("sleep 0.4", queue="two")
+    first = mill.submit("while [ ! -e %s/go ]; do sleep 0.02; done" % mill.out, queue="two")
     mill.reach(first, "running")
     wide = mill.submit("true", queue="two", slots=2)
     narrow = mill.submit_many(["sleep 0.1"] * 5, queue="two")
+    (mill.out / "go").touch()
     mill.all_done([first, wide, *narrow])
     started = mill.info(wide)["started_usec"]
     assert all(mill.info(n)["started_usec"] >= started for n in narrow)
@@ -65,12 +70,13 @@ def test_wide_job_is_not_starved_by_a_sibling_queue(mill):
     mill.queue("top-a", AllowUsers="*")
     mill.queue("top-b", AllowUsers="*")
     mill.start()
-    first = mill.submit("sleep 0.4", queue="top-a")
+    first = mill.submit("while [ ! -e %s/go ]; do sleep 0.02; done" % mill.out, queue="top-a")
     mill.reach(first, "running")
     wide = mill.submit("true", queue="top-a", slots=2)
     narrow = mill.submit_many(["sleep 0.1"] * 5, queue="top-b")
     outside = mill.submit("true")
     assert mill.result(outside) == "success" and mill.state(wide) == "ready"
+    (mill.out / "go").touch()
     mill.all_done([first, wide, *narrow])
     started = mill.info(wide)["started_usec"]
     assert all(mill.info(n)["started_usec"] >= started for n in narrow)

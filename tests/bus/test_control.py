@@ -40,7 +40,7 @@ def test_cancel_running(running, systemd):
 
 def test_cancel_one_that_traps_term(running, systemd):
     ready = running.out / "ready"
-    id_ = running.submit("trap '' TERM; touch %s; while :; do sleep 0.05; done" % ready, stop_timeout_usec=300000)
+    id_ = running.submit("trap '' TERM; touch %s; while :; do sleep 0.05; done" % ready, stop_timeout_usec=1000000)
     until(ready.exists)
     before = time.monotonic()
     running.call("CancelJob", id_)
@@ -48,7 +48,7 @@ def test_cancel_one_that_traps_term(running, systemd):
     running.call("CancelJob", id_)  # no effect
     result, outcome = running.wait(id_)
     assert result == "cancelled" and outcome["exit_signal"] == 9
-    assert 0.25 <= time.monotonic() - before < 5
+    assert time.monotonic() - before >= 0.9
     assert [more for _, more in systemd.do("calls", method="KillUnit")] == [["all", 15], ["all", 18], ["all", 9]]
 
 
@@ -69,20 +69,23 @@ def test_cancel_uses_the_kill_signal_of_the_unit(running, systemd):
 
 
 def test_cancel_while_starting(running, systemd):
-    systemd.do("start_delay", ms=300)
+    systemd.do("hold_starts", hold=True)
     id_ = running.submit("sleep 60")
     running.reach(id_, "starting")
     running.call("CancelJob", id_)
     assert running.state(id_) == "stopping"
+    systemd.do("hold_starts", hold=False)
     assert running.result(id_) == "cancelled"
     until(lambda: not systemd.do("units"), 5, "the unit is gone")
 
 
 def test_cancel_while_the_start_is_not_answered(running, systemd):
-    systemd.fault("StartTransientUnit", "delay", ms=400, count=1)
+    systemd.fault("StartTransientUnit", "keep", count=1)
     id_ = running.submit("sleep 60")
     running.reach(id_, "starting")
+    until(lambda: systemd.do("fired") == [1], 5, "it is asked for")
     running.call("CancelJob", id_)
+    systemd.do("answer")
     assert running.result(id_) == "cancelled"
     until(lambda: not systemd.do("units"), 5, "the unit is gone")
 
@@ -154,7 +157,7 @@ def test_not_before(running):
     due = now() + 600000
     id_ = running.submit("true", not_before_usec=due)
     past = running.submit("true", not_before_usec=1)
-    assert running.state(id_) == "waiting"
+    assert running.state(id_) == "waiting" or now() > due
     assert running.result(past) == "success"
     _, outcome = running.wait(id_)
     assert due <= outcome["started_usec"] < due + 5000000
@@ -165,7 +168,7 @@ def test_delay(running):
     begin = now()
     id_ = running.submit("true", delay_usec=600000)
     none = running.submit("true", delay_usec=0)
-    assert running.state(id_) == "waiting"
+    assert running.state(id_) == "waiting" or now() > begin + 600000
     assert running.result(none) == "success"
     assert begin + 600000 <= running.info(id_)["not_before_usec"] <= now() + 600000
     running.restart()
@@ -200,10 +203,11 @@ def test_released_before_its_time_it_waits(running):
 # ---- queues ----
 
 def test_pause_and_resume(running, systemd):
-    long = running.submit("sleep 0.5")
+    long = running.submit("while [ ! -e %s/go ]; do sleep 0.02; done" % running.out)
     running.reach(long, "running")
     running.call("PauseQueue", "default")
     ids = running.submit_many(["true"] * 5)
+    (running.out / "go").touch()
     assert running.result(long) == "success"  # runs on
     running.bus.pump(0.2)
     assert len(systemd.do("counts")["starts"]) == 1

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import client
+from conftest import until
 from test_clock import HOUR, clock  # noqa: F401
 from tool import tool
 
@@ -35,11 +36,13 @@ def test_wherever_it_waits(running):
 
 
 def test_what_was_started_has_kept_it(running):
-    id_ = running.submit("sleep 0.6", deadline_usec=us(0.3))
-    assert running.result(id_) == "success"
-    failed = running.submit("exit 3", deadline_usec=us(0.5))
+    deadline = us(1.2)
+    failed = running.submit("exit 3", deadline_usec=deadline)
+    id_ = running.submit("while [ ! -e %s/go ]; do sleep 0.02; done" % running.out, deadline_usec=deadline)
     assert running.result(failed) == "exit-code"
-    time.sleep(0.5)
+    until(lambda: us(0) > deadline, 5, "it has passed")
+    (running.out / "go").touch()
+    assert running.result(id_) == "success"
     running.call("RetryJob", failed, {})
     assert running.result(failed) == "exit-code"
     assert running.info(failed)["attempt"] == 2 and "deadline_usec" not in running.info(failed)
@@ -81,9 +84,9 @@ def test_changed(running):
     assert running.call("UpdateJobs", {"ids": [id_, other]}, {"deadline_usec": us(0.4)}) == 2
     expired(running, id_)
     expired(running, other)
-    third = running.submit("true", deadline_usec=us(0.5))
+    third = running.submit("true", deadline_usec=us(0.9))
     running.call("UpdateJob", third, {"deadline_usec": client.FOREVER})
-    time.sleep(0.7)
+    time.sleep(1)
     assert running.info(third)["state"] == "ready"
 
 

@@ -56,7 +56,7 @@ def test_reloading(running, systemd, forge):
 
 def test_started(running, systemd, forge):
     running.result(running.submit("true"))
-    systemd.do("start_delay", ms=1000)
+    systemd.do("hold_starts", hold=True)
     id_ = running.submit("exit 3")
     running.reach(id_, "starting")
     forge(SYSTEMD + "/unit/jobmill_2djob_2d%d_2d1_2eservice" % id_, "org.freedesktop.DBus.Properties", "PropertiesChanged",
@@ -66,6 +66,7 @@ def test_started(running, systemd, forge):
                           signature="sv"), dbus.Array([], signature="s"))
     running.bus.pump(0.1)
     assert running.state(id_) == "starting"
+    systemd.do("hold_starts", hold=False)
     assert running.result(id_) == "exit-code"
 
 

@@ -185,11 +185,13 @@ def test_largest_argv_and_environment(running):
 def test_retry_before_the_last_unit_is_released(mill, systemd):
     mill.queue("one", Slots=1, AllowUsers="*")
     mill.start()
-    systemd.fault("ResetFailedUnit", "delay", ms=400, count=1)
+    systemd.fault("ResetFailedUnit", "keep", count=1)
     id_ = mill.submit("test -e %s/2 || { touch %s/2; exit 1; }" % (mill.out, mill.out), queue="one")
     assert mill.result(id_) == "exit-code"
     mill.call("RetryJob", id_, {})
     assert mill.state(id_) == "waiting" and "what is left of the last one" in mill.info(id_)["reason"]
+    until(lambda: systemd.do("fired") == [1], 5, "it is to be released")
+    systemd.do("answer")
     assert mill.result(id_) == "success"
     assert systemd.do("counts")["max_holding"]["jobmill-one.slice"] == 1
 

@@ -37,10 +37,12 @@ def test_outcome_of_what_was_not_asked_for(mill, systemd):
     mill.start()
     mill.result(mill.submit("true"))
     until(lambda: mill.stats()["attempts"] == 0, 5)
-    systemd.fault("StartTransientUnit", "delay", ms=500, count=1)
+    systemd.fault("StartTransientUnit", "keep", count=1)
     first, second = mill.submit_many(["true", "true"])
     mill.reach(second, "starting")
+    until(lambda: systemd.do("fired") == [1], 5, "the first is asked for")
     mill.call("CancelJob", second)
+    systemd.do("answer")
     assert mill.result(second) == "cancelled" and mill.result(first) == "success"
     until(lambda: mill.stats()["attempts"] == 0, 5)
     assert mill.unit(second) not in systemd.do("counts")["starts"]

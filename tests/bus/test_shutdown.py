@@ -49,7 +49,7 @@ def test_what_it_ends_is_lost(running, systemd, told):
     running.reach(dies, "running")
     queued = running.submit("true")
     running.call("CancelJob", cancelled)
-    running.reach(cancelled, "stopping")
+    until(lambda: running.state(cancelled) in ("stopping", "done"), 5, "it is to end")
     before = starts(systemd)
     systemd.do("go_down", told=told)
     assert [running.result(i) for i in (dies, exits, ignores, cancelled)] == ["lost"] * 3 + ["cancelled"]

@@ -48,28 +48,34 @@ def test_reject_names_the_job(paused):
     assert paused.submit("true", **K)
 
 
+def gate(mill):
+    return "while [ ! -e %s/go ]; do sleep 0.02; done" % mill.out
+
+
 def test_live_until_it_is_done(running):
-    first = running.submit("sleep 0.5", **K)
+    first = running.submit(gate(running), **K)
     until(lambda: states(running, first) == ["running"])
     submit_refused(running, ("job %d" % first, "running"), **K)
     submit_refused(running, **REPLACE)  # it runs: it is not touched
     assert running.submit("true", **RETURN) == first
+    (running.out / "go").touch()
     assert running.result(first) == "success"
     assert running.result(running.submit("true", **K)) == "success"
 
 
 def test_queued_until_it_starts(running):
-    first = running.submit("sleep 0.6", unique_scope="queued", **K)
+    first = running.submit(gate(running), unique_scope="queued", **K)
     until(lambda: states(running, first) == ["running"])
     running.call("PauseQueue", "default")
     second = running.submit("true", unique_scope="queued", **K)
     submit_refused(running, ("job %d" % second, ), unique_scope="queued", **K)
     running.call("ResumeQueue", "default")
+    (running.out / "go").touch()
     assert running.result(first) == running.result(second) == "success"
 
 
 def test_span(running):
-    first = running.submit("true", unique_scope="1s", **K)
+    first = running.submit("true", unique_scope="2s", **K)
     assert running.result(first) == "success"
     submit_refused(running, ("job %d" % first, "done", "keeps it"), **K)
     submit_refused(running, **REPLACE)
@@ -211,8 +217,9 @@ def test_many_in_one_batch(paused):
 
 
 def test_a_returned_one_and_its_request(running):
-    first = running.submit("sleep 0.3", **K)
+    first = running.submit(gate(running), **K)
     assert running.submit("true", request_id="a", **RETURN) == running.submit("true", request_id="b", **RETURN) == first
+    (running.out / "go").touch()
     assert running.result(first) == "success"
     assert running.submit("true", request_id="a", **RETURN) == first  # though the key is free now
     running.kill()

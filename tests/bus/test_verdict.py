@@ -170,7 +170,11 @@ def test_intents_win(running):
     running.call("CancelJob", id_)
     result, o = running.wait(id_)
     assert (result, o["verdict"], o.get("success")) == ("cancelled", TRUE, None)
-    id_ = running.submit(say, verify="verdict", timeout_usec=300000)
+    id_ = running.submit(say, verify="verdict", timeout_usec=10**9)
+    until(lambda: (spool(running) / ("%d-1.stderr" % id_)).exists() and
+          (spool(running) / ("%d-1.stderr" % id_)).stat().st_size > 0, 10, "it runs")
+    running.reach(id_, "running")
+    running.call("UpdateJob", id_, {"timeout_usec": 100000})
     result, o = running.wait(id_)
     assert (result, o["verdict"], o.get("success")) == ("timeout", TRUE, None)
     assert o["io"]["stderr"].startswith("ready\n")
@@ -193,7 +197,7 @@ def test_daemon_is_away_while_it_ends(running):
 
 def test_daemon_is_restarted_while_it_writes(running):
     id_ = running.submit("for i in $(seq 30); do echo $i; sleep 0.02; done; echo '%s'" % TRUE, verify="verdict")
-    running.reach(id_, "running")
+    until(lambda: running.state(id_) not in ("ready", "starting"), 5, "it runs")
     for _ in range(2):
         time.sleep(0.1)
         running.restart()
@@ -245,7 +249,7 @@ def test_bounded_while_it_writes(mill):
     """150 megabytes, of which only the last bit is ever kept; the verdict at its end is found, over a restart in the middle too."""
     mill.queue("default", Slots=4, AllowUsers="*", SpoolMax="1M")
     mill.start()
-    id_ = mill.submit("for i in $(seq 15); do head -c 10000000 /dev/zero; sleep 0.01; done; echo; echo '%s'" % TRUE,
+    id_ = mill.submit("for i in $(seq 15); do head -c 10000000 /dev/zero; sleep 0.01; done; %s; echo; echo '%s'" % (gate(mill), TRUE),
                       verify="verdict")
     path = spool(mill) / ("%d-1.stdout" % id_)
     most, size, restarted = 0, 0, False
@@ -258,6 +262,8 @@ def test_bounded_while_it_writes(mill):
         if size > 60000000 and not restarted:
             mill.restart()
             restarted = True
+        if size >= 150000000:
+            (mill.out / "go").touch()
         time.sleep(0.005)
     assert mill.result(id_) == "success" and restarted
     assert size >= 130000000 and most < size / 2, (size, most)

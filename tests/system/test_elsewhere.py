@@ -173,7 +173,7 @@ def test_user_of_this_machine(mill):
         # Alive while journald looks whose line it is (jobmill(1), logs).
         id_ = far("--user", "-M", "alice@.host", "submit", "--", "sh", "-c", "echo hers; sleep 1").strip()
         far("--user", "-M", "alice@.host", "wait", id_)
-        until(lambda: far("--user", "-M", "alice@.host", "logs", id_) == "hers\n", 5, "her log")
+        until(lambda: far("--user", "-M", "alice@.host", "logs", id_) == "hers\n", 20, "her log")
     finally:
         run("loginctl", "disable-linger", "alice")
         systemctl("stop", manager)

@@ -41,11 +41,11 @@ def test_one_of_them(mill, folder):
     id_ = mill.submit(BOTH, output_file=str(folder / "f"))
     assert mill.wait(id_)["result"] == "success"
     assert (folder / "f").read_text() == "out\n"
-    until(lambda: "err" in lines(mill, id_), 5)
+    until(lambda: "err" in lines(mill, id_), 20)
     id_ = mill.submit(BOTH, error_file=str(folder / "g"))
     assert mill.wait(id_)["result"] == "success"
     assert (folder / "g").read_text() == "err\n"
-    until(lambda: "out" in lines(mill, id_), 5)
+    until(lambda: "out" in lines(mill, id_), 20)
 
 
 @pytest.mark.parametrize("second", ["f", "./f", "symbolic", "hard"])
@@ -85,7 +85,7 @@ def test_cannot_open(mill, key, status, path, why):
     j = mill.wait(id_)
     assert (j["result"], j["exit_status"]) == ("exec", status)
     assert j["reason"] == "cannot open %s '%s': %s" % (key, path, why)
-    until(lambda: "jobmill-exec: " + j["reason"] in lines(mill, id_), 5)
+    until(lambda: "jobmill-exec: " + j["reason"] in lines(mill, id_), 20)
     assert not os.path.exists("/etc/jobmill-test-of-alice")
     assert os.stat("/etc/shadow").st_mtime == before.st_mtime
     assert mill.tool("wait", id_).returncode == 127
@@ -223,7 +223,7 @@ def test_in_a_sandbox(mill, folder):
 def test_looks_sensible(mill, folder):
     id_ = mill.submit(["sleep", "1000"], output_file=str(folder / "f"))
     mill.reach(id_, "running")
-    until(lambda: pathlib.Path("/proc/%d/comm" % mill.main_pid(id_)).read_text() == "sleep\n", 5)
+    until(lambda: pathlib.Path("/proc/%d/comm" % mill.main_pid(id_)).read_text() == "sleep\n", 20)
     text = systemctl("status", "--no-pager", "--full", mill.unit(id_))
     assert "(sleep)" in text and "sleep 1000" in text
     assert "jobmill-exec --output=%s/f -- sleep 1000" % folder in unit_properties(mill.unit(id_), "ExecStart")["ExecStart"]

@@ -44,13 +44,13 @@ def counter(mill, folder):
 
 def test_freeze_and_thaw(mill, counter):
     mill.tool("freeze", str(counter.id), check=True)
-    until(counter.frozen, 5, "frozen")
+    until(counter.frozen, 20, "frozen")
     assert not counter.counts()
     assert unit_properties(mill.unit(counter.id), "FreezerState")["FreezerState"] == "frozen"
     assert "running, frozen" in mill.tool("show", str(counter.id), check=True)
     assert "running, frozen" in mill.tool("list", check=True)
     mill.tool("thaw", str(counter.id), check=True)
-    until(counter.counts, 5, "it counts again")
+    until(counter.counts, 20, "it counts again")
     assert not counter.frozen()
 
 
@@ -65,7 +65,7 @@ def test_restart_and_reexec_while_frozen(mill, counter):
     mill.settled()
     assert counter.frozen() and not counter.counts()
     mill.call("ThawJob", counter.id)
-    until(counter.counts, 5, "it counts again")
+    until(counter.counts, 20, "it counts again")
 
 
 def test_killed_in_the_middle(mill, counter):
@@ -83,15 +83,15 @@ def test_after_a_reload(mill, counter):
     systemctl("daemon-reload")
     mill.settled()
     mill.call("FreezeJob", counter.id)
-    until(counter.frozen, 5, "frozen")
+    until(counter.frozen, 20, "frozen")
     assert not counter.counts()
     mill.restart_daemon(kill=True)
     mill.settled()
     assert counter.frozen()
     mill.call("ThawJob", counter.id)
-    until(lambda: counter.counts() and not counter.frozen(), 5, "it counts again")
+    until(lambda: counter.counts() and not counter.frozen(), 20, "it counts again")
     mill.call("FreezeJob", counter.id)
-    until(counter.frozen, 5, "frozen")
+    until(counter.frozen, 20, "frozen")
     mill.call("CancelJob", counter.id)
     j = mill.wait(counter.id)
     assert (j["result"], j["exit_status"]) == ("cancelled", 3)
@@ -119,13 +119,13 @@ def test_kill_of_a_frozen_job(mill, counter):
 def test_systemctl_freeze(mill, counter):
     """Nobody tells us (252), the cgroup does."""
     systemctl("freeze", mill.unit(counter.id))
-    until(counter.frozen, 5, "seen")
+    until(counter.frozen, 20, "seen")
     systemctl("thaw", mill.unit(counter.id))
-    until(lambda: not counter.frozen(), 5, "seen")
+    until(lambda: not counter.frozen(), 20, "seen")
     assert counter.counts()
     systemctl("freeze", mill.unit(counter.id))
     mill.call("ThawJob", counter.id)
-    until(counter.counts, 5, "it counts again")
+    until(counter.counts, 20, "it counts again")
 
 
 def test_systemctl_stop_of_a_frozen_job(mill, counter):
@@ -136,7 +136,7 @@ def test_systemctl_stop_of_a_frozen_job(mill, counter):
     if VERSION >= 257:
         assert counter.frozen() and mill.state(counter.id) == "running", p
         mill.call("ThawJob", counter.id)
-        until(counter.counts, 5, "it counts again")
+        until(counter.counts, 20, "it counts again")
         systemctl("stop", mill.unit(counter.id), timeout=20)
     j = mill.wait(counter.id)
     assert (j["result"], j["exit_status"]) == ("exit-code", 3)
@@ -158,7 +158,7 @@ def test_frozen_after_it_ended(mill):
 def test_own_time_out(mill, folder):
     c = Counter(mill, folder, timeout_usec=2 * 10**6, freezable=True)
     mill.call("FreezeJob", c.id)
-    until(c.frozen, 5, "frozen")
+    until(c.frozen, 20, "frozen")
     time.sleep(3)
     mill.restart_daemon(kill=True)
     mill.settled()
@@ -201,11 +201,11 @@ def test_user_manager(session, folder):  # noqa: F811
     id_ = session.tool("submit", "--", "sleep", "60").strip()
     until(lambda: session.show(id_)["state"] == "running", 10, "it runs")
     session.tool("freeze", id_)
-    until(lambda: session.show(id_)["frozen"], 5, "frozen")
+    until(lambda: session.show(id_)["frozen"], 20, "frozen")
     unit = session.show(id_)["unit"]
     assert "frozen" in session.run("systemctl", "--user", "show", "--property=FreezerState", unit)
     session.tool("thaw", id_)
-    until(lambda: not session.show(id_)["frozen"], 5, "thawed")
+    until(lambda: not session.show(id_)["frozen"], 20, "thawed")
     session.tool("freeze", id_)
     session.tool("cancel", id_)
     assert session.tool("wait", id_, check=False).returncode == 125

@@ -122,10 +122,10 @@ def test_environment_is_a_secret(mill, folder):
     shown = unit_properties(mill.unit(id_), "Environment", "EnvironmentFiles")
     assert "hunter2" not in str(shown)
     assert os.stat(RUN).st_mode & 0o7777 == 0o711
-    until(lambda: not os.path.exists(RUN / ("attempt/%d-1/env" % id_)), 5, "the file is removed")
+    until(lambda: not os.path.exists(RUN / ("attempt/%d-1/env" % id_)), 20, "the file is removed")
     mill.call("CancelJob", id_)
     mill.wait(id_)
-    until(lambda: not os.path.exists(RUN / ("attempt/%d-1" % id_)), 5, "the folder is removed")
+    until(lambda: not os.path.exists(RUN / ("attempt/%d-1" % id_)), 20, "the folder is removed")
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b'{"a": 1}\n', bytes(range(256)) * 4096, os.urandom(5_000_000)],

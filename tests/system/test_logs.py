@@ -239,7 +239,7 @@ def test_nobody_reads_on(mill, reader):
     assert p.stdout.readline() == b"here\n"
     p.stdout.close()
     p.wait(20)
-    until(lambda: not log_children(mill), 5, "the daemon's child is gone too")
+    until(lambda: not log_children(mill), 20, "the daemon's child is gone too")
     mill.call("CancelJob", id_)
 
 
@@ -267,7 +267,7 @@ def test_the_daemon_cannot_be_hung(mill):
     assert mill.run("true")["result"] == "success"
     own = int(mill.tool("submit", "--", "sh", "-c", "echo of alice", user="alice", check=True))
     mill.wait(own)
-    until(lambda: logs("alice", own) == "of alice\n", 5, "alice reads hers")
+    until(lambda: logs("alice", own) == "of alice\n", 20, "alice reads hers")
     for p in stuck:
         p.kill()
         p.wait()

@@ -188,4 +188,4 @@ def test_without_polkit(mill):
 
 def test_files_are_not_for_others(mill):
     assert "drwx------" in run("ls", "-ld", "/var/lib/jobmill")
-    until(lambda: run("runuser", "-u", "bob", "--", "ls", "/run/jobmill", check=False).returncode != 0, 1)
+    until(lambda: run("runuser", "-u", "bob", "--", "ls", "/run/jobmill", check=False).returncode != 0)

@@ -141,7 +141,7 @@ def test_queue_file_sections(mill):
     assert unit_properties(mill.unit(id_), "Nice", "LimitNOFILE") == {"Nice": "9", "LimitNOFILE": "1000"}
     # Live: the slice follows the file.
     mill.write_queue("limited", "Slots=3", "AllowUsers=alice", "[Slice]", "CPUWeight=55")
-    until(lambda: unit_properties("jobmill-limited.slice", "CPUWeight") == {"CPUWeight": "55"}, 5, "the slice follows")
+    until(lambda: unit_properties("jobmill-limited.slice", "CPUWeight") == {"CPUWeight": "55"}, 20, "the slice follows")
     mill.call("CancelJob", id_)
     mill.wait(id_)
 

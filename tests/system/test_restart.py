@@ -183,7 +183,7 @@ def test_lost(mill, folder):
     j = mill.wait(id_)
     assert (j["result"], j["dead"]) == ("lost", True), j
     each_ran_once(folder, [id_])
-    mine = until(lambda: journal("MESSAGE_ID=6f1f2c0e5b5c4b0fa3a4a2b7b9f0c103", "JOBMILL_JOB_ID=%d" % id_), 5, "the entry")
+    mine = until(lambda: journal("MESSAGE_ID=6f1f2c0e5b5c4b0fa3a4a2b7b9f0c103", "JOBMILL_JOB_ID=%d" % id_), 20, "the entry")
     assert len(mine) == 1
     # By hand it may be tried again.
     mill.call("RetryJob", id_, {})

@@ -109,7 +109,7 @@ def test_watchdog_that_is_fed(mill):
 def test_status_text(mill):
     id_ = mill.submit("systemd-notify --status='42% of it'; sleep 30")
     try:
-        until(lambda: mill.info(id_).get("status") == "42% of it", 5, "the status is shown")
+        until(lambda: mill.info(id_).get("status") == "42% of it", 20, "the status is shown")
     finally:
         mill.call("CancelJob", id_)
         mill.wait(id_)

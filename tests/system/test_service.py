@@ -35,7 +35,7 @@ def test_the_service(mill):
 def test_status_text_counts(mill):
     id_ = mill.submit("sleep 60")
     mill.reach(id_, "running")
-    until(lambda: "1 running" in unit_properties("jobmilld.service", "StatusText")["StatusText"], 5, "the status says so")
+    until(lambda: "1 running" in unit_properties("jobmilld.service", "StatusText")["StatusText"], 20, "the status says so")
     mill.call("CancelJob", id_)
     mill.wait(id_)
 
@@ -171,7 +171,7 @@ def test_log_control(mill):
 
 
 def entries(*matches):
-    return until(lambda: journal(*matches), 5, "journal entries of %s" % (matches,))
+    return until(lambda: journal(*matches), 20, "journal entries of %s" % (matches,))
 
 
 def test_message_ids(mill):
@@ -191,7 +191,7 @@ def test_message_ids(mill):
 def test_journalctl_of_a_job(mill):
     """Its own lines, PID 1's and the daemon's by one match, and by its unit."""
     j = mill.run("echo a line of the job")
-    lines = until(lambda: [e for e in journal("JOBMILL_JOB_ID=%d" % j["id"]) if e["MESSAGE"] == "a line of the job"], 5, "its line")
+    lines = until(lambda: [e for e in journal("JOBMILL_JOB_ID=%d" % j["id"]) if e["MESSAGE"] == "a line of the job"], 20, "its line")
     assert lines[0]["_SYSTEMD_INVOCATION_ID"] == j["invocation_id"]
     all_ = journal("JOBMILL_JOB_ID=%d" % j["id"])
     assert {e.get("_SYSTEMD_UNIT") for e in all_} >= {j["unit"], "jobmilld.service"}

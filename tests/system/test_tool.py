@@ -199,7 +199,7 @@ def test_long_words_do_not_widen_the_table(mill):
 def test_logs(mill):
     id_ = submit(mill, "--", "sh", "-c", "echo out; echo err >&2; echo 'third ü'")
     mill.wait(id_)
-    text = until(lambda: (lambda t: t if "third" in t else "")(mill.tool("logs", id_, check=True)), 5, "logs")
+    text = until(lambda: (lambda t: t if "third" in t else "")(mill.tool("logs", id_, check=True)), 20, "logs")
     assert all(w in text for w in ("out", "err", "third ü"))
     # Nobody can put lines into another job's log.
     run("logger", "--journald", input="MESSAGE=forged\nJOBMILL_JOB_ID=%d\n" % id_)
@@ -225,7 +225,7 @@ def test_logs_follow(mill):
 def test_own_logs_of_a_user(mill):
     id_ = int(mill.tool("submit", "--", "sh", "-c", "echo of alice", user="alice", check=True))
     mill.wait(id_)
-    until(lambda: "of alice" in mill.tool("logs", id_, user="alice", check=True), 5, "she reads it")
+    until(lambda: "of alice" in mill.tool("logs", id_, user="alice", check=True), 20, "she reads it")
     assert "of alice" not in mill.tool("logs", id_, user="bob").stdout
 
 
@@ -250,8 +250,8 @@ def test_what_show_suggests_works(mill):
     mill.reach(held, "running")
     commands = suggestions(mill, held)
     assert [c[:2] for c in commands[:3]] == [["jobmill", "logs"], ["journalctl", commands[1][1]], ["systemctl", "status"]]
-    assert "said" in until(lambda: run(*commands[0]), 5, "its output")
-    assert "said" in until(lambda: run(*commands[1], "--no-pager"), 5, "the journal")
+    assert "said" in until(lambda: run(*commands[0]), 20, "its output")
+    assert "said" in until(lambda: run(*commands[1], "--no-pager"), 20, "the journal")
     assert mill.unit(held) in run(*commands[2], "--no-pager")
     assert commands[3:] == [["jobmill", "cancel", str(held)]]
     run(*commands[3])

@@ -62,7 +62,7 @@ def test_submit_wait_logs(session):
     j = session.show(p.stdout.split()[0])
     assert (j["result"], j["exit_status"], j["owner"]) == ("exit-code", 7, session.uid)
     assert j["cpu_usec"] > 0
-    text = until(lambda: (lambda t: t if "/home/alice" in t else "")(session.tool("logs", str(j["id"]))), 5, "her log")
+    text = until(lambda: (lambda t: t if "/home/alice" in t else "")(session.tool("logs", str(j["id"]))), 20, "her log")
     assert "hello from her session" in text and "alice" in text
 
 
