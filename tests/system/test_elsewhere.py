@@ -162,7 +162,7 @@ def test_machine_that_is_not_there(mill):
     assert p.returncode == 1 and p.stdout == "" and "no-such-machine" in p.stderr
 
 
-def test_user_of_this_machine(mill):
+def test_user_of_this_machine(mill, folder):
     """root looks into the queue of a user: -M alice@.host --user, as with systemctl."""
     run("loginctl", "enable-linger", "alice")
     manager = "user@%d.service" % pwd.getpwnam("alice").pw_uid
@@ -171,9 +171,11 @@ def test_user_of_this_machine(mill):
         id_ = far("--user", "-M", "alice@.host", "submit", "--", "true").strip()
         assert far("--user", "-M", "alice@.host", "wait", id_) == "%s success\n" % id_
         # Alive while journald looks whose line it is (jobmill(1), logs).
-        id_ = far("--user", "-M", "alice@.host", "submit", "--", "sh", "-c", "echo hers; sleep 1").strip()
-        far("--user", "-M", "alice@.host", "wait", id_)
+        id_ = far("--user", "-M", "alice@.host", "submit", "--", "sh", "-c", "echo hers; until [ -e %s/go ]; do sleep 0.1; done" % folder).strip()
         until(lambda: far("--user", "-M", "alice@.host", "logs", id_) == "hers\n", 20, "her log")
+        (folder / "go").touch()
+        far("--user", "-M", "alice@.host", "wait", id_)
+        assert far("--user", "-M", "alice@.host", "logs", id_) == "hers\n"
     finally:
         run("loginctl", "disable-linger", "alice")
         systemctl("stop", manager)

@@ -59,13 +59,14 @@ def test_hold_and_release(mill):
     expect("NoSuchJob", mill.call, "HoldJob", 2**62)
 
 
-def test_hold_a_ready_job(mill):
+def test_hold_a_ready_job(mill, folder):
     mill.write_queue("one", "Slots=1")
-    first = mill.submit("sleep 1", "one")
+    first = mill.submit("until [ -e %s/go ]; do sleep 0.05; done" % folder, "one")
     second = mill.submit("true", "one")
     mill.reach(first, "running")
     assert mill.state(second) == "ready"
     mill.call("HoldJob", second)
+    (folder / "go").touch()
     mill.wait(first)
     time.sleep(0.3)
     assert mill.state(second) == "held"
@@ -73,13 +74,14 @@ def test_hold_a_ready_job(mill):
     mill.wait(second)
 
 
-def test_pause_and_drain(mill):
+def test_pause_and_drain(mill, folder):
     mill.write_queue("outer", "Slots=5")
     mill.write_queue("outer-inner", "Slots=5")
-    running = mill.submit("sleep 0.7", "outer-inner")
+    running = mill.submit("until [ -e %s/go ]; do sleep 0.05; done" % folder, "outer-inner")
     mill.reach(running, "running")
     mill.call("PauseQueue", "outer")
     id_ = mill.submit("true", "outer-inner")
+    (folder / "go").touch()
     assert mill.wait(running)["result"] == "success", "a running job runs on"
     j = mill.info(id_)
     assert j["state"] == "ready" and "paused" in j["reason"], j

@@ -137,7 +137,7 @@ def test_parent_is_killed(mill):
     mill.wait(id_)
     assert (mill.info(id_)["result"], mill.info(id_)["reason"]) == ("lost", "its process is gone")
     assert begin("-q", "one", "--", "true").wait(60) == 0
-    assert not os.path.exists("/proc/%d" % child)
+    until(lambda: not os.path.exists("/proc/%d" % child), 10, "it is gone")
 
 
 def test_cancel_and_timeout(mill):

@@ -72,11 +72,11 @@ def test_daemon_is_away(mill, folder, kill):
 
 
 @pytest.mark.system_only
-def test_bounded(mill):
+def test_bounded(mill, folder):
     """1 GB written by a user's job, whose file the daemon can shorten only by its capability, before and after a restart."""
     mill.write_queue("small", "Slots=2", "AllowUsers=*", "SpoolMax=1M")
-    id_ = mill.user("alice").submit("for i in $(seq 100); do head -c 10000000 /dev/zero; sleep 0.02; done; echo; echo '%s'" % TRUE,
-                                    queue="small", verify="verdict")
+    id_ = mill.user("alice").submit("for i in $(seq 100); do head -c 10000000 /dev/zero; sleep 0.02; done;"
+                                    " until [ -e %s/go ]; do sleep 0.05; done; echo; echo '%s'" % (folder, TRUE), queue="small", verify="verdict")
     most = size = 0
     restarted = False
     while mill.state(id_) != "done":
@@ -88,6 +88,8 @@ def test_bounded(mill):
         if size > 300000000 and not restarted:
             mill.restart_daemon()
             restarted = True
+        if size >= 1000000000:
+            (folder / "go").touch()
         time.sleep(0.01)
     j = mill.info(id_)
     assert (j["result"], j["verdict"]) == ("success", TRUE) and restarted

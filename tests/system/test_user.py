@@ -56,14 +56,18 @@ def session():
     assert result == "Result=success"
 
 
-def test_submit_wait_logs(session):
-    p = session.tool("submit", "--wait", "--", "sh", "-c", "echo hello from her session; id -un; pwd; exit 7", check=False)
+def test_submit_wait_logs(session, folder):
+    p = session.tool("submit", "--wait", "--", "sh", "-c", "exit 7", check=False)
     assert p.returncode == 7, p
     j = session.show(p.stdout.split()[0])
     assert (j["result"], j["exit_status"], j["owner"]) == ("exit-code", 7, session.uid)
     assert j["cpu_usec"] > 0
-    text = until(lambda: (lambda t: t if "/home/alice" in t else "")(session.tool("logs", str(j["id"]))), 20, "her log")
+    # Alive while journald looks whose line it is (jobmill(1), logs).
+    id_ = session.tool("submit", "--", "sh", "-c", "echo hello from her session; id -un; pwd; until [ -e %s/go ]; do sleep 0.1; done" % folder).strip()
+    text = until(lambda: (lambda t: t if "/home/alice" in t else "")(session.tool("logs", id_)), 20, lambda: session.tool("logs", id_))
     assert "hello from her session" in text and "alice" in text
+    (folder / "go").touch()
+    session.tool("wait", id_)
 
 
 def test_it_is_another_daemon(session, mill):
