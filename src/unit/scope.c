@@ -39,15 +39,16 @@ bool scope_is_own(const Attempt *a) {
         return a->executor != EXECUTOR_SCOPE || !sd_id128_is_null(a->invocation_id);
 }
 
-/* Of one that failed nothing is left. One that nobody came into, as when its process had ended and was not waited for, is never told to be
- * empty: it was not anything else. */
-bool scope_may_go(const Units *u, const Attempt *a) {
-        _cleanup_free_ char *path = NULL;
+/* Its unit is there, and nobody in it. PID 1 ends it when the kernel tells of that, which it does not where nobody ever came into it, as
+ * when its process had ended and was not waited for; nor is that heard which happens while PID 1 executes itself anew (252). */
+static bool is_empty(const Units *u, const Attempt *a) {
+        _cleanup_free_ char *path = cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit);
 
-        if (scope_is_own(a) || a->watch->active == UNIT_FAILED)
-                return true;
-        path = a->watch->active == UNIT_ACTIVE ? cgroup_unit_path(u->cgroup_root, a->queue->slice, a->unit) : NULL;
         return path && cgroup_is_empty(path);
+}
+
+bool scope_may_go(const Units *u, const Attempt *a) {
+        return scope_is_own(a) || a->watch->active == UNIT_FAILED || (a->watch->active == UNIT_ACTIVE && is_empty(u, a));
 }
 
 void scope_kill_process(const Units *u, const Attempt *a) {
@@ -137,6 +138,8 @@ void scope_tick(Units *u, Attempt *a) {
         Run *run = units_scope_is_limited(u, a) ? NULL : model_run(u->model, a->job_id);
 
         units_scope_usage(u, a, &a->outcome);
+        if (a->watch && look_at_process(model_run(u->model, a->job_id)) == 0 && is_empty(u, a))
+                units_look(a->watch);
         if (run) /* that was not answered, or refused */
                 model_run_act(u->model, run);
 }
@@ -263,8 +266,8 @@ static void seen_active(Units *u, Attempt *a, const UnitState *s, bool there, co
         end(u, a, JOB_CANCELLED, "its process is gone", now);
 }
 
-/* Gone while its process is there: that may have been moved elsewhere, and still tells how it ends. */
-static void vanished(Units *u, Attempt *a, bool there, const Now *now) {
+/* Gone, or empty, while its process is there: that may have been moved elsewhere, and still tells how it ends. */
+static void vanished(Units *u, Attempt *a, bool there, bool removed, const Now *now) {
         UnitWatch *w = a->watch;
         Outcome o = OUTCOME_INIT;
 
@@ -272,7 +275,7 @@ static void vanished(Units *u, Attempt *a, bool there, const Now *now) {
         if (there || units_ask_stopping(u, w))
                 return;
         CRASH_POINT("scope-vanished");
-        w->removed = true;
+        w->removed = removed;
         o.result = JOB_LOST;
         (void) free_and_strdup(&o.reason, "its process is gone");
         take_samples(a, &o);
@@ -281,9 +284,24 @@ static void vanished(Units *u, Attempt *a, bool there, const Now *now) {
         units_end(u, a, &o, now);
 }
 
+/* Nobody is told that it has ended. */
+static bool seen_empty(Units *u, Attempt *a, const Now *now) {
+        if (a->watch->active != UNIT_ACTIVE || !is_empty(u, a))
+                return false;
+        if (a->phase == ATTEMPT_STRAY) {
+                log_info("Stray scope %s is empty, letting it go.", a->unit);
+                a->phase = ATTEMPT_ENDED;
+                model_attempt_act(u->model, a);
+        } else
+                vanished(u, a, /* there = */ false, /* removed = */ false, now);
+        return true;
+}
+
 bool scope_apply(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, const Now *now) {
         int there = look_at_process(model_run(u->model, a->job_id));
 
+        if (verdict == UNIT_NOTHING && there == 0 && (a->phase == ATTEMPT_STRAY || a->phase == ATTEMPT_RUNNING))
+                return seen_empty(u, a, now);
         if ((verdict != UNIT_ASK && verdict != UNIT_STARTED && verdict != UNIT_VANISHED && verdict != UNIT_ENDED) || a->phase == ATTEMPT_STRAY)
                 return false;
         if (there < 0)
@@ -293,7 +311,7 @@ bool scope_apply(Units *u, Attempt *a, const UnitState *s, UnitVerdict verdict, 
         else if (verdict == UNIT_STARTED)
                 seen_active(u, a, s, there, now);
         else if (verdict == UNIT_VANISHED || a->phase == ATTEMPT_RUNNING)
-                vanished(u, a, there, now);
+                vanished(u, a, there, /* removed = */ true, now);
         else
                 end(u, a, there ? JOB_EXEC : JOB_CANCELLED, there ? "systemd could not put its process into a scope" : "its process is gone", now);
         return true;

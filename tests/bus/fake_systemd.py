@@ -252,6 +252,7 @@ class Systemd:
         self.start_delay = 0
         self.held = {}           # "service", "scope" -> units whose start waits for the test
         self.kept = []           # answers that wait for it
+        self.deaf = False        # to scopes that become empty
         self.signal_copies = 1   # 0: lost, 2: doubled
         self.system_state = "running"
         self.stopping = False    # nothing may start
@@ -626,12 +627,15 @@ class Systemd:
     def watch_scope(self, u):
         if self.units.get(u.name) is not u:
             return GLib.SOURCE_REMOVE
-        if u.members():
+        if u.members() or self.deaf:
             return GLib.SOURCE_CONTINUE
+        self.end_scope(u)
+        return GLib.SOURCE_REMOVE
+
+    def end_scope(self, u):
         self.set_state(u, "inactive", "dead")
         self.end_job(u, "done")
         self.remove(u)
-        return GLib.SOURCE_REMOVE
 
     def on_exit(self, fd, condition, u, pidfd, pid):
         os.close(pidfd)
@@ -699,7 +703,7 @@ class Systemd:
             if u.members():
                 self.terminate(u)
             else:
-                self.watch_scope(u)
+                self.end_scope(u)
         elif u.state["ActiveState"] == "failed" or not u.service:
             self.end_job(u, "done")
         elif u.pid:
@@ -1029,6 +1033,10 @@ class Systemd:
     def do_empty_scope(self, name):
         """As if all that is in it had been moved elsewhere."""
         self.find(name).pids = set()
+
+    def do_be_deaf(self, deaf):
+        """As while it executes itself anew: nothing is heard of scopes that become empty."""
+        self.deaf = deaf
 
     def do_hold_scopes(self, hold):
         """They are asked for, and not made before this is over."""

@@ -788,6 +788,34 @@ def test_killed_before_its_scope(cgroups, mill_r, waited_for):
     until(lambda: not mill_r.systemd.do("units", pattern="*.scope"), 10, "the scope is gone")
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_empty_scope(cgroups, mill_r, known):
+    """PID 1 does not hear that it is, as when it executes itself anew in that moment."""
+    p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", "exec sleep 60")
+    id_ = job(mill_r, "running")
+    children = until(lambda: processes(p.pid), 10, "the command runs")
+    events = cgroups / "jobmill.slice/jobmill-one.slice" / scope(id_) / "cgroup.events"
+    events.parent.mkdir(parents=True)
+    events.write_text("populated 1\nfrozen 0\n")
+    mill_r.systemd.do("be_deaf", deaf=True)
+    if not known:  # a store that is new: it is a stray
+        mill_r.kill()
+        for f in mill_r.folder.glob("state/*"):
+            f.unlink()
+        mill_r.start()
+        until(lambda: mill_r.stats()["strays"] == 1, 10, "it is a stray")
+    p.kill()
+    for pid, _ in children:
+        os.kill(pid, signal.SIGKILL)
+    events.write_text("populated 0\nfrozen 0\n")
+    if known:
+        assert mill_r.wait(id_)[0] == "lost" and mill_r.info(id_)["reason"] == "its process is gone"
+    else:
+        mill_r.systemd.do("reloading")
+    until(lambda: mill_r.queue_properties("one")["SlotsUsed"] == 0, 10, "its slot is free")
+    until(lambda: not mill_r.systemd.do("units", pattern="*.scope"), 10, "the scope is gone")
+
+
 def test_second_of_a_process(mill_r, peer):
     """One process is in one scope."""
     p = peer()
