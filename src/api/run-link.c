@@ -405,11 +405,16 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* Never later than it was: where something changes all the time they would never be told. */
 static void arm(Api *a, usec_t after) {
+        uint64_t now, due;
+
         if (!a->runs->timer) {
-                if (sd_event_add_time_relative(a->event, &a->runs->timer, CLOCK_MONOTONIC, after, 0, on_timer, a) < 0)
-                        return;
-        } else if (sd_event_source_get_enabled(a->runs->timer, NULL) > 0 && after == REASON_IDLE)
+                (void) sd_event_add_time_relative(a->event, &a->runs->timer, CLOCK_MONOTONIC, after, 0, on_timer, a);
+                return;
+        }
+        if (sd_event_source_get_enabled(a->runs->timer, NULL) > 0 && sd_event_now(a->event, CLOCK_MONOTONIC, &now) >= 0 &&
+            sd_event_source_get_time(a->runs->timer, &due) >= 0 && due <= usec_add(now, after))
                 return;
         (void) sd_event_source_set_time_relative(a->runs->timer, after);
         (void) sd_event_source_set_enabled(a->runs->timer, SD_EVENT_ONESHOT);

@@ -46,6 +46,16 @@ def alike(what, few, many, factor=2):
     assert 0 < many <= factor * few, "%s: %d among a few, %d among ten times as many" % (what, few, many)
 
 
+def least(mill, run, times=3):
+    """Blocks that run() takes: what happens beside it, as a tick, an answer of systemd's, or a look at the status, is not its own."""
+    taken_by = []
+    for _ in range(times):
+        before = count(mill)
+        run()
+        taken_by.append(taken(mill, before)[0])
+    return min(taken_by)
+
+
 def held(mill, n):
     return mill.submit_many([["true"]] * n, hold=True)
 
@@ -110,9 +120,7 @@ def test_subscribers(counted, address):
             c.set_exit_on_disconnect(False)
             c.call_blocking(client.NAME, client.PATH, client.MANAGER, "Subscribe", "", ())
             connections.append(c)
-        before = count(counted)
-        held(counted, 1)
-        blocks.append(taken(counted, before)[0])
+        blocks.append(least(counted, lambda: held(counted, 1)))
     for c in connections:
         c.close()
     alike("a signal", *blocks, factor=1.2)
@@ -130,13 +138,12 @@ def test_queues(counted):
             for i in range(400):
                 counted.queue("q%d" % i, Slots=1, AllowUsers="*", RateLimit="5/1h", KeepMax=1, MaxQueued=100)
         start(counted)
-        ids = []
-        before = count(counted)
-        for _ in range(5):
-            ids.append(counted.submit("true", queue="q0", hold=True))
-        for id_ in ids:
-            counted.call("CancelJob", id_)
-        blocks.append(taken(counted, before)[0])
+
+        def turns():
+            for id_ in [counted.submit("true", queue="q0", hold=True) for _ in range(5)]:
+                counted.call("CancelJob", id_)
+
+        blocks.append(least(counted, turns))
         counted.stop()
     counted.start()
     alike("ten turns", *blocks, factor=1.3)

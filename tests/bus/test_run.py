@@ -4,6 +4,7 @@
 import json
 import os
 import resource
+import select
 import shlex
 import signal
 import socket
@@ -852,6 +853,22 @@ def test_not_connected(mill_r, peer):
     p.do("again")
     p.send("Run", protocol=1, token=TOKEN % 1, id=id_)
     assert p.until("go")["attempt"] == 1
+
+
+def test_told_while_much_changes(mill_r, peer):
+    """Soon after the first change, however many come behind it."""
+    hold = mill_r.submit("exec sleep 60", "one")
+    mill_r.reach(hold, "running")
+    p = peer()
+    p.ask(queue="one")
+    p.do("read")
+
+    def told():
+        mill_r.submit("true", hold=True)
+        return select.select([p.process.stdout], [], [], 0.05)[0]
+
+    until(told, 10, "it is told why it waits", interval=0)
+    assert json.loads(p.process.stdout.readline())["parameters"] == {"waiting": "cap of one: 1 of 1"}
 
 
 def many(mill, peer, uid, n):
