@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """jobmill run: who waits is put into a scope when it is his turn, runs the command in his terminal, and tells how it ended."""
 
+import contextlib
 import json
 import os
 import resource
@@ -291,7 +292,10 @@ def line_of(*argv):
 
 def sockets(pid):
     """Those that it has open."""
-    links = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+    links = []
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        with contextlib.suppress(FileNotFoundError):  # closed just now
+            links.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
     return {l for l in links if l.startswith("socket:")}
 
 
