@@ -303,6 +303,11 @@ class Mill:
             self.call("Reload")
         return name
 
+    def reload(self):
+        """systemctl reload, and its end: that call's answer comes with the turn that has read the files."""
+        systemctl("reload", "jobmilld.service")
+        self.call("ResumeQueue", "default")
+
     def remove_queues(self):
         files = [*CONFIG.glob("*.queue"), *CONFIG.glob("*.queue.d/*.conf"), *CONFIG.parent.glob("jobmill.conf"),
                  *CONFIG.parent.glob("jobmill.conf.d/*.conf")]

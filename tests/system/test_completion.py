@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from mill import SLOW, run, unit_properties
+from mill import SLOW, run, unit_properties, until
 
 
 class Terminal:
@@ -93,11 +93,15 @@ def test_terminal(terminal, jobs):
     def words(line):
         return terminal.type("jobmill " + line)[0]
 
+    def asked(line, wanted):
+        """The daemon, which is waited for a second at most: who types waits."""
+        until(lambda: words(line) == wanted, 30, lambda: words(line))
+
     assert words("subm\t") == ["submit"]
-    assert words("queue pau\tdefa\t") == ["queue", "pause", "default"]
+    asked("queue pau\tdefa\t", ["queue", "pause", "default"])
     assert words("list --sta\thel\t") == ["list", "--state", "held"]
     assert words("list --state=held,ru\t") == ["list", "--state=held,running"]
-    assert words("list --tag when\t") == ["list", "--tag", "when=night"]
+    asked("list --tag when\t", ["list", "--tag", "when=night"])
     assert words("submit -p MemoryMa\t2G") == ["submit", "-p", "MemoryMax=2G"], "no space behind the ="
     assert words("queue set default Serv\tCPUWei\t9") == ["queue", "set", "default", "Service.CPUWeight=9"]
     assert words("submit --payload rec\t") == ["submit", "--payload", "recipe.json"]
@@ -112,8 +116,8 @@ def test_terminal(terminal, jobs):
     # live ids: one's own
     assert words("show @la\t") == ["show", "@last"]
     assert words("release %s\t" % mine) == ["release", mine]
-    line, shown = terminal.type("jobmill release \t")
-    assert mine in shown.split() and other not in shown.split()
+    shown = until(lambda: (lambda t: t if mine in t.split() else "")(terminal.type("jobmill release \t")[1]), 30, "it is offered")
+    assert other not in shown.split()
     if terminal.name == "zsh":
         assert "held  nightly" in shown, shown
 
@@ -132,7 +136,7 @@ def test_fish(home, jobs):
         return [w for w, _ in fish(home, "jobmill " + line)]
 
     assert words("subm") == ["submit"]
-    assert words("queue pause defa") == ["default"]
+    until(lambda: words("queue pause defa") == ["default"], 30, "the daemon answers in time")
     assert words("list --sta") == ["--state"]
     assert words("list --state=held,ru") == ["--state=held,running"]
     assert words("submit --payload=rec") == ["--payload=recipe.json"]
@@ -142,14 +146,14 @@ def test_fish(home, jobs):
     assert "--inode" in words("submit -p MemoryMax=1G ls --inod")
     assert words("submit -qdefault -- ls rec") == ["recipe.json"]
     assert words("show @l") == ["@last"]
-    assert ("%s" % mine, "held  nightly") in fish(home, "jobmill release ")
+    until(lambda: ("%s" % mine, "held  nightly") in fish(home, "jobmill release "), 30, "it is offered")
     assert other not in words("release ")
 
 
 def test_nothing_is_started(mill, jobs):
     """Completion asks a daemon that is there, and never starts one."""
     mine, _ = jobs
-    assert mine in mill.tool("__complete", "--", "show", "", user="alice", check=True).split()
+    until(lambda: mine in mill.tool("__complete", "--", "show", "", user="alice", check=True).split(), 30, "it is offered")
     run("systemctl", "stop", "jobmilld.service")
     try:
         assert mill.tool("__complete", "--", "show", "", user="alice", check=True) == "words\n"

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from mill import BusError, OF_USER, expect, run, systemctl, unit_properties, until
+from mill import BusError, OF_USER, expect, run, unit_properties, until
 
 pytestmark = pytest.mark.skipif(OF_USER, reason="is about the system's directories")
 
@@ -35,12 +35,7 @@ def files(mill):
 
 @pytest.fixture
 def reload(mill):
-    """systemctl reload, and its end: that call's answer comes with the turn that has read the files."""
-    def do():
-        systemctl("reload", "jobmilld.service")
-        mill.call("ResumeQueue", "default")
-
-    return do
+    return mill.reload
 
 
 def slots(mill, name):

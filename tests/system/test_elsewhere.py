@@ -59,7 +59,7 @@ def test_host(mill, host):
     assert row["id"] == int(id_)
     assert "default" in far("-H", host, "queue", "list")
     assert "far" in far("-H", host, "show", "@last")
-    assert id_ in far("__complete", "--", "-H", host, "show", "").split()
+    until(lambda: id_ in far("__complete", "--", "-H", host, "show", "").split(), 30, "it is offered")
 
 
 def test_host_as_another_user(mill, host):

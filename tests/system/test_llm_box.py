@@ -21,7 +21,7 @@ def box(mill):
     shutil.copy(BOX / "model-server.service", UNIT)
     run("systemctl", "daemon-reload")
     run("systemctl", "start", "model-server")
-    run("systemctl", "reload", "jobmilld")
+    mill.reload()
     yield
     run("systemctl", "stop", "model-server")
     UNIT.unlink()

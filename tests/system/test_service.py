@@ -79,7 +79,7 @@ def test_activation_by_the_bus(mill):
 def test_reload(mill):
     pid = mill.daemon_pid()
     mill.write_queue("later", "Slots=2", reload=False)
-    systemctl("reload", "jobmilld.service")
+    mill.reload()
     assert dict(mill.call("ListQueues")).get("later")
     assert mill.daemon_pid() == pid
 

@@ -25,7 +25,7 @@ def installed(mill):
     backups = pathlib.Path("/var/backups")
     backups.mkdir(exist_ok=True)
     shutil.chown(backups, "backup", "backup")
-    run("systemctl", "reload", "jobmilld")
+    mill.reload()
     yield
     for path in (JOBS, programs):
         shutil.rmtree(path, ignore_errors=True)
@@ -62,11 +62,11 @@ def test_a_credential(mill, folder):
     job = JOBS / "secret.job"
     job.write_text("[Job]\nCommand=/bin/sh -c 'id -un; cat $CREDENTIALS_DIRECTORY/token'\nAllowUsers=alice\nRequireCredentials=token\nStdout=spool\n"
                    "[Service]\nUser=daemon\n")
-    run("systemctl", "reload", "jobmilld")
+    mill.reload()
     assert "token is in no credential store" in types(mill)["secret"]["reason"]
     store.mkdir(mode=0o700, exist_ok=True)
     (store / "token").write_text("s3cret")
-    run("systemctl", "reload", "jobmilld")
+    mill.reload()
     try:
         id_ = mill.user("alice").call("Submit", "", [], {"type": "secret"})[0]
         assert mill.wait(id_)["result"] == "success", mill.info(id_)
@@ -77,13 +77,13 @@ def test_a_credential(mill, folder):
 
 def test_a_unit_that_is_not_there(mill):
     (JOBS / "needs.job").write_text("[Job]\nCommand=true\nRequireUnits=no-such-model.service\n")
-    run("systemctl", "reload", "jobmilld")
+    mill.reload()
     until(lambda: types(mill)["needs"].get("reason") == "unit no-such-model.service is not there", 20, "systemd says so")
     unit = pathlib.Path("/run/systemd/system/no-such-model.service")
     unit.write_text("[Service]\nExecStart=/bin/sleep 1000\n")
     try:
         run("systemctl", "daemon-reload")
-        run("systemctl", "reload", "jobmilld")
+        mill.reload()
         until(lambda: types(mill)["needs"]["available"], 20, "it is there, if not active")
         assert mill.wait(mill.call("Submit", "", [], {"type": "needs"})[0])["result"] == "success"
     finally:

@@ -78,7 +78,7 @@ def test_it_is_another_daemon(session, mill):
 
 def test_completion_of_hers(session):
     id_ = session.tool("submit", "--hold", "--name", "mine", "--", "true").strip()
-    assert id_ + "\theld  mine" in session.run("jobmill", "__complete", "--", "--user", "release", "").splitlines()
+    until(lambda: id_ + "\theld  mine" in session.run("jobmill", "__complete", "--", "--user", "release", "").splitlines(), 20, "it is offered")
     session.tool("cancel", id_)
 
 
@@ -98,6 +98,7 @@ def test_queue_file_of_hers(session):
     session.run("mkdir", "-p", folder)
     session.run("sh", "-c", "printf '[Queue]\\nSlots=1\\n' >%s/mine.queue" % folder)
     session.run("systemctl", "--user", "reload", "jobmilld.service")
+    session.tool("queue", "resume", "default")  # answered when that is through
     rows = {q["name"]: q for q in json.loads(session.tool("queue", "list", "-j"))}
     assert rows["mine"]["slots"] == 1
     session.tool("submit", "--wait", "-q", "mine", "--", "true")
