@@ -398,6 +398,7 @@ class Mill:
 
     def wait(self, id_, timeout=15):
         """(result, outcome) of a job that must end."""
+        timeout = max(timeout, 2 * PATIENCE)
         state, result, outcome = self.call("WaitJob", id_, int(timeout * SLOW * 1e6), timeout=timeout + 10)
         assert state == "done", "job %d is %s after %g s: %r" % (id_, state, timeout * SLOW, self.info(id_))
         return result, outcome
