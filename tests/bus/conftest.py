@@ -61,6 +61,9 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "root: needs root, as it acts as several users")
+    for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored where the tests run in the background: what they start must not
+        if signal.getsignal(s) == signal.SIG_IGN:
+            signal.signal(s, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):

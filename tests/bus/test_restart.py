@@ -270,6 +270,6 @@ def test_waits_for_systemd(mill, systemd):
 def test_signals_end_it_cleanly(running):
     for signo in (signal.SIGTERM, signal.SIGINT):
         os.kill(running.process.pid, signo)
-        assert running.process.wait(10) == 0
+        assert running.process.wait(30) == 0
         until(lambda: not running.bus.has_owner(), 5)
         running.start()

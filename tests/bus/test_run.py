@@ -839,7 +839,7 @@ def test_moved(mill_r, peer):
     until(lambda: scope(id_) not in mill_r.systemd.do("units", pattern="*.scope"), 5, "the scope is gone")
     mill_r.call("CancelJob", id_)
     assert mill_r.wait(id_)[0] == "cancelled"
-    assert p.process.wait(10) == -signal.SIGKILL
+    assert p.process.wait(30) == -signal.SIGKILL
     until(lambda: mill_r.queue_properties("one")["SlotsUsed"] == 0, 5, "its slot is free")
 
 

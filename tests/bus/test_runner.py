@@ -158,7 +158,7 @@ def test_stopped(runner, tmp_path):
     r.answer()
     assert r.said("Drain")["idle"] is False
     r.answer(attempts=0)
-    assert r.process.wait(10) == 0
+    assert r.process.wait(30) == 0
 
 
 @pytest.mark.parametrize("option", ["--idle=50000", "--max=50000"])
@@ -173,7 +173,7 @@ def test_goes_on_when_something_comes(runner, option):
     r.answer()
     assert r.said("Drain")["idle"] is True
     r.answer(attempts=0)
-    assert r.process.wait(10) == 0
+    assert r.process.wait(30) == 0
 
 
 def test_without_a_group_of_its_own(tmp_path):

@@ -316,7 +316,7 @@ def test_ignored_cancel(mill_w):
     mill_w.call("CancelJob", ids[0])
     w.told("cancel")
     assert [mill_w.result(i) for i in ids] == ["cancelled", "lost"]
-    assert w.process.wait(5) == -signal.SIGKILL
+    assert w.process.wait(30) == -signal.SIGKILL
     assert reason(mill_w, ids[1]) == "its worker is gone"
     w.close()
 
