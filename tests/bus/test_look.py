@@ -384,7 +384,8 @@ def test_wait_for_many(running):
     for i in [*ids, bad]:
         running.call("ReleaseJob", i)
     out, err = p.communicate(timeout=60 * SLOW)
-    assert p.returncode == 9 and err == "" and len(out.splitlines()) == 401
+    lines = out.splitlines()  # without those that had ended before it asked which there are
+    assert p.returncode == 9 and err == "" and 300 < len(lines) <= 401 and "%d exit-code 9" % bad in lines, (p.returncode, err, lines)
 
 
 def test_wait_progress_survives_a_restart(running):
