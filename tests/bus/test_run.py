@@ -812,6 +812,8 @@ def test_empty_scope(cgroups, mill_r, known):
     p.kill()
     for pid, _ in children:
         os.kill(pid, signal.SIGKILL)
+    p.wait()
+    until(lambda: not any(alive(pid) for pid, _ in children), 10, "all are dead")
     events.write_text("populated 0\nfrozen 0\n")
     if known:
         assert mill_r.wait(id_)[0] == "lost" and mill_r.info(id_)["reason"] == "its process is gone"
