@@ -79,9 +79,10 @@ static void take_signals(void) {
         }
 }
 
+/* To the command: what is not ignored does what it does to every program, also before that is executed. */
 static void give_signals_back(void) {
         for (size_t i = 0; i < ELEMENTSOF(handled); i++)
-                (void) sigaction(handled[i], before + i, NULL);
+                (void) signal(handled[i], before[i].sa_handler == SIG_IGN ? SIG_IGN : SIG_DFL);
 }
 
 static int make_environment(char *const *more, char ***ret) {
@@ -135,6 +136,17 @@ static void run_child(char *const *argv, char **environment, int status, const s
         error = errno;
         (void) !write(status, &error, sizeof(error));
         _exit(127);
+}
+
+/* Why it could not be executed, once it has ended; 0: it was. */
+static int read_error(int fd) {
+        int error = 0;
+        ssize_t n;
+
+        do
+                n = read(fd, &error, sizeof(error));
+        while (n < 0 && errno == EINTR);
+        return n == sizeof(error) ? error : 0;
 }
 
 /* As the command did, so that the shell shows it so. */
@@ -217,15 +229,9 @@ int foreground_run(char *const *argv, char *const *environment, const sigset_t *
         (void) sigprocmask(SIG_SETMASK, &block, NULL);
         safe_close(status[1]);
         if (r >= 0) {
-                ssize_t n;
-
-                do
-                        n = read(status[0], &ret->error, sizeof(ret->error));
-                while (n < 0 && errno == EINTR);
-                if (n != sizeof(ret->error))
-                        ret->error = 0;
                 r = wait_for_child(ret, tty, meanwhile, userdata);
                 ret->stopped = stopped;
+                ret->error = read_error(status[0]);
                 take_terminal_back(tty, group, child);
                 child = 0;
         }
