@@ -111,10 +111,10 @@ bool manager_load_spec(Manager *m, Attempt *a);
 /* workers.c: act, for those that live in workers. */
 bool manager_act_workers(Manager *m);
 
-/* pool.c: act and decide, for those that live in runners. order: what one is told beside the spec; -ECANCELED: it has ended by that. */
+/* pool.c: act and decide, for those that live in runners; servers: also of WorkerUnit=. order: what one is told beside the spec; -ECANCELED: it has ended by that. */
 void manager_find_socket(Manager *m, int fd);
-void manager_want_runner(Manager *m, Queue *q, uint32_t owner);
-void manager_start_runners(Manager *m);
+void manager_want_server(Manager *m, const Queue *q, uint32_t owner);
+void manager_start_servers(Manager *m);
 int manager_order(Manager *m, Attempt *a, char **ret);
 void manager_begin_left_overs(Manager *m);
 bool manager_is_left_over(Manager *m, Attempt *a);

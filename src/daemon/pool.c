@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Executor=pool, between the model, the manager and the workers (docs/pool.md): who wants a runner, what a runner is told, what is left when its
+/* Executor=pool, between the model, the manager and the workers (docs/pool.md): what a runner is made of, and told, what is left when its
  * attempt is over. */
 
 #include "daemon/manager.h"
@@ -25,14 +25,13 @@ void manager_find_socket(Manager *m, int fd) {
                 (void) free_and_strdup(&m->socket_path, a.sun_path);
 }
 
-void manager_want_runner(Manager *m, Queue *q, uint32_t owner) {
+void manager_want_server(Manager *m, const Queue *q, uint32_t owner) {
         const User *u = m->user || owner == 0 ? NULL : user_db_get(m->users, owner);
 
-        if (pool_want(m->model, q, owner, m->user ? NULL : owner == 0 ? "root" : u ? u->name : NULL, &m->now) < 0)
-                log_oom();
+        server_want(m->model, q, owner, m->user ? NULL : owner == 0 ? "root" : u ? u->name : NULL, &m->now);
 }
 
-void manager_start_runners(Manager *m) {
+void manager_start_servers(Manager *m) {
         const RunnerCommand c = {
                 .runner = getenv("JOBMILL_RUNNER_PATH") ?: JOBMILL_RUNNER_PATH,
                 .exec = m->units->exec_path,
@@ -40,17 +39,9 @@ void manager_start_runners(Manager *m) {
                 .idle = m->settings.pool_idle_usec,
                 .max = m->settings.pool_max_usec,
         };
-        Pool *p, *t;
 
-        pools_forget(m->model, &m->now);
-        if (c.socket)
-                units_start_runners(m->units, &c);
-        else
-                HASH_ITER(hh, m->model->pools, p, t)
-                        if (p->wanted) {
-                                p->wanted = false;
-                                pool_refused(m->model, p, "jobmilld was started without its socket (jobmilld.socket)", &m->now);
-                        }
+        servers_forget(m->model, &m->now);
+        units_start_servers(m->units, &c);
 }
 
 int manager_order(Manager *m, Attempt *a, char **ret) {

@@ -152,10 +152,7 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
                 return;
         }
         if (executor_has_worker(q->policy.executor) && !worker_choose(m->model, q, c->owner, c->slots)) {
-                if (q->policy.executor == EXECUTOR_POOL)
-                        manager_want_runner(m, q, c->owner);
-                else
-                        server_want(m->model, q, c->owner, &m->now);
+                manager_want_server(m, q, c->owner);
                 schedule_skip_owner(q, c->owner);
                 return;
         }

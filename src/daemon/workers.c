@@ -117,7 +117,7 @@ bool manager_act_workers(Manager *m) {
         Attempt *a, *t;
 
         manager_begin_left_overs(m);
-        manager_start_runners(m);
+        manager_start_servers(m);
         for (a = TAILQ_FIRST(&m->model->act_workers); a && !end; a = t) {
                 t = TAILQ_NEXT(a, act_entry);
                 end = a == last;

@@ -74,7 +74,6 @@ Model *model_free(Model *m) {
                 HASH_DELETE(by_token, m->worker_tokens, w);
                 worker_free(w);
         }
-        pools_free(m);
         HASH_ITER(hh, m->queues, q, tq) {
                 HASH_DEL(m->queues, q);
                 queue_free(q);

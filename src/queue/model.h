@@ -33,7 +33,7 @@ struct Model {
         struct AttemptList changed_attempts;
         struct QueueList changed_queues;
         struct AttemptList act, act_workers; /* attempts for which PID 1 is to be asked something, or of which their worker is to be told */
-        Worker *workers, *worker_tokens; struct Pool *pools; /* uthash by id, by token; by unit: runners that are wanted */
+        Worker *workers, *worker_tokens; /* uthash by id, by token */
         struct WorkerList changed_workers, workers_with_room;
         Runs runs;               /* those in the foreground that are not done */
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
@@ -56,7 +56,7 @@ struct Model {
         HeapNode *deadlines, *purges, *judged; /* attempts; queues that are to be purged; those of regulated that are shut: by when */
         bool judge_all;          /* all of regulated are to be judged */
         Gate *gates;             /* uthash by unit: those of GateUnit= */
-        Server *servers;         /* … that are wanted */
+        Server *servers;         /* uthash by unit: those in which somebody waits for a worker */
         PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
         usec_t pressure_at;      /* monotonic: when */
         usec_t next_admission;   /* realtime: when a queue is no longer shut, as far as that is known */

@@ -3,9 +3,10 @@
 /* See server.h. */
 
 #include "queue/model.h"
+#include "queue/pool.h"
 #include "queue/reason.h"
 
-static Server *server_find(const Model *m, const char *unit) {
+Server *server_find(const Model *m, const char *unit) {
         Server *s = NULL;
 
         HASH_FIND_STR(m->servers, unit, s);
@@ -14,27 +15,38 @@ static Server *server_find(const Model *m, const char *unit) {
 
 static Server *server_free(Server *s) {
         free(s->unit);
+        free(s->queue);
+        free(s->owner_name);
         free(s->error);
         return mfree(s);
 }
 
-static Server *server_get(Model *m, const char *unit) {
-        Server *s = server_find(m, unit);
+static void server_drop(Model *m, Server *s) {
+        HASH_DEL(m->servers, s);
+        server_free(s);
+}
 
-        if (s)
-                return s;
-        s = new0(Server, 1);
-        if (!s || !(s->unit = strdup(unit))) {
-                free(s);
+static Server *server_new(Model *m, const char *unit, const Queue *q, uint32_t owner, const char *owner_name) {
+        bool runner = q->policy.executor == EXECUTOR_POOL;
+        Server *s = new0(Server, 1);
+
+        if (!s)
                 return NULL;
-        }
+        s->unit = strdup(unit);
+        s->queue = runner ? strdup(q->name) : NULL;
+        s->owner = owner;
+        if (!s->unit || (runner && (!s->queue || free_and_strdup(&s->owner_name, owner_name) < 0)))
+                return server_free(s);
         HASH_ADD_KEYPTR(hh, m->servers, s->unit, strlen(s->unit), s);
         return s;
 }
 
-/* The unit whose process serves it; NULL: nothing is started for it. */
-static const char *unit_of(const Queue *q) {
-        return q->policy.executor == EXECUTOR_WORKER ? q->policy.worker_unit : NULL;
+/* Whose process serves it; NULL: nothing is started for it. */
+static const char *unit_of(const Queue *q, uint32_t owner, char runner[static POOL_UNIT_MAX]) {
+        if (q->policy.executor != EXECUTOR_POOL)
+                return q->policy.executor == EXECUTOR_WORKER ? q->policy.worker_unit : NULL;
+        pool_unit_name(q->name, owner, runner);
+        return runner;
 }
 
 /* One that is busy, or away for a moment, is there. One that takes no more is about to go; but while it is there, so is its unit. */
@@ -45,22 +57,26 @@ static bool is_there(const Model *m, const Queue *q, uint32_t owner, const char 
         return false;
 }
 
-void server_want(Model *m, const Queue *q, uint32_t owner, const Now *now) {
-        const char *unit = unit_of(q);
+void server_want(Model *m, const Queue *q, uint32_t owner, const char *owner_name, const Now *now) {
+        char runner[POOL_UNIT_MAX];
+        const char *unit = unit_of(q, owner, runner);
         Server *s;
 
         if (!unit || is_there(m, q, owner, unit))
                 return;
-        s = server_get(m, unit);
+        s = server_find(m, unit) ?: server_new(m, unit, q, owner, owner_name);
         if (!s || s->wanted || s->asking) /* without memory it is tried in the next turn */
                 return;
-        if (s->again > now->steady && s->again <= usec_add(now->steady, SERVER_AGAIN_MAX)) { /* else the clock was set */
-                m->next_admission = MIN(m->next_admission, s->again);
-                return;
+        if (s->again <= now->steady || s->again > usec_add(now->steady, SERVER_AGAIN_MAX)) { /* the clock was set */
+                s->wanted = true;
+                s->delay = s->delay == 0 ? SERVER_AGAIN_MIN : MIN(2 * s->delay, SERVER_AGAIN_MAX);
+                s->again = usec_add(now->steady, s->delay);
         }
-        s->wanted = true;
-        s->delay = s->delay == 0 ? SERVER_AGAIN_MIN : MIN(2 * s->delay, SERVER_AGAIN_MAX);
-        s->again = usec_add(now->steady, s->delay);
+        m->next_admission = MIN(m->next_admission, s->again);
+}
+
+static bool is_for(const Server *s, const Queue *q) {
+        return s->queue ? streq(s->queue, q->name) : streq_ptr(unit_of(q, 0, (char[POOL_UNIT_MAX]) {}), s->unit);
 }
 
 void server_asked(Model *m, Server *s, const char *error) {
@@ -70,17 +86,21 @@ void server_asked(Model *m, Server *s, const char *error) {
         if (streq_ptr(s->error, error) || free_and_strdup(&s->error, error) < 0)
                 return;
         HASH_ITER(hh, m->queues, q, t)
-                if (streq_ptr(unit_of(q), s->unit))
+                if (is_for(s, q))
                         queue_touch(q);
+}
+
+void server_is_in_the_way(Model *m, Server *s, const Now *now) {
+        server_asked(m, s, NULL);
+        s->again = usec_add(now->steady, s->delay / 4);
+        m->next_admission = MIN(m->next_admission, s->again);
 }
 
 void server_came(Model *m, const char *unit) {
         Server *s = unit ? server_find(m, unit) : NULL;
 
-        if (!s || s->asking) /* its answer finds it */
-                return;
-        HASH_DEL(m->servers, s);
-        server_free(s);
+        if (s)
+                server_drop(m, s);
 }
 
 void servers_forget_asked(Model *m) {
@@ -91,20 +111,31 @@ void servers_forget_asked(Model *m) {
                 }
 }
 
-int server_reason(const Model *m, const Queue *q, char **ret) {
-        const char *unit = unit_of(q);
+void servers_forget(Model *m, const Now *now) {
+        Server *s, *t;
+
+        HASH_ITER(hh, m->servers, s, t)
+                if (!s->wanted && !s->asking && now->steady > usec_add(s->again, SERVER_AGAIN_MAX))
+                        server_drop(m, s);
+}
+
+int server_reason(const Model *m, const Queue *q, uint32_t owner, char **ret) {
+        char runner[POOL_UNIT_MAX];
+        const char *unit = unit_of(q, owner, runner), *who = unit == runner ? "its runner" : unit;
         const Server *s = unit ? server_find(m, unit) : NULL;
 
-        if (!s)
+        if (!unit)
                 return 0;
-        return s->error ? reason_say(ret, "%s cannot be started: %s", unit, s->error) : reason_say(ret, "starting %s", unit);
+        if (s && s->error)
+                return reason_say(ret, "%s cannot be started, trying again: %s", who, s->error);
+        if (s && s->delay >= SERVER_QUIET)
+                return reason_say(ret, "%s was started and is not heard of, trying again: journalctl -u %s", who, unit);
+        return reason_say(ret, "%s is being started", who);
 }
 
 void servers_done(Model *m) {
         Server *s, *t;
 
-        HASH_ITER(hh, m->servers, s, t) {
-                HASH_DEL(m->servers, s);
-                server_free(s);
-        }
+        HASH_ITER(hh, m->servers, s, t)
+                server_drop(m, s);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Units that are started because a job waits for the process that they hold (WorkerUnit=). Pure: what is wanted is decided here, unit/ asks
- * for it, and that it worked shows when the process registers. Nothing of it is recorded. */
+/* Units that are started because a job waits for the process that they hold, a worker: that of WorkerUnit=, which is there; or that of a runner
+ * (queue/pool.h), which is made. Pure: what is wanted is decided here, unit/server.c asks for it, and that it worked shows when the process registers.
+ * Nothing of it is recorded. */
 
 #include "base/macro.h"
 
@@ -14,9 +15,13 @@ typedef struct Queue Queue;
 
 #define SERVER_AGAIN_MIN (1 * USEC_PER_SEC) /* nobody came: it is asked for once more, later each time */
 #define SERVER_AGAIN_MAX (60 * USEC_PER_SEC)
+#define SERVER_QUIET (4 * USEC_PER_SEC)     /* when it is asked for so late again something is wrong */
 
 typedef struct Server {
         char *unit;
+        char *queue;           /* of a runner: whose unit it is to be; else NULL */
+        uint32_t owner;        /* … and as whom it is to run */
+        char *owner_name;      /* NULL: he has none */
         char *error;           /* why it was not started; NULL: it was, or nobody knows yet */
         bool wanted, asking;   /* unit/: it is to be asked for, and was, without an answer */
         usec_t delay, again;   /* again: of now->steady */
@@ -24,13 +29,18 @@ typedef struct Server {
 } Server;
 
 /* In decide, of a queue in which a job of this user could start: nobody is there to take it. Sets model->next_admission. */
-void server_want(Model *m, const Queue *q, uint32_t owner, const Now *now);
+void server_want(Model *m, const Queue *q, uint32_t owner, const char *owner_name, const Now *now);
+Server *server_find(const Model *m, const char *unit); /* NULL: it is not wanted */
 /* What came of asking; error: NULL: it is being started. */
 void server_asked(Model *m, Server *s, const char *error);
+/* … where another of its name has not quite gone, or is there and not heard of yet: soon again. */
+void server_is_in_the_way(Model *m, Server *s, const Now *now);
 /* Somebody came out of this unit. */
 void server_came(Model *m, const char *unit);
 /* Another connection: what was asked may not have been heard. */
 void servers_forget_asked(Model *m);
+/* Those that nobody wanted any more for so long: a job that is left wants it again as soon as it may. */
+void servers_forget(Model *m, const Now *now);
 /* Why nobody is there, as reason_say(); 0: nothing is started for this queue. */
-int server_reason(const Model *m, const Queue *q, char **ret);
+int server_reason(const Model *m, const Queue *q, uint32_t owner, char **ret);
 void servers_done(Model *m);

@@ -100,8 +100,8 @@ Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t s
         return best;
 }
 
-static int no_worker_reason(const Model *m, const Queue *q, char **ret) {
-        int r = server_reason(m, q, ret);
+static int no_worker_reason(const Model *m, const Queue *q, uint32_t owner, char **ret) {
+        int r = server_reason(m, q, owner, ret);
 
         return r != 0 ? r : reason_say(ret, "no worker serves queue %s", q->name);
 }
@@ -126,12 +126,10 @@ int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots
         }
         if (has_room)
                 return 0;
-        if (all == 0 && !away && !draining && q->policy.executor == EXECUTOR_POOL)
-                return pool_reason(m, q, owner, ret);
         if (all == 0)
                 return away       ? reason_say(ret, "the workers of queue %s are not connected", q->name)
                        : draining ? reason_say(ret, "the workers of queue %s take no more jobs", q->name)
-                                  : no_worker_reason(m, q, ret);
+                                  : no_worker_reason(m, q, owner, ret);
         if (most < slots)
                 return reason_say(ret, "needs %" PRIu32 ", no worker has more than %" PRIu32, slots, most);
         return slots == 1 ? reason_say(ret, "workers are busy: %" PRIu64 " of %" PRIu64, used, all) :
@@ -213,8 +211,6 @@ void model_worker_add(Model *m, Worker *w, bool loaded) {
         HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
         HASH_ADD(by_token, m->worker_tokens, token, sizeof(w->token), w);
         look_at_room(w);
-        if (worker_is_runner(w))
-                pool_registered(m, w->unit);
 }
 
 void model_worker_drain(Model *m, Worker *w) {

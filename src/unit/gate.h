@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Units that queues wait for (GateUnit=): see gate.c; and those that are started for them (WorkerUnit=): see server.c. */
+/* Units that queues wait for (GateUnit=): see gate.c; and those that are started for them (WorkerUnit=, runners): see server.c. */
 
 #include <sys/queue.h>
 #include <systemd/sd-bus.h>
 
 typedef struct Units Units;
+typedef struct RunnerCommand RunnerCommand;
 
 #define UNITS_GATES_IN_FLIGHT 6U
 #define UNITS_SERVERS_IN_FLIGHT 2U
@@ -24,5 +25,5 @@ void units_heed_gate(Units *u, sd_bus_message *m);
 void units_forget_gates(Units *u);
 
 /* Those that are wanted. */
-void units_start_servers(Units *u);
+void units_start_servers(Units *u, const RunnerCommand *c);
 void units_forget_servers(Units *u);

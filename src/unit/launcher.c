@@ -395,7 +395,6 @@ Attempt *units_next(Units *u) {
 
         units_flush_looks(u);
         units_look_gates(u);
-        units_start_servers(u);
         if (!u->bus || !u->synced || u->in_flight >= u->in_flight_max)
                 return NULL;
         /* What came of acting in this turn must be recorded before it is acted upon: above all an outcome before the unit, and

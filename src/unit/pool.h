@@ -6,15 +6,13 @@
 #include "queue/pool.h"
 #include "unit/units.h"
 
-#define UNITS_RUNNERS_IN_FLIGHT 2U
-
-typedef struct RunnerCommand {
-        const char *runner, *exec, *socket; /* paths of jobmill-runner, jobmill-exec and the daemon's socket */
+struct RunnerCommand {
+        const char *runner, *exec, *socket; /* paths of jobmill-runner, jobmill-exec and the daemon's socket; which it may not have: NULL */
         usec_t idle, max;
-} RunnerCommand;
+};
 
-/* Asks for the units of runners that jobs wait for. Not waited for. */
-void units_start_runners(Units *u, const RunnerCommand *c);
+/* What the unit of this one is to be: all behind its name and the mode. */
+int runner_unit_append(sd_bus_message *m, const Units *u, const Server *s, const RunnerCommand *c);
 /* Is a process left in the control group of this attempt? Also where that is not known yet. */
 bool units_task_is_populated(const Units *u, const Attempt *a);
 

@@ -12,7 +12,7 @@
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down; scope.c
- *   gate.c      units that queues wait for; server.c: … that are started for them
+ *   gate.c      units that queues wait for; server.c: … that are started for them, pool.c: those that are made
  *   slice.c     the properties of the queues' slices; spool-watch.c, spool-share.c: spools are kept small
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
@@ -109,7 +109,7 @@ typedef struct Units {
         bool reloading;           /* PID 1 is: it drops all units and makes them again */
         unsigned ticks, look_interval; /* UNITS_LOOK_INTERVAL, but for tests */
         char **slices_told;       /* slice, property, slice, …: what the manager was told */
-        unsigned slices_in_flight, runners_in_flight; /* not answered */
+        unsigned slices_in_flight; /* not answered */
         struct GateLookList gate_looks; /* not answered */
         struct ServerStartList server_starts;
         bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */

@@ -346,9 +346,9 @@ def test_unit_is_started(mill_w, systemd):
     mill_w.queue("u", AllowUsers="*", Executor="worker", WorkerUnit="x.service")
     mill_w.call("Reload")
     ids = [mill_w.submit(["a"], "u") for _ in range(2)]
-    until(lambda: reason(mill_w, ids[0]) == "x.service cannot be started: Unit x.service not found.", 5, lambda: reason(mill_w, ids[0]))
+    until(lambda: reason(mill_w, ids[0]) == "x.service cannot be started, trying again: Unit x.service not found.", 5, lambda: reason(mill_w, ids[0]))
     systemd.do("unit", name="x.service", active="inactive")
-    until(lambda: reason(mill_w, ids[1]) == "starting x.service", 10, lambda: reason(mill_w, ids[1]))
+    until(lambda: reason(mill_w, ids[1]) == "x.service is being started", 10, lambda: reason(mill_w, ids[1]))
     until(lambda: systemd.do("units")["x.service"]["active"] == "active", 5, "it is started")
     w = Relay(mill_w, queues=["u"])
     w.told("assign")

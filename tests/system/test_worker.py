@@ -27,7 +27,7 @@ def of_queue(mill):
 
 def test_on_demand(mill, queue, folder):
     first = mill.submit([folder / "proof", "yes"], "worked")
-    until(lambda: mill.info(first)["reason"] == "%s cannot be started: Unit %s not found." % (UNIT, UNIT), 10, lambda: mill.info(first))
+    until(lambda: mill.info(first)["reason"] == "%s cannot be started, trying again: Unit %s not found." % (UNIT, UNIT), 10, lambda: mill.info(first))
     queue.write_text("[Service]\nUser=alice\nTimeoutStopSec=1h\nExecStart=%s -I %s %s %s worked\n" % (
         PYTHON, SOURCE / "tests/system/worker.py", RUN / "org.jobmill", SOURCE / "docs/workers.md"))
     systemctl("daemon-reload")

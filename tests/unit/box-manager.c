@@ -10,6 +10,7 @@
 #include "unit/spool.h"
 #include "unit/cgroup.h"
 #include "unit/journal.h"
+#include "unit/pool.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -169,6 +170,10 @@ int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *s) {
         fill_state(m->source, s);
         return 0;
 }
+int runner_unit_append(sd_bus_message *m, const Units *u, const Server *s, const RunnerCommand *c) {
+        return -EOPNOTSUPP;
+}
+
 int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *env_file, const int *spool, char **ret_error) {
         a->has_net = a->job->timeout_usec != USEC_INFINITY && !a->job->spec->freezable;
         box.naive.attempts[a->job_id][a->number].net = a->has_net;

@@ -804,7 +804,7 @@ bool manager_act_workers(Manager *m) {
         return false;
 }
 
-void manager_want_runner(Manager *m, Queue *q, uint32_t owner) {
+void manager_want_server(Manager *m, const Queue *q, uint32_t owner) {
 }
 
 void api_tell_runs(Api *a) {

@@ -127,7 +127,7 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
         }
 }
 
-void manager_want_runner(Manager *m, Queue *q, uint32_t owner) {
+void manager_want_server(Manager *m, const Queue *q, uint32_t owner) {
 }
 
 void api_tell_runs(Api *a) {

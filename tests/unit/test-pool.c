@@ -40,76 +40,74 @@ static void test_wanted(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_pool(m, "p-q");
         Now then = now;
-        Pool *p;
+        Server *s;
 
         then.steady = 1000 * SEC;
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        p = pool_find(m, "jobmill-pool-p-q-1000.service");
-        assert_true(p && p->wanted);
-        assert_string_equal(p->owner_name, "alice");
+        server_want(m, q, 1000, "alice", &then);
+        s = server_find(m, "jobmill-pool-p-q-1000.service");
+        assert_true(s && s->wanted && s->owner == 1000);
+        assert_string_equal(s->queue, "p-q");
+        assert_string_equal(s->owner_name, "alice");
         expect_reason(m, q, "its runner is being started");
 
-        /* It was asked for, and nobody came; then as long again, and twice as long. */
-        p->wanted = false;
-        then.steady += POOL_START_WAIT - 1;
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        assert_false(p->wanted);
-        assert_int_equal(m->next_admission, then.steady + 1);
-        then.steady++;
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        assert_true(p->wanted);
-        expect_reason(m, q, "its runner was started and is not heard of, trying again: journalctl -u jobmill-pool-p-q-1000.service");
-        p->wanted = false;
-        then.steady += POOL_START_WAIT;
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        assert_false(p->wanted);
-        then.steady -= 500 * SEC; /* the clock was set */
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        assert_true(p->wanted);
+        /* The one before it has not quite gone. */
+        s->wanted = false;
+        m->next_admission = USEC_INFINITY;
+        server_is_in_the_way(m, s, &then);
+        assert_int_equal(m->next_admission, then.steady + SERVER_AGAIN_MIN / 4);
+        then.steady = s->again;
 
-        p->wanted = false;
-        pool_refused(m, p, "no room", &then);
-        expect_reason(m, q, "its runner cannot be started, trying again: no room");
-        assert_true(p->again > then.steady);
+        /* It was asked for, and nobody came; each time twice as long. */
+        for (usec_t wait = 2 * SERVER_AGAIN_MIN; wait <= SERVER_QUIET; wait *= 2) {
+                expect_reason(m, q, "its runner is being started");
+                server_want(m, q, 1000, "alice", &then);
+                assert_true(s->wanted);
+                s->wanted = false;
+                then.steady += wait - 1;
+                server_want(m, q, 1000, "alice", &then);
+                assert_false(s->wanted);
+                assert_int_equal(m->next_admission = s->again, ++then.steady);
+        }
+        expect_reason(m, q, "its runner was started and is not heard of, trying again: journalctl -u jobmill-pool-p-q-1000.service");
 
         make_runner(m, 1000, "jobmill-pool-p-q-1000.service", "p-q");
-        assert_null(m->pools);
+        assert_null(m->servers);
         expect_reason(m, q, NULL);
         /* One that is there is not asked for, also not when it is full, away or about to end. */
         model_worker_drain(m, m->workers);
         model_worker_connected(m, m->workers, false);
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        assert_null(m->pools);
+        server_want(m, q, 1000, "alice", &then);
+        assert_null(m->servers);
         model_worker_gone(m, m->workers, &then);
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        assert_non_null(m->pools);
+        server_want(m, q, 1000, "alice", &then);
+        assert_non_null(m->servers);
 }
 
 /* Why it was not started shows, and one that nobody wants any more is forgotten. */
 static void test_refused(void **state) {
         _cleanup_model_ Model *m = make_model();
-        Queue *q = make_pool(m, "p");
+        Queue *q = make_pool(m, "p"), *other = make_pool(m, "o");
         Now then = now;
-        Pool *p;
+        Server *s;
 
-        assert_int_equal(pool_want(m, q, 1000, "alice", &then), 0);
-        p = pool_find(m, "jobmill-pool-p-1000.service");
-        p->wanted = false;
+        server_want(m, q, 1000, "alice", &then);
+        s = server_find(m, "jobmill-pool-p-1000.service");
+        s->wanted = false;
         schedule_begin(m);
         while (TAILQ_FIRST(&m->schedule.touched)) {
                 TAILQ_FIRST(&m->schedule.touched)->touched = false;
                 TAILQ_REMOVE(&m->schedule.touched, TAILQ_FIRST(&m->schedule.touched), touched_entry);
         }
-        pool_refused(m, p, "no room", &then);
-        assert_true(q->touched);
+        server_asked(m, s, "no room");
+        assert_true(q->touched && !other->touched);
         expect_reason(m, q, "its runner cannot be started, trying again: no room");
 
-        then.steady = p->again + 1;
-        pools_forget(m, &then);
-        assert_non_null(m->pools);
-        then.steady += POOL_START_WAIT << POOL_START_DOUBLED_MAX;
-        pools_forget(m, &then);
-        assert_null(m->pools);
+        then.steady = s->again + SERVER_AGAIN_MAX;
+        servers_forget(m, &then);
+        assert_non_null(m->servers);
+        then.steady++;
+        servers_forget(m, &then);
+        assert_null(m->servers);
 }
 
 /* Its own user's, of its own queue, by its unit; and nobody else has them. */

@@ -284,42 +284,42 @@ static void test_server(void **state) {
         Worker *w;
         Job *j;
 
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         assert_null(m->servers);
         q->policy.worker_unit = strdup("x.service");
         j = submit_as(m, q, 1000, 1);
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         s = m->servers;
         assert_true(s->wanted);
-        expect_reason(m, j, "starting x.service");
+        expect_reason(m, j, "x.service is being started");
 
         s->wanted = false;
         s->asking = true;
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         assert_false(s->wanted);
         server_asked(m, s, "no such thing");
-        expect_reason(m, j, "x.service cannot be started: no such thing");
+        expect_reason(m, j, "x.service cannot be started, trying again: no such thing");
         m->next_admission = USEC_INFINITY;
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         assert_false(s->wanted);
         assert_int_equal(m->next_admission, then.steady + SERVER_AGAIN_MIN);
         then.steady += SERVER_AGAIN_MIN;
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         assert_true(s->wanted);
         s->wanted = false;
         then.steady -= 1000 * USEC_PER_SEC; /* the clock is set */
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         assert_true(s->wanted);
         s->wanted = false;
         then.steady += SERVER_AGAIN_MAX;
 
         w = make_worker(m, 0, 1, "w"); /* of no unit, and not for this user */
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         assert_true(s->wanted);
         w->unit = strdup("x.service");
         then.steady += SERVER_AGAIN_MAX;
         s->wanted = false;
-        server_want(m, q, 1000, &then);
+        server_want(m, q, 1000, NULL, &then);
         assert_false(s->wanted);
         server_came(m, "x.service");
         assert_null(m->servers);
