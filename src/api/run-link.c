@@ -132,7 +132,7 @@ static void set_away(RunLink *l, bool away) {
         Run *r = l->api->model ? model_run(l->api->model, l->job) : NULL;
 
         if (r)
-                r->connected = !away;
+                model_run_connected(l->api->model, r, !away);
         away = away && !l->told;
         if ((l->away_since > 0) == away)
                 return;
@@ -171,7 +171,7 @@ RunLink *run_link_free(RunLink *l) {
                 r = l->api->model ? model_run(l->api->model, l->job) : NULL;
                 if (r) {
                         r->pidfd = -EBADF;
-                        r->connected = false;
+                        model_run_connected(l->api->model, r, false);
                 }
         }
         sd_event_source_disable_unref(l->process);

@@ -140,22 +140,33 @@ static int check_owner(Manager *m, const Job *j) {
         return streq_ptr(u->name, j->owner_name) ? 1 : -ESTALE;
 }
 
+/* Nobody is there who could be given it, or told of its turn: it holds up nobody else. has_room: its queue has. */
+static bool pass_over(Manager *m, const Candidate *c, Queue *q, bool has_room) {
+        /* Whoever is not known yet keeps nobody else waiting, as long as there are not too many of them. */
+        if (!m->user && c->owner != 0 && !user_db_get(m->users, c->owner)) {
+                schedule_skip(q, c->owner);
+                m->skips_left--;
+                return true;
+        }
+        if (run_is_away(m->model, c->id)) {
+                schedule_skip(q, c->owner);
+                return true;
+        }
+        if (!executor_has_worker(q->policy.executor) ||
+            (has_room ? !!worker_choose(m->model, q, c->owner, c->slots) : worker_is_there(m->model, q, c->owner, c->slots)))
+                return false;
+        manager_want_server(m, q, c->owner);
+        schedule_skip_owner(q, c->owner);
+        return true;
+}
+
 static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         sd_id128_t token;
         Job *j;
         int r;
 
-        /* Whoever is not known yet keeps nobody else waiting, as long as there are not too many of them. */
-        if (!m->user && c->owner != 0 && !user_db_get(m->users, c->owner)) {
-                schedule_skip(q, c->owner);
-                m->skips_left--;
+        if (pass_over(m, c, q, /* has_room = */ true))
                 return;
-        }
-        if (executor_has_worker(q->policy.executor) && !worker_choose(m->model, q, c->owner, c->slots)) {
-                manager_want_server(m, q, c->owner);
-                schedule_skip_owner(q, c->owner);
-                return;
-        }
         r = manager_load_job(m, c->id, &j);
         if (r >= 0) /* one of this turn, of which the store's index does not know yet */
                 model_expire(m->model, j, &m->now);
@@ -173,10 +184,6 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
         }
         if (model_must_wait(m->model, j, &m->now))
                 return;
-        if (run_is_away(m->model, j)) {
-                schedule_skip(q, c->owner);
-                return;
-        }
         r = check_owner(m, j);
         if (r == 0) {
                 schedule_skip(q, c->owner);
@@ -196,6 +203,16 @@ static void decide_start(Manager *m, const Candidate *c, Queue *q) {
                 log_error_errno(r, "Failed to start job %" PRIu64 ", later: %m", j->id);
                 schedule_skip(q, c->owner);
         }
+}
+
+static bool decide_next(Manager *m) {
+        Candidate c;
+        Queue *q;
+
+        if (!schedule_next(m->model, &c, &q))
+                return false;
+        decide_start(m, &c, q);
+        return true;
 }
 
 static int decide(Manager *m) {
@@ -225,8 +242,10 @@ static int decide(Manager *m) {
         admission_decide(m->model, &m->now);
         manager_fill_arrays(m);
         schedule_begin(m->model);
-        while (m->decisions_left > 0 && m->skips_left > 0 && schedule_next(m->model, &c, &q))
-                decide_start(m, &c, q);
+        do
+                while (m->skips_left > 0 && schedule_next_lacking(m->model, &c, &q))
+                        (void) pass_over(m, &c, q, /* has_room = */ false);
+        while (m->decisions_left > 0 && m->skips_left > 0 && decide_next(m));
         return manager_release(m); /* of those that could not be started at all */
 }
 

@@ -186,9 +186,14 @@ static int window_grow(Group *g, uint32_t max) {
 }
 
 int window_insert(Group *g, const Candidate *c, uint32_t max) {
-        uint32_t lo = 0, hi = g->n_window;
+        uint32_t lo = 0, hi;
         int r;
 
+        if (g->n_window > max) { /* it was more */
+                g->n_window = max;
+                g->window_more = true;
+        }
+        hi = g->n_window;
         while (lo < hi) {
                 uint32_t mid = (lo + hi) / 2;
                 if (candidate_compare(g->window + mid, c) < 0)

@@ -49,7 +49,9 @@ struct Group {
         uint32_t cursor;  /* decide: the next of the window to look at */
         bool window_more; /* the store has ready jobs that are not in the window */
         bool skipped;     /* decide: on the list of those whose cursor is to be set back */
-        bool skipped_all; /* … and what lies on disk is passed over, too */
+        bool skipped_all; /* … and what lies on disk is passed over, too, as this one cannot start: */
+        uint64_t skipped_for;
+        uint32_t skipped_slots; /* so many it needs */
         TAILQ_ENTRY(Group) skipped_entry;
         UT_hash_handle hh; /* level->owners */
 };
@@ -69,6 +71,9 @@ struct Schedule {
         Level top;        /* the root: by priority, then id */
         TAILQ_HEAD(TouchedList, Queue) touched; /* what they offer may be another than it was */
         TAILQ_HEAD(SkippedList, Group) skipped;
+        TAILQ_HEAD(LackingList, Queue) lacking; /* some slots are free there, but too few for the first: it is to be asked whether it could start at all */
+        uint32_t n_away;  /* ready jobs that may be passed over one by one, as nobody is there to be told (run.h) */
+        bool missed;      /* a worker, or a process in the foreground, was there and is not: all that lack slots are to be asked of again */
         Group *wanted;    /* its window is to be read before anything else can start; NULL: none */
         uint32_t n_groups; /* that may have a window */
         bool stale;       /* all of it is to be made anew: a policy changed, or there was no memory */

@@ -97,6 +97,8 @@ Queue *queue_free(Queue *q) {
         free(q->refusal);
         if (q->touched)
                 TAILQ_REMOVE(&q->level.schedule->touched, q, touched_entry);
+        if (q->lacking)
+                TAILQ_REMOVE(&q->level.schedule->lacking, q, lacking_entry);
         level_done(&q->level);
         return mfree(q);
 }
@@ -261,10 +263,21 @@ void queue_touch(Queue *q) {
         TAILQ_INSERT_TAIL(&s->touched, q, touched_entry);
 }
 
-uint32_t queue_window_max(const Queue *q) {
-        uint32_t n = q->level.schedule ? q->level.schedule->n_groups : 0;
+void queue_lacks_slots(Queue *q) {
+        Schedule *s = q->level.schedule;
 
-        return MIN(QUEUE_WINDOW, MAX(QUEUE_WINDOWS / MAX(n, 1U), QUEUE_WINDOW_MIN));
+        if (q->lacking || !queue_has_room(q, 1))
+                return;
+        q->lacking = true;
+        TAILQ_INSERT_TAIL(&s->lacking, q, lacking_entry);
+}
+
+/* One that is passed over must not take the place of one that could start. */
+uint32_t queue_window_max(const Group *g) {
+        const Schedule *s = g->level->schedule;
+        uint32_t n = s ? s->n_groups : 0, away = s && g->skipped ? s->n_away : 0;
+
+        return MIN(QUEUE_WINDOW, MAX(QUEUE_WINDOWS / MAX(n, 1U), QUEUE_WINDOW_MIN)) + away;
 }
 
 /* What is too wide for a cap leaves the window, into which the store then gives what fits. */
@@ -278,7 +291,7 @@ void queue_window_changed(Group *g) {
                 g->window_more = true;
         }
         /* Behind those that are passed over are others, on disk. */
-        if (g->skipped && !g->skipped_all && g->cursor >= g->n_window && g->window_more && g->n_window < queue_window_max(q))
+        if (g->skipped && !g->skipped_all && g->cursor >= g->n_window && g->window_more && g->n_window < queue_window_max(g))
                 window_clear(g);
         if (q->configured && g->cursor < g->n_window)
                 level_offer(g->level, &g->own, g->window + g->cursor, false);
@@ -297,7 +310,7 @@ int queue_window_insert(Queue *q, const Candidate *c) {
 
         if (!g)
                 return -ENOMEM;
-        r = window_insert(g, c, queue_window_max(q));
+        r = window_insert(g, c, queue_window_max(g));
         if (r >= 0)
                 queue_window_changed(g);
         return r;

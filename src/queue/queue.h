@@ -121,9 +121,9 @@ struct Queue {
         Source offer;             /* of all that lies here and below: what may start next, in the level above */
         TimedNode purge;          /* even: when the first of its jobs may have been kept long enough; 0: not known */
         RetentionLook look;
-        bool touched;             /* on schedule->touched */
+        bool touched, lacking;    /* on schedule->touched, ->lacking */
         bool slice_wanted;        /* act: its slice's properties are to be told to the manager */
-        TAILQ_ENTRY(Queue) touched_entry;
+        TAILQ_ENTRY(Queue) touched_entry, lacking_entry;
         TAILQ_ENTRY(Queue) changed_entry;
         UT_hash_handle hh;        /* model->queues, by name */
 };
@@ -168,9 +168,11 @@ bool queue_is_fair(const Queue *q);
 bool queue_has_room(const Queue *q, uint32_t slots);
 /* Slots, or whether it is closed, are others than they were. */
 void queue_touch(Queue *q);
+/* Some slots are free, but too few for the first. */
+void queue_lacks_slots(Queue *q);
 
 /* The windows of its own ready jobs (level.h). */
-uint32_t queue_window_max(const Queue *q);
+uint32_t queue_window_max(const Group *g);
 int queue_window_insert(Queue *q, const Candidate *c);
 void queue_window_remove(Queue *q, uint32_t owner, uint64_t id);
 void queue_window_clear(Queue *q);

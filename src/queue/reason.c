@@ -71,6 +71,19 @@ static int room_reason(const Model *m, const Queue *q, uint32_t slots, char **re
         return 0;
 }
 
+/* A worker would have room for it, but has none for one before it. */
+static int skipped_reason(const Model *m, const Job *j, const Queue *q, char **ret) {
+        _cleanup_free_ char *why = NULL;
+        uint32_t slots;
+        uint64_t first = schedule_skipped_for(q, j->owner, &slots);
+        int r;
+
+        if (first == 0 || first == j->id)
+                return 0;
+        r = worker_reason(m, q, j->owner, slots, &why);
+        return r <= 0 ? r : reason_say(ret, "job %" PRIu64 " is before it: %s", first, why);
+}
+
 static char *time_reason(const Job *j, const Now *now) {
         usec_t left = usec_sub(j->not_before_usec, j->delayed ? now->steady : now->realtime);
         char span[SPAN_TEXT_MAX], *s = NULL;
@@ -101,7 +114,9 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
                 r = room_reason(m, q, j->slots, &s);
         if (r == 0 && executor_has_worker(q->policy.executor))
                 r = worker_reason(m, q, j->owner, j->slots, &s);
-        if (r == 0 && run_is_away(m, j))
+        if (r == 0 && executor_has_worker(q->policy.executor))
+                r = skipped_reason(m, j, q, &s);
+        if (r == 0 && run_is_away(m, j->id))
                 return strdup("its process is not connected");
         if (r == 0) {
                 const Queue *at = queue_blocked_at(q);

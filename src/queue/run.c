@@ -60,10 +60,17 @@ Run *model_run_of_token(const Model *m, const sd_id128_t *token) {
         return r;
 }
 
-bool run_is_away(const Model *m, const Job *j) {
-        const Run *r = j->foreground ? model_run(m, j->id) : NULL;
+bool run_is_away(const Model *m, uint64_t job) {
+        const Run *r = model_run(m, job);
 
         return r && !r->connected;
+}
+
+void model_run_connected(Model *m, Run *r, bool connected) {
+        m->schedule.n_away -= !r->connected;
+        r->connected = connected;
+        m->schedule.n_away += !r->connected;
+        m->schedule.missed = m->schedule.missed || !connected;
 }
 
 #define PROCESS_SIZE (offsetof(Run, pid) + sizeof(uint32_t) - offsetof(Run, boot_id))
@@ -90,6 +97,7 @@ void model_run_add(Model *m, Run *r, bool loaded) {
                 r->is_new = true;
                 run_changed(m, r);
         }
+        m->schedule.n_away += !r->connected;
         HASH_ADD(hh, m->runs.by_job, job, sizeof(r->job), r);
         HASH_ADD(token_hh, m->runs.by_token, token, sizeof(r->token), r);
         HASH_ADD(process_hh, m->runs.by_process, boot_id, PROCESS_SIZE, r);
@@ -195,6 +203,7 @@ void runs_recorded(Model *m) {
                         TAILQ_REMOVE(&m->runs.go, r, go_entry);
                 if (r->doomed)
                         TAILQ_REMOVE(&m->runs.gone, r, gone_entry);
+                m->schedule.n_away -= !r->connected;
                 HASH_DEL(m->runs.by_job, r);
                 HASH_DELETE(token_hh, m->runs.by_token, r);
                 run_free(r);

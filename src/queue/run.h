@@ -62,7 +62,8 @@ void model_run_gone(Model *m, Run *r);
 void model_run_away(Model *m, Run *r);
 Run *model_next_gone_run(Model *m); /* NULL: none is to be looked at */
 void model_run_end(Model *m, const Run *r, Job *j, const Now *now);
-bool run_is_away(const Model *m, const Job *j); /* nobody is there to be told of its turn: another one is chosen */
+void model_run_connected(Model *m, Run *r, bool connected);
+bool run_is_away(const Model *m, uint64_t job); /* nobody is there to be told of its turn: another one is chosen */
 /* Its command ended. The outcome is taken over. */
 void model_run_exited(Model *m, Attempt *a, Outcome *outcome, const Now *now);
 /* It may be told to go, or that it need not. */

@@ -4,10 +4,10 @@
  *
  * The tree decides, from below: each queue compares the best of its own ready jobs with what the queues below it offer, by its own
  * order, and offers the best of all that to the level above. The root takes the best by priority, then id. If the best lacks slots at a level,
- * then nothing of that level's subtree starts, or it would starve; nobody else is kept waiting. A queue that is closed (paused, shut (admission.c),
- * a bad file) offers nothing and is in nobody's way. A job that needs more than a cap could ever give (it was lowered) is
- * passed over: it leaves the window, into which the store then gives what fits. Jobs of a queue whose file is gone, and of the whole
- * subtree of one whose file is bad, wait, since nobody knows its cap.
+ * then nothing of that level's subtree starts, or it would starve; nobody else is kept waiting. Who could not start with these slots either is
+ * skipped before that. A queue that is closed (paused, shut (admission.c), a bad file) offers nothing and is in nobody's way. A job that needs
+ * more than a cap could ever give (it was lowered) is passed over: it leaves the window, into which the store then gives what fits. Jobs of a
+ * queue whose file is gone, and of the whole subtree of one whose file is bad, wait, since nobody knows its cap.
  *
  * All this is kept between turns, in the heaps of level.c: only what changed is looked at again, however many queues there are. */
 
@@ -17,6 +17,7 @@ void schedule_init(Schedule *s) {
         *s = (Schedule) { .stale = true };
         TAILQ_INIT(&s->touched);
         TAILQ_INIT(&s->skipped);
+        TAILQ_INIT(&s->lacking);
         level_init(&s->top, s, NULL);
 }
 
@@ -109,8 +110,10 @@ static bool renew_offer(Schedule *s, Queue *q) {
         const Source *first = queue_is_closed(q) ? NULL : level_first(&q->level);
         Source before = q->offer;
 
-        if (first && !queue_has_room(q, first->c.slots))
+        if (first && !queue_has_room(q, first->c.slots)) {
+                queue_lacks_slots(q);
                 first = NULL;
+        }
         if (first && q->offer.group && same(first, &q->offer))
                 return false;
         level_offer(q->parent ? &q->parent->level : &s->top, &q->offer, first ? &first->c : NULL, first && first->unknown);
@@ -136,6 +139,9 @@ void schedule_begin(Model *m) {
 
         if (m->schedule.stale)
                 schedule_anew(m);
+        for (Queue *q = m->schedule.missed ? m->queues : NULL; q; q = q->hh.next)
+                queue_touch(q);
+        m->schedule.missed = false;
         while ((g = TAILQ_FIRST(&m->schedule.skipped))) {
                 TAILQ_REMOVE(&m->schedule.skipped, g, skipped_entry);
                 g->skipped = g->skipped_all = false;
@@ -144,10 +150,9 @@ void schedule_begin(Model *m) {
         }
 }
 
-/* Whose jobs stand first, down the tree. */
-static Group *first_group(const Schedule *s) {
-        const Source *first = level_first(&s->top);
-        const Level *l = &s->top;
+/* Whose jobs stand first there, down the tree. */
+static Group *first_group(const Level *l) {
+        const Source *first = level_first(l);
 
         while (first && first->child) {
                 l = &first->child->level;
@@ -168,7 +173,7 @@ bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
         schedule_update(s); /* in any case: reasons are read off it */
         if (m->dispatch_blocked || schedule_is_full(m))
                 return false;
-        g = first_group(s);
+        g = first_group(&s->top);
         if (!g)
                 return false;
         /* What lies on disk may be better than the best in memory: it is read first. */
@@ -181,11 +186,34 @@ bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue) {
         return true;
 }
 
+bool schedule_next_lacking(Model *m, Candidate *ret, Queue **ret_queue) {
+        Schedule *s = &m->schedule;
+        Queue *q;
+
+        schedule_update(s);
+        while (!m->dispatch_blocked && (q = TAILQ_FIRST(&s->lacking))) {
+                const Source *first = queue_is_closed(q) ? NULL : level_first(&q->level);
+                const Group *g;
+
+                TAILQ_REMOVE(&s->lacking, q, lacking_entry);
+                q->lacking = false;
+                if (!first || first->unknown || queue_has_room(q, first->c.slots))
+                        continue;
+                g = first_group(&q->level);
+                *ret = g->own.c;
+                *ret_queue = g->level->queue;
+                return true;
+        }
+        return false;
+}
+
 static void skip(Queue *q, uint32_t owner, bool all) {
         Group *g = level_group(&q->level, owner);
 
         if (!g)
                 return;
+        g->skipped_for = g->own.c.id;
+        g->skipped_slots = g->own.c.slots;
         g->cursor = all ? g->n_window : g->cursor + 1;
         g->skipped_all = all;
         if (!g->skipped) {
@@ -201,4 +229,13 @@ void schedule_skip(Queue *q, uint32_t owner) {
 
 void schedule_skip_owner(Queue *q, uint32_t owner) {
         skip(q, owner, /* all = */ true);
+}
+
+uint64_t schedule_skipped_for(const Queue *q, uint32_t owner, uint32_t *ret_slots) {
+        const Group *g = level_group((Level *) &q->level, owner);
+
+        if (!g || !g->skipped_all)
+                return 0;
+        *ret_slots = g->skipped_slots;
+        return g->skipped_for;
 }

@@ -19,6 +19,11 @@ void schedule_begin(Model *m);
 bool schedule_next(Model *m, Candidate *ret, Queue **ret_queue);
 void schedule_skip(Queue *q, uint32_t owner);
 void schedule_skip_owner(Queue *q, uint32_t owner); /* nothing of him there can start now */
+/* Before those: the first ones of levels at which too few slots are free for them, which therefore hold up all behind them there. Whoever could not
+ * start in any case is skipped by the caller, as else nobody would have these slots. */
+bool schedule_next_lacking(Model *m, Candidate *ret, Queue **ret_queue);
+/* All jobs of this owner there were skipped for the sake of this one; 0: they were not. */
+uint64_t schedule_skipped_for(const Queue *q, uint32_t owner, uint32_t *ret_slots);
 bool schedule_is_full(const Model *m); /* are so many being started that no more may be? */
 /* reason.c: why a job is not running yet, in words for people ("cap of gpu: 3 of 3"); "" for live and done ones. NULL: out of
  * memory. */

@@ -100,6 +100,13 @@ Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t s
         return best;
 }
 
+bool worker_is_there(const Model *m, const Queue *q, uint32_t owner, uint32_t slots) {
+        for (const Worker *w = m->workers; w; w = w->hh.next)
+                if (takes_jobs(w) && w->slots >= slots && worker_serves(w, q, owner))
+                        return true;
+        return false;
+}
+
 static int no_worker_reason(const Model *m, const Queue *q, uint32_t owner, char **ret) {
         int r = server_reason(m, q, owner, ret);
 
@@ -218,12 +225,14 @@ void model_worker_drain(Model *m, Worker *w) {
                 return;
         w->draining = true;
         look_at_room(w);
+        m->schedule.missed = true;
         worker_changed(m, w);
 }
 
 void model_worker_connected(Model *m, Worker *w, bool connected) {
         w->connected = connected;
         look_at_room(w);
+        m->schedule.missed = m->schedule.missed || !connected;
         for (Attempt *a = m->attempts; a; a = a->hh.next)
                 if (a->worker == w) {
                         a->asked = a->cancel_sent = false;
@@ -240,6 +249,7 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
         w->gone = true;
         w->connected = false;
         look_at_room(w);
+        m->schedule.missed = true;
         worker_changed(m, w);
         HASH_ITER(hh, m->attempts, a, t) {
                 Outcome o = OUTCOME_INIT;

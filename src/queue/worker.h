@@ -76,6 +76,8 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Worker *, worker_free);
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner);
 /* Who is given the next job of so many slots; NULL: nobody can be, and the reason is worker_reason(). */
 Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots);
+/* Will he be given it, now or when others have ended? Else it waits in vain, and nobody must wait for it. */
+bool worker_is_there(const Model *m, const Queue *q, uint32_t owner, uint32_t slots);
 /* As reason_say(); 0: somebody has room. */
 int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret);
 

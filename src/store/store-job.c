@@ -151,7 +151,7 @@ static int read_window(Store *s, Group *g, uint32_t max_slots, uint32_t n) {
 }
 
 int store_load_window(Store *s, Group *g, uint32_t max_slots) {
-        int r = read_window(s, g, max_slots, queue_window_max(g->level->queue));
+        int r = read_window(s, g, max_slots, queue_window_max(g));
 
         if (r < 0)
                 window_clear(g);

@@ -313,27 +313,57 @@ void check_start(const Job *j) {
         bounds_started(v, now);
 }
 
+/* Whose turn it is in this queue, of this user. */
+static const View *own_first(unsigned queue, uint32_t owner) {
+        const View *first = NULL;
+
+        for (const View *v = views; v < views + n_views; v++)
+                if (v->queue == queue && v->owner == owner && waits_in_line(v) && (!first || comes_before(v, first, (int) queue)))
+                        first = v;
+        return first;
+}
+
+/* It is the first of a level at which it lacks slots. */
+static bool is_first_lacking(const View *v, const Now *now) {
+        for (int p = (int) v->queue; p >= 0; p = above[p])
+                if (!has_room((unsigned) p, v->slots) && best_of(p, now) == v)
+                        return true;
+        return false;
+}
+
+/* Somebody is there to whom it can be given; or who would be told of its turn. */
+bool could_start(const View *v) {
+        if (w.fore[v->id].there && !w.fore[v->id].connected)
+                return false;
+        return !w.setup[v->queue].by_workers || peer_could(v->queue, v->owner, v->slots);
+}
+
 void check_pass(unsigned queue, uint32_t owner) {
+        const Now *now = &w.m.now;
         const View *v;
 
         look_at_memory();
-        v = best_of(-1, &w.m.now);
-        if (!v || v->queue != queue || v->owner != owner || !w.fore[v->id].there || w.fore[v->id].connected)
+        v = own_first(queue, owner);
+        if (!v || (v != best_of(-1, now) && !is_first_lacking(v, now)) || !w.fore[v->id].there || w.fore[v->id].connected)
                 fail("a job of %" PRIu32 " in %s is passed over, and it is not its turn, or its process is there", owner, queue_names[queue]);
         w.passed[v->id] = true;
         COUNT(passed);
 }
 
 void check_skip(unsigned queue, uint32_t owner) {
+        const Now *now = &w.m.now;
         const View *v;
 
         look_at_memory();
-        v = best_of(-1, &w.m.now);
-        if (!v || v->queue != queue || v->owner != owner)
+        v = own_first(queue, owner);
+        if (!v || (v != best_of(-1, now) && !is_first_lacking(v, now)))
                 fail("the jobs of %" PRIu32 " in %s are passed over, and it is not their turn", owner, queue_names[queue]);
-        if (peer_choose(queue, owner, v->slots))
+        if (v == best_of(-1, now) ? !!peer_choose(queue, owner, v->slots) : peer_could(queue, owner, v->slots))
                 fail("job %" PRIu64 " is passed over, and a worker has room", v->id);
         COUNT(skipped);
+        if (v != best_of(-1, now))
+                COUNT(skipped_lacking);
+        w.skipped_for[queue][owner - 1000] = v->id;
 }
 
 /* Its outcome is an input of those that come after it. */

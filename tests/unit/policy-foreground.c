@@ -46,7 +46,7 @@ void fores_loaded(Model *m) {
         for (uint64_t id = 1; id < JOBS_MAX; id++)
                 w.fore[id].gone_told = false; /* they are looked at anew */
         for (Run *r = m->runs.by_job; r; r = r->hh.next)
-                r->connected = w.fore[r->job].connected;
+                model_run_connected(m, r, w.fore[r->job].connected);
 }
 
 static void come_back(uint64_t id) {
@@ -56,7 +56,7 @@ static void come_back(uint64_t id) {
 
         f->connected = !f->gone;
         if (r)
-                r->connected = f->connected;
+                model_run_connected(w.m.model, r, f->connected);
         if (f->connected && j && j->live && world_lease(id, j->attempt) && world_lease(id, j->attempt)->is != OVER) /* else it says how it ended */
                 model_run_act(w.m.model, r);
 }
@@ -169,9 +169,10 @@ bool fore_event(unsigned kind) {
                         model_run_away(w.m.model, model_run(w.m.model, id));
         } else if (kind == EVENT_fore_back)
                 come_back(id);
-        else if (kind == EVENT_fore_away)
-                w.fore[id].connected = model_run(w.m.model, id)->connected = false;
-        else {
+        else if (kind == EVENT_fore_away) {
+                w.fore[id].connected = false;
+                model_run_connected(w.m.model, model_run(w.m.model, id), false);
+        } else {
                 const Job *j = model_job(w.m.model, id);
 
                 if (j && j->live)

@@ -45,6 +45,13 @@ Peer *peer_choose(unsigned queue, uint32_t owner, uint32_t slots) {
         return best;
 }
 
+bool peer_could(unsigned queue, uint32_t owner, uint32_t slots) {
+        for (const Peer *p = w.peers; p < w.peers + PEERS_MAX; p++)
+                if (peer_serves(p, queue, owner) && p->known && p->connected && !p->draining && p->slots >= slots)
+                        return true;
+        return false;
+}
+
 /* ---- they come and go ---- */
 
 static void connect_to(Peer *p, bool connected) {

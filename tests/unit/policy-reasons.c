@@ -130,26 +130,14 @@ static bool check_room(const View *v, const char *reason) {
         return true;
 }
 
-/* So many are passed over that nobody behind them is known. */
-static bool is_window_passed(unsigned queue) {
-        unsigned n = 0;
-
-        for (const View *o = views; o < views + n_views; o++)
-                n += o->queue == queue && w.passed[o->id];
-        return n >= QUEUE_WINDOW;
-}
-
-/* Nobody has room for it, or for one before it of its user. */
-static bool check_workers(const View *v, const char *reason) {
+/* Nobody has room for it, … */
+static bool check_room_of_workers(const View *v, const char *reason) {
         uint32_t used = 0, all = 0, most = 0;
         bool away = false, draining = false;
         const char *queue = queue_names[v->queue];
 
-        if (peer_choose(v->queue, v->owner, v->slots)) {
-                if (w.skipped[v->queue][v->owner - 1000])
-                        return COUNT(reason_first), is(v, reason, "its turn is next"), true;
+        if (peer_choose(v->queue, v->owner, v->slots))
                 return false;
-        }
         for (const Peer *p = w.peers; p < w.peers + PEERS_MAX; p++) {
                 if (!peer_serves(p, v->queue, v->owner))
                         continue;
@@ -176,6 +164,25 @@ static bool check_workers(const View *v, const char *reason) {
         return true;
 }
 
+/* … or for one before it of its user. */
+static bool check_workers(const View *v, const char *reason) {
+        uint64_t first = w.skipped[v->queue][v->owner - 1000] ? w.skipped_for[v->queue][v->owner - 1000] : 0;
+        const View *before = view_of(first);
+        char text[64];
+
+        if (check_room_of_workers(v, reason))
+                return true;
+        if (first == 0)
+                return false;
+        (void) snprintf(text, sizeof(text), "job %" PRIu64 " is before it: ", first);
+        if (first == v->id || !before || !startswith(reason, text))
+                fail("job %" PRIu64 " waits because of \"%s\", it should be \"%s…\"", v->id, reason, text);
+        COUNT(reason_first);
+        if (!check_room_of_workers(before, reason + strlen(text)))
+                fail("job %" PRIu64 " waits because of \"%s\", which is not true", v->id, reason);
+        return true;
+}
+
 static void check_ready(const View *v, const char *reason, const Now *now) {
         char name[64];
         int at;
@@ -196,8 +203,6 @@ static void check_ready(const View *v, const char *reason, const Now *now) {
         }
         COUNT(could_start);
         at = behind_at(v, now);
-        if (at < 0 && is_window_passed(v->queue))
-                return;
         if (at < 0)
                 fail("job %" PRIu64 " of %s could start, and waits: %s", v->id, queue_names[v->queue], reason);
         /* It may be true of several levels. */
@@ -209,6 +214,8 @@ static void check_ready(const View *v, const char *reason, const Now *now) {
                 if (!is_below(v->queue, (unsigned) at) || !best || best == v || has_room((unsigned) at, best->slots))
                         fail("job %" PRIu64 " waits because of \"%s\", which is not true", v->id, reason);
         }
+        if (!could_start(best_of(at, now)))
+                fail("job %" PRIu64 " waits for %" PRIu64 ", which could not start in any case", v->id, best_of(at, now)->id);
         COUNT(reason_behind);
         is(v, reason, "an earlier job needs the room in %s: %" PRIu32 " of %" PRIu32, queue_names[at], world_used((unsigned) at, -1), w.setup[at].slots);
 }
@@ -326,6 +333,6 @@ void check_job(const View *v, bool reasons) {
         if (reasons)
                 check_reason(v, now);
         else if (v->state == JOB_READY && waits_in_line(v) && !w.m.model->dispatch_blocked && is_open(v->queue, -1, now) && lacks_at(v) < 0 &&
-                 w.m.model->n_starting < w.m.model->starting_max && behind_at(v, now) < 0 && !is_window_passed(v->queue))
+                 w.m.model->n_starting < w.m.model->starting_max && behind_at(v, now) < 0)
                 fail("job %" PRIu64 " of %s could start, and waits", v->id, queue_names[v->queue]);
 }

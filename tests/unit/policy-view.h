@@ -10,7 +10,7 @@
 
 /* How often each check had something to look at: one that never has proves nothing. */
 #define SEEN(X)                                                                                                                    \
-        X(started) X(skipped) X(given) X(given_again) X(completed) X(returned) X(worker_lost) X(worker_killed) X(left_over) X(foreground) X(go) X(exited) X(gone_early) X(gone_late) X(passed) X(reason_not_connected) X(rate_used_up) X(array_live) X(key_held) X(edge_open) X(edge_failed) X(array_waits)                            \
+        X(started) X(skipped) X(skipped_lacking) X(given) X(given_again) X(completed) X(returned) X(worker_lost) X(worker_killed) X(left_over) X(foreground) X(go) X(exited) X(gone_early) X(gone_late) X(passed) X(reason_not_connected) X(rate_used_up) X(array_live) X(key_held) X(edge_open) X(edge_failed) X(array_waits)                            \
         X(full) X(full_of_user) X(not_full) X(draining) X(removed) X(not_removed) X(stray_in_use) X(refused_row)                          \
         X(end_verdict) X(end_unverified) X(end_lost) X(end_intent) X(end_after_reboot) X(frozen)                      \
         X(reason_no_file) X(reason_bad_file) X(reason_paused) X(reason_gate) X(reason_pressure) X(reason_ramp) X(reason_rate) X(reason_backstop) \
@@ -57,6 +57,7 @@ int lacks_at(const View *v);                      /* the nearest level; -1: none
 bool waits_in_line(const View *v);
 int64_t rank_by(const View *v, const Setup *s);
 bool comes_before(const View *a, const View *b, int q);
+bool could_start(const View *v);
 const View *best_of(int q, const Now *now);
 int behind_at(const View *v, const Now *now);
 

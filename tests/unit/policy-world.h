@@ -98,7 +98,8 @@ typedef struct World {
         Lease leases[LEASES_MAX];
         Peer peers[PEERS_MAX];
         Fore fore[JOBS_MAX];     /* by id */
-        bool skipped[N_QUEUES][N_OWNERS]; /* in this turn: nobody has room for the first of its jobs */
+        bool skipped[N_QUEUES][N_OWNERS]; /* in this turn: nobody has room for the first of its jobs, */
+        uint64_t skipped_for[N_QUEUES][N_OWNERS]; /* … which is this one */
         bool passed[JOBS_MAX];   /* … its process is away */
         struct { Start l[STARTS_MAX]; unsigned n; } starts[N_QUEUES]; /* of those with a rate */
         unsigned fail_commits, dies_after; /* acts; UINT_MAX: it does not */
@@ -160,6 +161,7 @@ void world_look(void);                   /* what was not heard is seen */
 /* policy-peers.c: workers */
 bool peer_event(unsigned kind);
 Peer *peer_choose(unsigned queue, uint32_t owner, uint32_t slots); /* NULL: nobody has room */
+bool peer_could(unsigned queue, uint32_t owner, uint32_t slots); /* somebody will, when others have ended */
 bool peer_serves(const Peer *p, unsigned queue, uint32_t owner);
 uint32_t peer_room(const Peer *p);
 void peer_ends(Lease *l, JobResult result, int status);

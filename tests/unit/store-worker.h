@@ -52,14 +52,14 @@ static inline void run_and_end(Store *s) {
         assert_int_equal(number(s, "SELECT count(*) FROM job WHERE foreground = 1"), 1);
         model_run_away(again, r);
         assert_ptr_equal(model_next_gone_run(again), r);
-        r->connected = true; /* it is back */
+        model_run_connected(again, r, true); /* it is back */
         assert_int_equal(store_load_job(s, id, &j), 0);
         model_job_add(again, j, model_queue(again, "q"));
-        assert_true(run_is_away(again, j) == false);
+        assert_true(run_is_away(again, j->id) == false);
         model_run_end(again, r, j, &now);
         assert_int_equal(j->state, JOB_READY);
-        r->connected = false;
-        assert_true(run_is_away(again, j));
+        model_run_connected(again, r, false);
+        assert_true(run_is_away(again, j->id));
         assert_ptr_equal(model_run_of_token(again, &token), r);
         assert_ptr_equal(model_run_of_process(again, invocation, UINT64_C(1) << 40, 4711), r);
         assert_null(model_run_of_process(again, invocation, UINT64_C(1) << 40, 4712));

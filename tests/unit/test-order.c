@@ -30,7 +30,7 @@ static bool refill(Model *m) {
                 if (j->queue == q && j->state == JOB_READY && !queue_too_small(q, j->slots) && (!q->level.fair || j->owner == g->owner)) {
                         Candidate c = candidate(j);
 
-                        assert_int_equal(window_insert(g, &c, queue_window_max(q)), 0);
+                        assert_int_equal(window_insert(g, &c, queue_window_max(g)), 0);
                 }
         queue_window_changed(g);
         return true;

@@ -18,7 +18,7 @@ static bool refill(Model *m) {
                     (!q->level.fair || j->owner == g->owner)) {
                         Candidate c = candidate(j);
 
-                        assert_int_equal(window_insert(g, &c, queue_window_max(q)), 0);
+                        assert_int_equal(window_insert(g, &c, queue_window_max(g)), 0);
                 }
         queue_window_changed(g);
         return true;
@@ -348,6 +348,45 @@ static void test_skip(void **state) {
         expect_starts(m, "1 3"); /* the next turn looks again */
 }
 
+/* More than a window of them: those behind are on disk, and can start. */
+static void test_skip_window(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *a = make_queue(m, "a", 4), *q;
+        Candidate c;
+
+        for (unsigned i = 0; i < QUEUE_WINDOW + 2; i++)
+                submit(m, a, 1, 0);
+        m->schedule.n_away = QUEUE_WINDOW + 1;
+        for (unsigned i = 0; i < 2; i++) { /* nor is the next turn another one */
+                schedule_begin(m);
+                for (unsigned skipped = 0; skipped < QUEUE_WINDOW + 1;)
+                        if (schedule_next(m, &c, &q)) {
+                                assert_int_equal(c.id, ++skipped);
+                                schedule_skip(q, c.owner);
+                        } else {
+                                assert_true(refill(m));
+                                skipped = 0;
+                        }
+        }
+        assert_true(schedule_next(m, &c, &q));
+        assert_int_equal(c.id, QUEUE_WINDOW + 2);
+        schedule_skip(q, c.owner);
+        assert_false(schedule_next(m, &c, &q));
+        assert_null(m->schedule.wanted);
+}
+
+/* It is the true head of what there is also when it may hold less than it does. */
+static void test_window_shrinks(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Group *g = &make_queue(m, "a", 4)->level.all;
+
+        for (unsigned i = 1; i <= 6; i++)
+                assert_int_equal(window_insert(g, &(Candidate) { .rank = 2 * i, .id = i, .slots = 1 }, 8), 0);
+        assert_int_equal(window_insert(g, &(Candidate) { .rank = 9, .id = 7, .slots = 1 }, 3), 0);
+        assert_int_equal(g->n_window, 3);
+        assert_true(g->window_more);
+}
+
 static void test_reasons(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *a = make_queue(m, "a", 1);
@@ -381,6 +420,8 @@ int main(void) {
                 cmocka_unit_test(test_dry_goes_first),
                 cmocka_unit_test(test_blocked),
                 cmocka_unit_test(test_skip),
+                cmocka_unit_test(test_skip_window),
+                cmocka_unit_test(test_window_shrinks),
                 cmocka_unit_test(test_reasons),
         };
 

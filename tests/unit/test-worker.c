@@ -43,7 +43,12 @@ static unsigned starts(Model *m) {
         Queue *q;
 
         schedule_begin(m);
-        while (schedule_next(m, &c, &q)) {
+        for (;;) {
+                while (schedule_next_lacking(m, &c, &q))
+                        if (q->policy.executor == EXECUTOR_WORKER && !worker_is_there(m, q, c.owner, c.slots))
+                                schedule_skip_owner(q, c.owner);
+                if (!schedule_next(m, &c, &q))
+                        return n;
                 if (q->policy.executor == EXECUTOR_WORKER && !worker_choose(m, q, c.owner, c.slots)) {
                         schedule_skip_owner(q, c.owner);
                         continue;
@@ -51,7 +56,6 @@ static unsigned starts(Model *m) {
                 (void) run(m, model_job(m, c.id));
                 n++;
         }
-        return n;
 }
 
 static void expect_reason(Model *m, const Job *j, const char *text) {
@@ -116,8 +120,43 @@ static void test_room(void **state) {
         assert_ptr_equal(one->live->worker, mine);
         assert_ptr_equal(four->live->worker, other);
         expect_reason(m, two, "needs 2, workers are busy: 1 of 2");
-        assert_int_equal(three->state, JOB_READY);
+        expect_reason(m, three, "job 2 is before it: needs 2, workers are busy: 1 of 2");
         expect_reason(m, five, "needs 2, no worker has more than 1");
+}
+
+/* The first one lacks slots of its queue, or of one above, too: that holds up the others only if somebody is there who could have it then. */
+static void test_lacking(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *top = make_queue(m, "w", 4), *q = make_worker_queue(m, "w-x");
+        Worker *mine = make_worker(m, 1000, 9, "w-x"), *other;
+        Job *wide, *narrow, *last;
+
+        (void) submit_as(m, q, 1000, 3);
+        assert_int_equal(starts(m), 1);
+        wide = submit_as(m, q, 1001, 2);
+        narrow = submit_as(m, q, 1001, 1);
+        (void) submit_as(m, q, 1000, 1);
+        assert_int_equal(starts(m), 1);
+        assert_int_equal(top->slots_used, 4);
+        expect_reason(m, wide, "needs 2, cap of w: 4 of 4");
+
+        top->policy.slots = 5;
+        queue_touch(top);
+        last = submit_as(m, q, 1000, 1);
+        (void) make_worker(m, 1001, 1, "w-x"); /* who has too few slots for it */
+        other = make_worker(m, 1001, 2, "w-x");
+        assert_int_equal(starts(m), 0);
+        expect_reason(m, last, "an earlier job needs the room in w: 4 of 5");
+        model_worker_drain(m, other);
+        assert_int_equal(starts(m), 1);
+        assert_ptr_equal(last->live->worker, mine);
+        expect_reason(m, wide, "needs 2, cap of w: 5 of 5");
+        top->policy.slots = 6;
+        queue_touch(top);
+        assert_int_equal(starts(m), 0);
+        expect_reason(m, wide, "needs 2, cap of w: 5 of 6");
+        expect_reason(m, narrow, "job 2 is before it: needs 2, no worker has more than 1");
+        model_worker_gone(m, mine, &now);
 }
 
 static void test_choice(void **state) {
@@ -327,7 +366,7 @@ static void test_server(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
+                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_lacking), cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
                 cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_return), cmocka_unit_test(test_act),
         };
 
