@@ -203,6 +203,7 @@ static int read_list(Call *c, ListOptions *o, const char **ret_cursor, uint64_t 
 
 static int list_rows(Call *c, ListOptions *o, const char *cursor, uint64_t limit, ListReply *l, sd_bus_error *error) {
         _cleanup_free_ char *next = NULL;
+        char quoted[SPEC_QUOTE_MAX];
         int r;
 
         r = reply_open_array(&l->reply, "jobs", "a{sv}");
@@ -212,7 +213,7 @@ static int list_rows(Call *c, ListOptions *o, const char *cursor, uint64_t limit
         if (!(o->filter.name || o->filter.tags) || l->reads_all || filter_only_own(&o->filter, c->client->uid))
                 r = history_list(c->api->store, &o->filter, o->order, cursor, limit, wants_spec(o->fields), append_row, l, &next);
         if (r == -EINVAL)
-                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "cursor: '%s' is not one of this order", cursor);
+                return api_error(error, JOBMILL_ERROR_INVALID_FILTER, "cursor: '%s' is not one of this order", spec_quote(quoted, cursor, strlen(cursor)));
         if (r < 0)
                 return api_error_store(c->api, error, r);
         r = reply_close_array(&l->reply);

@@ -139,6 +139,7 @@ static int set_owners(JobFilter *f, const Value *v) {
 static int set_value(ListOptions *o, FilterKey key, Value *v, sd_bus_error *error) {
         const char *word = v->words ? v->words[0] : "";
         uint64_t number = v->n > 0 ? v->numbers[0] : 0;
+        char quoted[SPEC_QUOTE_MAX];
         JobFilter *f = &o->filter;
 
         switch (key) {
@@ -181,7 +182,8 @@ static int set_value(ListOptions *o, FilterKey key, Value *v, sd_bus_error *erro
         case FILTER_ORDER:
                 o->order = job_order_from_string(word);
                 return o->order < 0 ? api_error(error, JOBMILL_ERROR_INVALID_FILTER,
-                                                "order: '%s' is none; newest, oldest, rank or finished", word) : 0;
+                                                "order: '%s' is none; newest, oldest, rank or finished",
+                                                spec_quote(quoted, word, strlen(word))) : 0;
         case FILTER_FIELDS:
                 o->fields = TAKE_PTR(v->words);
                 break;

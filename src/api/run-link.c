@@ -227,8 +227,10 @@ void run_link_connect(Api *a, const Run *r, Connection *c) {
 
         if (!l)
                 return;
-        if (l->connection && l->connection != c)
+        if (l->connection && l->connection != c) {
+                connection_close(l->connection);
                 connection_run(l->connection, 0);
+        }
         l->connection = c;
         l->reason = mfree(l->reason);
         set_look(l, true);
@@ -378,6 +380,8 @@ static void tell(RunLink *l) {
         if (r == -ENOENT || l->row.job->state == JOB_DONE) {
                 if (l->connection && r >= 0)
                         r = tell_done(l);
+                else if (l->connection)
+                        connection_close(l->connection);
                 run_link_free(l);
                 return;
         }

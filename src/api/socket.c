@@ -6,7 +6,7 @@
  *
  *   open      calls are read and run in their order
  *   ended     the other side sends no more: what it asked for is answered, then it is closed
- *   broken    it said something that is no message: it is told so behind all answers, then it is closed
+ *   broken    it said something that is no message: it is told so behind all answers, then it is closed; or its call goes on elsewhere
  *   hung up   nobody is there any more: what it left is read, and what it asked to be changed is; then it is closed
  */
 
@@ -206,6 +206,12 @@ void connection_run(Connection *c, uint64_t job) {
                 run_connection_gone(c->client.api, before);
                 connection_go_on(c);
         }
+}
+
+void connection_close(Connection *c) {
+        c->broken = true;
+        drop_input(c);
+        connection_go_on(c);
 }
 
 usec_t connection_accepted(const Connection *c) {

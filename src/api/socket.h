@@ -22,6 +22,9 @@ void connection_stream(Connection *c, uint64_t after); /* it is told of events b
 void connection_serve(Connection *c, uint64_t worker);
 /* The same of a process that waits for this job's turn; 0: of none any more. */
 void connection_run(Connection *c, uint64_t job);
+/* What its call waits for is told to another one, or to nobody: it is closed behind what it was told, as no answer of another call may pass for the
+ * last one of this. */
+void connection_close(Connection *c);
 usec_t connection_accepted(const Connection *c); /* by the clock since the boot */
 bool connection_has_room(const Connection *c); /* for more to be told */
 bool connection_is_read(const Connection *c);  /* all that was told is on its way */

@@ -115,6 +115,7 @@ static int take_flag(json_object *v, bool *ret) {
 }
 
 static int take_apart(Message *m, char **ret_error) {
+        char quoted[SPEC_QUOTE_MAX];
         const char *wrong = NULL;
         int r;
 
@@ -133,7 +134,7 @@ static int take_apart(Message *m, char **ret_error) {
                 wrong = r < 0 ? key : wrong;
         }
         if (wrong)
-                return spec_error(ret_error, EBADMSG, "'%s' is none of a call, or of another type", wrong);
+                return spec_error(ret_error, EBADMSG, "'%s' is none of a call, or of another type", spec_quote(quoted, wrong, strlen(wrong)));
         return m->method ? 0 : spec_error(ret_error, EBADMSG, "'method' is missing");
 }
 

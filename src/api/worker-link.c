@@ -55,6 +55,8 @@ static int on_process(sd_event_source *s, int fd, uint32_t revents, void *userda
         CRASH_POINT("worker-gone");
         if (w)
                 gone(a, w);
+        if (l->connection) /* somebody else has it, too */
+                connection_close(l->connection);
         link_free(l);
         return 0;
 }
@@ -88,8 +90,10 @@ int worker_link_add(Api *a, Worker *w, Process *p) {
 void worker_link_connect(Api *a, Worker *w, Connection *c) {
         WorkerLink *l = link_find(a, w->id);
 
-        if (l->connection && l->connection != c)
-                connection_serve(l->connection, 0); /* the older one has nothing to say any more */
+        if (l->connection && l->connection != c) { /* the older one has nothing to say any more */
+                connection_close(l->connection);
+                connection_serve(l->connection, 0);
+        }
         l->connection = c;
         l->drain_sent = false;
         a->drains_due = a->drains_due || w->draining;

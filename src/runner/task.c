@@ -10,6 +10,7 @@
 
 #include "runner/runner.h"
 
+#include "base/parse.h"
 #include "queue/spec-json.h"
 
 #include <signal.h>
@@ -39,19 +40,25 @@ static Task *task_find(const Runner *r, json_object *order) {
 
 /* ---- how it ended ---- */
 
-static void shorten(char *text) {
+/* The daemon takes no message that is not UTF-8, and a job may have a say in what its helper writes. */
+static void make_text(char *text) {
         size_t n = strlen(text);
 
         if (n > ERROR_MAX)
                 for (n = ERROR_MAX; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80; n--)
                         ; /* not inside of a character */
         text[n] = 0;
+        if (utf8_is_valid(text, n))
+                return;
+        for (char *p = text; *p; p++)
+                if ((unsigned char) *p >= 0x80)
+                        *p = '?';
 }
 
 static void report(Runner *r, Task *t) {
         t->reporting = true;
         if (t->error)
-                shorten(t->error);
+                make_text(t->error);
         r->n_groups -= t->in_cgroup;
         strays_kill(r);
         link_report(r, t);

@@ -50,7 +50,7 @@ class Runner:
         self.cgroup = fake_systemd.CGROUPS / ("jobmill-fake-runner-%s" % uuid.uuid4().hex) / "jobmill-pool-p-0.service"
         self.cgroup.mkdir(parents=True)
         self.log = open(folder / "log", "w+")
-        self.process = subprocess.Popen([RUNNER, "--socket=" + self.path, "--queue=p", "--helper=/nonexistent", *options], stderr=self.log, preexec_fn=self.enter)
+        self.process = subprocess.Popen([RUNNER, "--socket=" + self.path, "--queue=p", "--helper=%s/helper" % folder, *options], stderr=self.log, preexec_fn=self.enter)
         self.accept()
 
     def enter(self):
@@ -65,8 +65,8 @@ class Runner:
     def order(self, **parameters):
         self.orders.say(parameters=parameters, continues=True)
 
-    def assign(self, id_, code, **more):
-        self.order(assign={"id": id_, "attempt": 1, "attempt_token": "%032d" % id_, "job": {"argv": ["/bin/sh", "-c", code], **more}, "run": {}})
+    def assign(self, id_, code, run={}, **more):
+        self.order(assign={"id": id_, "attempt": 1, "attempt_token": "%032d" % id_, "job": {"argv": ["/bin/sh", "-c", code], **more}, "run": run})
 
     def said(self, method):
         message = self.reports.read()
@@ -122,6 +122,16 @@ def test_begun_once(runner, tmp_path):
         r.answer("NoSuchAttempt")
         r.assign(1, code)
     assert (tmp_path / "began").read_text() == "\n"
+
+
+def test_helper_writes_no_text(runner, tmp_path):
+    """What the daemon would not take as a message is not said."""
+    (tmp_path / "helper").write_text("#!/bin/sh\nfor i; do case $i in --report=*) printf 'a\\377b' >/proc/self/fd/${i#*=}; esac; done\n")
+    (tmp_path / "helper").chmod(0o755)
+    r = runner()
+    r.assign(1, "true", run={"helper": []})
+    said = r.said("Complete")
+    assert (said["result"], said["error"]) == ("exec", "a?b")
 
 
 def test_what_cannot_be_read(runner):

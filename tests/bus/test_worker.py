@@ -145,6 +145,18 @@ def test_given(mill_w):
     w.close()
 
 
+def test_another_connection(mill_w):
+    """The older one is closed: an answer to another call over it would pass for the end of Register."""
+    older = Worker(mill_w)
+    newer = Worker(mill_w, token=older.token)
+    assert older.orders.read() is None
+    id_ = mill_w.submit(["a"], "w")
+    newer.complete(newer.told("assign"))
+    assert mill_w.result(id_) == "success"
+    older.close()
+    newer.close()
+
+
 def test_list(mill_w):
     assert mill_w.call("ListWorkers") == [] and json.loads(tool(mill_w, "worker", "list", "-j")) == []
     w, r = Worker(mill_w, slots=3, name="Größe", metadata={"model": "m"}), Relay(mill_w)
