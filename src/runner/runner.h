@@ -21,7 +21,9 @@
 #include <systemd/sd-event.h>
 #include <uthash.h>
 
+#ifndef TASKS_MAX
 #define TASKS_MAX 65536U /* as many slots as a worker may have */
+#endif
 
 typedef struct Runner Runner;
 

@@ -183,6 +183,8 @@ static void note_token(const char *text, size_t size) {
 static void say(unsigned i, const char *text, size_t size, bool whole) {
         _cleanup_free_ char *copy = copy_text((const uint8_t *) text, size);
 
+        if (!utf8_is_valid(text, size)) /* which the daemon never says */
+                return;
         if (i == 0)
                 note_token(text, size);
         if (peers[i] >= 0)
