@@ -32,9 +32,13 @@ void json_write_raw(JsonWriter *w, const char *s, size_t n) {
                 w->p = mempcpy(p, s, n);
 }
 
+static bool begins_value(char before) {
+        return before == '{' || before == '[' || before == ':' || before == 0; /* 0: of the one before */
+}
+
 /* Between two values. */
 static void separate(JsonWriter *w) {
-        if (w->p > w->text && !strchr("{[:", w->p[-1]))
+        if (w->p > w->text && !begins_value(w->p[-1]))
                 JSON_WRITE_LITERAL(w, ",");
 }
 
@@ -47,25 +51,16 @@ void json_close(JsonWriter *w, char brace) {
         json_write_raw(w, &brace, 1);
 }
 
-void json_write_key(JsonWriter *w, const char *key) {
-        if (!key)
-                return;
-        json_write_string(w, key);
-        JSON_WRITE_LITERAL(w, ":");
-}
-
-void json_write_string(JsonWriter *w, const char *s) {
-        json_write_text(w, s, strlen(s));
-}
-
-void json_write_text(JsonWriter *w, const char *s, size_t n) {
+/* behind: what follows it; 0: nothing. */
+static void write_text(JsonWriter *w, const char *s, size_t n, char behind) {
         static const char escapes[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
         char *p;
 
-        separate(w);
-        p = reserve(w, 6 * n + 2);
+        p = reserve(w, 6 * n + 4);
         if (!p)
                 return;
+        if (p > w->text && !begins_value(p[-1]))
+                *p++ = ',';
         *p++ = '"';
         for (const char *e = s + n; s < e; s++) {
                 uint8_t c = *s;
@@ -84,7 +79,23 @@ void json_write_text(JsonWriter *w, const char *s, size_t n) {
                 }
         }
         *p++ = '"';
+        if (behind)
+                *p++ = behind;
         w->p = p;
+}
+
+void json_write_key(JsonWriter *w, const char *key) {
+        if (!key)
+                return;
+        write_text(w, key, strlen(key), ':');
+}
+
+void json_write_string(JsonWriter *w, const char *s) {
+        write_text(w, s, strlen(s), 0);
+}
+
+void json_write_text(JsonWriter *w, const char *s, size_t n) {
+        write_text(w, s, n, 0);
 }
 
 void json_write_strv(JsonWriter *w, char *const *l) {
@@ -103,18 +114,15 @@ void json_write_pairs(JsonWriter *w, char *const *l) {
         json_close(w, '}');
 }
 
-/* Each event has four: snprintf() would be a twentieth of what a submitted job costs. */
 void json_write_integer(JsonWriter *w, int64_t v) {
         uint64_t left = v < 0 ? -(uint64_t) v : (uint64_t) v;
-        char digits[24], *p = digits + sizeof(digits);
+        char digits[DIGITS_MAX + 1], *p = digits;
 
-        do
-                *--p = '0' + left % 10;
-        while ((left /= 10) > 0);
         if (v < 0)
-                *--p = '-';
+                *p++ = '-';
+        p = append_u64(p, left);
         separate(w);
-        json_write_raw(w, p, digits + sizeof(digits) - p);
+        json_write_raw(w, digits, p - digits);
 }
 
 void json_write_bool(JsonWriter *w, bool v) {

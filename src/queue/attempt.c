@@ -299,11 +299,11 @@ Attempt *attempt_find(const Model *m, uint64_t job, uint32_t number) {
         char unit[ATTEMPT_UNIT_MAX];
         Attempt *a;
 
-        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job, number);
+        attempt_unit_name(job, number, /* scope = */ false, unit);
         HASH_FIND_STR(m->attempts, unit, a);
         if (a)
                 return a;
-        snprintf(unit, sizeof(unit), "jobmill-job-%" PRIu64 "-%" PRIu32 ".scope", job, number);
+        attempt_unit_name(job, number, /* scope = */ true, unit);
         HASH_FIND_STR(m->attempts, unit, a);
         return a;
 }

@@ -100,6 +100,8 @@ Attempt *attempt_new(uint64_t job_id, uint32_t number);
 int attempt_be_scope(Attempt *a); /* instead of a service; of no model yet */
 
 #define ATTEMPT_UNIT_MAX 64U
+/* "jobmill-job-42-1.service" */
+void attempt_unit_name(uint64_t job, uint32_t number, bool scope, char ret[static ATTEMPT_UNIT_MAX]);
 #define RUNNER_KILL_MIN (10 * USEC_PER_SEC) /* a runner that is told to kill has so long, whatever the stop time-out */
 /* "jobmill-job-42-1.service", or .scope -> 42, 1; false for any other name. */
 bool attempt_unit_name_parse(const char *unit, uint64_t *ret_job, uint32_t *ret_number);

@@ -31,8 +31,7 @@ static int change_of(const Model *m, const Job *j, Change *ret) {
         if (a && executor_has_worker(a->executor))
                 ret->worker = a->worker_id, ret->in_pool = a->executor == EXECUTOR_POOL;
         else if (j->attempt > 0)
-                snprintf(ret->unit, sizeof(ret->unit), "jobmill-job-%" PRIu64 "-%" PRIu32 "%s", j->id, j->attempt,
-                         j->foreground ? ".scope" : ".service");
+                attempt_unit_name(j->id, j->attempt, j->foreground, ret->unit);
         if (a)
                 ret->invocation_id = a->invocation_id;
         return free_and_strdup(&ret->reason, j->reason) < 0 || free_and_strdup(&ret->name, j->name) < 0 ? -ENOMEM : 0;

@@ -93,31 +93,37 @@ int job_to_spec(const Job *j, JobSpec *spec) {
         return 0;
 }
 
+/* By it attempts are found, several times in the life of each. */
+void attempt_unit_name(uint64_t job, uint32_t number, bool scope, char ret[static ATTEMPT_UNIT_MAX]) {
+        char *p = append_u64(stpcpy(ret, "jobmill-job-"), job);
+
+        *p++ = '-';
+        (void) strcpy(append_u64(p, number), scope ? ".scope" : ".service");
+}
+
 Attempt *attempt_new(uint64_t job_id, uint32_t number) {
         _cleanup_(attempt_freep) Attempt *a = new0(Attempt, 1);
+        char unit[ATTEMPT_UNIT_MAX];
+
         if (!a)
                 return NULL;
-
         a->outcome = OUTCOME_INIT;
         a->job_id = job_id;
         a->number = number;
         a->started_monotonic = a->deadline = a->kill_deadline = a->due.when = a->freezer_usec = USEC_INFINITY;
         a->kill_signal = SIGTERM;
         a->owner = UINT32_MAX;
-        if (asprintf(&a->unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".service", job_id, number) < 0) {
-                a->unit = NULL;
-                return NULL;
-        }
-        return TAKE_PTR(a);
+        attempt_unit_name(job_id, number, /* scope = */ false, unit);
+        a->unit = strdup(unit);
+        return a->unit ? TAKE_PTR(a) : NULL;
 }
 
 int attempt_be_scope(Attempt *a) {
-        char *unit;
+        char unit[ATTEMPT_UNIT_MAX];
 
-        if (asprintf(&unit, "jobmill-job-%" PRIu64 "-%" PRIu32 ".scope", a->job_id, a->number) < 0)
+        attempt_unit_name(a->job_id, a->number, /* scope = */ true, unit);
+        if (free_and_strdup(&a->unit, unit) < 0)
                 return -ENOMEM;
-        free(a->unit);
-        a->unit = unit;
         a->executor = EXECUTOR_SCOPE;
         return 0;
 }
@@ -168,9 +174,12 @@ char *attempt_slot_numbers_to_string(const Attempt *a) {
         if (!buf)
                 return NULL;
 
+        for (uint32_t i = 0; a->slot_numbers && i < a->slots; i++) {
+                if (i > 0)
+                        *p++ = ',';
+                p = append_u64(p, a->slot_numbers[i]);
+        }
         *p = 0;
-        for (uint32_t i = 0; a->slot_numbers && i < a->slots; i++)
-                p += sprintf(p, "%s%" PRIu32, i > 0 ? "," : "", a->slot_numbers[i]);
         return buf;
 }
 

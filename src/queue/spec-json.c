@@ -17,6 +17,7 @@
 #include <limits.h>
 
 #define JSON_DEPTH_MAX 32
+#define PARSER_KEPT_MAX (64U * 1024U) /* bytes of text */
 
 /* ---- base64 (RFC 4648, with padding, no line breaks) ---- */
 
@@ -146,11 +147,6 @@ int spec_to_json(const JobSpec *s, SpecJsonFlags flags, char **ret) {
 
 static void json_object_putp(json_object **o) {
         json_object_put(*o);
-}
-
-static void json_tokener_freep(json_tokener **t) {
-        if (*t)
-                json_tokener_free(*t);
 }
 
 static int wrong_type(const char *key, const char *wanted, char **ret_error) {
@@ -364,11 +360,51 @@ static bool has_key_with_nul(const char *text, size_t size) {
         return false;
 }
 
+/* Making one costs as much as reading a small object by it. What long strings made of it is not kept. */
+static json_tokener *parser;
+
+static json_tokener *take_parser(void) {
+        json_tokener *t = TAKE_PTR(parser);
+
+        if (t)
+                return t;
+        t = json_tokener_new_ex(JSON_DEPTH_MAX);
+        if (t)
+                json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS | JSON_TOKENER_VALIDATE_UTF8);
+        return t;
+}
+
+static void give_parser_back(json_tokener *t, size_t size) {
+        if (parser || size > PARSER_KEPT_MAX) {
+                json_tokener_free(t);
+                return;
+        }
+        json_tokener_reset(t);
+        parser = t;
+}
+
+static int parse(const char *text, size_t size, json_object **ret, size_t *ret_end, char **ret_error) {
+        json_tokener *t = take_parser();
+        enum json_tokener_error e;
+
+        if (!t)
+                return -ENOMEM;
+        *ret = json_tokener_parse_ex(t, text, (int) size);
+        *ret_end = json_tokener_get_parse_end(t);
+        e = json_tokener_get_error(t);
+        give_parser_back(t, size);
+        if (e == json_tokener_continue)
+                return spec_error(ret_error, EINVAL, "JSON ends too early");
+        if (e != json_tokener_success)
+                return spec_error(ret_error, EINVAL, "not JSON, at byte %zu: %s", *ret_end, json_tokener_error_desc(e));
+        return 0;
+}
+
 int spec_parse_object(const char *text, size_t size, json_object **ret, char **ret_error) {
-        _cleanup_(json_tokener_freep) json_tokener *tokener = NULL;
         _cleanup_(json_object_putp) json_object *o = NULL;
         _cleanup_free_ char *ascii = NULL;
         size_t end;
+        int r;
 
         if (size >= INT_MAX / 3)
                 return spec_error(ret_error, E2BIG, "more than %d bytes of JSON", INT_MAX / 3 - 1);
@@ -380,18 +416,9 @@ int spec_parse_object(const char *text, size_t size, json_object **ret, char **r
                         return -ENOMEM;
                 text = ascii;
         }
-        tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-        if (!tokener)
-                return -ENOMEM;
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS |
-                                                        JSON_TOKENER_VALIDATE_UTF8);
-        o = json_tokener_parse_ex(tokener, text, (int) size);
-        end = json_tokener_get_parse_end(tokener);
-        if (json_tokener_get_error(tokener) == json_tokener_continue)
-                return spec_error(ret_error, EINVAL, "JSON ends too early");
-        if (json_tokener_get_error(tokener) != json_tokener_success)
-                return spec_error(ret_error, EINVAL, "not JSON, at byte %zu: %s", end,
-                                  json_tokener_error_desc(json_tokener_get_error(tokener)));
+        r = parse(text, size, &o, &end, ret_error);
+        if (r < 0)
+                return r;
         while (end < size && text[end] != 0 && strchr(" \t\r\n", text[end]))
                 end++;
         if (end < size)

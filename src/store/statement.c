@@ -365,23 +365,18 @@ static void stmt_bound(Store *s, int rc) {
                 s->bind_error = rc;
 }
 
-void stmt_bind_null(Store *s, sqlite3_stmt *stmt, int i) {
-        stmt_bound(s, sqlite3_bind_null(stmt, i));
-}
-
 void stmt_bind_i64(Store *s, sqlite3_stmt *stmt, int i, int64_t v) {
         stmt_bound(s, sqlite3_bind_int64(stmt, i, v));
 }
 
 void stmt_bind_u64(Store *s, sqlite3_stmt *stmt, int i, uint64_t v) {
-        if (v > INT64_MAX)
-                stmt_bind_null(s, stmt, i);
-        else
+        if (v <= INT64_MAX)
                 stmt_bind_i64(s, stmt, i, v);
 }
 
 void stmt_bind_text(Store *s, sqlite3_stmt *stmt, int i, const char *v) {
-        stmt_bound(s, sqlite3_bind_text(stmt, i, v, -1, SQLITE_STATIC));
+        if (v)
+                stmt_bound(s, sqlite3_bind_text(stmt, i, v, -1, SQLITE_STATIC));
 }
 
 void stmt_bind_blob(Store *s, sqlite3_stmt *stmt, int i, const void *v, size_t n) {

@@ -137,11 +137,11 @@ void stmt_resetp(sqlite3_stmt **stmt);
 
 /* Parameters count from 1. Texts and blobs must live until the statement is reset. An error is kept and told by
  * stmt_step(). */
+/* Once for each parameter, from one reset to the next: one that was not bound is NULL. */
 void stmt_bind_i64(Store *s, sqlite3_stmt *stmt, int i, int64_t v);
 void stmt_bind_u64(Store *s, sqlite3_stmt *stmt, int i, uint64_t v); /* above INT64_MAX (so "unknown"): NULL */
 void stmt_bind_text(Store *s, sqlite3_stmt *stmt, int i, const char *v);           /* NULL: NULL */
 void stmt_bind_blob(Store *s, sqlite3_stmt *stmt, int i, const void *v, size_t n); /* v may be NULL if n is 0 */
-void stmt_bind_null(Store *s, sqlite3_stmt *stmt, int i);
 
 int stmt_step(Store *s, sqlite3_stmt *stmt); /* 1: a row; 0: no more; or an error */
 int stmt_exec(Store *s, sqlite3_stmt *stmt); /* to its end, and reset */

@@ -20,6 +20,7 @@ int store_record_new_edges(Store *s, const Job *j) {
                 stmt_bind_text(s, stmt, 3, after_condition_to_string(a->condition));
                 stmt_bind_text(s, stmt, 4, after_otherwise_to_string(a->otherwise));
                 stmt_bind_i64(s, stmt, 5, a->met);
+                s->has_edges = true;
                 r = stmt_exec(s, stmt);
         }
         return r;
@@ -54,6 +55,16 @@ int store_record_edges(Store *s, const Model *m) {
 }
 
 /* ---- load ---- */
+
+/* Most stores have no edge at all: then those of a job are not sought when it starts, nor when it ends. */
+int store_look_for_edges(Store *s) {
+        _cleanup_free_ char *any = NULL;
+        int r;
+
+        r = store_query_text(s, "SELECT EXISTS (SELECT 1 FROM edge)", &any);
+        s->has_edges = !streq_ptr(any, "0");
+        return r;
+}
 
 int store_load_ended(Store *s, Model *m) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ENDED_ALL);
@@ -113,10 +124,14 @@ int store_open_edges(Store *s, uint64_t job, uint64_t *ids, size_t n, uint64_t *
 }
 
 int store_load_waiting_for(Store *s, uint64_t before, uint64_t after, Edge *ret, size_t n, size_t *ret_n) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_EDGE_BEHIND);
+        _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
         size_t k = 0;
         int r;
 
+        *ret_n = 0;
+        if (!s->has_edges)
+                return 0;
+        stmt = store_stmt(s, STMT_EDGE_BEHIND);
         stmt_bind_u64(s, stmt, 1, before);
         stmt_bind_u64(s, stmt, 2, after);
         stmt_bind_u64(s, stmt, 3, n);
@@ -175,11 +190,14 @@ static int add_input(sqlite3_stmt *stmt, InputsWriter *w) {
 }
 
 int store_load_inputs(Store *s, uint64_t job, char **ret) {
-        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_EDGE_INPUTS);
         _cleanup_(inputs_freep) InputsWriter *w = NULL;
+        _cleanup_stmt_ sqlite3_stmt *stmt = NULL;
         int r;
 
         *ret = NULL;
+        if (!s->has_edges)
+                return 0;
+        stmt = store_stmt(s, STMT_EDGE_INPUTS);
         stmt_bind_u64(s, stmt, 1, job);
         while ((r = stmt_step(s, stmt)) > 0) {
                 if (!w && !(w = inputs_new()))

@@ -43,6 +43,7 @@ struct Store {
         sqlite3_stmt *statements[_STMT_MAX];
         int bind_error;        /* SQLite's code of the first stmt_bind_*() that failed, told by the next stmt_step() */
         uint64_t next_id;      /* as stored; 0: not yet */
+        bool has_edges;        /* false: no job waits for another one, nor ever did since the store was opened */
         bool counted;          /* starts are; then these are what the file says: */
         uint64_t starts, id_bound;
         StoreFile file;        /* as we left it; nobody else may write to it */
@@ -147,6 +148,7 @@ int store_forget_events(Store *s, uint64_t starts);
 int store_record_new_edges(Store *s, const Job *j);
 int store_record_edges(Store *s, const Model *m);
 int store_load_ended(Store *s, Model *m);
+int store_look_for_edges(Store *s);
 
 /* ---- store-receipt.c ---- */
 

@@ -12,19 +12,28 @@ static const char *result_to_column(JobResult r) {
         return r == JOB_RESULT_NONE ? NULL : job_result_to_string(r);
 }
 
-/* One of the words of the spec's field; NULL: not given. */
-static const char *word_to_column(const char *field, unsigned value) {
-        return value == 0 ? NULL : spec_field_find(field)->words[value];
+static const SpecField *output_field, *verify_field; /* that have words; each job is asked for them more than once */
+
+static void find_fields(void) {
+        if (output_field)
+                return;
+        output_field = spec_field_find("stdout");
+        verify_field = spec_field_find("verify");
 }
 
-static int row_to_word(sqlite3_stmt *stmt, int i, const char *field, unsigned *ret) {
+/* One of the words of the spec's field; NULL: not given. */
+static const char *word_to_column(const SpecField *field, unsigned value) {
+        return value == 0 ? NULL : field->words[value];
+}
+
+static int row_to_word(sqlite3_stmt *stmt, int i, const SpecField *field, unsigned *ret) {
         const char *text = stmt_text(stmt, i);
         int k;
 
         *ret = 0;
         if (!text)
                 return stmt_no_memory(stmt) ? -ENOMEM : 0;
-        k = spec_field_word(spec_field_find(field), text);
+        k = spec_field_word(field, text);
         if (k < 0)
                 return -EUCLEAN;
         *ret = k;
@@ -43,6 +52,7 @@ static uint64_t row_to_id(sqlite3_stmt *stmt, int i) {
 void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         int i = 1;
 
+        find_fields();
         stmt_bind_u64(s, stmt, i++, j->id);
         stmt_bind_text(s, stmt, i++, j->queue_name);
         stmt_bind_u64(s, stmt, i++, j->owner);
@@ -68,8 +78,8 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_u64(s, stmt, i++, j->stop_timeout_usec);
         stmt_bind_i64(s, stmt, i++, j->privileged);
         stmt_bind_i64(s, stmt, i++, j->delayed);
-        stmt_bind_text(s, stmt, i++, word_to_column("stdout", j->output));
-        stmt_bind_text(s, stmt, i++, word_to_column("verify", j->verify));
+        stmt_bind_text(s, stmt, i++, word_to_column(output_field, j->output));
+        stmt_bind_text(s, stmt, i++, word_to_column(verify_field, j->verify));
         stmt_bind_u64(s, stmt, i++, j->deadline_usec);
         stmt_bind_u64(s, stmt, i++, j->keep_usec);
         stmt_bind_u64(s, stmt, i++, j->ended_usec);
@@ -122,6 +132,7 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
 
         if (!j)
                 return -ENOMEM;
+        find_fields();
         j->id = stmt_u64(stmt, i++);
         if (stmt_strdup(stmt, i++, &j->queue_name) < 0)
                 return -ENOMEM;
@@ -154,9 +165,9 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         j->stop_timeout_usec = stmt_u64(stmt, i++);
         j->privileged = sqlite3_column_int(stmt, i++);
         j->delayed = sqlite3_column_int(stmt, i++);
-        r = row_to_word(stmt, i++, "stdout", &j->output);
+        r = row_to_word(stmt, i++, output_field, &j->output);
         if (r >= 0)
-                r = row_to_word(stmt, i++, "verify", &j->verify);
+                r = row_to_word(stmt, i++, verify_field, &j->verify);
         if (r < 0)
                 return r == -ENOMEM ? r : store_set_error(s, r, "Job %" PRIu64 " has an unknown word for its output", j->id);
         j->deadline_usec = stmt_u64(stmt, i++);
@@ -202,10 +213,9 @@ void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *
         bind_id128(s, stmt, i++, &a->epoch.boot_id);
         stmt_bind_u64(s, stmt, i++, a->epoch.userspace_usec);
         bind_id128(s, stmt, i++, &a->token);
-        if (sd_id128_is_null(a->invocation_id))
-                stmt_bind_null(s, stmt, i++);
-        else
-                bind_id128(s, stmt, i++, &a->invocation_id);
+        if (!sd_id128_is_null(a->invocation_id))
+                bind_id128(s, stmt, i, &a->invocation_id);
+        i++;
         stmt_bind_u64(s, stmt, i++, a->slots);
         stmt_bind_text(s, stmt, i++, numbers);
         stmt_bind_u64(s, stmt, i++, a->created_usec);

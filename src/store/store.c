@@ -141,6 +141,8 @@ static int store_open_connection(Store *s, const char *path) {
         if (r >= 0)
                 r = store_prepare_all(s);
         if (r >= 0)
+                r = store_look_for_edges(s);
+        if (r >= 0)
                 r = store_file_note(s);
         if (r >= 0)
                 (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
