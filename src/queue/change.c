@@ -26,6 +26,7 @@ static int change_of(const Model *m, const Job *j, Change *ret) {
                 .is_new = j->is_new,
                 .state_changed = j->told_state != j->state,
                 .was_edited = j->was_edited,
+                .started_usec = j->started_usec,
                 .queue = j->queue,
         };
         if (a && executor_has_worker(a->executor))

@@ -14,6 +14,7 @@ typedef struct Change {
         JobResult retried_after;  /* its attempt ended so, and it is tried again; NONE: it is not */
         uint32_t max_attempts;
         bool is_new, state_changed, was_edited;
+        usec_t started_usec;      /* of its newest attempt; USEC_INFINITY: not started */
         const Queue *queue;
         char unit[ATTEMPT_UNIT_MAX];            /* "": no attempt, or in none */
         uint64_t worker;          /* 0: in none */
