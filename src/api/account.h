@@ -13,6 +13,7 @@ typedef struct Account {
         unsigned n_clients;     /* connections to bus and socket that are known to be his */
         unsigned n_connections; /* those to the socket */
         unsigned n_runs;        /* jobs in the foreground; a client each */
+        unsigned n_workers;     /* the same */
         unsigned n_waits;       /* for a job's end */
         unsigned n_aside;       /* calls that wait for something else, */
         unsigned n_polkit;      /* … of which polkit is being asked */

@@ -103,7 +103,8 @@ struct Api {
         struct Waited *waited;       /* jobs whose end somebody waits for */
         TAILQ_HEAD(, LogStream) log_streams;
         Socket *socket;              /* NULL: nobody gave us one */
-        struct WorkerLink *worker_links; bool drains_due; /* uthash by id; one is to be told that it drains */
+        struct WorkerLink *worker_links; /* uthash by id */
+        TAILQ_HEAD(, WorkerLink) drains; /* that are to be told that they drain */
         EventPage *event_page;       /* the last one that was made; NULL: none */
         struct RunLinks *runs;       /* run-link.c */
         JobRow row;              /* of the job object that is being looked at */

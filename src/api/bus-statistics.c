@@ -34,7 +34,7 @@ static int append_jobs(Reply *reply, const Api *a) {
         if (r >= 0)
                 r = dict_append(reply, "attempts", "u", (uint32_t) HASH_COUNT(a->model->attempts));
         if (r >= 0)
-                r = dict_append(reply, "strays", "u", model_count_strays(a->model));
+                r = dict_append(reply, "strays", "u", a->model->n_strays);
         if (r >= 0)
                 r = dict_append(reply, "dispatch", "s", strempty(a->model->dispatch_blocked));
         return r;

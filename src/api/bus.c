@@ -218,6 +218,7 @@ int api_new(sd_event *event, bool user, UserDb *users, sd_event_source *settle, 
         TAILQ_INIT(&a->asking);
         TAILQ_INIT(&a->held);
         TAILQ_INIT(&a->log_streams);
+        TAILQ_INIT(&a->drains);
         a->event = sd_event_ref(event);
         a->user = user;
         a->users = users;

@@ -325,8 +325,10 @@ static int answer_again(Call *c, uint64_t id, uint64_t number, const sd_id128_t 
 
         if (!is_own(c, id))
                 return api_error(error, JOBMILL_ERROR_NO_SUCH_ATTEMPT, "You have no job %" PRIu64, id);
-        for (const Attempt *i = c->api->model->attempts; i && !a; i = i->hh.next)
-                a = i->job_id == id && i->number == number && !i->job ? i : NULL;
+        if (number <= UINT32_MAX)
+                a = attempt_find(c->api->model, id, number);
+        if (a && a->job)
+                a = NULL;
         if (!a && number <= UINT32_MAX) {
                 r = store_load_attempt(c->api->store, id, number, &stored);
                 if (r < 0 && r != -ENOENT)

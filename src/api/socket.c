@@ -39,7 +39,7 @@ struct Connection {
         sd_event_source *io, *run;
         unsigned n_held, n_waits;
         size_t held_size;       /* what is held takes in memory */
-        bool streams;           /* it is told of events, as they come */
+        bool streams;           /* it is told of events, as they come: on socket->streams */
         uint64_t events_after;  /* the last of them that it was told */
         uint64_t worker;        /* whose it is, which is told what to do; 0: of none */
         uint64_t turn_of;       /* the job for whose turn it waits; 0: for none */
@@ -47,18 +47,28 @@ struct Connection {
         bool ended, hung_up, broken;
         bool gone;    /* to be closed at once: memory ran out, or the socket failed */
         bool running; /* go_on() is at work, and looks at the end */
-        TAILQ_ENTRY(Connection) entry;
+        TAILQ_ENTRY(Connection) entry, stream_entry;
 };
 
 struct Socket {
         Api *api;
         int fd;
         sd_event_source *io, *again;
-        TAILQ_HEAD(, Connection) connections;
+        TAILQ_HEAD(, Connection) connections, streams;
         unsigned n_connections;
 };
 
 /* ---- a connection ---- */
+
+static void set_streams(Connection *c, bool streams) {
+        if (c->streams == streams)
+                return;
+        c->streams = streams;
+        if (streams)
+                TAILQ_INSERT_TAIL(&c->socket->streams, c, stream_entry);
+        else
+                TAILQ_REMOVE(&c->socket->streams, c, stream_entry);
+}
 
 static void drop_output(Connection *c) {
         c->client.account->output -= buffer_length(&c->out);
@@ -79,6 +89,7 @@ static Connection *connection_free(Connection *c) {
 
         c->gone = true;
         call_drop_client(&c->client);
+        set_streams(c, false);
         connection_serve(c, 0);
         connection_run(c, 0);
         if (c->n_held > 0)
@@ -178,14 +189,14 @@ static bool tell_events(Connection *c) {
                 if (r == 0)
                         return false;
                 if (r < 0)
-                        c->streams = false;
+                        set_streams(c, false);
         }
         return c->streams;
 }
 
 void connection_stream(Connection *c, uint64_t after) {
         c->events_after = after;
-        c->streams = true;
+        set_streams(c, true);
 }
 
 void connection_serve(Connection *c, uint64_t worker) {
@@ -234,9 +245,8 @@ void socket_tell_events(Socket *s) {
         Connection *c;
 
         if (s)
-                TAILQ_FOREACH(c, &s->connections, entry)
-                        if (c->streams)
-                                connection_go_on(c);
+                TAILQ_FOREACH(c, &s->streams, stream_entry)
+                        connection_go_on(c);
 }
 
 /* As many calls as there are. true: the next one has to wait. What only looks also waits for a turn that is due: it may take long, and
@@ -300,7 +310,7 @@ static void hang_up(Connection *c) {
         c->hung_up = true;
         (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
         wait_drop_client(&c->client);
-        c->streams = false;
+        set_streams(c, false);
         connection_serve(c, 0);
         connection_run(c, 0);
 }
@@ -482,6 +492,7 @@ int socket_new(Api *a, int fd, Socket **ret) {
         s->api = a;
         s->fd = fd;
         TAILQ_INIT(&s->connections);
+        TAILQ_INIT(&s->streams);
         r = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
         if (r >= 0)
                 r = sd_event_add_io(a->event, &s->io, fd, EPOLLIN, on_listen, s);

@@ -17,9 +17,11 @@ typedef struct WorkerLink {
         Api *api;
         uint64_t id;
         Connection *connection; /* NULL: not connected */
+        Account *account;       /* of its user, where it is counted */
         int pidfd;
-        bool drain_sent;        /* over this connection */
+        bool drain_due, drain_sent; /* on api->drains; over this connection */
         sd_event_source *process;
+        TAILQ_ENTRY(WorkerLink) drain_entry;
         UT_hash_handle hh;      /* api->worker_links, by id */
 } WorkerLink;
 
@@ -30,13 +32,33 @@ static WorkerLink *link_find(const Api *a, uint64_t id) {
         return l;
 }
 
+static void set_drain(WorkerLink *l, bool due) {
+        if (l->drain_due == due)
+                return;
+        l->drain_due = due;
+        if (due)
+                TAILQ_INSERT_TAIL(&l->api->drains, l, drain_entry);
+        else
+                TAILQ_REMOVE(&l->api->drains, l, drain_entry);
+}
+
 static void link_free(WorkerLink *l) {
+        set_drain(l, false);
         if (l->connection)
                 connection_serve(l->connection, 0);
         sd_event_source_disable_unref(l->process);
         safe_close(l->pidfd);
+        l->account->n_workers--;
+        account_put(&l->api->accounts, l->account);
         HASH_DEL(l->api->worker_links, l);
         free(l);
+}
+
+void worker_link_remove(Api *a, uint64_t id) {
+        WorkerLink *l = link_find(a, id);
+
+        if (l)
+                link_free(l);
 }
 
 static void gone(Api *a, Worker *w) {
@@ -75,6 +97,12 @@ int worker_link_add(Api *a, Worker *w, Process *p) {
         l = new0(WorkerLink, 1);
         if (!l)
                 return -ENOMEM;
+        l->account = account_get(&a->accounts, w->uid);
+        if (!l->account) {
+                free(l);
+                return -ENOMEM;
+        }
+        l->account->n_workers++;
         l->api = a;
         l->id = w->id;
         l->pidfd = p->fd;
@@ -96,7 +124,7 @@ void worker_link_connect(Api *a, Worker *w, Connection *c) {
         }
         l->connection = c;
         l->drain_sent = false;
-        a->drains_due = a->drains_due || w->draining;
+        set_drain(l, w->draining);
         connection_serve(c, w->id);
         model_worker_connected(a->model, w, true);
 }
@@ -300,19 +328,22 @@ static int send_drain(WorkerLink *l) {
         return r < 0 ? r : 1;
 }
 
+void worker_link_drain(Api *a, uint64_t id) {
+        WorkerLink *l = link_find(a, id);
+
+        if (l && l->connection && !l->drain_sent)
+                set_drain(l, true);
+}
+
 void api_workers_drain(Api *a) {
         WorkerLink *l, *t;
 
-        if (!a->drains_due)
-                return;
-        a->drains_due = false;
-        HASH_ITER(hh, a->worker_links, l, t) {
+        TAILQ_FOREACH_SAFE(l, &a->drains, drain_entry, t) {
                 const Worker *w = model_worker(a->model, l->id);
 
-                if (!w || !w->draining || w->gone || l->drain_sent || !l->connection)
-                        continue;
-                l->drain_sent = !w->changed && send_drain(l) > 0;
-                a->drains_due = a->drains_due || !l->drain_sent;
+                l->drain_sent = w && l->connection && !w->changed && send_drain(l) > 0;
+                if (!w || !w->draining || !l->connection || l->drain_sent)
+                        set_drain(l, false);
         }
 }
 

@@ -4,6 +4,7 @@
  * manages queues, says so. */
 
 #include "api/methods.h"
+#include "api/worker.h"
 
 static int append_worker(Reply *reply, const Worker *w) {
         int r;
@@ -77,7 +78,7 @@ static int handle_drain_worker(Call *c, sd_bus_error *error) {
                         return r;
         }
         model_worker_drain(c->api->model, w);
-        c->api->drains_due = true;
+        worker_link_drain(c->api, w->id);
         return call_hold_empty(c);
 }
 DEFINE_METHOD(drain_worker);

@@ -150,15 +150,10 @@ static int read_registration(const Call *c, const Process *p, Worker *w, sd_bus_
 
 static int check_limits(const Call *c, sd_bus_error *error) {
         const Api *a = c->api;
-        uint64_t n = 0, own = 0;
 
-        for (const Worker *w = a->model->workers; w; w = w->hh.next) {
-                n++;
-                own += w->uid == c->client->uid;
-        }
-        if (n >= a->limits.workers_max)
+        if (HASH_COUNT(a->model->workers) >= a->limits.workers_max)
                 return api_error(error, JOBMILL_ERROR_TOO_MANY, "Too many workers (WorkersMax=)");
-        if (c->client->uid != 0 && own >= a->limits.workers_per_user_max)
+        if (c->client->uid != 0 && c->client->account->n_workers >= a->limits.workers_per_user_max)
                 return api_error(error, JOBMILL_ERROR_TOO_MANY, "Too many workers of this user (WorkersPerUserMax=)");
         return 0;
 }
@@ -189,8 +184,12 @@ static int register_new(Call *c, Process *p, const User *u, sd_bus_error *error)
         r = worker_link_add(c->api, w, p);
         if (r < 0)
                 return r;
+        r = model_worker_add(c->api->model, w, /* loaded = */ false);
+        if (r < 0) {
+                worker_link_remove(c->api, w->id);
+                return r;
+        }
         added = TAKE_PTR(w);
-        model_worker_add(c->api->model, added, /* loaded = */ false);
         worker_link_connect(c->api, added, c->client->connection);
         return answer_registered(c, added, false);
 }

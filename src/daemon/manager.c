@@ -343,26 +343,30 @@ int manager_load_model(Manager *m) {
         return 0;
 }
 
+void manager_want_slice(Manager *m, Queue *q) {
+        if (q->slice_wanted)
+                return;
+        q->slice_wanted = true;
+        TAILQ_INSERT_TAIL(&m->model->slices_wanted, q, slice_entry);
+}
+
 void manager_set_slices(Manager *m) {
         Queue *q, *t;
 
         HASH_ITER(hh, m->model->queues, q, t)
-                q->slice_wanted = true;
-        m->slices_set = m->slices_wanted = true;
+                manager_want_slice(m, q);
+        m->slices_set = true;
         m->units->slices_again = false;
         units_set_backstops(m->units);
         manager_tell_slices(m);
 }
 
 void manager_tell_slices(Manager *m) {
-        Queue *q, *t;
+        Queue *q;
 
-        if (!m->slices_wanted)
-                return;
-        m->slices_wanted = false;
-        HASH_ITER(hh, m->model->queues, q, t) {
-                q->slice_wanted = q->slice_wanted && !units_set_slice(m->units, q);
-                m->slices_wanted = m->slices_wanted || q->slice_wanted;
+        while ((q = TAILQ_FIRST(&m->model->slices_wanted)) && units_set_slice(m->units, q)) {
+                TAILQ_REMOVE(&m->model->slices_wanted, q, slice_entry);
+                q->slice_wanted = false;
         }
 }
 

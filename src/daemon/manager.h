@@ -51,7 +51,6 @@ typedef struct Manager {
         usec_t ballast_next;         /* monotonic: not before this the ballast is made again */
         bool files_swept;            /* what a killed daemon left of attempts is removed */
         bool slices_set;             /* the manager has the properties of the queues' slices, or is being told */
-        bool slices_wanted;          /* of some queue (slice_wanted) it is not told yet */
         bool ready_told;
         bool stopping;               /* told to end: nothing starts; when the last look is through, that is it */
         char *status;                /* last STATUS= */
@@ -85,7 +84,7 @@ void manager_edit_queues(Manager *m);
 /* Let the next commit tell whose policy changed. */
 void manager_tell_policies(Manager *m);
 /* Tell the manager the [Slice] properties. */
-void manager_tell_slices(Manager *m);
+void manager_want_slice(Manager *m, Queue *q), manager_tell_slices(Manager *m);
 void manager_set_slices(Manager *m);
 /* A new model from files and store, as at start: at start, and after a failed commit. */
 int manager_load_model(Manager *m);

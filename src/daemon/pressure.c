@@ -52,9 +52,10 @@ static void tell_failure(Manager *m, Pressure p, int error) {
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = {};
 
-        if (m->pressure_next != USEC_INFINITY && m->now.monotonic < m->pressure_next)
+        if (m->pressure_next != USEC_INFINITY ? m->now.monotonic < m->pressure_next : !m->model->pressure_look)
                 return;
         m->pressure_next = USEC_INFINITY;
+        m->model->pressure_look = false;
         if (!admission_wants_pressure(m->model))
                 return;
         for (Pressure p = 0; p < _PRESSURE_MAX; p++) {

@@ -23,7 +23,7 @@ static int load_again(Manager *m, const char *name, char **ret_error) {
                 return r;
         q = model_queue(m->model, name);
         if (q && m->slices_set) {
-                q->slice_wanted = m->slices_wanted = true;
+                manager_want_slice(m, q);
                 manager_tell_slices(m);
                 units_set_backstops(m->units);
         }

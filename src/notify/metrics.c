@@ -215,7 +215,7 @@ static void write_daemon(FILE *f, const Metrics *m, const Model *model, const Di
         number(f, "queues", "gauge", "Queues, also those that are left out here as they are too many.", HASH_COUNT(model->queues));
         number(f, "dispatch_blocked", "gauge", "1: nothing at all is started; GetStatistics tells why.", model->dispatch_blocked != NULL);
         number(f, "units", "gauge", "Attempts that hold slots.", HASH_COUNT(model->attempts));
-        number(f, "strays", "gauge", "Units of jobs that no record knows.", model_count_strays(model));
+        number(f, "strays", "gauge", "Units of jobs that no record knows.", model->n_strays);
         number(f, "workers", "gauge", "Registered workers.", d->workers);
         number(f, "store_bytes", "gauge", "Size of the database.", d->store_bytes);
         number(f, "store_log_bytes", "gauge", "What stands in its write-ahead log.", d->store_log_bytes);

@@ -31,6 +31,13 @@ static bool has_pressure_limit(const QueuePolicy *p) {
         return false;
 }
 
+static bool is_pressure_limited(const Queue *q) {
+        for (; q; q = q->parent)
+                if (has_pressure_limit(&q->policy))
+                        return true;
+        return false;
+}
+
 static void set_shut(Queue *q, Shut shut) {
         if (q->shut == shut)
                 return;
@@ -49,34 +56,6 @@ static void regulate(Model *m, Queue *q, bool yes) {
         }
         q->regulated = yes;
         set_shut(q, SHUT_NOT);
-}
-
-static Gate *gate_free(Gate *g) {
-        free(g->unit);
-        free(g->state);
-        free(g->path);
-        return mfree(g);
-}
-
-static int want_gate(Model *m, const char *unit, Gate **ret) {
-        Gate *g;
-
-        *ret = NULL;
-        if (!unit)
-                return 0;
-        HASH_FIND_STR(m->gates, unit, g);
-        if (!g) {
-                g = new0(Gate, 1);
-                if (!g || !(g->unit = strdup(unit))) {
-                        free(g);
-                        return -ENOMEM;
-                }
-                g->look = true;
-                HASH_ADD_KEYPTR(hh, m->gates, g->unit, strlen(g->unit), g);
-        }
-        g->wanted = true;
-        *ret = g;
-        return 0;
 }
 
 /* The window is kept as long as the policy is not known to have none. */
@@ -121,40 +100,26 @@ static void ramp_up(Queue *q) {
 
 int admission_configure(Model *m) {
         Queue *q, *tq;
-        Gate *g, *tg;
         int r;
 
-        m->judge_all = true;
+        m->judge_all = m->pressure_look = true;
         m->n_pressure_limited = 0;
-        HASH_ITER(hh, m->gates, g, tg)
-                g->wanted = false;
+        gates_begin(m);
         HASH_ITER(hh, m->queues, q, tq) {
                 const QueuePolicy *p = &q->policy;
 
-                r = want_gate(m, p->gate_unit, &q->gate);
+                r = gate_want(m, q);
                 if (r >= 0)
                         r = configure_rate(m, q);
                 if (r < 0)
                         return r;
                 (void) judge_pressure(q, m->pressure);
                 m->n_pressure_limited += has_pressure_limit(p);
+                q->pressure_limited = is_pressure_limited(q);
                 regulate(m, q, p->rate.n > 0 || q->gate || has_pressure_limit(p) || q->refusal);
         }
-        HASH_ITER(hh, m->gates, g, tg)
-                if (!g->wanted) {
-                        HASH_DEL(m->gates, g);
-                        gate_free(g);
-                }
-        return 0;
-}
-
-void admission_done(Model *m) {
-        Gate *g, *t;
-
-        HASH_ITER(hh, m->gates, g, t) {
-                HASH_DEL(m->gates, g);
-                gate_free(g);
-        }
+        gates_end(m);
+        return workers_configure(m);
 }
 
 /* ---- decide ---- */
@@ -256,25 +221,23 @@ bool admission_limits_pressure(const Model *m, Pressure p) {
         return false;
 }
 
+/* Held jobs, and those whose time has not come, are queued too; and those of a paused queue wait for something else. */
+static bool waits_for_pressure(const Queue *q) {
+        return q->pressure_limited && q->count[JOB_READY] > 0 && q->configured && !queue_broken_at(q) && !queue_paused_at(q);
+}
+
 bool admission_wants_pressure(const Model *m) {
-        bool any = false;
         Queue *q, *t;
 
-        if (m->n_pressure_limited == 0)
-                return false;
-        TAILQ_FOREACH(q, &m->regulated, regulated_entry)
-                any = any || (has_pressure_limit(&q->policy) && q->backlog.n > 0);
-        if (!any)
-                return false;
-        /* Held jobs, and those whose time has not come, are queued too; and those of a paused queue wait for something else. */
-        HASH_ITER(hh, m->queues, q, t) {
-                if (q->count[JOB_READY] == 0 || !q->configured || queue_broken_at(q) || queue_paused_at(q))
-                        continue;
-                for (const Queue *p = q; p; p = p->parent)
-                        if (has_pressure_limit(&p->policy))
+        if (m->n_pressure_limited > 0)
+                HASH_ITER(hh, m->queues, q, t)
+                        if (waits_for_pressure(q))
                                 return true;
-        }
         return false;
+}
+
+void admission_ready(Model *m, const Queue *q) {
+        m->pressure_look = m->pressure_look || waits_for_pressure(q);
 }
 
 void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], const Now *now) {
@@ -289,49 +252,6 @@ void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], c
                         q->pressure_shut = q->ramp_step = 0;
                 if (!judge_pressure(q, samples))
                         ramp_up(q);
-        }
-}
-
-/* ---- gates ---- */
-
-static int gate_say(Gate *g, const char *format, ...) _printf_(2, 3);
-static int gate_say(Gate *g, const char *format, ...) {
-        va_list ap;
-
-        free(g->state);
-        va_start(ap, format);
-        g->state = vformat(format, ap);
-        va_end(ap);
-        return g->state ? 0 : -ENOMEM;
-}
-
-void admission_gate_seen(Model *m, Gate *g, const char *load, const char *active) {
-        m->judge_all = true;
-        g->open = streq(active, "active") || streq(active, "reloading") || streq(active, "refreshing");
-        if (g->open || !load || streq(load, "loaded"))
-                (void) gate_say(g, "is %s", active);
-        else if (streq(load, "not-found"))
-                (void) gate_say(g, "does not exist");
-        else if (streq(load, "masked"))
-                (void) gate_say(g, "is masked");
-        else
-                (void) gate_say(g, "cannot be loaded (%s)", load);
-}
-
-void admission_gate_failed(Model *m, Gate *g, const char *error) {
-        m->judge_all = true;
-        g->open = false;
-        (void) gate_say(g, "cannot be looked at: %s", error);
-}
-
-void admission_gates_forget(Model *m) {
-        Gate *g, *t;
-
-        m->judge_all = true;
-        HASH_ITER(hh, m->gates, g, t) {
-                g->open = g->looking = g->again = false;
-                g->look = true;
-                g->state = mfree(g->state);
         }
 }
 

@@ -6,13 +6,10 @@
  * Pure: units and pressure are told by unit/ and daemon/, "now" is a parameter. */
 
 #include "base/macro.h"
+#include "queue/gate.h"
 #include "queue/rate.h"
 
-#include <uthash.h>
-
-typedef struct Model Model;
 typedef struct Now Now;
-typedef struct Queue Queue;
 
 /* Of "some avg10" in /proc/pressure: how much of the last ten seconds somebody had to wait for it. */
 typedef enum Pressure {
@@ -33,17 +30,6 @@ typedef struct PressureSample {
         int error;                /* < 0: it could not be read, and why */
 } PressureSample;
 
-/* A unit of GateUnit=, of one queue or of several. */
-typedef struct Gate {
-        char *unit;
-        char *state;              /* for people: "is inactive", "does not exist"; NULL: not known yet */
-        bool open;
-        bool wanted;              /* by the policies; else it is freed */
-        bool look, looking, again; /* unit/: it is to be looked at, is being looked at, at the next tick */
-        char *path;               /* unit/: of the object; NULL: not known */
-        UT_hash_handle hh;        /* model->gates, by unit */
-} Gate;
-
 typedef enum Shut {
         SHUT_NOT,
         SHUT_GATE,
@@ -53,9 +39,8 @@ typedef enum Shut {
         SHUT_BACKSTOP,
 } Shut;
 
-/* Policies were read: who is regulated, and by which units. -ENOMEM */
+/* Policies were read: who is regulated, by which units, and whom workers serve. -ENOMEM */
 int admission_configure(Model *m);
-void admission_done(Model *m);
 
 /* Before who starts next is decided: who is shut. Sets model->next_admission. */
 void admission_decide(Model *m, const Now *now);
@@ -66,17 +51,12 @@ const Queue *queue_shut_at(const Queue *q);
 /* Why nothing of queue "of" starts that lies in it, in words for people. As reason_say(). */
 int queue_shut_reason(const Model *m, const Queue *shut, const Queue *of, const Now *now, char **ret);
 
-/* Does a ready job of a queue with a limit wait, so that the pressure must be known? */
+/* Does a ready job of a queue with a limit wait, so that the pressure must be known? A look at all queues: where none did, only when
+ * model->pressure_look says that it may be otherwise. */
 bool admission_wants_pressure(const Model *m);
+void admission_ready(Model *m, const Queue *q); /* a job of it is */
 bool admission_limits_pressure(const Model *m, Pressure p); /* does any queue? */
 void admission_pressure(Model *m, const PressureSample samples[_PRESSURE_MAX], const Now *now);
-
-/* The unit of a gate was seen. load, active: the manager's words. */
-void admission_gate_seen(Model *m, Gate *g, const char *load, const char *active);
-/* It could not be: it stays shut, and says why. */
-void admission_gate_failed(Model *m, Gate *g, const char *error);
-/* Another manager, or another connection: nothing is known any more. */
-void admission_gates_forget(Model *m);
 
 /* The clock of the wall was set. */
 void admission_clock_set(Model *m, int64_t step);

@@ -50,8 +50,10 @@ static bool asks_manager(const Attempt *a) {
 
 static void attempt_set_phase(Model *m, Attempt *a, AttemptPhase phase) {
         m->n_starting -= asks_manager(a);
+        m->n_strays -= a->phase == ATTEMPT_STRAY;
         a->phase = phase;
         m->n_starting += asks_manager(a);
+        m->n_strays += a->phase == ATTEMPT_STRAY;
         if (phase != ATTEMPT_STARTING)
                 model_attempt_stuck(m, a, false);
 }
@@ -73,14 +75,6 @@ void model_attempt_act(Model *m, Attempt *a) {
         a->acting = true;
 }
 
-uint32_t model_count_strays(const Model *m) {
-        uint32_t n = 0;
-
-        for (const Attempt *a = m->attempts; a; a = a->hh.next)
-                n += a->phase == ATTEMPT_STRAY;
-        return n;
-}
-
 int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         int r;
 
@@ -92,6 +86,7 @@ int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
 
         HASH_ADD_KEYPTR(hh, m->attempts, a->unit, strlen(a->unit), a);
         m->n_starting += asks_manager(a);
+        m->n_strays += a->phase == ATTEMPT_STRAY;
         if (j && a->phase != ATTEMPT_ENDED && a->phase != ATTEMPT_STRAY) {
                 a->job = j;
                 a->has_net = j->timeout_usec != USEC_INFINITY; /* until it is known */
@@ -408,6 +403,11 @@ void model_attempt_gone(Model *m, Attempt *a) {
         set_deadlines(m, a, USEC_INFINITY, USEC_INFINITY);
         HASH_DEL(m->attempts, a);
         attempt_free(a);
+}
+
+void model_stray_ended(Model *m, Attempt *a) {
+        attempt_set_phase(m, a, ATTEMPT_ENDED);
+        model_attempt_act(m, a);
 }
 
 void model_deadlines(Model *m, const Now *now) {

@@ -91,6 +91,7 @@ struct Attempt {
         struct UnitWatch *watch;    /* unit/'s own bookkeeping: calls in flight, what was signalled, samples */
         TAILQ_ENTRY(Attempt) changed_entry;
         TAILQ_ENTRY(Attempt) act_entry;
+        TAILQ_ENTRY(Attempt) worker_entry; /* worker->attempts */
         UT_hash_handle hh;          /* model->attempts, by unit name */
 };
 

@@ -36,10 +36,8 @@ void attempt_arm(Model *m, Attempt *a);
 /* Its end is seen: what it stood still until then. */
 void attempt_thaw_ended(const Model *m, Attempt *a, const Now *now);
 
-/* NULL: it holds nothing (any more). */
 /* Whoever would have told how it ends is gone: what is left of it is killed, and it is lost. */
 void model_attempt_abandon(Model *m, Attempt *a, const char *reason, const Now *now);
-Attempt *attempt_find(const Model *m, uint64_t job, uint32_t number);
 /* Ask a live attempt to end: STOPPING with what it will have been. */
 usec_t attempt_next_look(Attempt *a); /* … of the job that waits until it is gone */
 void attempt_stop(Model *m, Attempt *a, JobResult intent, const char *reason, const Now *now);

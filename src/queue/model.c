@@ -6,6 +6,7 @@
  * Counters of a queue follow the memory at once; the store writes them with the same commit that writes the jobs, and when a
  * commit fails the whole model is dropped and loaded again, so the two never part. */
 
+#include "queue/crew.h"
 #include "queue/model-internal.h"
 #include "queue/pool.h"
 
@@ -20,17 +21,20 @@ Model *model_new(void) {
         TAILQ_INIT(&m->idle);
         TAILQ_INIT(&m->changed_attempts);
         TAILQ_INIT(&m->changed_queues);
+        TAILQ_INIT(&m->slices_wanted);
         TAILQ_INIT(&m->act);
         TAILQ_INIT(&m->act_workers);
         TAILQ_INIT(&m->changed_workers);
-        TAILQ_INIT(&m->workers_with_room);
         TAILQ_INIT(&m->runs.changed);
         TAILQ_INIT(&m->runs.go);
         TAILQ_INIT(&m->runs.gone);
         m->next_worker = 1;
         TAILQ_INIT(&m->receipts);
         TAILQ_INIT(&m->regulated);
+        TAILQ_INIT(&m->gate_looks);
+        TAILQ_INIT(&m->servers_wanted);
         m->next_admission = USEC_INFINITY;
+        m->pressure_look = true;
         TAILQ_INIT(&m->changed_arrays);
         TAILQ_INIT(&m->wanted_arrays);
         unique_init(&m->unique);
@@ -70,6 +74,7 @@ Model *model_free(Model *m) {
                 run_free(run);
         }
         HASH_ITER(hh, m->workers, w, tw) {
+                worker_stand_up(w);
                 HASH_DEL(m->workers, w);
                 HASH_DELETE(by_token, m->worker_tokens, w);
                 worker_free(w);
@@ -78,7 +83,7 @@ Model *model_free(Model *m) {
                 HASH_DEL(m->queues, q);
                 queue_free(q);
         }
-        admission_done(m);
+        gates_done(m);
         servers_done(m);
         level_done(&m->schedule.top);
         HASH_ITER(hh, m->arrays, r, tr) {
@@ -227,6 +232,7 @@ void model_queue_pause(Model *m, Queue *q, bool paused) {
         if (q->paused == paused)
                 return;
         q->paused = paused;
+        m->pressure_look = m->pressure_look || !paused; /* also of those below it */
         queue_touch(q);
         q->told = false;
         model_queue_changed(m, q);
@@ -264,6 +270,8 @@ void model_job_add(Model *m, Job *j, Queue *q) {
 void model_count(Model *m, Queue *q, JobState state, int64_t n) {
         q->count[state] += n;
         m->count[state] += n;
+        if (state == JOB_READY && n > 0)
+                admission_ready(m, q);
 }
 
 void model_count_dead(Model *m, Queue *q, int64_t n) {

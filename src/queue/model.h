@@ -31,10 +31,10 @@ struct Model {
         struct JobList changed;
         struct JobList idle;     /* loaded for a look, neither live nor changed: forgotten at the end of the turn */
         struct AttemptList changed_attempts;
-        struct QueueList changed_queues;
+        struct QueueList changed_queues, slices_wanted;
         struct AttemptList act, act_workers; /* attempts for which PID 1 is to be asked something, or of which their worker is to be told */
         Worker *workers, *worker_tokens; /* uthash by id, by token */
-        struct WorkerList changed_workers, workers_with_room;
+        struct WorkerList changed_workers; struct Crew *crews; /* uthash by queue and user: workers that serve them */
         Runs runs;               /* those in the foreground that are not done */
         struct ReceiptList receipts; /* of the requests that this commit answers; kept by the store from then on */
         uint64_t *purged;        /* ids that PurgeJobs takes out with this commit */
@@ -50,13 +50,13 @@ struct Model {
         usec_t next_deadline;    /* monotonic; of the first of deadlines */
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
         unsigned starting_max;   /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */
-        unsigned n_starting, n_stuck; /* of these, so many cannot be asked for now: they do not keep others from being the first */
+        unsigned n_strays, n_starting, n_stuck; /* of these, so many cannot be asked for now: they do not keep others from being the first */
         struct QueueList regulated; /* queues that their policy may shut (admission.c); so many have limits of pressure: */
         unsigned n_pressure_limited;
         HeapNode *deadlines, *purges, *judged; /* attempts; queues that are to be purged; those of regulated that are shut: by when */
-        bool judge_all;          /* all of regulated are to be judged */
-        Gate *gates;             /* uthash by unit: those of GateUnit= */
-        Server *servers;         /* uthash by unit: those in which somebody waits for a worker */
+        bool judge_all, pressure_look; /* all of regulated are to be judged; jobs may wait for the pressure to be known that did not */
+        Gate *gates; GatePath *gate_paths; struct GateList gate_looks; /* uthash by unit, by path: those of GateUnit=; to be looked at */
+        Server *servers; struct ServerList servers_wanted; HeapNode *servers_forget; /* uthash by unit: those in which somebody waits for a worker */
         PressureSample pressure[_PRESSURE_MAX]; /* the last ones */
         usec_t pressure_at;      /* monotonic: when */
         usec_t next_admission;   /* realtime: when a queue is no longer shut, as far as that is known */
@@ -95,7 +95,6 @@ Model *model_new(void);
 Model *model_free(Model *m);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Model *, model_free);
 bool model_has_changes(const Model *m);
-uint32_t model_count_strays(const Model *m);
 
 /* ---- queues ---- */
 Queue *model_queue(Model *m, const char *name); /* NULL: none */
@@ -176,7 +175,8 @@ void model_attempt_ended(Model *m, Attempt *a, Outcome *outcome, const Now *now)
 /* What becomes of it: done, or waiting or ready for another attempt. spec: without payload and environment is enough; NULL: it
  * cannot be read, so that was it. */
 void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now);
-Attempt *model_last_attempt(const Model *m, const Job *j); /* NULL: none that holds anything any more */
+/* NULL: none that holds anything any more. */
+Attempt *attempt_find(const Model *m, uint64_t job, uint32_t number), *model_last_attempt(const Model *m, const Job *j);
 /* Its last attempt is over, and its unit not gone yet. The next one waits for that: a job never runs twice at a time. It is looked
  * at after twice as long each time, as each is a commit; there is no list of those who wait, which would have to outlive the daemon. */
 #define CLEANING_LOOK (250 * USEC_PER_MSEC)
@@ -185,7 +185,7 @@ bool model_is_cleaning_up(const Model *m, const Job *j);
 bool model_must_wait(Model *m, Job *j, const Now *now); /* … of one that is about to start: true, and it waits */
 /* The unit is gone and its cgroup empty: slots free, attempt freed. Only ENDED and STRAY ones, and only when what became of
  * them is recorded (not a->changed). */
-void model_attempt_gone(Model *m, Attempt *a);
+void model_attempt_gone(Model *m, Attempt *a), model_stray_ended(Model *m, Attempt *a);
 usec_t attempt_stop_timeout(const Attempt *a); /* the job's, else its queue's, else the default */
 /* Put on the list of those for which unit/, or a worker, is to be asked something. */
 void model_attempt_act(Model *m, Attempt *a), model_attempt_kill_process(Model *m, Attempt *a, const Now *now); /* by its runner; kill_due once more */

@@ -107,13 +107,14 @@ struct Queue {
         Shut shut;                /* its own policy says that nothing of it starts (admission.c) */
         Gate *gate;               /* of GateUnit= */
         usec_t rate_next;         /* realtime: when one more may start */
+        bool pressure_limited;    /* it has a limit of pressure, or an ancestor of it */
         uint8_t pressure_shut;    /* bit for each Pressure */
         uint32_t ramp_step, ramp_left; /* since that has eased: so many may start until it is read again, and so many more; step 0: all */
         char *refusal;            /* what the manager said to a start, not before refused_until one is asked for again; or NULL */
         usec_t refused_until;     /* realtime; USEC_INFINITY: from the next decision on */
         bool regulated;           /* on model->regulated */
         TimedNode judged;         /* steady: when it is to be judged again, though nothing happens */
-        TAILQ_ENTRY(Queue) regulated_entry;
+        TAILQ_ENTRY(Queue) regulated_entry, gate_entry, slice_entry;
         bool told;                /* false: more than a counter changed, which QueueChanged tells */
         uint32_t slots_used;      /* by attempts of this queue and of all below it */
         SlotNumbers slot_numbers; /* that are held, see queue_slot_owner(); adopted attempts may come with the same one */
@@ -122,7 +123,7 @@ struct Queue {
         TimedNode purge;          /* even: when the first of its jobs may have been kept long enough; 0: not known */
         RetentionLook look;
         bool touched, lacking;    /* on schedule->touched, ->lacking */
-        bool slice_wanted;        /* act: its slice's properties are to be told to the manager */
+        bool slice_wanted;        /* act: its slice's properties are to be told to the manager: on model->slices_wanted */
         TAILQ_ENTRY(Queue) touched_entry, lacking_entry;
         TAILQ_ENTRY(Queue) changed_entry;
         UT_hash_handle hh;        /* model->queues, by name */

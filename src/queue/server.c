@@ -21,7 +21,20 @@ static Server *server_free(Server *s) {
         return mfree(s);
 }
 
+static void set_again(Model *m, Server *s, usec_t again) {
+        s->again = again;
+        heap_set_time(&m->servers_forget, &s->forget, usec_add(again, SERVER_AGAIN_MAX));
+}
+
+void server_take(Model *m, Server *s) {
+        if (s->wanted)
+                TAILQ_REMOVE(&m->servers_wanted, s, wanted_entry);
+        s->wanted = false;
+}
+
 static void server_drop(Model *m, Server *s) {
+        server_take(m, s);
+        heap_set_time(&m->servers_forget, &s->forget, USEC_INFINITY);
         HASH_DEL(m->servers, s);
         server_free(s);
 }
@@ -35,6 +48,7 @@ static Server *server_new(Model *m, const char *unit, const Queue *q, uint32_t o
         s->unit = strdup(unit);
         s->queue = runner ? strdup(q->name) : NULL;
         s->owner = owner;
+        s->forget.when = USEC_INFINITY;
         if (!s->unit || (runner && (!s->queue || free_and_strdup(&s->owner_name, owner_name) < 0)))
                 return server_free(s);
         HASH_ADD_KEYPTR(hh, m->servers, s->unit, strlen(s->unit), s);
@@ -50,33 +64,23 @@ static const char *unit_of(const Queue *q, uint32_t owner, char runner[static PO
 }
 
 /* One that is busy, or away for a moment, is there. One that takes no more is about to go; but while it is there, so is its unit. */
-static bool is_there(const Model *m, const Queue *q, uint32_t owner, const char *unit) {
-        for (const Worker *w = m->workers; w; w = w->hh.next)
-                if (streq_ptr(w->unit, unit) && worker_serves(w, q, owner))
-                        return true;
-        return false;
-}
-
 void server_want(Model *m, const Queue *q, uint32_t owner, const char *owner_name, const Now *now) {
         char runner[POOL_UNIT_MAX];
         const char *unit = unit_of(q, owner, runner);
         Server *s;
 
-        if (!unit || is_there(m, q, owner, unit))
+        if (!unit || worker_unit_is_there(m, q, owner))
                 return;
         s = server_find(m, unit) ?: server_new(m, unit, q, owner, owner_name);
         if (!s || s->wanted || s->asking) /* without memory it is tried in the next turn */
                 return;
         if (s->again <= now->steady || s->again > usec_add(now->steady, SERVER_AGAIN_MAX)) { /* the clock was set */
                 s->wanted = true;
+                TAILQ_INSERT_TAIL(&m->servers_wanted, s, wanted_entry);
                 s->delay = s->delay == 0 ? SERVER_AGAIN_MIN : MIN(2 * s->delay, SERVER_AGAIN_MAX);
-                s->again = usec_add(now->steady, s->delay);
+                set_again(m, s, usec_add(now->steady, s->delay));
         }
         m->next_admission = MIN(m->next_admission, s->again);
-}
-
-static bool is_for(const Server *s, const Queue *q) {
-        return s->queue ? streq(s->queue, q->name) : streq_ptr(unit_of(q, 0, (char[POOL_UNIT_MAX]) {}), s->unit);
 }
 
 void server_asked(Model *m, Server *s, const char *error) {
@@ -85,14 +89,20 @@ void server_asked(Model *m, Server *s, const char *error) {
         s->asking = false;
         if (streq_ptr(s->error, error) || free_and_strdup(&s->error, error) < 0)
                 return;
+        if (s->queue) {
+                q = model_queue(m, s->queue);
+                if (q)
+                        queue_touch(q);
+                return;
+        }
         HASH_ITER(hh, m->queues, q, t)
-                if (is_for(s, q))
+                if (q->policy.executor == EXECUTOR_WORKER && streq_ptr(q->policy.worker_unit, s->unit))
                         queue_touch(q);
 }
 
 void server_is_in_the_way(Model *m, Server *s, const Now *now) {
         server_asked(m, s, NULL);
-        s->again = usec_add(now->steady, s->delay / 4);
+        set_again(m, s, usec_add(now->steady, s->delay / 4));
         m->next_admission = MIN(m->next_admission, s->again);
 }
 
@@ -107,16 +117,19 @@ void servers_forget_asked(Model *m) {
         for (Server *s = m->servers; s; s = s->hh.next)
                 if (s->asking) {
                         s->asking = false;
-                        s->again = 0;
+                        set_again(m, s, 0);
                 }
 }
 
 void servers_forget(Model *m, const Now *now) {
-        Server *s, *t;
+        while (heap_first_time(m->servers_forget) < now->steady) {
+                Server *s = CONTAINER_OF(m->servers_forget, Server, forget);
 
-        HASH_ITER(hh, m->servers, s, t)
-                if (!s->wanted && !s->asking && now->steady > usec_add(s->again, SERVER_AGAIN_MAX))
+                if (s->wanted || s->asking)
+                        heap_set_time(&m->servers_forget, &s->forget, usec_add(now->steady, SERVER_AGAIN_MAX));
+                else
                         server_drop(m, s);
+        }
 }
 
 int server_reason(const Model *m, const Queue *q, uint32_t owner, char **ret) {

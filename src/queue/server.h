@@ -6,7 +6,9 @@
  * Nothing of it is recorded. */
 
 #include "base/macro.h"
+#include "queue/heap.h"
 
+#include <sys/queue.h>
 #include <uthash.h>
 
 typedef struct Model Model;
@@ -17,20 +19,26 @@ typedef struct Queue Queue;
 #define SERVER_AGAIN_MAX (60 * USEC_PER_SEC)
 #define SERVER_QUIET (4 * USEC_PER_SEC)     /* when it is asked for so late again something is wrong */
 
-typedef struct Server {
+typedef struct Server Server;
+TAILQ_HEAD(ServerList, Server);
+struct Server {
         char *unit;
         char *queue;           /* of a runner: whose unit it is to be; else NULL */
         uint32_t owner;        /* … and as whom it is to run */
         char *owner_name;      /* NULL: he has none */
         char *error;           /* why it was not started; NULL: it was, or nobody knows yet */
-        bool wanted, asking;   /* unit/: it is to be asked for, and was, without an answer */
+        bool wanted, asking;   /* unit/: it is to be asked for (on model->servers_wanted), and was, without an answer */
         usec_t delay, again;   /* again: of now->steady */
+        TimedNode forget;      /* of model->servers_forget; steady: nobody has wanted it for so long, perhaps */
+        TAILQ_ENTRY(Server) wanted_entry;
         UT_hash_handle hh;     /* model->servers, by unit */
-} Server;
+};
 
 /* In decide, of a queue in which a job of this user could start: nobody is there to take it. Sets model->next_admission. */
 void server_want(Model *m, const Queue *q, uint32_t owner, const char *owner_name, const Now *now);
 Server *server_find(const Model *m, const char *unit); /* NULL: it is not wanted */
+/* It is about to be asked for: wanted no more. */
+void server_take(Model *m, Server *s);
 /* What came of asking; error: NULL: it is being started. */
 void server_asked(Model *m, Server *s, const char *error);
 /* … where another of its name has not quite gone, or is there and not heard of yet: soon again. */

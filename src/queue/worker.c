@@ -6,6 +6,7 @@
 #include "queue/worker.h"
 
 #include "base/strv.h"
+#include "queue/crew.h"
 #include "queue/model-internal.h"
 #include "queue/pool.h"
 #include "queue/reason.h"
@@ -60,6 +61,10 @@ static bool is_runner_of(const Worker *w, const Queue *q, uint32_t owner) {
         return w->uid == owner && streq_ptr(w->unit, unit);
 }
 
+bool worker_serves_all(const Worker *w, const Queue *q) {
+        return !w->gone && q->policy.executor != EXECUTOR_POOL && !worker_is_runner(w) && strv_contains(w->queues, q->name) && is_trusted(w, q);
+}
+
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
         if (w->gone || !strv_contains(w->queues, q->name))
                 return false;
@@ -69,7 +74,7 @@ bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
 }
 
 /* Nothing before it is told its token, with which alone it could say what became of it. */
-static bool takes_jobs(const Worker *w) {
+bool worker_takes_jobs(const Worker *w) {
         return w->connected && !w->draining && !w->gone && !w->is_new;
 }
 
@@ -77,34 +82,22 @@ static uint32_t room(const Worker *w) {
         return w->slots > w->slots_used ? w->slots - w->slots_used : 0;
 }
 
-/* Where thousands are busy only those that are not are looked at. */
-static void look_at_room(Worker *w) {
-        bool has = takes_jobs(w) && room(w) > 0;
+Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots) {
+        Worker *a = crew_first(crew_find(m, q, owner)), *b = crew_first(crew_find(m, q, CREW_OF_ALL));
 
-        if (has == w->has_room)
-                return;
-        if (has)
-                TAILQ_INSERT_TAIL(&w->model->workers_with_room, w, room_entry);
-        else
-                TAILQ_REMOVE(&w->model->workers_with_room, w, room_entry);
-        w->has_room = has;
+        if (!a || (b && (room(b) > room(a) || (room(b) == room(a) && b->id < a->id))))
+                a = b;
+        return a && room(a) >= slots ? a : NULL;
 }
 
-Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots) {
-        Worker *best = NULL, *w;
+bool worker_unit_is_there(const Model *m, const Queue *q, uint32_t owner) {
+        const Crew *c = crew_find(m, q, q->policy.executor == EXECUTOR_POOL ? owner : CREW_OF_ALL);
 
-        TAILQ_FOREACH(w, &m->workers_with_room, room_entry)
-                if (room(w) >= slots && (!best || room(w) > room(best) || (room(w) == room(best) && w->id < best->id)) &&
-                    worker_serves(w, q, owner))
-                        best = w;
-        return best;
+        return c && (q->policy.executor == EXECUTOR_POOL || c->n_of_unit > 0);
 }
 
 bool worker_is_there(const Model *m, const Queue *q, uint32_t owner, uint32_t slots) {
-        for (const Worker *w = m->workers; w; w = w->hh.next)
-                if (takes_jobs(w) && w->slots >= slots && worker_serves(w, q, owner))
-                        return true;
-        return false;
+        return MAX(crew_most(crew_find(m, q, owner)), crew_most(crew_find(m, q, CREW_OF_ALL))) >= slots;
 }
 
 static int no_worker_reason(const Model *m, const Queue *q, uint32_t owner, char **ret) {
@@ -114,25 +107,21 @@ static int no_worker_reason(const Model *m, const Queue *q, uint32_t owner, char
 }
 
 int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret) {
+        const Crew *crews[] = { crew_find(m, q, owner), crew_find(m, q, CREW_OF_ALL) };
         uint64_t used = 0, all = 0;
         uint32_t most = 0;
-        bool away = false, draining = false, has_room = false;
+        bool away = false, draining = false;
 
-        for (const Worker *w = m->workers; w; w = w->hh.next) {
-                if (!worker_serves(w, q, owner))
-                        continue;
-                if (!takes_jobs(w)) {
-                        draining = draining || w->draining;
-                        away = away || !w->draining;
-                        continue;
-                }
-                used += w->slots_used;
-                all += w->slots;
-                most = MAX(most, w->slots);
-                has_room = has_room || room(w) >= slots;
-        }
-        if (has_room)
+        if (worker_choose(m, q, owner, slots))
                 return 0;
+        FOREACH_ELEMENT(c, crews)
+                if (*c) {
+                        used += (*c)->used;
+                        all += (*c)->all;
+                        most = MAX(most, crew_most(*c));
+                        away = away || (*c)->n_away > 0;
+                        draining = draining || (*c)->n_draining > 0;
+                }
         if (all == 0)
                 return away       ? reason_say(ret, "the workers of queue %s are not connected", q->name)
                        : draining ? reason_say(ret, "the workers of queue %s take no more jobs", q->name)
@@ -158,9 +147,10 @@ int worker_check_spec(const JobSpec *s, char **ret_error) {
 void worker_take(Worker *w, Attempt *a) {
         a->worker = w;
         a->worker_id = w->id;
+        TAILQ_INSERT_TAIL(&w->attempts, a, worker_entry);
         w->slots_used += a->slots;
         w->n_attempts++;
-        look_at_room(w);
+        worker_look_at_room(w);
 }
 
 void worker_give_back(Attempt *a) {
@@ -168,9 +158,10 @@ void worker_give_back(Attempt *a) {
 
         if (!w)
                 return;
+        TAILQ_REMOVE(&w->attempts, a, worker_entry);
         w->slots_used -= a->slots;
         w->n_attempts--;
-        look_at_room(w);
+        worker_look_at_room(w);
 }
 
 int model_worker_adopt(Model *m, uint64_t id, Attempt *a) {
@@ -206,56 +197,63 @@ Worker *model_worker_by_token(const Model *m, sd_id128_t token) {
         return w && !w->gone ? w : NULL;
 }
 
-void model_worker_add(Model *m, Worker *w, bool loaded) {
-        if (!loaded) {
+int model_worker_add(Model *m, Worker *w, bool loaded) {
+        int r;
+
+        w->model = m;
+        if (!loaded)
                 w->id = m->next_worker;
+        r = worker_sit_down(w);
+        if (r < 0)
+                return r;
+        TAILQ_INIT(&w->attempts);
+        if (!loaded) {
                 w->is_new = true;
                 worker_changed(m, w);
         }
         m->next_worker = MAX(m->next_worker, w->id + 1);
         server_came(m, w->unit);
-        w->model = m;
         HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
         HASH_ADD(by_token, m->worker_tokens, token, sizeof(w->token), w);
-        look_at_room(w);
+        worker_look_at_room(w);
+        return 0;
 }
 
 void model_worker_drain(Model *m, Worker *w) {
         if (w->draining)
                 return;
         w->draining = true;
-        look_at_room(w);
+        worker_look_at_room(w);
         m->schedule.missed = true;
         worker_changed(m, w);
 }
 
 void model_worker_connected(Model *m, Worker *w, bool connected) {
+        Attempt *a;
+
         w->connected = connected;
-        look_at_room(w);
+        worker_look_at_room(w);
         m->schedule.missed = m->schedule.missed || !connected;
-        for (Attempt *a = m->attempts; a; a = a->hh.next)
-                if (a->worker == w) {
-                        a->asked = a->cancel_sent = false;
-                        if (connected)
-                                model_attempt_act(m, a);
-                }
+        TAILQ_FOREACH(a, &w->attempts, worker_entry) {
+                a->asked = a->cancel_sent = false;
+                if (connected)
+                        model_attempt_act(m, a);
+        }
 }
 
 void model_worker_gone(Model *m, Worker *w, const Now *now) {
-        Attempt *a, *t;
+        Attempt *a;
 
         if (w->gone)
                 return;
         w->gone = true;
         w->connected = false;
-        look_at_room(w);
+        worker_stand_up(w);
         m->schedule.missed = true;
         worker_changed(m, w);
-        HASH_ITER(hh, m->attempts, a, t) {
+        while ((a = TAILQ_FIRST(&w->attempts))) {
                 Outcome o = OUTCOME_INIT;
 
-                if (a->worker != w)
-                        continue;
                 if (a->job) {
                         o.result = JOB_LOST;
                         o.started_usec = a->outcome.started_usec;
@@ -314,7 +312,7 @@ void workers_recorded(Model *m) {
         while ((w = TAILQ_FIRST(&m->changed_workers))) {
                 TAILQ_REMOVE(&m->changed_workers, w, changed_entry);
                 w->changed = w->is_new = false;
-                look_at_room(w);
+                worker_look_at_room(w);
                 if (w->gone) {
                         HASH_DEL(m->workers, w);
                         HASH_DELETE(by_token, m->worker_tokens, w);

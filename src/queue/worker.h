@@ -64,8 +64,10 @@ struct Worker {
         bool connected;          /* there is somebody to be told */
         bool is_new, changed;
         bool gone;               /* its row goes with the commit, and this with it */
-        bool has_room;           /* it is on the list of those that can be given something */
-        TAILQ_ENTRY(Worker) changed_entry, room_entry;
+        TAILQ_HEAD(, Attempt) attempts; /* that it has */
+        struct Seat *seats;      /* one for each of its queues (crew.h) */
+        size_t n_seats;
+        TAILQ_ENTRY(Worker) changed_entry;
         UT_hash_handle hh, by_token; /* model->workers by id, model->worker_tokens */
 };
 
@@ -74,6 +76,10 @@ DEFINE_TRIVIAL_CLEANUP_FUNC(Worker *, worker_free);
 
 /* Does it get jobs of this user there? Its own; those of all where the queue's file names its user or its unit. */
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner);
+bool worker_serves_all(const Worker *w, const Queue *q);
+bool worker_takes_jobs(const Worker *w);
+/* Whether busy or not, connected or not: somebody of the unit that would be started for jobs of this user. */
+bool worker_unit_is_there(const Model *m, const Queue *q, uint32_t owner);
 /* Who is given the next job of so many slots; NULL: nobody can be, and the reason is worker_reason(). */
 Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots);
 /* Will he be given it, now or when others have ended? Else it waits in vain, and nobody must wait for it. */
@@ -86,9 +92,11 @@ int worker_check_spec(const JobSpec *s, char **ret_error);
 
 Worker *model_worker(const Model *m, uint64_t id);
 Worker *model_worker_by_token(const Model *m, sd_id128_t token); /* NULL: none, or it is gone */
-/* Takes it over. loaded: of the store; else it is new, and given its id. */
-void model_worker_add(Model *m, Worker *w, bool loaded);
+/* Takes it over. loaded: of the store; else it is new, and given its id. -ENOMEM: it is the caller's still */
+int model_worker_add(Model *m, Worker *w, bool loaded);
 void model_worker_drain(Model *m, Worker *w);
+/* Policies say whom they serve: these may be others now. -ENOMEM */
+int workers_configure(Model *m);
 /* Somebody is there to be told, or not any more: what it is to be told is to be told (again). */
 void model_worker_connected(Model *m, Worker *w, bool connected);
 /* Its process is: its attempts are lost. */

@@ -82,7 +82,11 @@ int store_load_workers(Store *s, Model *m) {
                 r = worker_from_row(stmt, &w);
                 if (r < 0)
                         return r == -EUCLEAN ? store_set_error(s, r, "A worker cannot be understood") : r;
-                model_worker_add(m, w, /* loaded = */ true);
+                r = model_worker_add(m, w, /* loaded = */ true);
+                if (r < 0) {
+                        worker_free(w);
+                        return r;
+                }
         }
         return r;
 }

@@ -228,8 +228,7 @@ static void apply_state(Units *u, Attempt *a, const UnitState *s, UnitVerdict ve
         case UNIT_ENDED:
                 if (a->phase == ATTEMPT_STRAY) {
                         log_info("Stray unit %s ended, letting it go.", a->unit);
-                        a->phase = ATTEMPT_ENDED;
-                        model_attempt_act(u->model, a);
+                        model_stray_ended(u->model, a);
                         break;
                 }
                 if (a->phase == ATTEMPT_STARTING)
@@ -279,7 +278,7 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
         case UNIT_GONE:
                 w->removed = true;
                 if (a->phase == ATTEMPT_STRAY)
-                        a->phase = ATTEMPT_ENDED;
+                        model_stray_ended(u->model, a);
                 model_attempt_act(u->model, a);
                 break;
         case UNIT_OTHER_EPOCH:

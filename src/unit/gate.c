@@ -51,7 +51,7 @@ static int read_row(Units *u, sd_bus_message *m, Gate *g) {
                 r = sd_bus_message_read(m, "(ssssssouso)", NULL, NULL, &load, &active, NULL, NULL, &path, NULL, NULL, NULL);
         if (r <= 0)
                 return r < 0 ? r : -ENXIO;
-        r = free_and_strdup(&g->path, path); /* of an alias that of the unit that it is one of */
+        r = gate_set_path(u->model, g, path);
         if (r < 0)
                 return r;
         admission_gate_seen(u->model, g, load, active);
@@ -113,12 +113,14 @@ void units_look_gates(Units *u) {
                 return;
         TAILQ_FOREACH(l, &u->gate_looks, entry)
                 in_flight++;
-        HASH_ITER(hh, u->model->gates, g, t) {
+        TAILQ_FOREACH_SAFE(g, &u->model->gate_looks, look_entry, t) {
                 int r;
 
-                if (!g->look || g->looking || in_flight >= UNITS_GATES_IN_FLIGHT)
+                if (in_flight >= UNITS_GATES_IN_FLIGHT)
+                        break;
+                if (g->looking)
                         continue;
-                g->look = false;
+                gate_look(u->model, g, false);
                 r = look(u, g);
                 g->looking = r >= 0;
                 in_flight += r >= 0;
@@ -131,39 +133,33 @@ void units_want_gates(Units *u) {
         Gate *g, *t;
 
         HASH_ITER(hh, u->model->gates, g, t)
-                g->look = true;
+                gate_look(u->model, g, true);
 }
 
 void units_tick_gates(Units *u) {
         Gate *g, *t;
 
         HASH_ITER(hh, u->model->gates, g, t) {
-                g->look = g->look || g->again;
+                if (g->again)
+                        gate_look(u->model, g, true);
                 g->again = false;
         }
 }
 
-static bool is_path_of_gate(const Units *u, const char *path) {
-        for (const Gate *g = u->model ? u->model->gates : NULL; g; g = g->hh.next)
-                if (streq_ptr(g->path, path))
-                        return true;
-        return false;
-}
-
 void units_heed_gate(Units *u, sd_bus_message *m) {
-        const char *path = sd_bus_message_get_path(m), *interface;
-        Gate *g, *t;
+        const GatePath *p = u->model ? gate_path(u->model, sd_bus_message_get_path(m)) : NULL;
+        const char *interface;
         UnitState s;
+        Gate *g;
 
-        if (!is_path_of_gate(u, path) || sd_bus_message_read_basic(m, 's', &interface) < 0 || !streq(interface, SYSTEMD_UNIT))
+        if (!p || sd_bus_message_read_basic(m, 's', &interface) < 0 || !streq(interface, SYSTEMD_UNIT))
                 return;
         unit_state_init(&s);
         if (unit_state_read_signal(m, true, &s) >= 0)
-                HASH_ITER(hh, u->model->gates, g, t) {
-                        if (!streq_ptr(g->path, path))
-                                continue;
+                TAILQ_FOREACH(g, &p->gates, path_entry) {
                         admission_gate_seen(u->model, g, NULL, unit_active_state_to_string(s.active));
-                        g->look = g->look || g->looking; /* the answer may be of before */
+                        if (g->looking) /* the answer may be of before */
+                                gate_look(u->model, g, true);
                         log_debug("Gate %s %s", g->unit, strempty(g->state));
                 }
         unit_state_done(&s);

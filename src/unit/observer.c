@@ -474,7 +474,7 @@ Units *units_free(Units *u) {
         free(u->version);
         free(u->cgroup_root);
         free(u->mismatch);
-        strv_free(u->slices_told);
+        units_forget_slices(u);
         return mfree(u);
 }
 

@@ -111,9 +111,8 @@ static void heed_missing(Units *u) {
                 if (w->action_slot && a->phase == ATTEMPT_STARTING)
                         continue;
                 if (a->phase == ATTEMPT_STRAY) {
-                        a->phase = ATTEMPT_ENDED;
                         w->removed = true;
-                        model_attempt_act(u->model, a);
+                        model_stray_ended(u->model, a);
                 } else
                         units_apply(u, a, NULL);
         }

@@ -75,18 +75,16 @@ static int start(Units *u, const Server *s, const RunnerCommand *c) {
 void units_start_servers(Units *u, const RunnerCommand *c) {
         unsigned in_flight = 0;
         const ServerStart *t;
-        Server *s, *ts;
+        Server *s;
 
         if (!u->bus || !u->synced || u->stopping)
                 return;
         TAILQ_FOREACH(t, &u->server_starts, entry)
                 in_flight++;
-        HASH_ITER(hh, u->model->servers, s, ts) {
+        while (in_flight < UNITS_SERVERS_IN_FLIGHT && (s = TAILQ_FIRST(&u->model->servers_wanted))) {
                 int r;
 
-                if (!s->wanted || in_flight >= UNITS_SERVERS_IN_FLIGHT)
-                        continue;
-                s->wanted = false;
+                server_take(u->model, s);
                 if (s->queue && !c->socket) {
                         asked(u, s, "jobmilld was started without its socket (jobmilld.socket)");
                         continue;

@@ -10,6 +10,12 @@
 #include "base/strv.h"
 #include "unit/property.h"
 
+typedef struct ToldSlice {
+        char *slice;
+        char **names;      /* of properties */
+        UT_hash_handle hh; /* units->slices_told */
+} ToldSlice;
+
 static int on_slice_set(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Units *u = userdata;
@@ -35,11 +41,14 @@ static bool is_set(const UnitPropertyList *l, const UnitProperty *p) {
 
 /* What was told and is not set any more; and lists, to which the manager would add. */
 static int find_stale(const Units *u, const Queue *q, UnitPropertyList *ret) {
-        STRV_FOREACH_PAIR(slice, name, u->slices_told) {
+        const ToldSlice *t;
+
+        HASH_FIND_STR(u->slices_told, q->slice, t);
+        STRV_FOREACH(name, t ? t->names : NULL) {
                 const UnitProperty *p = unit_property_find(*name);
                 int r;
 
-                if (!streq(*slice, q->slice) || !p || (is_set(&q->policy.slice, p) && !unit_property_is_list(p)))
+                if (!p || (is_set(&q->policy.slice, p) && !unit_property_is_list(p)))
                         continue;
                 r = unit_property_add_default(p, ret);
                 if (r < 0)
@@ -48,27 +57,53 @@ static int find_stale(const Units *u, const Queue *q, UnitPropertyList *ret) {
         return 0;
 }
 
-static int remember(Units *u, const Queue *q) {
-        _cleanup_strv_free_ char **l = new0(char *, 1);
-        int r = l ? 0 : -ENOMEM;
+static void told_free(Units *u, ToldSlice *t) {
+        HASH_DEL(u->slices_told, t);
+        strv_free(t->names);
+        free(t->slice);
+        free(t);
+}
 
-        STRV_FOREACH_PAIR(slice, name, u->slices_told)
-                if (r >= 0 && !streq(*slice, q->slice)) {
-                        r = strv_extend(&l, *slice);
-                        if (r >= 0)
-                                r = strv_extend(&l, *name);
+void units_forget_slices(Units *u) {
+        ToldSlice *t, *next;
+
+        HASH_ITER(hh, u->slices_told, t, next)
+                told_free(u, t);
+}
+
+static int told_get(Units *u, const char *slice, ToldSlice **ret) {
+        ToldSlice *t;
+
+        HASH_FIND_STR(u->slices_told, slice, t);
+        if (!t) {
+                t = new0(ToldSlice, 1);
+                if (!t || !(t->slice = strdup(slice))) {
+                        free(t);
+                        return -ENOMEM;
                 }
+                HASH_ADD_KEYPTR(hh, u->slices_told, t->slice, strlen(t->slice), t);
+        }
+        *ret = t;
+        return 0;
+}
+
+static int remember(Units *u, const Queue *q) {
+        _cleanup_strv_free_ char **l = NULL;
+        ToldSlice *t;
+        int r;
+
+        r = told_get(u, q->slice, &t);
         for (size_t i = 0; r >= 0 && i < q->policy.slice.n_values; i++) {
                 const UnitProperty *p = unit_property_of_value(q->policy.slice.values + i);
 
-                r = p ? strv_extend(&l, q->slice) : 0;
-                if (r >= 0 && p)
-                        r = strv_extend(&l, p->name);
+                r = p ? strv_extend(&l, p->name) : 0;
         }
         if (r < 0)
                 return r;
-        strv_free(u->slices_told);
-        u->slices_told = TAKE_PTR(l);
+        strv_free(t->names);
+        t->names = TAKE_PTR(l);
+        if (!t->names)
+                told_free(u, t);
         return 0;
 }
 

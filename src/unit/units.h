@@ -108,7 +108,7 @@ typedef struct Units {
         bool synced;              /* the first full look on this connection is through */
         bool reloading;           /* PID 1 is: it drops all units and makes them again */
         unsigned ticks, look_interval; /* UNITS_LOOK_INTERVAL, but for tests */
-        char **slices_told;       /* slice, property, slice, …: what the manager was told */
+        struct ToldSlice *slices_told; /* uthash by name: those of which something was set */
         unsigned slices_in_flight; /* not answered */
         struct GateLookList gate_looks; /* not answered */
         struct ServerStartList server_starts;
@@ -141,7 +141,7 @@ const char *units_blocked(const Units *u);
 
 /* Properties of a queue's slice, now and for the rest of the boot; those of earlier calls that the queue no longer sets are taken
  * back. Not waited for; what is refused for good is logged. false: too many are on their way, or none can be, so try later. */
-bool units_set_slice(Units *u, const Queue *q);
+bool units_set_slice(Units *u, const Queue *q); void units_forget_slices(Units *u);
 
 /* The text of the unit that a start of a would ask for. a is of no model; bus: any that is connected. *ret_error as with
  * job_unit_append(). */

@@ -654,6 +654,9 @@ void manager_reload(Manager *m) {
 void manager_set_slices(Manager *m) {
         m->slices_set = true;
 }
+void manager_want_slice(Manager *m, Queue *q) {
+}
+
 void manager_tell_slices(Manager *m) {
 }
 void manager_exit(Manager *m) {
@@ -828,7 +831,11 @@ void manager_sample_pressure(Manager *m) {
         naive_decides(&box.naive, &m->now);
         if (admission_wants_pressure(m->model) != naive_wants_pressure(&box.naive))
                 naive_fail("the pressure is read though nobody waits for it, or not read");
-        if (!naive_wants_pressure(&box.naive))
+        if (naive_wants_pressure(&box.naive) && !box.pressure_wanted && !m->model->pressure_look)
+                naive_fail("somebody waits for the pressure, which is not looked for");
+        box.pressure_wanted = naive_wants_pressure(&box.naive);
+        m->model->pressure_look = false;
+        if (!box.pressure_wanted)
                 return;
         naive_pressure(&box.naive, box.pressure, &m->now);
         admission_pressure(m->model, samples, &m->now);

@@ -88,6 +88,7 @@ typedef struct Box {
         bool system_stops, drop_in;
         bool gate_active;         /* the unit that some queues wait for */
         unsigned pressure;        /* on the CPU, percent */
+        bool pressure_wanted;     /* as it was last */
         uint64_t user_signals;    /* bit for each job that one was asked for */
         bool tick_armed, reconnect_armed, disconnected;
         uint64_t dice;

@@ -77,7 +77,8 @@ static bool register_peer(uint32_t owner, uint32_t slots, unsigned queues) {
         for (unsigned i = 0; i < N_QUEUES; i++)
                 if (queues & 1U << i && strv_extend(&k->queues, queue_names[i]) < 0)
                         fail("no memory");
-        model_worker_add(w.m.model, k, false);
+        if (model_worker_add(w.m.model, k, false) < 0)
+                fail("no memory");
         *p = (Peer) { .there = true, .id = k->id, .owner = owner, .slots = slots, .queues = queues, .is_main = chance(40) };
         if (p->is_main)
                 k->cgroup = strdup("/a.service");

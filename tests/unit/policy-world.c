@@ -93,6 +93,7 @@ int manager_look_types(Manager *m) { return 0; }
 void manager_set_slices(Manager *m) {
         m->slices_set = true;
 }
+void manager_want_slice(Manager *m, Queue *q) {}
 void manager_tell_slices(Manager *m) {}
 void manager_exit(Manager *m) {}
 int manager_open_store(Manager *m) {
@@ -137,9 +138,10 @@ void api_tell_runs(Api *a) {
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { w.pressure * 100, 0 } };
 
-        if (m->pressure_next != USEC_INFINITY && m->now.monotonic < m->pressure_next)
+        if (m->pressure_next != USEC_INFINITY ? m->now.monotonic < m->pressure_next : !m->model->pressure_look)
                 return;
         m->pressure_next = USEC_INFINITY;
+        m->model->pressure_look = false;
         if (!admission_wants_pressure(m->model))
                 return;
         admission_pressure(m->model, samples, &m->now);
@@ -180,7 +182,7 @@ static const Setup unlimited = { .slots = UINT32_MAX, .keep_max = UINT64_MAX, .q
 
 static void look_at_gates(Model *m) {
         for (Gate *g = m->gates; g; g = g->hh.next) {
-                g->look = false;
+                gate_look(m, g, false);
                 admission_gate_seen(m, g, "loaded", w.gate_open ? "active" : "inactive");
         }
 }
@@ -457,10 +459,9 @@ void unit_ends(Lease *l, JobResult result, int status) {
                 l->outcome.exit_status = status;
         l->is = OVER;
         l->outcome.result = result;
-        if (a && a->phase == ATTEMPT_STRAY) { /* as unit/apply.c does */
-                a->phase = ATTEMPT_ENDED;
-                model_attempt_act(w.m.model, a);
-        } else if (a && !w.deaf && !w.sync && chance(85))
+        if (a && a->phase == ATTEMPT_STRAY) /* as unit/apply.c does */
+                model_stray_ended(w.m.model, a);
+        else if (a && !w.deaf && !w.sync && chance(85))
                 ended(a, l);
 }
 

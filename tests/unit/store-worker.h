@@ -13,7 +13,8 @@ static inline Worker *add_worker(Model *m, const char *queue) {
                         .registered_usec = now.realtime };
         assert_int_equal(strv_extend(&w->queues, queue), 0);
         assert_int_equal(strv_extend(&w->queues, "other-queue"), 0);
-        model_worker_add(m, w, false);
+        (void) add_queue(m, queue);
+        assert_int_equal(model_worker_add(m, w, false), 0);
         model_worker_connected(m, w, true);
         return w;
 }

@@ -22,7 +22,7 @@ static Worker *make_runner(Model *m, uint32_t uid, const char *unit, const char 
         w->slots = 65536;
         w->unit = strdup(unit);
         assert_int_equal(strv_extend(&w->queues, queue), 0);
-        model_worker_add(m, w, false);
+        assert_int_equal(model_worker_add(m, w, false), 0);
         w->is_new = false; /* it was told */
         model_worker_connected(m, w, true);
         return w;
@@ -51,7 +51,7 @@ static void test_wanted(void **state) {
         expect_reason(m, q, "its runner is being started");
 
         /* The one before it has not quite gone. */
-        s->wanted = false;
+        server_take(m, s);
         m->next_admission = USEC_INFINITY;
         server_is_in_the_way(m, s, &then);
         assert_int_equal(m->next_admission, then.steady + SERVER_AGAIN_MIN / 4);
@@ -62,7 +62,7 @@ static void test_wanted(void **state) {
                 expect_reason(m, q, "its runner is being started");
                 server_want(m, q, 1000, "alice", &then);
                 assert_true(s->wanted);
-                s->wanted = false;
+                server_take(m, s);
                 then.steady += wait - 1;
                 server_want(m, q, 1000, "alice", &then);
                 assert_false(s->wanted);
@@ -92,7 +92,7 @@ static void test_refused(void **state) {
 
         server_want(m, q, 1000, "alice", &then);
         s = server_find(m, "jobmill-pool-p-1000.service");
-        s->wanted = false;
+        server_take(m, s);
         schedule_begin(m);
         while (TAILQ_FIRST(&m->schedule.touched)) {
                 TAILQ_FIRST(&m->schedule.touched)->touched = false;

@@ -13,7 +13,7 @@ static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *q
         w->uid = uid;
         w->slots = slots;
         assert_int_equal(strv_extend(&w->queues, queue), 0);
-        model_worker_add(m, w, false);
+        assert_int_equal(model_worker_add(m, w, false), 0);
         w->is_new = false; /* it was told */
         model_worker_connected(m, w, true);
         return w;
@@ -332,7 +332,7 @@ static void test_server(void **state) {
         assert_true(s->wanted);
         expect_reason(m, j, "x.service is being started");
 
-        s->wanted = false;
+        server_take(m, s);
         s->asking = true;
         server_want(m, q, 1000, NULL, &then);
         assert_false(s->wanted);
@@ -345,19 +345,20 @@ static void test_server(void **state) {
         then.steady += SERVER_AGAIN_MIN;
         server_want(m, q, 1000, NULL, &then);
         assert_true(s->wanted);
-        s->wanted = false;
+        server_take(m, s);
         then.steady -= 1000 * USEC_PER_SEC; /* the clock is set */
         server_want(m, q, 1000, NULL, &then);
         assert_true(s->wanted);
-        s->wanted = false;
+        server_take(m, s);
         then.steady += SERVER_AGAIN_MAX;
 
         w = make_worker(m, 0, 1, "w"); /* of no unit, and not for this user */
         server_want(m, q, 1000, NULL, &then);
         assert_true(s->wanted);
         w->unit = strdup("x.service");
+        assert_int_equal(workers_configure(m), 0);
         then.steady += SERVER_AGAIN_MAX;
-        s->wanted = false;
+        server_take(m, s);
         server_want(m, q, 1000, NULL, &then);
         assert_false(s->wanted);
         server_came(m, "x.service");
