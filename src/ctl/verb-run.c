@@ -219,8 +219,8 @@ static int heed_go(Turn *t, json_object *go) {
         hide(t);
         t->attempt = get_int(go, "attempt", 0);
         (void) json_object_object_get_ex(go, "environment", &l);
-        for (size_t i = 0; l && i < json_object_array_length(l); i++)
-                if (strv_extend(&t->environment, json_object_get_string(json_object_array_get_idx(l, i))) < 0)
+        for (size_t i = 0; json_object_is_type(l, json_type_array) && i < json_object_array_length(l); i++)
+                if (strv_extend(&t->environment, strempty(json_object_get_string(json_object_array_get_idx(l, i)))) < 0)
                         return ctl_oom();
         return 1;
 }

@@ -43,6 +43,11 @@ static int read_word(sd_bus_message *m, UnitState *u) {
         return 0;
 }
 
+static int read_drop_ins(sd_bus_message *m, UnitState *u) {
+        u->drop_ins = strv_free(u->drop_ins);
+        return sd_bus_message_read_strv(m, &u->drop_ins);
+}
+
 static int read_id128(sd_bus_message *m, sd_id128_t *ret) {
         const void *p;
         size_t n;
@@ -143,7 +148,7 @@ static int read_property(sd_bus_message *m, const char *name, const char *conten
                 if (streq(name, "Documentation"))
                         return read_word(m, u) < 0 ? -EBADMSG : 1;
                 if (streq(name, "DropInPaths"))
-                        return sd_bus_message_read_strv(m, &u->drop_ins) < 0 ? -EBADMSG : 1;
+                        return read_drop_ins(m, u) < 0 ? -EBADMSG : 1;
                 return 0;
         case 'i':
         case 't':
