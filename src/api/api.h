@@ -65,7 +65,7 @@ struct Call {
         uint64_t count;           /* of what the pages so far did */
         uint64_t after, until;    /* the last job that they looked at, and the last that there was when they began; 0: they did not */
         bool in_pages;            /* they changed something: a failed commit ends the call */
-        QueueEdit *edit;          /* CALL_EDITING */
+        QueueEdit *edit; CalendarQuestion calendar; /* CALL_EDITING, CALL_CALENDAR */
         Backup *backup;           /* the caller's, bus-backup.c */
         Check *check;             /* bus-check.c */
         sd_bus_slot *polkit_slot;
@@ -121,6 +121,7 @@ struct Api {
         const struct JobTypes *types;
         /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
         int (*check_edit)(QueueEdit *e, char **ret_error);
+        check_calendar_t check_calendar; uint64_t n_calendars; /* SetSchedule(): unit/ asks systemd; so many questions so far */
         preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */
         diagnose_t diagnose;     /* GetStatistics(), and GetMetrics(): */
         write_metrics_t write_metrics;

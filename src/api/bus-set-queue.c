@@ -45,7 +45,7 @@ static int read_number(sd_bus_message *m, char type, char ***ret) {
         }
 }
 
-static int read_values(Call *c, const char *word, char ***ret, sd_bus_error *error) {
+int call_read_setting(Call *c, const char *word, char ***ret, sd_bus_error *error) {
         char quoted[SPEC_QUOTE_MAX];
         const char *type, *s;
         int r;
@@ -90,7 +90,7 @@ static int read_settings(Call *c, QueueEdit *e, sd_bus_error *error) {
                 s = queue_edit_add(e, word);
                 if (!s)
                         return -ENOMEM;
-                r = read_values(c, word, &s->values, error);
+                r = call_read_setting(c, word, &s->values, error);
                 STRV_FOREACH(v, s->values)
                         size += strlen(*v) + 1;
                 if (r >= 0 && size > QUEUE_SETTING_SIZE_MAX)

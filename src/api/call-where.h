@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Does systemd understand OnCalendar= of SetSchedule()? One is asked about after the other. */
+typedef struct CalendarQuestion {
+        uint64_t number;          /* of the question; 0: none was asked */
+        char *error;              /* the answer: what is wrong; NULL: nothing */
+        bool known, invalid;      /* there is one; it is no calendar event, else nobody could say */
+        unsigned n_good;          /* so many are known to be right */
+} CalendarQuestion;
+/* Answered by api_calendar_checked(). */
+typedef int (*check_calendar_t)(void *userdata, const char *calendar, uint64_t number);
+
 /* What a call waits for. */
 typedef enum CallWhere {
         CALL_QUEUED,      /* on client->calls */
@@ -10,6 +23,7 @@ typedef enum CallWhere {
         CALL_FOR_USER,    /* the user data base is asked */
         CALL_RELOADING,   /* answered by api_reload_done() */
         CALL_EDITING,     /* answered by api_edit_done() */
+        CALL_CALENDAR,    /* systemd is asked whether it understands one */
         CALL_AGAIN,       /* a page is done, the next comes with the next turn */
         CALL_BACKUP,      /* a child writes it */
         CALL_REPAIRING,   /* answered by api_repair_done() */

@@ -28,6 +28,7 @@ static Call *call_free(Call *c) {
         sd_bus_message_unref(c->message);
         json_object_put(c->parameters);
         queue_edit_free(c->edit);
+        free(c->calendar.error);
         backup_free(c->backup);
         check_free(c->check);
         c->client->n_calls--;

@@ -15,5 +15,6 @@ typedef struct ApiLimits {
         uint64_t payload_max, environment_max; /* bytes */
         uint64_t connections_max, connections_per_user_max; /* to the socket */
         uint64_t workers_max, workers_per_user_max;
+        uint64_t timers_per_user_max, timer_job_max; /* schedules; bytes of the job of one */
         uint64_t socket_message_max, socket_buffers_max; /* bytes: of one message, and of all of one user that are not complete */
 } ApiLimits;

@@ -23,6 +23,8 @@ DECLARE_HANDLER(get_statistics); /* bus-statistics.c */
 DECLARE_HANDLER(get_metrics);
 DECLARE_HANDLER(get_report); /* bus-report.c */
 DECLARE_HANDLER(list_types);
+DECLARE_HANDLER(list_schedules); /* timer-list.c */
+DECLARE_HANDLER(list_firings);
 DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(register); /* worker.c */
 DECLARE_HANDLER(complete);
@@ -52,6 +54,13 @@ DECLARE_METHOD(get_statistics); /* bus-statistics.c */
 DECLARE_METHOD(get_metrics);
 DECLARE_METHOD(get_report); /* bus-report.c */
 DECLARE_METHOD(list_types); /* type.c */
+DECLARE_METHOD(set_schedule); /* timer.c */
+DECLARE_METHOD(remove_schedule);
+DECLARE_METHOD(pause_schedule);
+DECLARE_METHOD(resume_schedule);
+DECLARE_METHOD(fire_schedule);
+DECLARE_METHOD(list_schedules); /* timer-list.c */
+DECLARE_METHOD(list_firings);
 DECLARE_METHOD(cancel_job); /* bus-control.c */
 DECLARE_METHOD(kill_job);
 DECLARE_METHOD(hold_job);
@@ -79,6 +88,9 @@ DECLARE_METHOD(repair);
 DECLARE_METHOD(accept_store); /* bus-check.c */
 DECLARE_METHOD(set_queue); /* bus-set-queue.c */
 DECLARE_METHOD(remove_queue);
+
+/* bus-set-queue.c: a value as lines of a file. */
+int call_read_setting(Call *c, const char *word, char ***ret, sd_bus_error *error);
 
 /* What one job and many have in common. 1; 0: not there yet, as call_authorize(); negative with *error. */
 /* after.c: it is about to be retried, and waits again for what it came after and has not ended. 0 or negative. */

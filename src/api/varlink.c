@@ -33,6 +33,8 @@ static const VarlinkMethod methods[] = {
         { "Events", " after ", handle_events },
         { "ListTypes", " ", handle_list_types },
         { "Statistics", " ", handle_get_statistics },
+        { "ListSchedules", " ", handle_list_schedules },
+        { "ListFirings", " schedule limit ", handle_list_firings },
         { "ListWorkers", " ", handle_list_workers },
         { "Register", " protocol queues slots name metadata token ", handle_register, true },
         { "Complete", " token id attempt exit_status exit_signal result error verdict cpu_usec memory_peak tasks_peak io_read_bytes io_write_bytes ", handle_complete, true },

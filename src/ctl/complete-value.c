@@ -15,6 +15,7 @@
 #include "ctl/options.h"
 #include "ctl/output.h"
 #include "ctl/set.h"
+#include "ctl/schedule-dict.h"
 #include "ctl/type-dict.h"
 #include "queue/unit-property.h"
 #include <pwd.h>
@@ -157,6 +158,25 @@ static void complete_queue_settings(Completion *c) {
         }
 }
 
+static void complete_schedule_settings(Completion *c) {
+        static const char *const keys[] = { "AccuracySec", "OnCalendar", "OnUnitActiveSec", "Overlap", "Persistent", "RandomizedDelaySec" };
+        static const char *const overlaps[] = { "skip", "queue", "replace", NULL };
+        bool persistent = startswith(c->word, "Persistent=");
+
+        if (persistent || startswith(c->word, "Overlap=")) {
+                c->before_length += strcspn(c->word, "=") + 1;
+                c->word += strcspn(c->word, "=") + 1;
+                words(c, persistent ? (const char *const[]){ "yes", "no", NULL } : overlaps);
+                return;
+        }
+        FOREACH_ELEMENT (k, keys) {
+                char text[32];
+
+                snprintf(text, sizeof(text), "%s=", *k);
+                complete_candidate(c, text, NULL);
+        }
+}
+
 /* Only if the daemon runs: completion starts nothing. */
 static sd_bus *open_if_there(void) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -201,6 +221,27 @@ static void complete_types(Completion *c) {
                 if (r > 0)
                         complete_foreign(c, t.name, t.description);
                 type_info_done(&t);
+                if (r == 0)
+                        return;
+        }
+}
+
+static void complete_schedules(Completion *c) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = open_if_there();
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r;
+
+        if (!bus || sd_bus_call_method(bus, JOBMILL_BUS_NAME, JOBMILL_OBJECT_PATH, JOBMILL_INTERFACE_MANAGER,
+                                       "ListSchedules", NULL, &reply, "") < 0)
+                return;
+        r = sd_bus_message_enter_container(reply, 'a', "a{sv}");
+        while (r >= 0) {
+                ScheduleInfo s = {};
+
+                r = schedule_info_read(reply, &s);
+                if (r > 0)
+                        complete_foreign(c, s.name, s.paused ? "paused" : NULL);
+                schedule_info_done(&s);
                 if (r == 0)
                         return;
         }
@@ -331,6 +372,10 @@ static void complete_settings(Completion *c) {
                        { "property=", complete_properties } };
         const char *key, *help;
 
+        if (streq_ptr(c->verb, "schedule set")) {
+                complete_schedule_settings(c);
+                return;
+        }
         if (!streq_ptr(c->verb, "set")) {
                 complete_queue_settings(c);
                 return;
@@ -372,6 +417,7 @@ static const struct {
         { "PROPERTY=VALUE", complete_properties, NULL },
         { "QUEUE", complete_queues, NULL },
         { "RESULT", complete_results, NULL },
+        { "SCHEDULE", complete_schedules, NULL },
         { "SETTING=VALUE", complete_settings, NULL },
         { "SIGNAL", complete_signals, NULL },
         { "SPAN", NULL, NULL },

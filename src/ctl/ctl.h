@@ -114,6 +114,7 @@ int options_parse(const char *verb, unsigned mask, bool stops_at_word, int argc,
 /* For options that come from elsewhere and count less: forget those of submit, parse them, then once more what was parsed
  * before that. */
 void options_reset_submit(void);
+bool options_submit_given(void); /* any of them */
 int options_parse_again(void);
 /* Of which verbs an option is, for a message; NULL: of none. main.c has the table. */
 extern const char *(*options_name_verbs)(unsigned mask);
@@ -182,6 +183,9 @@ int verb_purge(int argc, char **argv);
 int verb_set(int argc, char **argv);
 int verb_move(int argc, char **argv);
 int verb_type_list(int argc, char **argv), verb_type_show(int argc, char **argv);
+int verb_schedule_list(int argc, char **argv), verb_schedule_show(int argc, char **argv);
+int verb_schedule_set(int argc, char **argv), verb_schedule_remove(int argc, char **argv), verb_schedule_fire(int argc, char **argv);
+int verb_schedule_pause(int argc, char **argv), verb_schedule_resume(int argc, char **argv);
 int verb_queue_list(int argc, char **argv);
 int verb_queue_show(int argc, char **argv);
 int verb_queue_set(int argc, char **argv);

@@ -65,6 +65,19 @@ static const Verb verbs[] = {
         { "type", 0, 0, 0, false, verb_type_list, NULL, NULL },
         { "type list", 0, 0, 0, false, verb_type_list, "", "List job types" },
         { "type show", 1, -1, 0, false, verb_type_show, "TYPE…", "Show all about job types" },
+        { "schedule", 0, 0, 0, false, verb_schedule_list, NULL, NULL },
+        { "schedule list", 0, 0, 0, false, verb_schedule_list, "", "List schedules" },
+        { "schedule show", 1, -1, 0, false, verb_schedule_show, "SCHEDULE…", "Show all about schedules, and what came of them" },
+        { "schedule set", 1, -1, OPTIONS_SUBMIT, false, verb_schedule_set, "[OPTION…] SCHEDULE SETTING=VALUE… [-- COMMAND…]",
+          "Submit a job by the calendar, or every so often",
+          "Settings are OnCalendar (as in systemd.time(7)) or OnUnitActiveSec, Persistent, RandomizedDelaySec,\n"
+          "AccuracySec, and Overlap=skip|queue|replace: what if the last job is not done. What is not given stays\n"
+          "what it was. The job is a command behind --, or --type; it gets nothing of this shell's environment and\n"
+          "directory but what -E, --env and -C say." },
+        { "schedule remove", 1, -1, 0, false, verb_schedule_remove, "SCHEDULE…", "Forget schedules; their jobs go on" },
+        { "schedule pause", 1, -1, 0, false, verb_schedule_pause, "SCHEDULE…", "Let schedules submit nothing" },
+        { "schedule resume", 1, -1, 0, false, verb_schedule_resume, "SCHEDULE…", "End a pause; what fell into it is not made up for" },
+        { "schedule fire", 1, -1, 0, false, verb_schedule_fire, "SCHEDULE…", "Submit the job of schedules now; prints the id of each" },
         { "stats", 0, 0, 0, false, verb_stats, "", "Show what the daemon counts" },
         { "metrics", 0, 0, 0, false, verb_metrics, "", "Print metrics, as Prometheus reads them" },
         { "backup", 1, 1, 0, false, verb_backup, "FILE|-", "Copy the database, while everything runs" },
@@ -100,7 +113,7 @@ static void print_verbs(const char *word) {
         help_printf("%sVerbs:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         FOREACH_ELEMENT(v, verbs)
                 if (v->help && strncmp(v->name, word, l) == 0)
-                        help_printf("  %-14s %s\n", v->name, v->help);
+                        help_printf("  %-15s %s\n", v->name, v->help);
 }
 
 static void print_help(void) {

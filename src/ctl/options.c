@@ -407,6 +407,12 @@ void options_reset_submit(void) {
         arg_wait = false;
 }
 
+bool options_submit_given(void) {
+        static const SubmitArgs none = SUBMIT_ARGS_DEFAULT;
+
+        return memcmp(&arg_submit, &none, sizeof(none)) != 0;
+}
+
 int options_parse_again(void) {
         return options_parse(last.verb, last.mask, last.stops_at_word, last.argc, last.argv);
 }

@@ -247,6 +247,7 @@ int manager_new(bool user, Manager **ret) {
                 return log_error_errno(r, "Failed to set up: %m");
         m->api->check_edit = queue_edit_check;
         m->api->preview = manager_preview;
+        m->api->check_calendar = manager_check_calendar;
         m->api->diagnose = manager_diagnose;
         m->api->write_metrics = manager_write_metrics;
         m->api->check = manager_check;
@@ -262,7 +263,7 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
 
-        api_free(m->api);
+        m->api = api_free(m->api);
         metrics_done(&m->metrics);
         units_free(m->units);
         user_db_free(m->users);
@@ -300,6 +301,7 @@ static void apply_settings(Manager *m, Model *model) {
         model->defaults.output = s->output;
         model->defaults.verify = s->verify;
         model->queued_max = s->queued_max;
+        model->timers.kept_max = s->firings_max;
         model->poison_max = s->poison_max;
         model->queued_per_user_max = s->queued_per_user_max;
         m->api->limits = s->api;
@@ -327,6 +329,8 @@ int manager_load_model(Manager *m) {
                 return log_error_errno(r, "Failed to read the queue files: %m");
         keep_error(m, &error);
         r = store_load(m->store, model);
+        if (r >= 0)
+                r = manager_find_timers(m, model);
         if (r < 0)
                 return r;
         HASH_ITER(hh, model->queues, q, t)

@@ -135,6 +135,10 @@ int manager_release(Manager *m);
 /* arrays.c: decide */
 void manager_fill_arrays(Manager *m);
 
+/* timers.c: schedules. find: those of files, at start and after each reload. check: an Api's check_calendar. */
+int manager_find_timers(Manager *m, Model *model);
+int manager_check_calendar(void *userdata, const char *calendar, uint64_t number);
+
 /* preview.c: an Api's preview_t */
 int manager_preview(void *userdata, const Preview *p, char **ret, char **ret_error);
 

@@ -14,6 +14,7 @@
 #include "daemon/manager.h"
 
 #include "api/run.h"
+#include "api/timer.h"
 #include "api/unique.h"
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -220,6 +221,8 @@ static int decide(Manager *m) {
         Queue *q;
         int r;
 
+        if (!m->storage_failed)
+                api_fire_timers(m->api);
         r = decide_retries(m);
         if (r >= 0)
                 r = decide_keys(m);
@@ -386,6 +389,7 @@ static bool act(Manager *m) {
                         units_act(m->units, a);
                 any = true;
         }
+        units_act_timers(m->units);
         return any;
 }
 

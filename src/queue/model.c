@@ -30,6 +30,7 @@ Model *model_new(void) {
         TAILQ_INIT(&m->runs.gone);
         m->next_worker = 1;
         TAILQ_INIT(&m->receipts);
+        timers_init(&m->timers);
         TAILQ_INIT(&m->regulated);
         TAILQ_INIT(&m->gate_looks);
         TAILQ_INIT(&m->servers_wanted);
@@ -85,6 +86,7 @@ Model *model_free(Model *m) {
         }
         gates_done(m);
         servers_done(m);
+        timers_done(&m->timers);
         level_done(&m->schedule.top);
         HASH_ITER(hh, m->arrays, r, tr) {
                 HASH_DEL(m->arrays, r);
@@ -101,7 +103,7 @@ Model *model_free(Model *m) {
 bool model_has_changes(const Model *m) {
         return !TAILQ_EMPTY(&m->changed) || !TAILQ_EMPTY(&m->changed_attempts) || !TAILQ_EMPTY(&m->changed_queues) || !TAILQ_EMPTY(&m->changed_workers) || !TAILQ_EMPTY(&m->runs.changed) ||
                !TAILQ_EMPTY(&m->changed_arrays) || m->n_purged > 0 || releases_changed(&m->releases) || !TAILQ_EMPTY(&m->receipts) ||
-               m->next_id != m->recorded_next_id;
+               timers_changed(&m->timers) || m->next_id != m->recorded_next_id;
 }
 
 /* ---- lists of what changed ---- */
@@ -172,6 +174,7 @@ void model_recorded(Model *m) {
         arrays_recorded(m);
         workers_recorded(m);
         runs_recorded(m);
+        timers_recorded(&m->timers);
         receipts_free(&m->receipts);
         releases_recorded(&m->releases);
         usage_free_all(&m->usage);

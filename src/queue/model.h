@@ -15,6 +15,7 @@
 #include "queue/release.h"
 #include "queue/schedule.h"
 #include "queue/server.h"
+#include "queue/timer.h"
 #include "queue/unique.h"
 #include "queue/usage.h"
 #include "queue/worker.h"
@@ -65,7 +66,7 @@ struct Model {
         uint64_t count[_JOB_STATE_MAX], dead; /* of all queues together: there may be thousands to add up */
         Backlog backlog;         /* the same */
         UniqueKeys unique;
-        Array *arrays;           /* uthash by id: those of which a job is in memory */
+        Timers timers; Array *arrays; /* uthash by id: those of which a job is in memory */
         struct ArrayList changed_arrays, wanted_arrays;
         uint64_t deferred_array; /* decide: its places stay free for now, as it is being cancelled; 0: of none */
         uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */

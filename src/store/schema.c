@@ -302,6 +302,38 @@ static const char *const migrations[] = {
         "  started INTEGER NOT NULL"
         ") STRICT;"
         "ALTER TABLE job ADD COLUMN foreground INTEGER NOT NULL DEFAULT 0;",
+
+        /* 12: schedules. of_file: its policy (calendar … job) stands in a file. elapsed_usec: what was fired for last; and what came of each
+         * time, the last ones. */
+        "CREATE TABLE timer ("
+        "  name TEXT PRIMARY KEY NOT NULL,"
+        "  owner INTEGER NOT NULL,"
+        "  owner_name TEXT,"
+        "  of_file INTEGER NOT NULL,"
+        "  paused INTEGER NOT NULL,"
+        "  set_usec INTEGER,"
+        "  elapsed_usec INTEGER,"
+        "  next_usec INTEGER,"
+        "  last_job INTEGER NOT NULL,"
+        "  firings INTEGER NOT NULL,"
+        "  calendar TEXT," /* a line each */
+        "  every_usec INTEGER,"
+        "  random_delay_usec INTEGER,"
+        "  accuracy_usec INTEGER,"
+        "  persistent INTEGER,"
+        "  overlap TEXT,"
+        "  job TEXT"
+        ") STRICT, WITHOUT ROWID;"
+        "CREATE TABLE firing ("
+        "  timer TEXT NOT NULL,"
+        "  number INTEGER NOT NULL,"
+        "  cause TEXT NOT NULL,"
+        "  due_usec INTEGER,"
+        "  fired_usec INTEGER,"
+        "  job INTEGER," /* NULL: none */
+        "  note TEXT,"
+        "  PRIMARY KEY (timer, number)"
+        ") STRICT, WITHOUT ROWID;",
 };
 
 unsigned schema_version(void) {
@@ -435,6 +467,7 @@ static int schema_look(Store *s) {
                         " (SELECT min(span) FROM usage), (SELECT max(span) FROM usage),"
                         " (SELECT min(n) FROM (SELECT n FROM event ORDER BY first LIMIT 1)), (SELECT n FROM event ORDER BY first DESC LIMIT 1),"
                         " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content),"
+                        " (SELECT max(name) FROM timer), (SELECT max(timer) FROM firing),"
                         " (SELECT max(first_id) FROM receipt), (SELECT max(caller) FROM receipt INDEXED BY receipt_request)",
                         &value);
 }

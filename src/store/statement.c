@@ -211,6 +211,14 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_RUN_DELETE] = "DELETE FROM run WHERE job = ?1",
         [STMT_RUN_ALL] = "SELECT " RUN_COLUMNS " FROM run",
 
+        [STMT_TIMER_UPSERT] = "INSERT OR REPLACE INTO timer (" TIMER_COLUMNS ")"
+                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        [STMT_TIMER_DELETE] = "DELETE FROM timer WHERE name = ?1",
+        [STMT_TIMER_ALL] = "SELECT " TIMER_COLUMNS " FROM timer",
+        [STMT_FIRING_INSERT] = "INSERT INTO firing (" FIRING_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        [STMT_FIRING_TRIM] = "DELETE FROM firing WHERE timer = ?1 AND number <= ?2",
+        [STMT_FIRING_LIST] = "SELECT " FIRING_COLUMNS " FROM firing WHERE timer = ?1 ORDER BY number DESC LIMIT ?2",
+
         [STMT_EVENT_INSERT] = "INSERT INTO event (first, n, events) VALUES (?1, ?2, ?3)",
         [STMT_EVENT_SIZES] = "SELECT first + n - 1, n FROM event ORDER BY first",
         [STMT_EVENT_TRIM] = "DELETE FROM event WHERE first <= ?1",

@@ -89,6 +89,10 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
 #define WORKER_COLUMNS                                                                                       \
         "id, token, uid, user, boot_id, pid, started, unit, name, metadata, queues, slots, draining, registered_usec"
 #define RUN_COLUMNS "job, token, boot_id, pid, started"
+#define TIMER_COLUMNS                                                                                        \
+        "name, owner, owner_name, of_file, paused, set_usec, elapsed_usec, next_usec, last_job, firings, "   \
+        "calendar, every_usec, random_delay_usec, accuracy_usec, persistent, overlap, job"
+#define FIRING_COLUMNS "timer, number, cause, due_usec, fired_usec, job, note"
 
 #define USAGE_VALUES \
         "submitted, jobs, failed, cancelled, attempts, started, wait_usec, runtime_usec, slot_usec, measured, cpu_usec" /* as UsageValue */
@@ -169,6 +173,11 @@ int store_record_usage(Store *s, const Model *m);
 
 int store_record_run(Store *s, const Run *r);
 int store_load_runs(Store *s, Model *m);
+
+/* ---- store-timer.c ---- */
+
+int store_record_timers(Store *s, const Model *m);
+int store_load_timers(Store *s, Model *m);
 
 /* ---- store-environment.c ---- */
 

@@ -130,6 +130,8 @@ int store_load(Store *s, Model *m) {
                 r = store_load_workers(s, m);
         if (r >= 0)
                 r = store_load_runs(s, m);
+        if (r >= 0)
+                r = store_load_timers(s, m);
         if (r < 0)
                 return r;
 

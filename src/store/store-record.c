@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: arrays, jobs, attempts, workers, those who wait in the foreground, queues, what is purged, who waits for whom, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
+ * Order within it: arrays, jobs, attempts, workers, those who wait in the foreground, queues, what is purged, who waits for whom, schedules, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "base/crash-point.h"
@@ -39,7 +39,7 @@ static int record_is_relaxed(Store *s, const Model *m) {
         TAILQ_FOREACH(a, &m->changed_attempts, changed_entry)
                 if (a->is_new || a->outcome_changed)
                         return false;
-        if (!TAILQ_EMPTY(&m->changed_workers) || !TAILQ_EMPTY(&m->runs.changed))
+        if (!TAILQ_EMPTY(&m->changed_workers) || !TAILQ_EMPTY(&m->runs.changed) || timers_changed(&m->timers))
                 return false;
         TAILQ_FOREACH(q, &m->changed_queues, changed_entry) {
                 r = queue_flags_differ(s, q);
@@ -323,6 +323,8 @@ static int record_changes(Store *s, const Model *m) {
                         return r;
         }
         r = store_record_edges(s, m);
+        if (r >= 0)
+                r = store_record_timers(s, m);
         if (r < 0)
                 return r;
         TAILQ_FOREACH(receipt, &m->receipts, entry) {

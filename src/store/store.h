@@ -39,6 +39,12 @@ int store_count_receipts(Store *s, uint32_t caller, uint64_t *ret);
  * transaction of its own. *ret_oldest: created_usec of the oldest that is left, USEC_INFINITY: none. */
 int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_t *ret_oldest);
 
+/* ---- schedules ---- */
+
+/* What came of the last n times, the latest first. A negative answer ends it. */
+typedef int (*firing_row_t)(void *userdata, const Firing *f);
+int store_list_firings(Store *s, const char *timer, uint64_t n, firing_row_t callback, void *userdata);
+
 /* ---- accounting ---- */
 
 typedef enum UsageSpan {

@@ -146,6 +146,11 @@ static int on_properties_changed(sd_bus_message *m, void *userdata, sd_bus_error
                 units_heed_shutdown(u, m);
                 return 0;
         }
+        if (startswith(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/jobmill_2dschedule_2d")) {
+                if (sd_bus_path_decode(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX, &name) > 0)
+                        units_heed_timer(u, name);
+                return 0;
+        }
         if (!startswith(sd_bus_message_get_path(m), SYSTEMD_UNIT_PREFIX "/jobmill_2djob_2d")) {
                 units_heed_gate(u, m);
                 return 0;
@@ -169,7 +174,10 @@ static int on_unit_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         Attempt *a;
 
         /* In daemon-reload and daemon-reexec every unit is removed and made again; the look that follows tells. */
-        if (u->reloading || sd_bus_message_read(m, "s", &name) < 0 || !startswith(name, "jobmill-job-"))
+        if (u->reloading || sd_bus_message_read(m, "s", &name) < 0)
+                return 0;
+        units_timer_removed(u, name);
+        if (!startswith(name, "jobmill-job-"))
                 return 0;
         a = find_attempt(u, name);
         if (!a)
@@ -234,6 +242,7 @@ static int on_name_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error
         units_abort_round(u);
         units_forget_gates(u);
         units_forget_servers(u);
+        units_forget_timers(u);
         forget_asked(u);
         if (!isempty(new_owner))
                 units_resync(u, true);
@@ -263,6 +272,7 @@ static void units_disconnect(Units *u) {
         units_abort_round(u);
         units_forget_gates(u);
         units_forget_servers(u);
+        units_forget_timers(u);
         u->synced = u->reloading = u->round_failed = u->subscribe_failed = false;
         u->slices_in_flight = 0;
         u->reload_slot = sd_bus_slot_unref(u->reload_slot);
@@ -410,14 +420,17 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                 w->look_again = w->retry = false;
         }
         units_tick_gates(u);
+        units_tick_timers(u);
         units_trim_spools(u);
         u->slices_again = u->slices_again || u->slices_failed;
         u->slices_failed = false;
         u->ticks++;
-        if (u->round_failed || u->subscribe_failed || (u->ticks % u->look_interval == 0 && u->synced))
+        if (u->round_failed || u->subscribe_failed || (u->ticks % u->look_interval == 0 && u->synced) || units_timers_want_round(u))
                 units_resync(u, u->round_failed);
         if (u->model->attempts || u->round_failed)
                 units_arm_tick(u, UNITS_TICK);
+        else
+                units_timers_arm(u);
         return 0;
 }
 
@@ -435,6 +448,7 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
         TAILQ_INIT(&u->unknown);
         TAILQ_INIT(&u->gate_looks);
         TAILQ_INIT(&u->server_starts);
+        TAILQ_INIT(&u->timer_calls);
         u->event = sd_event_ref(event);
         u->user = user;
         u->in_flight_max = UNITS_IN_FLIGHT;
@@ -484,6 +498,7 @@ void units_detach_model(Units *u) {
         if (!u->model)
                 return;
         units_abort_round(u);
+        units_forget_timers(u);
         HASH_ITER(hh, u->model->attempts, a, t)
                 units_forget(a);
         u->model = NULL;

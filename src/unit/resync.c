@@ -50,6 +50,7 @@ void units_round_check(Units *u) {
         u->reconnect_delay = 0;
         if (u->model->attempts)
                 units_arm_tick(u, UNITS_TICK);
+        units_timers_arm(u);
         if (u->round_again)
                 units_resync(u, false);
 }
@@ -71,7 +72,7 @@ static void heed_row(Units *u, const char *name, const char *active, const char 
         Attempt *a;
         UnitWatch *w;
 
-        if (!attempt_unit_name_parse(name, &job, &number))
+        if (units_heed_timer_row(u, name) || !attempt_unit_name_parse(name, &job, &number))
                 return;
         HASH_FIND_STR(u->model->attempts, name, a);
         if (!a) {
@@ -122,6 +123,7 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         Units *u = userdata;
         const char *name, *active, *sub, *unit_job;
         Attempt *a, *t;
+        Now now;
         int r;
 
         CRASH_POINT("list-answered");
@@ -136,6 +138,7 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 if (a->watch)
                         a->watch->seen = false;
 
+        units_timers_begin(u);
         r = sd_bus_message_enter_container(m, 'a', "(ssssssouso)");
         while (r >= 0 && (r = sd_bus_message_read(m, "(ssssssouso)", &name, NULL, NULL, &active, &sub, NULL, NULL, NULL,
                                                   &unit_job, NULL)) > 0)
@@ -146,6 +149,8 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
                 return 0;
         }
         heed_missing(u);
+        units_now(u, &now);
+        units_timers_end(u, &now);
         units_want_gates(u);
         units_flush_looks(u);
         units_round_check(u);
@@ -154,8 +159,8 @@ static int on_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 
 static int on_epoch_known(Units *u) {
         CRASH_POINT("list-before");
-        return round_call(u, &u->round_slot, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 2,
-                          "jobmill-job-*.service", "jobmill-job-*.scope");
+        return round_call(u, &u->round_slot, "ListUnitsByPatterns", SYSTEMD_MANAGER, on_list, "asas", 0, 3,
+                          "jobmill-job-*.service", "jobmill-job-*.scope", TIMER_UNIT_PREFIX "*.timer");
 }
 
 /* ---- who the manager is ---- */
@@ -243,6 +248,7 @@ static int round_call(Units *u, sd_bus_slot **slot, const char *member, const ch
 }
 
 void units_resync(Units *u, bool full) {
+        Now now;
         int r;
 
         u->again_full = u->again_full || full;
@@ -256,6 +262,8 @@ void units_resync(Units *u, bool full) {
         u->round_full = u->again_full;
         u->round_again = u->again_full = u->round_failed = false;
         u->round++;
+        units_now(u, &now);
+        u->round_at = now.monotonic;
 
         CRASH_POINT("subscribe-before");
         r = round_call(u, NULL, "Subscribe", SYSTEMD_MANAGER, on_subscribed, "");

@@ -12,12 +12,13 @@
  *   apply.c     what follows for an attempt (unit-state.c decides)
  *   freezer.c   FreezeUnit, ThawUnit
  *   launcher.c  StartTransientUnit (job-unit.c fills it), KillUnit, StopUnit; shutdown.c: whether the system goes down; scope.c
- *   gate.c      units that queues wait for; server.c: … that are started for them, pool.c: those that are made
+ *   gate.c      units that queues wait for; server.c: … that are started for them, pool.c: those that are made; timer.c: of schedules
  *   slice.c     the properties of the queues' slices; spool-watch.c, spool-share.c: spools are kept small
  *   resync.c    the full look: at start, on a new connection or a new manager, after its reload, and every minute */
 
 #include "queue/model.h"
 #include "unit/gate.h"
+#include "unit/timer.h"
 #include "unit/unit-state.h"
 
 #include <stdarg.h>
@@ -107,11 +108,10 @@ typedef struct Units {
         bool round_failed;        /* the next tick tries again */
         bool synced;              /* the first full look on this connection is through */
         bool reloading;           /* PID 1 is: it drops all units and makes them again */
-        unsigned ticks, look_interval; /* UNITS_LOOK_INTERVAL, but for tests */
+        unsigned ticks, look_interval; usec_t round_at; /* UNITS_LOOK_INTERVAL, but for tests; monotonic: when the last look began */
         struct ToldSlice *slices_told; /* uthash by name: those of which something was set */
         unsigned slices_in_flight; /* not answered */
-        struct GateLookList gate_looks; /* not answered */
-        struct ServerStartList server_starts;
+        struct GateLookList gate_looks; struct ServerStartList server_starts; struct TimerCallList timer_calls; /* not answered */
         bool slices_failed, slices_again; /* one was not set; since the next tick: tell them all again */
         bool subscribe_failed;    /* signals do not come: every tick looks */
         sd_event_source *spool_source; /* something is written to a spool; NULL: ticks look */

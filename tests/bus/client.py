@@ -24,7 +24,8 @@ METHODS = {
     "FreezeJob": "t", "ThawJob": "t", "OpenLog": "ts",
     "UpdateJob": "ta{sv}", "MoveJob": "ts", "CountJobs": "a{sv}", "CancelJobs": "a{sv}", "HoldJobs": "a{sv}",
     "ReleaseJobs": "a{sv}", "RetryJobs": "a{sv}a{sv}", "UpdateJobs": "a{sv}a{sv}", "PurgeJobs": "a{sv}", "ListQueues": "", "ListWorkers": "", "DrainWorker": "t",
-    "SetQueue": "sa{sv}b", "RemoveQueue": "s", "ListTypes": "", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "", "GetReport": "a{sv}s",
+    "SetQueue": "sa{sv}b", "RemoveQueue": "s", "ListTypes": "", "SetSchedule": "sa{sv}", "RemoveSchedule": "s", "PauseSchedule": "s", "ResumeSchedule": "s",
+    "FireSchedule": "s", "ListSchedules": "", "ListFirings": "su", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "", "GetReport": "a{sv}s",
     "Backup": "h", "CheckIntegrity": "", "Repair": "", "AcceptStore": "", "Reload": "", "Subscribe": "", "Unsubscribe": "",
 }
 # Types of what stands in a{sv}: spec keys and filters. (A value that is already a D-Bus one is sent as it is.)
@@ -32,7 +33,7 @@ TYPES = {
     "name": "s", "type": "s", "argv": "as", "cwd": "s", "umask": "u", "environment": "as", "payload": "ay", "tags": "a{ss}",
     "priority": "i", "slots": "u", "hold": "b", "not_before_usec": "t", "delay_usec": "t", "deadline_usec": "t", "timeout_usec": "t", "stop_timeout_usec": "t",
     "uid": "u", "properties": "as", "unique_key": "s", "array": "u", "array_max_running": "u", "collapse": "b", "after": "a(ts)", "flow": "t", "unique_policy": "s", "unique_scope": "s", "freezable": "b", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
-    "verify": "s", "stdout": "s",
+    "verify": "s", "stdout": "s", "OnCalendar": "as",
     "max_attempts": "u", "backoff": "s", "backoff_base_usec": "t", "backoff_max_usec": "t", "backoff_jitter": "d", "retry_on": "as",
     "requeue_lost": "b", "memory_growth": "d", "keep_usec": "t", "since_usec": "t", "until_usec": "t", "order": "s", "fields": "as",
 }
@@ -51,6 +52,8 @@ def typed(key, value):
     """A value for a{sv}, of the type that the key has."""
     if getattr(value, "variant_level", None) is not None or isinstance(value, (dbus.Array, dbus.ByteArray)):
         return value
+    if key == "Job":
+        return options(value)
     t = TYPES.get(key, "s")
     if isinstance(value, list) and not t.startswith("a"):
         t = "a" + t  # a filter that takes one or many

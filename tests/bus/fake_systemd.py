@@ -14,6 +14,7 @@ import fnmatch
 import os
 import pathlib
 import pwd
+import re
 import signal
 import subprocess
 import time
@@ -52,6 +53,7 @@ SERVICE_PROPERTIES = {
     "MemoryPeak": "t", "MemoryMax": "t", "IOReadBytes": "t", "IOWriteBytes": "t", "TasksCurrent": "t", "ControlGroup": "s", "Slice": "s",
     "Environment": "as", "OOMPolicy": "s", "RuntimeMaxUSec": "t", "TimeoutStopUSec": "t", "User": "s",
 }
+TIMER_PROPERTIES = {"LastTriggerUSec": "t", "NextElapseUSecRealtime": "t", "NextElapseUSecMonotonic": "t"}
 SCOPE_PROPERTIES = {k: SERVICE_PROPERTIES[k] for k in ("Result", "Slice", "KillMode", "KillSignal", "RuntimeMaxUSec", "TimeoutStopUSec")}
 UNIT_SIGNALLED = ("ActiveState", "SubState", "StateChangeTimestamp", "StateChangeTimestampMonotonic",
                   "InactiveExitTimestamp", "InactiveExitTimestampMonotonic", "ActiveEnterTimestamp",
@@ -126,6 +128,10 @@ class Unit:
     @property
     def scope(self):
         return self.kind == "scope"
+
+    @property
+    def timer(self):
+        return self.kind == "timer"
 
     def members(self):
         """Of a scope: its process and all that come from it, as long as they are known."""
@@ -704,6 +710,10 @@ class Systemd:
                 self.terminate(u)
             else:
                 self.end_scope(u)
+        elif u.timer:
+            self.set_state(u, "inactive", "dead")
+            self.end_job(u, "done")
+            self.remove(u)
         elif u.state["ActiveState"] == "failed" or not u.service:
             self.end_job(u, "done")
         elif u.pid:
@@ -751,11 +761,18 @@ class Systemd:
         settings = {}
         for k, v in properties:
             k = str(k)
+            if k == "JobmillNothing":
+                raise Error("org.freedesktop.DBus.Error.PropertyReadOnly", "Cannot set property %s, or unknown property." % k)
+            if k == "TimersCalendar":
+                check_calendar(v)
             v = plain(v)
             if k in ("Environment", "EnvironmentFiles") and k in settings:
                 v = settings[k] + v
             settings[k] = v
         u = Unit(name, settings)
+        if u.timer:
+            settings["aux"] = plain(aux)
+            self.set_next(u)
         if u.service and not settings.get("ExecStartEx") and not settings.get("ExecStart"):
             raise Error(NAME + ".BadUnitSetting", "Unit %s has a bad unit file setting." % name)
         if u.service:
@@ -897,7 +914,7 @@ class Systemd:
             return self.manager_properties()
         u = self.unit_at(path)
         tables = {NAME + ".Unit": UNIT_PROPERTIES, NAME + ".Service": SERVICE_PROPERTIES,
-                  "": {**UNIT_PROPERTIES, **(SERVICE_PROPERTIES if u.service else SCOPE_PROPERTIES if u.scope else {})}}
+                  "": {**UNIT_PROPERTIES, **(SERVICE_PROPERTIES if u.service else SCOPE_PROPERTIES if u.scope else TIMER_PROPERTIES if u.timer else {})}}
         if interface not in tables:
             raise Error("org.freedesktop.DBus.Error.UnknownInterface", "Unknown interface %s." % interface)
         return u.dictionary(tables[interface], tables[interface])
@@ -1015,6 +1032,23 @@ class Systemd:
     def do_vanish(self, name):
         self.forget(self.find(name))
 
+    def set_next(self, u):
+        """Calendars elapse in a day, spans when they say."""
+        spans = dict(u.settings.get("TimersMonotonic", ()))
+        if spans:
+            u.state["NextElapseUSecMonotonic"] = monotonic() + spans["OnActiveSec"]
+            u.state["NextElapseUSecRealtime"] = UNKNOWN
+        else:
+            u.state["NextElapseUSecRealtime"] = realtime() + 86400 * 10**6
+
+    def do_elapse(self, name, at=0, quiet=False):
+        """A timer elapses, now or as if it had been at that time."""
+        u = self.find(name)
+        u.state["LastTriggerUSec"] = at or realtime()
+        if not quiet:
+            self.set_state(u, "active", "running")
+            self.set_state(u, "active", "waiting")
+
     def do_stop(self, name):
         """As systemctl stop."""
         self.stop(self.find(name))
@@ -1129,6 +1163,12 @@ class Systemd:
 
     def do_calls(self, method):
         return [(first, more) for m, first, more in self.calls if m == method]
+
+
+def check_calendar(events):
+    for _, text in events:
+        if not re.fullmatch(r"[A-Za-z0-9*:/.,~ _-]+", text) or text.startswith("bad"):
+            raise Error("org.freedesktop.DBus.Error.InvalidArgs", "Invalid calendar spec: %s" % text)
 
 
 def user_id(who):

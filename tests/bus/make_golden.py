@@ -163,6 +163,17 @@ class Golden:
             self.add("of a type", ["größer"], type="golden", hold=True, payload=b'{"n": 1}', tags={"a": "b"})
             self.add("of a type, waiting, of a user", ["x"], type="golden", user=self.daemon, not_before_usec=LATER)
 
+    def schedules(self):
+        """What came with version 12: a paused one that was fired once, and one of a user that elapses in the far future."""
+        with contextlib.suppress(client.BusError):
+            self.mill.call("SetSchedule", "nightly", {"OnCalendar": ["*-*-* 02:30", "Mon *-*-* 12:00 UTC"], "Persistent": "yes", "Overlap": "queue",
+                                                      "RandomizedDelaySec": "5min", "Job": {"argv": ["/bin/true", "ä"], "queue": "live", "name": "scheduled"}})
+            id_ = self.mill.call("FireSchedule", "nightly")
+            self.kinds[id_] = ("of a schedule", SAME)
+            self.mill.result(id_)
+            self.mill.call("PauseSchedule", "nightly")
+            self.daemon.call("SetSchedule", "hers", {"OnUnitActiveSec": "100d", "Job": {"argv": ["/bin/true"]}})
+
     def live(self):
         mill = self.mill
         running = [self.add("running", "exec sleep 1000", "live", "lost", environment=["A=a b"]),
@@ -219,6 +230,7 @@ def test_make_golden(mill, systemd, remotes, tmp_path):
     g.in_workers()
     g.of_types()
     g.in_the_foreground()
+    g.schedules()
     g.live()
     mill.bus.pump(1.5)  # all that is written late is written
     said = {"jobs": [{"kind": k, "becomes": b, "info": mill.info(i), "attempts": mill.call("ListAttempts", i)}

@@ -63,6 +63,16 @@ class Golden:
             assert as_json(self.mill.call("ListAttempts", id_)) == j["attempts"]
         assert len(self.becoming("same")) >= 20
 
+    def check_schedules(self):
+        if self.version < 12:
+            assert not self.mill.call("ListSchedules")
+            return
+        hers, nightly = self.mill.call("ListSchedules")
+        assert (hers["name"], hers["every_usec"], nightly["name"], nightly["paused"], nightly["overlap"]) == ("hers", 100 * 86400 * 10**6, "nightly", True, "queue")
+        assert nightly["calendar"] == ["*-*-* 02:30", "Mon *-*-* 12:00 UTC"] and nightly["firings"] == 1 and json.loads(nightly["job"])["argv"] == ["/bin/true", "ä"]
+        fired, = self.mill.call("ListFirings", "nightly", 0)
+        assert fired["cause"] == "manual" and [fired["job"]] == self.kinds("of a schedule")
+
     def check_queues(self):
         for name in ("halted", "halted-below", "closing"):
             now = as_json(self.mill.queue_properties(name))
@@ -89,6 +99,7 @@ def test_after_a_reboot(golden, systemd):
     mill = golden.mill.start()
     assert not golden.mill.stats()["dispatch"].startswith("store")
     golden.check_same()
+    golden.check_schedules()
     golden.check_queues()
     for what in ("lost", "cancelled", "timeout", "success"):
         for id_ in golden.becoming(what):

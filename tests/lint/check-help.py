@@ -136,7 +136,10 @@ def check_jobmill_1(tool, verbs, global_options):
         said = next((plain(l) for l in page[verb] if l), "")
         if said != usage.rstrip():
             problem(f"{verb}: the help says '{usage}', the manual page '{said}'")
-        differ(verb, sections.get("Options", {}), page_options(page[verb]))
+        options = page_options(page[verb])
+        if "Its options are those of *submit*." in page[verb]:
+            options |= page_options(page["submit"])
+        differ(verb, sections.get("Options", {}), options)
         if "Filter" in sections:
             differ("filter", sections["Filter"], page_options(page["FILTERS"]))
     for part in page:

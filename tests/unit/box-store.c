@@ -3,6 +3,7 @@
 /* What the daemon in the box takes for its store, its bus interface and its configuration. The store is arrays of rows, of which a
  * commit writes all or nothing. Each commit is compared with the small model, and what is told with what is stored. */
 
+#include "api/timer.h"
 #include "api/run.h"
 #include "box.h"
 
@@ -633,6 +634,42 @@ void api_storage_failed(Api *a, int error, const char *text) {
 }
 void api_turn_begins(Api *a) {
 }
+/* There are no schedules here. */
+void api_fire_timers(Api *a) {
+}
+
+void units_act_timers(Units *u) {
+}
+
+void units_tick_timers(Units *u) {
+}
+
+void units_timers_begin(Units *u) {
+}
+
+bool units_heed_timer_row(Units *u, const char *unit) {
+        return false;
+}
+
+void units_timers_end(Units *u, const Now *now) {
+}
+
+bool units_timers_want_round(const Units *u) {
+        return false;
+}
+
+void units_timers_arm(Units *u) {
+}
+
+void units_heed_timer(Units *u, const char *unit) {
+}
+
+void units_timer_removed(Units *u, const char *unit) {
+}
+
+void units_forget_timers(Units *u) {
+}
+
 void api_run_waiting(Api *a) {
 }
 bool api_wants_turn(const Api *a) {

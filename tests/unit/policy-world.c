@@ -2,6 +2,7 @@
 
 /* What the daemon of test-policy-random.c takes for its surroundings. */
 
+#include "api/timer.h"
 #include "api/run.h"
 #include "policy-events.h"
 
@@ -72,6 +73,12 @@ int sd_id128_randomize(sd_id128_t *ret) {
 /* ---- the rest of the daemon ---- */
 
 void api_turn_begins(Api *a) {}
+void api_fire_timers(Api *a) {
+}
+
+void units_act_timers(Units *u) {
+}
+
 void api_run_waiting(Api *a) {
         void (*f)(void) = TAKE_PTR(w.waiting);
 

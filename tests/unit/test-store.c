@@ -701,6 +701,72 @@ static void test_edges(void **state) {
         count_and_close(&s);
 }
 
+/* ---- schedules ---- */
+
+static int on_firing(void *userdata, const Firing *f) {
+        uint64_t *last = userdata;
+
+        assert_true(f->number < *last && f->fired == now.realtime);
+        assert_true(f->number % 2 ? f->cause == CAUSE_TIMER && f->job == f->number && !f->note
+                                  : f->cause == CAUSE_MISSED && f->job == 0 && streq(f->note, "why"));
+        *last = f->number;
+        return 0;
+}
+
+static void fire(Model *m, Timer *t, Cause cause, uint64_t job, const char *note) {
+        Firing *f = firing_new(t->name);
+
+        assert_non_null(f);
+        f->cause = cause;
+        f->due = now.realtime - 5;
+        f->job = job;
+        f->note = note ? strdup(note) : NULL;
+        model_timer_fired(m, t, f, &now);
+}
+
+static uint64_t oldest_firing(Store *s, const char *name) {
+        uint64_t last = UINT64_MAX;
+
+        assert_int_equal(store_list_firings(s, name, 100, on_firing, &last), 0);
+        return last;
+}
+
+/* A row each, and one for each of the last times; another one of the same name begins anew. */
+static void test_timers(void **state) {
+        _cleanup_store_ Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new(), *again = NULL;
+        TimerPolicy p = TIMER_POLICY_INIT;
+        Timer *t;
+
+        m->timers.kept_max = 3;
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "daily", NULL), 0);
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "Mon *-*-* 03:00 UTC", NULL), 0);
+        assert_int_equal(timer_policy_assign(&p, "Overlap", "replace", NULL), 0);
+        assert_non_null(p.job = strdup("{}"));
+        assert_int_equal(model_timer_set(m, "t", &p, 1000, "alice", false, &now), 0);
+        t = model_timer(m, "t");
+        record(s, m);
+        for (unsigned i = 1; i <= 5; i++)
+                fire(m, t, i % 2 ? CAUSE_TIMER : CAUSE_MISSED, i % 2 ? i : 0, i % 2 ? NULL : "why");
+        model_timer_pause(m, t, true, &now);
+        record(s, m);
+        assert_int_equal(oldest_firing(s, "t"), 3);
+
+        again = load(s);
+        t = model_timer(again, "t");
+        assert_true(t && t->paused && t->configured && t->owner == 1000 && streq(t->owner_name, "alice") && t->n_firings == 5 && t->last_job == 5);
+        assert_true(t->elapsed == now.realtime - 5 && t->next == USEC_INFINITY && t->policy.every == USEC_INFINITY);
+        assert_true(t->policy.overlap == OVERLAP_REPLACE && streq(t->policy.job, "{}"));
+        assert_true(timer_digest(&t->policy) == timer_digest(&model_timer(m, "t")->policy));
+
+        model_timer_remove(again, t);
+        assert_null(model_timer(again, "t"));
+        record(s, again);
+        assert_int_equal(number(s, "SELECT count(*) FROM timer"), 0);
+        assert_int_equal(oldest_firing(s, "t"), UINT64_MAX);
+        count_and_close(&s);
+}
+
 /* ---- last ---- */
 
 static int on_attempt(void *userdata, const Attempt *a) {
@@ -828,6 +894,7 @@ int main(void) {
                 cmocka_unit_test(test_clock),
                 cmocka_unit_test(test_purge),
                 cmocka_unit_test(test_receipts),
+                cmocka_unit_test(test_timers),
                 cmocka_unit_test(test_unique),
                 cmocka_unit_test(test_array),
                 cmocka_unit_test(test_receipts_expire),

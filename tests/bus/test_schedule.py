@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Schedules: their timers, each time fired once whatever dies in between, what the last job means for the next one, who may what."""
+
+import sqlite3
+
+import pytest
+
+import client
+from conftest import AS_ROOT, until
+
+DAY = 86400 * 10**6
+TRUE = {"argv": ["/bin/true"]}
+SLEEP = {"argv": ["/bin/sleep", "1000"]}
+
+
+def unit(name="nightly"):
+    return "jobmill-schedule-%s.timer" % name
+
+
+def set_(who, name="nightly", **settings):
+    if "OnUnitActiveSec" not in settings:
+        settings.setdefault("OnCalendar", ["*-*-* 02:30"])
+    who.call("SetSchedule", name, {"Job": TRUE, **settings})
+
+
+def refused(who, error, *call):
+    with pytest.raises(client.BusError) as e:
+        who.call(*call)
+    assert e.value.short == error, e.value
+    return e.value.message
+
+
+def shown(mill, name="nightly"):
+    return {s["name"]: s for s in mill.call("ListSchedules")}.get(name)
+
+
+def firings(mill, name="nightly"):
+    return mill.call("ListFirings", name, 0)
+
+
+def timers(systemd):
+    return systemd.do("units", pattern="*.timer")
+
+
+def is_made(mill, systemd, name="nightly"):
+    """The timer is there, and the daemon has looked at it."""
+    until(lambda: unit(name) in timers(systemd) and "next_usec" in shown(mill, name), 10, "its timer", interval=0.01)
+
+
+def elapse(mill, systemd, name="nightly", **how):
+    """The rows of what came of it."""
+    n = shown(mill, name)["firings"]
+    systemd.do("elapse", name=unit(name), **how)
+    until(lambda: shown(mill, name)["firings"] > n, 10, "it is fired", interval=0.01)
+    return firings(mill, name)
+
+
+def test_its_life(mill, systemd):
+    """Made, changed, fired, paused, removed; nothing is left of it."""
+    mill.start()
+    set_(mill, RandomizedDelaySec="5min", AccuracySec="1s", Job={**TRUE, "queue": "default", "name": "backup", "payload": b"\xff\0"})
+    is_made(mill, systemd)
+    settings = timers(systemd)[unit()]["settings"]
+    assert settings["TimersCalendar"] == [["OnCalendar", "*-*-* 02:30"]]
+    aux, = settings["aux"]
+    assert aux[0] == "jobmill-schedule-nightly.service" and ["Wants", ["jobmilld.service"]] in aux[1]
+    assert settings["CollectMode"] == "inactive-or-failed"
+    s = shown(mill)
+    assert (s["calendar"], s["randomized_delay_usec"], s["accuracy_usec"], s["overlap"]) == (["*-*-* 02:30"], 300 * 10**6, 10**6, "skip")
+    assert s["unit"] == unit() and not s["paused"] and s["firings"] == 0 and '"name":"backup"' in s["job"]
+
+    row, = elapse(mill, systemd)
+    assert (row["number"], row["cause"]) == (1, "timer")
+    job = mill.info(row["job"])
+    assert job["name"] == "backup" and mill.result(row["job"]) == "success"
+    assert row["due_usec"] == shown(mill)["elapsed_usec"] and shown(mill)["last_job"] == row["job"]
+
+    mill.call("SetSchedule", "nightly", {"OnUnitActiveSec": "1h", "OnCalendar": []})  # the job stays what it was
+    until(lambda: "TimersMonotonic" in timers(systemd).get(unit(), {"settings": {}})["settings"], 10, "another timer")
+    assert timers(systemd)[unit()]["settings"]["TimersMonotonic"] == [["OnActiveSec", 3600 * 10**6], ["OnUnitActiveSec", 3600 * 10**6]]
+    is_made(mill, systemd)
+    assert mill.info(elapse(mill, systemd)[0]["job"])["name"] == "backup"
+
+    mill.call("PauseSchedule", "nightly")
+    until(lambda: not timers(systemd), 10, "no timer while it is paused")
+    assert shown(mill)["paused"] and "next_usec" not in shown(mill)
+    mill.call("ResumeSchedule", "nightly")
+    is_made(mill, systemd)
+    mill.call("RemoveSchedule", "nightly")
+    until(lambda: not timers(systemd), 10, "no timer of one that there is not")
+    assert not mill.call("ListSchedules")
+    assert refused(mill, "NoSuchSchedule", "ListFirings", "nightly", 0)
+    set_(mill)
+    is_made(mill, systemd)
+    assert not firings(mill) and shown(mill)["firings"] == 0  # another one, of the same name
+
+
+def test_once_for_each_time(mill, systemd):
+    """A time is fired for once: heard or not, killed before or after, seen again by each look."""
+    mill.start(JOBMILL_LOOK_INTERVAL="1")
+    set_(mill)
+    is_made(mill, systemd)
+    elapse(mill, systemd)
+    mill.restart()
+    mill.settled()
+    is_made(mill, systemd)
+    assert shown(mill)["firings"] == 1 and systemd.do("counts")["calls"]["StartTransientUnit"] <= 4  # calendar, timer, job
+    mill.kill()
+    systemd.do("elapse", name=unit())  # nobody is there
+    mill.start(JOBMILL_LOOK_INTERVAL="1")
+    until(lambda: len(firings(mill)) == 2, 10, "what it missed is seen in the timer")
+    systemd.do("elapse", name=unit(), quiet=True)  # the signal is lost; of running jobs there are none
+    systemd.do("elapse", name=unit(), at=1)  # and the clock was set back
+    until(lambda: firings(mill)[0]["due_usec"] == 1, 10, "not only later times count")
+    numbers = [f["number"] for f in firings(mill)]
+    assert numbers == sorted(set(numbers), reverse=True)
+
+
+def test_a_lost_signal(mill, systemd):
+    """Without any job the units are looked at now and then all the same, of a timer that should have elapsed."""
+    mill.start(JOBMILL_LOOK_INTERVAL="1")
+    set_(mill, OnUnitActiveSec="1s")
+    is_made(mill, systemd)
+    systemd.do("elapse", name=unit(), quiet=True)
+    until(lambda: shown(mill)["firings"] == 1, 10, "it is fired")
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_after_a_reboot(mill, systemd, persistent):
+    """Timers are made again; one firing makes up for what was missed, where that is wanted."""
+    mill.start()
+    set_(mill, Persistent="yes" if persistent else "no")
+    is_made(mill, systemd)
+    mill.kill()
+    systemd.do("reboot")
+    mill.start()
+    is_made(mill, systemd)
+    assert shown(mill)["firings"] == 0  # it is not time
+    if persistent:
+        mill.kill()
+        systemd.do("reboot")
+        change_store(mill, "UPDATE timer SET next_usec = 12345")
+        mill.start()
+        until(lambda: firings(mill), 10, "it is made up for")
+        row, = firings(mill)
+        assert (row["cause"], row["due_usec"]) == ("missed", 12345) and mill.result(row["job"]) == "success"
+        is_made(mill, systemd)
+        mill.restart()
+        mill.settled()
+        assert len(firings(mill)) == 1
+    assert len(timers(systemd)) == 1
+
+
+def change_store(mill, statement):
+    db = sqlite3.connect(mill.folder / "state/jobmill.db")
+    db.execute(statement)
+    db.commit()
+    db.close()
+
+
+def test_a_leftover(mill, systemd):
+    """A timer of ours that no schedule is behind is stopped; one that was stopped from outside comes again."""
+    mill.start()
+    set_(mill)
+    is_made(mill, systemd)
+    systemd.do("stop", name=unit())
+    until(lambda: unit() in timers(systemd), 10, "it is made again")
+    systemd.do("start_stray", name=unit("ghost"), argv=["/bin/true"])
+    mill.restart()
+    until(lambda: list(timers(systemd)) == [unit()], 10, "the other one is stopped")
+
+
+def test_overlap(mill, systemd):
+    """skip, queue, replace: never two of one schedule at a time."""
+    mill.start()
+    for overlap in ("skip", "queue", "replace"):
+        set_(mill, overlap, Overlap=overlap, Job=SLEEP)
+        is_made(mill, systemd, overlap)
+    first = {o: elapse(mill, systemd, o)[0]["job"] for o in ("skip", "queue", "replace")}
+    for job in first.values():
+        mill.reach(job, "running")
+    row = elapse(mill, systemd, "skip")[0]
+    assert "job" not in row and row["reason"] == "job %d is not done" % first["skip"]
+    assert mill.state(first["skip"]) == "running"
+    row = elapse(mill, systemd, "queue")[0]
+    assert mill.state(first["queue"]) == "running" and mill.state(row["job"]) == "waiting"
+    mill.call("CancelJob", first["queue"])
+    mill.reach(row["job"], "running")
+    row = elapse(mill, systemd, "replace")[0]
+    assert mill.result(first["replace"]) == "cancelled" and "replaced by job %d" % row["job"] in mill.info(first["replace"])["reason"]
+    mill.reach(row["job"], "running")
+    assert refused(mill, "NotUnique", "FireSchedule", "skip") == "Schedule 'skip': job %d is not done" % first["skip"]
+    mill.call("CancelJob", first["skip"])
+    mill.result(first["skip"])
+    job = mill.call("FireSchedule", "skip")
+    assert firings(mill, "skip")[0]["job"] == job and firings(mill, "skip")[0]["cause"] == "manual"
+
+
+def test_a_time_that_makes_no_job(mill, systemd):
+    """What the queue refuses is refused then, and told; the next time is another one."""
+    mill.start()
+    set_(mill)
+    is_made(mill, systemd)
+    mill.call("DrainQueue", "default")
+    row = elapse(mill, systemd)[0]
+    assert "job" not in row and row["reason"] == "Queue 'default' is being drained and takes no new jobs"
+    mill.call("ResumeQueue", "default")
+    assert "job" in elapse(mill, systemd)[0]
+
+
+def test_mistakes(mill, systemd):
+    """All are told when it is set, and nothing is kept of it."""
+    mill.start()
+    calendar = {"OnCalendar": ["daily"]}
+
+    def bad(error, settings, name="x"):
+        return refused(mill, error, "SetSchedule", name, settings)
+
+    assert "OnCalendar=: 'bad' is not allowed (systemd: Invalid calendar spec" in bad("InvalidSetting", {"OnCalendar": ["daily", "bad"], "Job": TRUE})
+    assert "Job is needed" in bad("InvalidSetting", calendar)
+    assert "needed" in bad("InvalidSetting", {"Job": TRUE})
+    assert "cannot be combined" in bad("InvalidSetting", {**calendar, "OnUnitActiveSec": "1h", "Job": TRUE})
+    assert "OnUnitActiveSec=: '1ms'" in bad("InvalidSetting", {"OnUnitActiveSec": "1ms", "Job": TRUE})
+    assert "Overlap=: 'both'" in bad("InvalidSetting", {**calendar, "Overlap": "both", "Job": TRUE})
+    assert "Persist=: unknown" in bad("InvalidSetting", {**calendar, "Persist": "yes", "Job": TRUE})
+    assert "argv: missing" in bad("InvalidSpec", {**calendar, "Job": {}})
+    assert "after: not for" in bad("InvalidSpec", {**calendar, "Job": {**TRUE, "after": [(1, "end")]}})
+    assert "array: not for" in bad("InvalidSpec", {**calendar, "Job": {**TRUE, "array": 3}})
+    assert bad("NoSuchQueue", {**calendar, "Job": {**TRUE, "queue": "nowhere"}})
+    assert bad("NoSuchType", {**calendar, "Job": {"type": "nothing"}})
+    for name in ("", "A", "a b", "../x", "x" * 65, "a.timer", "ä"):
+        assert "Not the name" in bad("InvalidSetting", {**calendar, "Job": TRUE}, name)
+    for member in ("RemoveSchedule", "PauseSchedule", "ResumeSchedule", "FireSchedule"):
+        assert refused(mill, "NoSuchSchedule", member, "x")
+    systemd.fault("StartTransientUnit", "refuse", count=1, error="org.freedesktop.DBus.Error.NoReply", message="away")
+    with pytest.raises(client.BusError, match=r"Nobody can say whether OnCalendar=\*-\*-\* 02:30 is right: away"):
+        set_(mill)
+    assert not mill.call("ListSchedules") and not timers(systemd)
+    set_(mill, "x" * 64)
+    is_made(mill, systemd, "x" * 64)
+
+
+def test_systemd_refuses_the_timer(mill, systemd):
+    """It is listed with the reason; set anew it is asked for again."""
+    mill.start()
+    systemd.fault("StartTransientUnit", "refuse", match="jobmill-schedule-*", count=1, error="org.freedesktop.DBus.Error.AccessDenied", message="not today")
+    set_(mill)
+    until(lambda: "reason" in shown(mill), 10, "the reason")
+    assert shown(mill)["reason"] == "not today" and not timers(systemd)
+    set_(mill)
+    is_made(mill, systemd)
+    assert "reason" not in shown(mill)
+
+
+@pytest.mark.root
+def test_owners(mill, systemd, polkit, remotes):
+    """Who sets one owns it, its jobs are his; others may not touch it, nor see what it does."""
+    mill.queue("default", Slots=4, AllowUsers="bin daemon")
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nSchedulesPerUserMax=2\nScheduleJobMax=1K\n")
+    mill.start()
+    alice, bob = remotes("bin"), remotes("daemon")
+    when = {"OnCalendar": ["daily"]}
+    alice.call("SetSchedule", "hers", {**when, "Job": TRUE})
+    is_made(mill, systemd, "hers")
+    mine = {s["name"]: s for s in alice.call("ListSchedules")}["hers"]
+    assert mine["owner"] == alice.uid and "job" in mine
+    assert "job" not in {s["name"]: s for s in bob.call("ListSchedules")}["hers"]
+    for member in ("RemoveSchedule", "PauseSchedule", "ResumeSchedule", "FireSchedule"):
+        assert refused(bob, "org.freedesktop.DBus.Error.AccessDenied", member, "hers")
+    assert refused(bob, "org.freedesktop.DBus.Error.AccessDenied", "SetSchedule", "hers", when)
+    job = elapse(mill, systemd, "hers")[0]["job"]
+    assert mill.info(job)["owner"] == alice.uid
+    assert mill.info(alice.call("FireSchedule", "hers") if mill.wait(job) else 0)["owner"] == alice.uid
+    # What needs polkit is nothing for a time at which nobody is there to be asked.
+    assert refused(alice, "NotAllowed", "SetSchedule", "b", {**when, "Job": {**TRUE, "uid": bob.uid}})
+    alice.call("SetSchedule", "b", {**when, "Job": TRUE})
+    assert "SchedulesPerUserMax=" in refused(alice, "TooMany", "SetSchedule", "c", {**when, "Job": TRUE})
+    assert "ScheduleJobMax=" in refused(bob, "TooMany", "SetSchedule", "d", {**when, "Job": {**TRUE, "name": "x", "cwd": "/" + "y" * 2000}})
+    # Root may for somebody else; who may act as her may change hers, which stays hers.
+    mill.call("SetSchedule", "given", {**when, "Job": {**TRUE, "uid": bob.uid}})
+    is_made(mill, systemd, "given")
+    assert mill.info(elapse(mill, systemd, "given")[0]["job"])["owner"] == bob.uid
+    mill.call("SetSchedule", "hers", {"Persistent": "yes"})
+    assert shown(mill, "hers")["owner"] == alice.uid and shown(mill, "hers")["persistent"]
+    # Her right to the queue is looked at each time.
+    mill.queue("default", Slots=4, AllowUsers="daemon")
+    mill.call("Reload")
+    row = elapse(mill, systemd, "hers")[0]
+    assert "job" not in row and "does not take jobs of user bin" in row["reason"]
+
+
+def test_the_store_fails(mill, systemd):
+    """Not recorded: not fired. Then it is, once."""
+    mill.start()
+    set_(mill)
+    is_made(mill, systemd)
+    mill.kill()
+    mill.start()
+    mill.settled()
+    for _ in range(3):
+        systemd.do("elapse", name=unit())
+        mill.restart()
+    mill.settled()
+    until(lambda: shown(mill)["firings"] > 0, 10, "fired")
+    due = [f["due_usec"] for f in firings(mill)]
+    assert len(due) == len(set(due))
+    assert len(mill.jobs()) == len([f for f in firings(mill) if "job" in f])
