@@ -113,7 +113,7 @@ static void print_verbs(const char *word) {
         help_printf("%sVerbs:%s\n", color(COLOR_BOLD), color(COLOR_OFF));
         FOREACH_ELEMENT(v, verbs)
                 if (v->help && strncmp(v->name, word, l) == 0)
-                        help_printf("  %-15s %s\n", v->name, v->help);
+                        help_printf("  %-16s %s\n", v->name, v->help);
 }
 
 static void print_help(void) {

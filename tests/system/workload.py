@@ -34,6 +34,8 @@ TYPE = pathlib.Path("/etc/jobmill/jobs/crash.job")
 WORKED = {"crash-worker": 2, "crash-worker-rough": 2}  # Executor=worker
 POOLED = {"crash-pool": 3, "crash-pool-rough": 2}
 
+SCHEDULE = "crash-schedule"
+
 
 def write_queues(mill):
     for name, slots in CAPS.items():
@@ -273,8 +275,32 @@ class Workload:
         self.submit_array()
         self.submit_flow()
         self.submit_over_the_socket()
+        self.set_schedule()
         at_once = self.submit("cancelled at once", "exec sleep 60", "cancelled", runs=None)
         self.late("CancelJob", at_once.id)
+
+    def set_schedule(self):
+        """Each second, until act() has seen it fire."""
+        self.scheduled = "scheduled %s" % self.folder
+        self.insist("SetSchedule", SCHEDULE, {"OnCalendar": ["*-*-* *:*:0/1"], "AccuracySec": "1us", "Persistent": "yes", "Overlap": "queue",
+                                              "Job": {"argv": self.command("true"), "queue": "crash", "name": self.scheduled}})
+
+    def end_schedule(self):
+        """Each time was fired for once, and each of its jobs is of a time."""
+        self.fired = []
+        until(lambda: self.insist("ListFirings", SCHEDULE, 0), 60, "the schedule is fired")
+        self.insist("SetSchedule", SCHEDULE, {"OnUnitActiveSec": "1s", "OnCalendar": []})
+        self.insist("PauseSchedule", SCHEDULE)
+        fired = self.insist("ListFirings", SCHEDULE, 0)
+        assert len({f["due_usec"] for f in fired}) == len(fired), "a time was fired for twice: %s" % fired
+        ids = sorted(f["job"] for f in fired if "job" in f)
+        rows, _ = self.insist("ListJobs", {"name": self.scheduled}, "", 0)
+        assert sorted(j["id"] for j in rows) == ids, "jobs %s are there, of %s it is said" % (sorted(j["id"] for j in rows), ids)
+        for id_ in ids:
+            job = Job("scheduled", ("success", ))
+            job.id = id_
+            self.jobs.append(job)
+        self.late("RemoveSchedule", SCHEDULE)
 
     def submit_verdicts(self):
         """What they say, also behind more than is kept, must be there once they have run."""
@@ -409,6 +435,7 @@ class Workload:
         self.retry()
         self.purge(self.purged)
         self.back_up()
+        self.end_schedule()
 
     def cancel_between(self):
         """Once its first attempt has ended."""
@@ -567,6 +594,7 @@ class Workload:
             assert path.read_text() == text, "%s: %r: %s" % (path, path.read_text(), what)
 
     def nothing_left(self):
+        until(lambda: "jobmill-schedule-" not in systemctl("list-units", "--all", "--plain", "--no-legend", "jobmill-schedule-*"), 70, "no timer is left")
         until(lambda: not job_units(), 20, lambda: "units are left: %s" % job_units())
         until(lambda: (lambda s: s["attempts"] == 0 and s["strays"] == 0)(self.mill.stats()), 20,
               lambda: "slots are held: %s" % self.mill.stats())
