@@ -109,8 +109,7 @@ struct Api {
         struct RunLinks *runs;       /* run-link.c */
         JobRow row;              /* of the job object that is being looked at */
         bool has_row;
-        bool ready;              /* the name is ours */
-        bool reload_wanted;      /* Reload(): daemon/ does it */
+        bool ready, reload_wanted; /* the name is ours; Reload(): daemon/ does it */
         unsigned n_backups;      /* under way: at most one */
         char *store_missing;     /* why there is no store, and so no model: every call is refused */
         int store_error;         /* the errno of that */

@@ -404,6 +404,8 @@ void manager_reload(Manager *m) {
                 r = manager_load_types(m, &error);
                 keep_error(m, &error);
         }
+        if (r >= 0)
+                r = manager_find_timers(m, m->model);
         if (r < 0)
                 log_error_errno(r, "Failed to read the configuration again, keeping what there is: %m");
         if (m->settings.storage != m->storage)

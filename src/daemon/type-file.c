@@ -208,6 +208,18 @@ static int assign_job(JobType *t, const char *file, unsigned line, const char *k
         return conf_error_set(error, file, line, "[Job] %s=: unknown key", key);
 }
 
+/* The same keys as SetSchedule's, but for the job, which is one of the type. */
+static int assign_schedule(JobType *t, const char *file, unsigned line, const char *key, const char *value, ConfError *error) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        t->scheduled = true;
+        if (streq(key, "Payload"))
+                return free_and_strdup(&t->schedule_payload, isempty(value) ? NULL : value);
+        r = timer_policy_assign(&t->schedule, key, value, &text);
+        return r < 0 && text ? conf_error_set(error, file, line, "[Schedule] %s", text) : r;
+}
+
 int type_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
                      ConfError *error) {
         JobType *t = userdata;
@@ -215,6 +227,8 @@ int type_file_assign(void *userdata, const char *file, unsigned line, const char
 
         if (streq(section, "Job"))
                 return assign_job(t, file, line, key, value, error);
+        if (streq(section, "Schedule"))
+                return assign_schedule(t, file, line, key, value, error);
         if (!streq(section, "Service"))
                 return conf_error_set(error, file, line, "[%s]: unknown section", section);
         r = file_value_property(&t->service, UNIT_PROPERTY_SERVICE, file, line, section, key, value, error);
@@ -255,6 +269,11 @@ int type_file_check(JobType *t, ConfError *error) {
         int r;
 
         r = job_type_check(t, &text);
+        if (r >= 0 && t->scheduled) {
+                r = timer_policy_check(&t->schedule, &text);
+                if (r < 0 && text)
+                        return conf_error_set(error, n > 0 ? t->files[n - 1] : t->name, 0, "[Schedule] %s", text);
+        }
         if (r == -ENOMEM)
                 return r;
         if (r < 0)

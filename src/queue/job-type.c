@@ -17,6 +17,7 @@ JobType *job_type_new(const char *name) {
 
         if (!t)
                 return NULL;
+        t->schedule = (TimerPolicy) TIMER_POLICY_INIT;
         t->name = strdup(name);
         t->defaults = spec_new();
         if (t->defaults) /* they have no command */
@@ -47,6 +48,8 @@ JobType *job_type_free(JobType *t) {
         unit_property_list_done(&t->service);
         strv_free(t->properties);
         strv_free(t->files);
+        timer_policy_done(&t->schedule);
+        free(t->schedule_payload);
         free(t->fault);
         free(t->missing_units);
         return mfree(t);

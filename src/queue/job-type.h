@@ -5,6 +5,7 @@
  * keeps them: the type is needed no more then (type-rules.h). Reading the files is daemon/'s. */
 
 #include "queue/spec.h"
+#include "queue/timer.h"
 #include "queue/unit-property.h"
 
 #include <uthash.h>
@@ -26,6 +27,9 @@ typedef struct JobType {
         char **credential_paths;  /* where they were found */
         UnitPropertyList service;
         char **properties;        /* the same, line by line */
+        TimerPolicy schedule;     /* [Schedule] */
+        bool scheduled;           /* there is one */
+        char *schedule_payload;
         char **files;             /* all that were read, in that order */
         bool configured;          /* one of its files was good */
         bool seen;                /* by the reload that is under way */

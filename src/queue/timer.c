@@ -154,6 +154,10 @@ uint64_t timer_digest(const TimerPolicy *p) {
         return h ?: 1;
 }
 
+bool timer_policy_equal(const TimerPolicy *a, const TimerPolicy *b) {
+        return timer_digest(a) == timer_digest(b) && a->persistent == b->persistent && a->overlap == b->overlap && streq_ptr(a->job, b->job);
+}
+
 /* ---- timers ---- */
 
 void timers_init(Timers *l) {
@@ -347,6 +351,13 @@ void model_timer_remove(Model *m, Timer *t) {
         t->removed = true;
         timer_not_pending(m, t);
         timer_changed(m, t);
+        model_timer_act(m, t);
+}
+
+void model_timer_configure(Model *m, Timer *t, bool configured) {
+        if (t->configured == configured)
+                return;
+        t->configured = configured;
         model_timer_act(m, t);
 }
 

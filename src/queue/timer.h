@@ -59,6 +59,7 @@ void timer_policy_done(TimerPolicy *p);
 int timer_policy_copy(const TimerPolicy *p, TimerPolicy *ret);
 /* A key as in files; a list is added to, and emptied by an empty value. -EINVAL with *ret_error. */
 int timer_policy_assign(TimerPolicy *p, const char *key, const char *value, char **ret_error);
+bool timer_policy_equal(const TimerPolicy *a, const TimerPolicy *b);
 /* The whole of it. -EINVAL with *ret_error. */
 int timer_policy_check(const TimerPolicy *p, char **ret_error);
 
@@ -90,7 +91,7 @@ typedef struct Timer {
         char *name;
         uint32_t owner;          /* who set it: each job is submitted as by him */
         char *owner_name;
-        bool of_file;            /* the policy is that of jobs/NAME.job, and not in the row */
+        bool of_file;            /* the policy is that of jobs/NAME.job; in the row as it was last */
         TimerPolicy policy;
         bool paused;
         usec_t set;              /* when the policy was set, or it was resumed */
@@ -100,7 +101,7 @@ typedef struct Timer {
         uint64_t n_firings;
 
         /* In memory */
-        bool configured;         /* it has a policy */
+        bool configured;         /* of a file: that is there, and good */
         bool removed, changed, is_new, listed;
         bool seen;               /* by the reload that is under way */
         char *fault;             /* why systemd does not take it; NULL: nothing is wrong */
@@ -137,6 +138,7 @@ uint64_t model_count_timers(const Model *m, uint32_t owner); /* not those of fil
 /* Makes or changes it; policy is taken over. -ENOMEM. */
 int model_timer_set(Model *m, const char *name, TimerPolicy *policy, uint32_t owner, const char *owner_name, bool of_file, const Now *now);
 void model_timer_remove(Model *m, Timer *t);
+void model_timer_configure(Model *m, Timer *t, bool configured); /* its file is good as it was; or is not */
 void model_timer_pause(Model *m, Timer *t, bool paused, const Now *now);
 /* Its unit as it is: when it elapsed last (0: never), when it will next (USEC_INFINITY: that is not known). */
 void model_timer_seen(Model *m, Timer *t, usec_t elapsed, usec_t next);

@@ -303,7 +303,7 @@ static const char *const migrations[] = {
         ") STRICT;"
         "ALTER TABLE job ADD COLUMN foreground INTEGER NOT NULL DEFAULT 0;",
 
-        /* 12: schedules. of_file: its policy (calendar … job) stands in a file. elapsed_usec: what was fired for last; and what came of each
+        /* 12: schedules. of_file: its policy (calendar … job) is what its file said last. elapsed_usec: what was fired for last; and what came of each
          * time, the last ones. */
         "CREATE TABLE timer ("
         "  name TEXT PRIMARY KEY NOT NULL,"

@@ -42,8 +42,7 @@ static int record_timer(Store *s, const Timer *t) {
                 stmt_bind_u64(s, stmt, 8, t->next);
                 stmt_bind_u64(s, stmt, 9, t->last_job);
                 stmt_bind_u64(s, stmt, 10, t->n_firings);
-                if (!t->of_file)
-                        bind_policy(s, stmt, &t->policy, calendar);
+                bind_policy(s, stmt, &t->policy, calendar);
         }
         r = stmt_exec(s, stmt);
         return r < 0 || (!t->removed && !t->is_new) ? r : forget_firings(s, t->name, INT64_MAX);
@@ -115,12 +114,12 @@ static int timer_from_row(Store *s, sqlite3_stmt *stmt, Timer **ret) {
         t->last_job = stmt_u64(stmt, 8);
         t->n_firings = stmt_u64(stmt, 9);
         r = stmt_strdup(stmt, 2, &t->owner_name);
-        if (r >= 0 && !t->of_file)
+        if (r >= 0)
                 r = policy_from_row(stmt, &t->policy);
         if (r < 0)
                 return r;
         t->configured = !t->of_file;
-        if (!t->of_file && (t->policy.overlap < 0 || !t->policy.job))
+        if (t->policy.overlap < 0 || !t->policy.job)
                 return store_set_error(s, -EUCLEAN, "The schedule %s cannot be understood", t->name);
         *ret = TAKE_PTR(t);
         return 0;

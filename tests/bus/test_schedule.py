@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Schedules: their timers, each time fired once whatever dies in between, what the last job means for the next one, who may what."""
 
+import re
 import sqlite3
 
 import pytest
@@ -250,6 +251,48 @@ def test_systemd_refuses_the_timer(mill, systemd):
     set_(mill)
     is_made(mill, systemd)
     assert "reason" not in shown(mill)
+
+
+def test_of_a_file(mill, systemd):
+    """A job type brings its schedule along: there with the file, changed and gone with it; bad, it rests."""
+    path = mill.folder / "config/jobs/fetch.job"
+    path.parent.mkdir()
+    text = "[Job]\nCommand=/bin/cat\nPayloadRequired=url\nStdout=spool\n[Schedule]\nOnCalendar=hourly\nPersistent=yes\nPayload={\"url\": \"x\"}\n"
+    path.write_text(text)
+    mill.start()
+    is_made(mill, systemd, "fetch")
+    assert shown(mill, "fetch")["file"] == "jobs/fetch.job"
+    row, = elapse(mill, systemd, "fetch")
+    assert mill.result(row["job"]) == "success"
+    assert (mill.info(row["job"])["type"], mill.info(row["job"])["verdict"]) == ("fetch", '{"url": "x"}')
+    assert "change it there" in refused(mill, "NotAllowed", "SetSchedule", "fetch", {"Persistent": "no"})
+    assert "masked" in refused(mill, "NotAllowed", "RemoveSchedule", "fetch")
+    made = len(systemd.do("calls", method="StartTransientUnit"))
+    mill.call("Reload")
+    mill.restart()
+    is_made(mill, systemd, "fetch")
+    assert len(systemd.do("calls", method="StartTransientUnit")) == made and len(firings(mill, "fetch")) == 1
+    mill.call("PauseSchedule", "fetch")
+    until(lambda: not timers(systemd), 10, "paused")
+    mill.restart()
+    mill.settled()
+    assert shown(mill, "fetch")["paused"] and not timers(systemd)
+    mill.call("ResumeSchedule", "fetch")
+    path.write_text(text.replace("hourly", "daily"))
+    mill.call("Reload")
+    until(lambda: shown(mill, "fetch")["calendar"] == ["daily"] and "daily" in str(timers(systemd).get(unit("fetch"))), 10, "the other one")
+    for bad, what in ("Overlap=x", "[Schedule] Overlap=: 'x'"), ("Every=1h", "[Schedule] Every=: unknown"), ("OnUnitActiveSec=1h", "cannot be combined"):
+        path.write_text(text + bad + "\n")
+        with pytest.raises(client.BusError, match=re.escape(what)):
+            mill.call("Reload")
+        assert shown(mill, "fetch")["calendar"] == ["daily"]  # as the type stays what it was
+    mill.restart()
+    mill.settled()
+    assert shown(mill, "fetch")["reason"] == "its file is bad" and len(firings(mill, "fetch")) == 1
+    until(lambda: not timers(systemd), 10, "no timer of a bad file")
+    path.unlink()
+    mill.call("Reload")
+    assert not mill.call("ListSchedules")
 
 
 @pytest.mark.root
