@@ -350,6 +350,8 @@ static void go_on(Connection *c) {
                 receive(c);
         }
         c->running = false;
+        if (c->worker > 0 && connection_has_room(c))
+                worker_connection_has_room(c->client.api, c->worker);
         answered = buffer_length(&c->out) == 0 && c->n_held == 0 && c->n_waits == 0 && c->client.n_calls == 0 && !c->streams && c->worker == 0 && c->turn_of == 0;
         if (c->gone || (answered && (c->broken || (c->ended && !waits)))) {
                 connection_free(c);

@@ -140,6 +140,13 @@ void worker_connection_gone(Api *a, uint64_t id) {
                 model_worker_connected(a->model, w, false);
 }
 
+void worker_connection_has_room(const Api *a, uint64_t id) {
+        Worker *w = a->model ? model_worker(a->model, id) : NULL;
+
+        if (w)
+                model_worker_listens(a->model, w);
+}
+
 /* ---- another model ---- */
 
 static void resume(Api *a, Worker *w) {

@@ -27,3 +27,4 @@ void worker_link_remove(Api *a, uint64_t id);
 void worker_link_drain(Api *a, uint64_t id); /* it is to be told, if it is connected */
 void worker_link_connect(Api *a, Worker *w, Connection *c);
 void worker_connection_gone(Api *a, uint64_t id);
+void worker_connection_has_room(const Api *a, uint64_t id);

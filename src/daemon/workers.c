@@ -105,8 +105,10 @@ static bool act(Manager *m, Attempt *a) {
         r = tell(m, a);
         if (r < 0)
                 log_warning_errno(r, "Cannot tell worker %" PRIu64 " of job %" PRIu64 ", trying again: %m", a->worker_id, a->job_id);
-        if (r <= 0 && a->job && a->worker && a->worker->connected)
+        if (r < 0 && a->job && a->worker && a->worker->connected)
                 model_attempt_act(m->model, a); /* behind those that were there */
+        if (r == 0 && !a->acting && a->job && a->worker && a->worker->connected)
+                model_attempt_defer(a);
         return r > 0;
 }
 

@@ -71,6 +71,7 @@ static struct AttemptList *act_list(Model *m, const Attempt *a) {
 void model_attempt_act(Model *m, Attempt *a) {
         if (a->acting)
                 return;
+        worker_attempt_acts(a);
         TAILQ_INSERT_TAIL(act_list(m, a), a, act_entry);
         a->acting = true;
 }

@@ -87,7 +87,8 @@ struct Attempt {
         bool changed;               /* on model->changed_attempts */
         bool is_new;
         bool outcome_changed;       /* commit: needs an fsync */
-        bool acting;                /* on model->act: something is to be asked of PID 1 */
+        bool acting;                /* on model->act: something is to be asked of PID 1; or on ->act_workers */
+        bool deferred;              /* on worker->deferred instead */
         struct UnitWatch *watch;    /* unit/'s own bookkeeping: calls in flight, what was signalled, samples */
         TAILQ_ENTRY(Attempt) changed_entry;
         TAILQ_ENTRY(Attempt) act_entry;

@@ -73,7 +73,7 @@ struct Schedule {
         TAILQ_HEAD(SkippedList, Group) skipped;
         TAILQ_HEAD(LackingList, Queue) lacking; /* some slots are free there, but too few for the first: it is to be asked whether it could start at all */
         uint32_t n_away;  /* ready jobs that may be passed over one by one, as nobody is there to be told (run.h) */
-        bool missed;      /* a worker, or a process in the foreground, was there and is not: all that lack slots are to be asked of again */
+        bool missed;      /* a process in the foreground was there and is not: all that lack slots are to be asked of again */
         Group *wanted;    /* its window is to be read before anything else can start; NULL: none */
         uint32_t n_groups; /* that may have a window */
         bool stale;       /* all of it is to be made anew: a policy changed, or there was no memory */

@@ -153,11 +153,19 @@ void worker_take(Worker *w, Attempt *a) {
         worker_look_at_room(w);
 }
 
+static void listens(Attempt *a) {
+        if (a->deferred)
+                TAILQ_REMOVE(&a->worker->deferred, a, act_entry);
+        a->deferred = false;
+}
+
 void worker_give_back(Attempt *a) {
-        Worker *w = TAKE_PTR(a->worker);
+        Worker *w = a->worker;
 
         if (!w)
                 return;
+        listens(a);
+        a->worker = NULL;
         TAILQ_REMOVE(&w->attempts, a, worker_entry);
         w->slots_used -= a->slots;
         w->n_attempts--;
@@ -174,7 +182,33 @@ int model_worker_adopt(Model *m, uint64_t id, Attempt *a) {
         return 0;
 }
 
+/* ---- what it cannot be told now ---- */
+
+void model_attempt_defer(Attempt *a) {
+        TAILQ_INSERT_TAIL(&a->worker->deferred, a, act_entry);
+        a->deferred = true;
+}
+
+void worker_attempt_acts(Attempt *a) {
+        if (a->worker)
+                listens(a);
+}
+
+void model_worker_listens(Model *m, Worker *w) {
+        Attempt *a;
+
+        while ((a = TAILQ_FIRST(&w->deferred)))
+                model_attempt_act(m, a);
+}
+
 /* ---- coming and going ---- */
+
+/* Those who lack slots, and could have been given to it, may have nobody now. */
+static void is_missed(Worker *w) {
+        for (size_t i = 0; i < w->n_seats; i++)
+                for (Queue *q = w->seats[i].crew ? w->seats[i].crew->key.queue : NULL; q; q = q->parent)
+                        queue_touch(q);
+}
 
 static void worker_changed(Model *m, Worker *w) {
         if (w->changed)
@@ -207,6 +241,7 @@ int model_worker_add(Model *m, Worker *w, bool loaded) {
         if (r < 0)
                 return r;
         TAILQ_INIT(&w->attempts);
+        TAILQ_INIT(&w->deferred);
         if (!loaded) {
                 w->is_new = true;
                 worker_changed(m, w);
@@ -224,7 +259,7 @@ void model_worker_drain(Model *m, Worker *w) {
                 return;
         w->draining = true;
         worker_look_at_room(w);
-        m->schedule.missed = true;
+        is_missed(w);
         worker_changed(m, w);
 }
 
@@ -233,7 +268,8 @@ void model_worker_connected(Model *m, Worker *w, bool connected) {
 
         w->connected = connected;
         worker_look_at_room(w);
-        m->schedule.missed = m->schedule.missed || !connected;
+        if (!connected)
+                is_missed(w);
         TAILQ_FOREACH(a, &w->attempts, worker_entry) {
                 a->asked = a->cancel_sent = false;
                 if (connected)
@@ -248,8 +284,8 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
                 return;
         w->gone = true;
         w->connected = false;
+        is_missed(w);
         worker_stand_up(w);
-        m->schedule.missed = true;
         worker_changed(m, w);
         while ((a = TAILQ_FIRST(&w->attempts))) {
                 Outcome o = OUTCOME_INIT;

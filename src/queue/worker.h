@@ -64,7 +64,7 @@ struct Worker {
         bool connected;          /* there is somebody to be told */
         bool is_new, changed;
         bool gone;               /* its row goes with the commit, and this with it */
-        TAILQ_HEAD(, Attempt) attempts; /* that it has */
+        TAILQ_HEAD(, Attempt) attempts, deferred; /* that it has; of which it is to be told something when it listens again */
         struct Seat *seats;      /* one for each of its queues (crew.h) */
         size_t n_seats;
         TAILQ_ENTRY(Worker) changed_entry;
@@ -99,6 +99,9 @@ void model_worker_drain(Model *m, Worker *w);
 int workers_configure(Model *m);
 /* Somebody is there to be told, or not any more: what it is to be told is to be told (again). */
 void model_worker_connected(Model *m, Worker *w, bool connected);
+/* It does not listen: this is not tried before it does; and it does. */
+void model_attempt_defer(Attempt *a);
+void model_worker_listens(Model *m, Worker *w);
 /* Its process is: its attempts are lost. */
 void model_worker_gone(Model *m, Worker *w, const Now *now);
 /* It said how it ended. -ENOENT: it has no such attempt. outcome is taken over on success. */
@@ -114,4 +117,5 @@ int model_worker_adopt(Model *m, uint64_t id, Attempt *a);
 /* Between model.c and attempt.c. */
 void worker_take(Worker *w, Attempt *a);
 void worker_give_back(Attempt *a);
+void worker_attempt_acts(Attempt *a);
 void workers_recorded(Model *m);
