@@ -153,7 +153,7 @@ static bool pass_over(Manager *m, const Candidate *c, Queue *q, bool has_room) {
                 schedule_skip(q, c->owner);
                 return true;
         }
-        if (!executor_has_worker(q->policy.executor) ||
+        if (!job_has_worker(m->model, q, c->id) ||
             (has_room ? !!worker_choose(m->model, q, c->owner, c->slots) : worker_is_there(m->model, q, c->owner, c->slots)))
                 return false;
         manager_want_server(m, q, c->owner);

@@ -90,7 +90,7 @@ int model_attempt_add(Model *m, Attempt *a, Job *j, Queue *q) {
         m->n_strays += a->phase == ATTEMPT_STRAY;
         if (j && a->phase != ATTEMPT_ENDED && a->phase != ATTEMPT_STRAY) {
                 a->job = j;
-                a->has_net = j->timeout_usec != USEC_INFINITY; /* until it is known */
+                a->has_net = attempt_has_unit(a) && j->timeout_usec != USEC_INFINITY; /* until it is known */
                 j->live = a;
         }
         return 0;
@@ -116,7 +116,7 @@ static Attempt *attempt_next(const Model *m, const Job *j) {
 }
 
 int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
-        bool to_worker = executor_has_worker(j->queue->policy.executor) && !j->foreground;
+        bool to_worker = job_has_worker(m, j->queue, j->id);
         Run *run = j->foreground ? model_run(m, j->id) : NULL;
         Worker *w = to_worker ? worker_choose(m, j->queue, j->owner, j->slots) : NULL;
         _cleanup_(attempt_freep) Attempt *a = attempt_next(m, j);
@@ -311,7 +311,7 @@ Attempt *model_last_attempt(const Model *m, const Job *j) {
 bool model_is_cleaning_up(const Model *m, const Job *j) {
         const Attempt *a = model_last_attempt(m, j);
 
-        return a && a->phase == ATTEMPT_ENDED && (a->executor != EXECUTOR_WORKER || a->left_in) && a->outcome.result != JOB_RESULT_NONE;
+        return a && a->phase == ATTEMPT_ENDED && a->queue && (a->executor != EXECUTOR_WORKER || a->left_in) && a->outcome.result != JOB_RESULT_NONE;
 }
 
 usec_t attempt_next_look(Attempt *a) {

@@ -112,9 +112,9 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
         r = shut_reason(m, q, now, &s);
         if (r == 0)
                 r = room_reason(m, q, j->slots, &s);
-        if (r == 0 && executor_has_worker(q->policy.executor))
+        if (r == 0 && job_has_worker(m, q, j->id))
                 r = worker_reason(m, q, j->owner, j->slots, &s);
-        if (r == 0 && executor_has_worker(q->policy.executor))
+        if (r == 0)
                 r = skipped_reason(m, j, q, &s);
         if (r == 0 && run_is_away(m, j->id))
                 return strdup("its process is not connected");

@@ -137,11 +137,11 @@ int server_reason(const Model *m, const Queue *q, uint32_t owner, char **ret) {
         const char *unit = unit_of(q, owner, runner), *who = unit == runner ? "its runner" : unit;
         const Server *s = unit ? server_find(m, unit) : NULL;
 
-        if (!unit)
+        if (!s) /* it is not its turn, or there was no memory */
                 return 0;
-        if (s && s->error)
+        if (s->error)
                 return reason_say(ret, "%s cannot be started, trying again: %s", who, s->error);
-        if (s && s->delay >= SERVER_QUIET)
+        if (s->delay >= SERVER_QUIET)
                 return reason_say(ret, "%s was started and is not heard of, trying again: journalctl -u %s", who, unit);
         return reason_say(ret, "%s is being started", who);
 }

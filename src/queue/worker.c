@@ -73,6 +73,10 @@ bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
         return !worker_is_runner(w) && (w->uid == owner || is_trusted(w, q));
 }
 
+bool job_has_worker(const Model *m, const Queue *q, uint64_t job) {
+        return executor_has_worker(q->policy.executor) && !model_run(m, job);
+}
+
 /* Nothing before it is told its token, with which alone it could say what became of it. */
 bool worker_takes_jobs(const Worker *w) {
         return w->connected && !w->draining && !w->gone && !w->is_new;

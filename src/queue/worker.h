@@ -74,6 +74,8 @@ struct Worker {
 Worker *worker_free(Worker *w);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Worker *, worker_free);
 
+/* Is this job of that queue given to one? Not what runs in the foreground. */
+bool job_has_worker(const Model *m, const Queue *q, uint64_t job);
 /* Does it get jobs of this user there? Its own; those of all where the queue's file names its user or its unit. */
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner);
 bool worker_serves_all(const Worker *w, const Queue *q);

@@ -335,7 +335,7 @@ static bool is_first_lacking(const View *v, const Now *now) {
 bool could_start(const View *v) {
         if (w.fore[v->id].there && !w.fore[v->id].connected)
                 return false;
-        return !w.setup[v->queue].by_workers || peer_could(v->queue, v->owner, v->slots);
+        return w.fore[v->id].there || !w.setup[v->queue].by_workers || peer_could(v->queue, v->owner, v->slots);
 }
 
 void check_pass(unsigned queue, uint32_t owner) {

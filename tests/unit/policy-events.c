@@ -26,6 +26,8 @@ static bool change_file(unsigned kind, Setup *s) {
         case EVENT_executor:
                 s->by_workers = chance(60);
                 s->trusts = chance(30);
+                s->pool = chance(40);
+                s->unit = chance(40);
                 break;
         default:
                 s->gate = chance(25);
@@ -155,6 +157,8 @@ bool do_event(unsigned kind) {
                 return do_unit(kind);
         case EVENT_comes ... EVENT_killed:
                 return peer_event(kind);
+        case EVENT_answers ... EVENT_unit_comes:
+                return server_event(kind);
         case EVENT_fore_gone ... EVENT_fore_back:
                 return fore_event(kind);
         case EVENT_gate:

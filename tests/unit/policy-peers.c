@@ -27,7 +27,13 @@ uint32_t peer_room(const Peer *p) {
 }
 
 bool peer_serves(const Peer *p, unsigned queue, uint32_t owner) {
-        return p->there && !p->gone_told && (p->queues & 1U << queue) && (p->owner == owner || (w.setup[queue].trusts && p->owner == 1000));
+        const Setup *s = w.setup + queue;
+
+        if (!p->there || p->gone_told || !(p->queues & 1U << queue))
+                return false;
+        if (s->pool)
+                return p->runner == (int) queue && p->owner == owner;
+        return p->runner < 0 && (p->owner == owner || (s->trusts && p->owner == 1000) || (s->unit && p->in_unit));
 }
 
 /* The one with the most room, then the oldest. */
@@ -63,7 +69,7 @@ static void connect_to(Peer *p, bool connected) {
                 model_worker_connected(w.m.model, k, connected);
 }
 
-static bool register_peer(uint32_t owner, uint32_t slots, unsigned queues) {
+bool peer_comes(uint32_t owner, uint32_t slots, unsigned queues, const char *unit, int runner) {
         Peer *p = w.peers;
         Worker *k;
 
@@ -77,13 +83,17 @@ static bool register_peer(uint32_t owner, uint32_t slots, unsigned queues) {
         for (unsigned i = 0; i < N_QUEUES; i++)
                 if (queues & 1U << i && strv_extend(&k->queues, queue_names[i]) < 0)
                         fail("no memory");
+        if (free_and_strdup(&k->unit, unit) < 0)
+                fail("no memory");
         if (model_worker_add(w.m.model, k, false) < 0)
                 fail("no memory");
-        *p = (Peer) { .there = true, .id = k->id, .owner = owner, .slots = slots, .queues = queues, .is_main = chance(40) };
+        *p = (Peer) { .there = true, .id = k->id, .owner = owner, .slots = slots, .queues = queues, .runner = runner, .in_unit = unit && runner < 0,
+                      .is_main = runner >= 0 || chance(40) };
+        server_registered(p);
         if (p->is_main)
                 k->cgroup = strdup("/a.service");
         connect_to(p, true);
-        say("    worker %" PRIu64 " of %" PRIu32 " with %" PRIu32 " slots for %x\n", p->id, owner, slots, queues);
+        say("    worker %" PRIu64 " of %" PRIu32 " with %" PRIu32 " slots for %x, %s\n", p->id, owner, slots, queues, strempty(unit));
         return true;
 }
 
@@ -99,10 +109,10 @@ void peers_all(void) {
                         if (p->draining || p->slots < 5)
                                 p->gone = true;
                         else
-                                any = any || p->queues == (1U << N_QUEUES) - 1;
+                                any = any || (p->queues == (1U << N_QUEUES) - 1 && p->runner < 0);
                 }
                 if (!any && !w.m.storage_failed)
-                        (void) register_peer(owner, 5, (1U << N_QUEUES) - 1);
+                        (void) peer_comes(owner, 5, (1U << N_QUEUES) - 1, NULL, -1);
         }
 }
 
@@ -152,6 +162,7 @@ void peers_recorded(void) {
 }
 
 void peers_loaded(Model *m) {
+        servers_loaded();
         memset(w.skipped, 0, sizeof(w.skipped));
         memset(w.passed, 0, sizeof(w.passed));
         for (Lease *l = w.leases; l < w.leases + LEASES_MAX; l++) {
@@ -192,6 +203,10 @@ static void assign(Attempt *a, Lease *l, Peer *p) {
         if (l->given > 0)
                 COUNT(given_again);
         COUNT(given);
+        if ((a->executor == EXECUTOR_POOL) != (p->runner >= 0))
+                fail("%s is in a pool, and its worker is no runner, or the other way round", a->unit);
+        if (p->runner >= 0)
+                COUNT(given_to_runner);
         l->given = p->connection;
         l->is = RUNNING;
         a->asked = true;
@@ -210,6 +225,9 @@ static void tell(Attempt *a, Lease *l) {
                 l->is = OVER;
                 l->expected = a->job->intent;
                 model_attempt_withdraw(w.m.model, a, NULL, &w.m.now);
+        } else if (a->job->state == JOB_STOPPING && a->kill_due && a->executor == EXECUTOR_POOL && !a->killing) {
+                /* which does not end yet, as far as anybody knows */
+                model_attempt_kill_process(w.m.model, a, &w.m.now);
         } else if (a->job->state == JOB_STOPPING && a->kill_due) {
                 COUNT(worker_killed);
                 p->gone = true;
@@ -227,7 +245,7 @@ static bool act(Attempt *a) {
         if (!l || l->worker != a->worker_id)
                 fail("nothing is known of %s", a->unit);
         if (a->phase == ATTEMPT_ENDED) {
-                if (a->left_in && l->left) {
+                if ((a->left_in || a->executor == EXECUTOR_POOL) && l->left) {
                         COUNT(left_over);
                         return false;
                 }
@@ -248,6 +266,7 @@ bool manager_act_workers(Manager *m) {
         Attempt *a, *t;
 
         m->left_over_look = USEC_INFINITY;
+        servers_act(m);
         for (a = TAILQ_FIRST(&m->model->act_workers); a && !end; a = t) {
                 t = TAILQ_NEXT(a, act_entry);
                 end = a == last;
@@ -320,7 +339,7 @@ bool peer_event(unsigned kind) {
         if (w.m.storage_failed || !some)
                 return false;
         if (kind == EVENT_comes)
-                return register_peer(1000 + any(N_OWNERS), 1 + any(4), chance(50) ? (1U << N_QUEUES) - 1 : 1 + any((1U << N_QUEUES) - 1));
+                return peer_comes(1000 + any(N_OWNERS), 1 + any(4), chance(50) ? (1U << N_QUEUES) - 1 : 1 + any((1U << N_QUEUES) - 1), NULL, -1);
         for (unsigned i = 0; i < PEERS_MAX && !fits(p, kind); i++)
                 if (++p == w.peers + PEERS_MAX)
                         p = w.peers;

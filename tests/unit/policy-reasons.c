@@ -7,8 +7,7 @@
 
 #include "api/dict.h"
 
-static void is(const View *v, const char *reason, const char *format, ...) _printf_(3, 4);
-static void is(const View *v, const char *reason, const char *format, ...) {
+void reason_is(const View *v, const char *reason, const char *format, ...) {
         char text[256];
         va_list ap;
 
@@ -56,12 +55,12 @@ static bool check_level(const View *v, unsigned p, const char *reason, const Now
 
         if (w.setup[p].gate && !w.gate_open) {
                 COUNT(reason_gate);
-                is(v, reason, "gate gate.service is inactive");
+                reason_is(v, reason, "gate gate.service is inactive");
         } else if (q->pressure_shut) {
                 uint32_t sample = w.m.model->pressure[PRESSURE_CPU].permyriad;
 
                 COUNT(reason_pressure);
-                is(v, reason, "cpu pressure of %.2f%%: %s starts at %.2f%%", sample / 100.0, q->name, w.setup[p].pressure * 0.8);
+                reason_is(v, reason, "cpu pressure of %.2f%%: %s starts at %.2f%%", sample / 100.0, q->name, w.setup[p].pressure * 0.8);
                 if (w.setup[p].pressure == 0 || sample <= w.setup[p].pressure * 80 || !w.pressure_timer.on)
                         fail("job %" PRIu64 " waits because of \"%s\", which is not true", v->id, reason);
         } else if (is_ramped(p)) {
@@ -78,7 +77,7 @@ static bool check_level(const View *v, unsigned p, const char *reason, const Now
                         fail("job %" PRIu64 " waits for a rate, and nothing wakes it", v->id);
         } else if (q->refusal) {
                 COUNT(reason_backstop);
-                is(v, reason, "systemd takes no more units of %s: no room", q->name);
+                reason_is(v, reason, "systemd takes no more units of %s: no room", q->name);
                 if (!w.due.on || w.due.at > q->refused_until)
                         fail("job %" PRIu64 " waits for systemd to have room, and nothing wakes it", v->id);
         } else
@@ -89,15 +88,15 @@ static bool check_level(const View *v, unsigned p, const char *reason, const Now
 /* Its queue, or one that it lies in, starts nothing. */
 static bool check_shut(const View *v, const char *reason, const Now *now) {
         if (w.m.model->dispatch_blocked)
-                return is(v, reason, "%s", w.m.model->dispatch_blocked), true;
+                return reason_is(v, reason, "%s", w.m.model->dispatch_blocked), true;
         if (!w.setup[v->queue].configured && !w.setup[v->queue].broken)
-                return COUNT(reason_no_file), is(v, reason, "its queue has no file"), true;
+                return COUNT(reason_no_file), reason_is(v, reason, "its queue has no file"), true;
         for (int p = (int) v->queue; p >= 0; p = above[p])
                 if (w.setup[p].broken)
-                        return COUNT(reason_bad_file), is(v, reason, "the file of queue %s is bad", queue_names[p]), true;
+                        return COUNT(reason_bad_file), reason_is(v, reason, "the file of queue %s is bad", queue_names[p]), true;
         for (int p = (int) v->queue; p >= 0; p = above[p])
                 if (model_queue_at((unsigned) p)->paused)
-                        return COUNT(reason_paused), is(v, reason, "queue %s is paused", queue_names[p]), true;
+                        return COUNT(reason_paused), reason_is(v, reason, "queue %s is paused", queue_names[p]), true;
         for (int p = (int) v->queue; p >= 0; p = above[p])
                 if (check_level(v, (unsigned) p, reason, now))
                         return true;
@@ -112,19 +111,19 @@ static bool check_room(const View *v, const char *reason) {
                 if (v->slots > w.setup[p].slots) {
                         COUNT(reason_wide);
                         if (p == (int) v->queue)
-                                is(v, reason, "needs %" PRIu32 ", cap is %" PRIu32, v->slots, w.setup[p].slots);
+                                reason_is(v, reason, "needs %" PRIu32 ", cap is %" PRIu32, v->slots, w.setup[p].slots);
                         else
-                                is(v, reason, "needs %" PRIu32 ", cap of %s is %" PRIu32, v->slots, queue_names[p], w.setup[p].slots);
+                                reason_is(v, reason, "needs %" PRIu32 ", cap of %s is %" PRIu32, v->slots, queue_names[p], w.setup[p].slots);
                         return true;
                 }
         if (at < 0)
                 return false;
         if (v->slots == 1) {
                 COUNT(reason_cap);
-                is(v, reason, "cap of %s: %" PRIu32 " of %" PRIu32, queue_names[at], world_used((unsigned) at, -1), w.setup[at].slots);
+                reason_is(v, reason, "cap of %s: %" PRIu32 " of %" PRIu32, queue_names[at], world_used((unsigned) at, -1), w.setup[at].slots);
         } else {
                 COUNT(reason_room);
-                is(v, reason, "needs %" PRIu32 ", cap of %s: %" PRIu32 " of %" PRIu32, v->slots, queue_names[at], world_used((unsigned) at, -1),
+                reason_is(v, reason, "needs %" PRIu32 ", cap of %s: %" PRIu32 " of %" PRIu32, v->slots, queue_names[at], world_used((unsigned) at, -1),
                    w.setup[at].slots);
         }
         return true;
@@ -150,17 +149,17 @@ static bool check_room_of_workers(const View *v, const char *reason) {
                 most = MAX(most, p->slots);
         }
         if (all == 0 && away)
-                COUNT(reason_away), is(v, reason, "the workers of queue %s are not connected", queue);
+                COUNT(reason_away), reason_is(v, reason, "the workers of queue %s are not connected", queue);
         else if (all == 0 && draining)
-                COUNT(reason_draining), is(v, reason, "the workers of queue %s take no more jobs", queue);
+                COUNT(reason_draining), reason_is(v, reason, "the workers of queue %s take no more jobs", queue);
         else if (all == 0)
-                COUNT(reason_no_worker), is(v, reason, "no worker serves queue %s", queue);
+                server_check(v, reason);
         else if (most < v->slots)
-                COUNT(reason_narrow), is(v, reason, "needs %" PRIu32 ", no worker has more than %" PRIu32, v->slots, most);
+                COUNT(reason_narrow), reason_is(v, reason, "needs %" PRIu32 ", no worker has more than %" PRIu32, v->slots, most);
         else if (v->slots == 1)
-                COUNT(reason_busy), is(v, reason, "workers are busy: %" PRIu32 " of %" PRIu32, used, all);
+                COUNT(reason_busy), reason_is(v, reason, "workers are busy: %" PRIu32 " of %" PRIu32, used, all);
         else
-                COUNT(reason_busy), is(v, reason, "needs %" PRIu32 ", workers are busy: %" PRIu32 " of %" PRIu32, v->slots, used, all);
+                COUNT(reason_busy), reason_is(v, reason, "needs %" PRIu32 ", workers are busy: %" PRIu32 " of %" PRIu32, v->slots, used, all);
         return true;
 }
 
@@ -170,7 +169,7 @@ static bool check_workers(const View *v, const char *reason) {
         const View *before = view_of(first);
         char text[64];
 
-        if (check_room_of_workers(v, reason))
+        if (!w.fore[v->id].there && check_room_of_workers(v, reason))
                 return true;
         if (first == 0)
                 return false;
@@ -191,14 +190,14 @@ static void check_ready(const View *v, const char *reason, const Now *now) {
                 return;
         if (w.m.model->n_starting >= w.m.model->starting_max) {
                 COUNT(reason_starting);
-                is(v, reason, "%u others are being started", w.m.model->n_starting);
+                reason_is(v, reason, "%u others are being started", w.m.model->n_starting);
                 return;
         }
         if (w.setup[v->queue].by_workers && check_workers(v, reason))
                 return;
         if (w.fore[v->id].there && !w.fore[v->id].connected) {
                 COUNT(reason_not_connected);
-                is(v, reason, "its process is not connected");
+                reason_is(v, reason, "its process is not connected");
                 return;
         }
         COUNT(could_start);
@@ -217,7 +216,7 @@ static void check_ready(const View *v, const char *reason, const Now *now) {
         if (!could_start(best_of(at, now)))
                 fail("job %" PRIu64 " waits for %" PRIu64 ", which could not start in any case", v->id, best_of(at, now)->id);
         COUNT(reason_behind);
-        is(v, reason, "an earlier job needs the room in %s: %" PRIu32 " of %" PRIu32, queue_names[at], world_used((unsigned) at, -1), w.setup[at].slots);
+        reason_is(v, reason, "an earlier job needs the room in %s: %" PRIu32 " of %" PRIu32, queue_names[at], world_used((unsigned) at, -1), w.setup[at].slots);
 }
 
 /* ---- waiting ---- */
@@ -238,11 +237,11 @@ static bool check_after(const View *v, const char *reason) {
         }
         sqlite3_reset(s);
         if (n == 1)
-                COUNT(reason_after), is(v, reason, "after %" PRIu64, ids[0]);
+                COUNT(reason_after), reason_is(v, reason, "after %" PRIu64, ids[0]);
         else if (n == 2)
-                COUNT(reason_after_two), is(v, reason, "after %" PRIu64 " and %" PRIu64, ids[0], ids[1]);
+                COUNT(reason_after_two), reason_is(v, reason, "after %" PRIu64 " and %" PRIu64, ids[0], ids[1]);
         else if (n > 2)
-                COUNT(reason_after_more), is(v, reason, "after %" PRIu64 ", %" PRIu64 " and %u more", ids[0], ids[1], n - 2);
+                COUNT(reason_after_more), reason_is(v, reason, "after %" PRIu64 ", %" PRIu64 " and %u more", ids[0], ids[1], n - 2);
         return n > 0;
 }
 
@@ -262,7 +261,7 @@ static bool check_place(const View *v, const char *reason) {
         if (!waits)
                 return false;
         COUNT(reason_array);
-        is(v, reason, "array %" PRIu64 ": %" PRIu32 " of %" PRIu32, v->array, used, max);
+        reason_is(v, reason, "array %" PRIu64 ": %" PRIu32 " of %" PRIu32, v->array, used, max);
         if (!w.m.storage_failed && (max == 0 || used < max))
                 fail("job %" PRIu64 " waits because of \"%s\", and there is a place", v->id, reason);
         return true;
@@ -286,7 +285,7 @@ static void check_waiting(const View *v, const Job *j, const char *reason, const
                 is_span(v, reason, "waits for its time, in", left);
         } else if (last && !last->stray && (!last->refused || last->expected != JOB_RESULT_NONE) && endswith(reason, "when what is left of the last one is gone")) {
                 COUNT(reason_cleaning);
-                is(v, reason, "attempt %" PRIu32 " of %" PRIu32 " when what is left of the last one is gone", v->attempt + 1, j->max_attempts);
+                reason_is(v, reason, "attempt %" PRIu32 " of %" PRIu32 " when what is left of the last one is gone", v->attempt + 1, j->max_attempts);
         } else {
                 COUNT(reason_retry);
                 (void) snprintf(before, sizeof(before), "attempt %" PRIu32 " of %" PRIu32 " in", v->attempt + 1, j->max_attempts);
@@ -312,7 +311,7 @@ static void check_reason(const View *v, const Now *now) {
         else if (v->state == JOB_WAITING)
                 check_waiting(v, j, reason, now);
         else if (v->state == JOB_HELD)
-                COUNT(reason_held), is(v, reason, "held");
+                COUNT(reason_held), reason_is(v, reason, "held");
 }
 
 void check_job(const View *v, bool reasons) {

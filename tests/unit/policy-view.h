@@ -14,7 +14,7 @@
         X(full) X(full_of_user) X(not_full) X(draining) X(removed) X(not_removed) X(stray_in_use) X(refused_row)                          \
         X(end_verdict) X(end_unverified) X(end_lost) X(end_intent) X(end_after_reboot) X(frozen)                      \
         X(reason_no_file) X(reason_bad_file) X(reason_paused) X(reason_gate) X(reason_pressure) X(reason_ramp) X(reason_rate) X(reason_backstop) \
-        X(reason_wide) X(reason_room) X(reason_cap) X(reason_starting) X(reason_no_worker) X(reason_away) X(reason_draining) X(reason_narrow) X(reason_busy) X(reason_first) X(reason_behind) X(could_start)                            \
+        X(reason_wide) X(reason_room) X(reason_cap) X(reason_starting) X(reason_no_worker) X(reason_is_started) X(reason_not_started) X(reason_not_heard) X(server_asked) X(server_asked_again) X(given_to_runner) X(reason_away) X(reason_draining) X(reason_narrow) X(reason_busy) X(reason_first) X(reason_behind) X(could_start)                            \
         X(reason_after) X(reason_after_two) X(reason_after_more) X(reason_array) X(reason_retry) X(reason_cleaning) X(reason_time)  \
         X(reason_held) X(deadline_ahead)                                                                       \
         X(bound_rank) X(bound_fair) X(bound_fair_younger) X(bound_age) X(bound_age_later) X(bound_head) X(bound_head_wide)
@@ -62,7 +62,9 @@ const View *best_of(int q, const Now *now);
 int behind_at(const View *v, const Now *now);
 
 void fore_check(const View *v); /* policy-foreground.c */
+void server_check(const View *v, const char *reason); /* policy-servers.c */
 /* policy-reasons.c */
+void reason_is(const View *v, const char *reason, const char *format, ...) _printf_(3, 4);
 void check_job(const View *v, bool reasons);
 /* policy-bounds.c: who waits is looked at; and one is about to start */
 void bounds_look(const Now *now);

@@ -135,9 +135,6 @@ void api_tell(Api *a, const Change *changes, size_t n, Queue *const *queues, siz
         }
 }
 
-void manager_want_server(Manager *m, const Queue *q, uint32_t owner) {
-}
-
 void api_tell_runs(Api *a) {
 }
 
@@ -217,7 +214,8 @@ static void apply_setup(Model *m) {
                 q->broken = s->broken;
                 q->policy.slots = s->slots;
                 q->policy.fair = s->fair;
-                q->policy.executor = s->by_workers ? EXECUTOR_WORKER : EXECUTOR_SERVICE;
+                q->policy.executor = !s->by_workers ? EXECUTOR_SERVICE : s->pool ? EXECUTOR_POOL : EXECUTOR_WORKER;
+                (void) free_and_strdup(&q->policy.worker_unit, s->unit ? "w.service" : NULL);
                 q->policy.worker_users = strv_free(q->policy.worker_users);
                 if (s->trusts && strv_extend(&q->policy.worker_users, "1000") < 0)
                         fail("no memory");
@@ -819,7 +817,7 @@ void world_begin(uint64_t dice) {
         for (unsigned i = 0; i < N_QUEUES; i++)
                 w.files[i] = (Setup) { .slots = chance(20) ? UINT32_MAX : 1 + any(4), .keep_max = UINT64_MAX, .queued_max = UINT64_MAX,
                                        .queued_per_user_max = UINT64_MAX, .fair = chance(fair), .ageing = chance(fair) ? (1 + any(20)) * SEC : 0,
-                                       .by_workers = chance(workers), .trusts = chance(20) };
+                                       .by_workers = chance(workers), .trusts = chance(20), .pool = chance(40), .unit = chance(40) };
         start_daemon(check_store());
 }
 

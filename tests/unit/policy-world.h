@@ -17,6 +17,7 @@
 #define LEASES_MAX 128U
 #define STARTS_MAX 64U
 #define PEERS_MAX 24U
+#define STARTERS_MAX (1U + N_QUEUES * N_OWNERS)
 
 struct sd_event_source {
         bool on;
@@ -33,6 +34,7 @@ typedef struct Setup {
         unsigned pressure;       /* percent; 0: no limit */
         uint64_t keep_max, queued_max, queued_per_user_max;
         bool by_workers, trusts; /* Executor=worker, which is fair in any case; WorkerUsers=: those of the first owner have jobs of all */
+        bool pool, unit;         /* … or Executor=pool; WorkerUnit=w.service */
 } Setup;
 
 /* The process of a worker. */
@@ -43,9 +45,22 @@ typedef struct Peer {
         bool is_main;            /* of a service: what is left there takes slots */
         uint64_t id;
         uint32_t owner, slots;
+        int runner;              /* of this queue; -1: it is none */
+        bool in_unit;            /* that of WorkerUnit= */
         unsigned queues;         /* bit mask */
         unsigned connection;     /* the number of it */
 } Peer;
+
+/* A unit that jobs want to be started (policy-servers.c). */
+typedef struct Starter {
+        bool used;
+        int queue;               /* of a runner; -1: that of WorkerUnit= */
+        uint32_t owner;
+        bool known, wanted, asking, refused; /* the daemon knows of it, is about to ask, has asked; was told that it cannot be started */
+        unsigned asked;          /* so often in a row */
+        usec_t again;            /* steady: not before this */
+        bool sent, runs;         /* the manager is to answer; its process is to come */
+} Starter;
 
 /* Of a job in the foreground: the process that asked for it, which waits for its turn, and then runs the command. */
 typedef struct Fore {
@@ -97,6 +112,7 @@ typedef struct World {
         unsigned pressure;
         Lease leases[LEASES_MAX];
         Peer peers[PEERS_MAX];
+        Starter starters[STARTERS_MAX];
         Fore fore[JOBS_MAX];     /* by id */
         bool skipped[N_QUEUES][N_OWNERS]; /* in this turn: nobody has room for the first of its jobs, */
         uint64_t skipped_for[N_QUEUES][N_OWNERS]; /* … which is this one */
@@ -160,6 +176,7 @@ void world_look(void);                   /* what was not heard is seen */
 
 /* policy-peers.c: workers */
 bool peer_event(unsigned kind);
+bool peer_comes(uint32_t owner, uint32_t slots, unsigned queues, const char *unit, int runner); /* false: there are too many */
 Peer *peer_choose(unsigned queue, uint32_t owner, uint32_t slots); /* NULL: nobody has room */
 bool peer_could(unsigned queue, uint32_t owner, uint32_t slots); /* somebody will, when others have ended */
 bool peer_serves(const Peer *p, unsigned queue, uint32_t owner);
@@ -169,6 +186,14 @@ void peers_tell(void);                   /* what became of processes that are go
 void peers_recorded(void);
 void peers_loaded(Model *m);             /* from the store: what was not recorded never was */
 void peers_all(void);                    /* whoever may wait for one has one */
+
+/* policy-servers.c: units that are started for them */
+bool server_event(unsigned kind);
+void servers_act(Manager *m);
+void servers_loaded(void);               /* nothing of them is stored */
+void server_registered(const Peer *p);
+void servers_all(void);                  /* those that are asked for come */
+bool servers_come(void);                 /* … will */
 
 /* policy-foreground.c */
 void fore_submitted(Job *j);

@@ -103,6 +103,7 @@ static void wind_up(void) {
                 usec_t next;
 
                 peers_all();
+                servers_all();
                 fores_all();
                 world_turn();
 
@@ -118,7 +119,7 @@ static void wind_up(void) {
                                 unit_goes(l);
                 world_turn();
                 next = world_next_timer();
-                if (!any_unit() && next == USEC_INFINITY && n_queued() > 0)
+                if (!any_unit() && next == USEC_INFINITY && n_queued() > 0 && !servers_come())
                         show(), fail("%" PRIu64 " jobs wait, and nothing will happen", n_queued());
                 if (!any_unit() && next != USEC_INFINITY)
                         world_passes(usec_sub(next, w.now.realtime));

@@ -3,6 +3,7 @@
 /* Workers in the model: who is given what, what takes their slots and gives them back, and what becomes of jobs whose worker goes. */
 
 #include "model-util.h"
+#include "queue/spec-change.h"
 
 static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *queue) {
         Worker *w = new0(Worker, 1);
@@ -49,7 +50,7 @@ static unsigned starts(Model *m) {
                                 schedule_skip_owner(q, c.owner);
                 if (!schedule_next(m, &c, &q))
                         return n;
-                if (q->policy.executor == EXECUTOR_WORKER && !worker_choose(m, q, c.owner, c.slots)) {
+                if (job_has_worker(m, q, c.id) && !worker_choose(m, q, c.owner, c.slots)) {
                         schedule_skip_owner(q, c.owner);
                         continue;
                 }
@@ -314,6 +315,60 @@ static void test_act(void **state) {
         assert_int_equal(model_kill(m, j, 15), -EOPNOTSUPP);
 }
 
+/* No unit ends it in any case: its time-outs may become longer. */
+static void test_timeouts(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        JobSpec *spec = make_spec(1, 0), *longer = make_spec(1, 0);
+        char *error = NULL;
+        Job *j;
+
+        spec->timeout_usec = 10 * SEC;
+        longer->timeout_usec = 20 * SEC;
+        (void) make_worker(m, 1000, 1, "w");
+        j = submit_spec(m, q, spec);
+        assert_int_equal(starts(m), 1);
+        assert_int_equal(model_update(m, j, NULL, longer, spec_field_bit(spec_field_find("timeout_usec")), &now, &error), 0);
+        assert_int_equal(j->live->deadline, now.monotonic + 20 * SEC);
+}
+
+/* A queue that is given to workers while a job in the foreground waits there. */
+static void test_foreground(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        Job *j = submit_as(m, q, 1000, 1);
+        Run *r = new0(Run, 1);
+
+        r->job = j->id;
+        r->pidfd = -EBADF;
+        j->foreground = true;
+        r->connected = true;
+        model_run_add(m, r, false);
+        expect_reason(m, j, "its turn is next");
+        assert_int_equal(starts(m), 1);
+        assert_true(j->live->executor == EXECUTOR_SCOPE && !j->live->worker);
+}
+
+/* Another attempt does not wait for what has said that it is over: of a runner, too. */
+static void test_again(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        JobSpec *spec = make_spec(1, 0);
+        Outcome o = OUTCOME_INIT;
+        Worker *w = make_worker(m, 1000, 1, "w");
+        Job *j;
+
+        q->policy.executor = EXECUTOR_POOL;
+        assert_non_null(w->unit = strdup("jobmill-pool-w-1000.service"));
+        spec->max_attempts = 2;
+        j = submit_spec(m, q, spec);
+        (void) run(m, j);
+        o.result = JOB_EXIT_CODE;
+        assert_int_equal(model_worker_complete(m, w, j->id, 1, &o, &now), 0);
+        model_judge(m, j, spec, &now);
+        assert_int_equal(j->state, JOB_READY);
+}
+
 /* Somebody of that unit is there: not another worker, and not while the last asking is new. */
 static void test_server(void **state) {
         _cleanup_model_ Model *m = make_model();
@@ -367,7 +422,7 @@ static void test_server(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_lacking), cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
+                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_lacking), cmocka_unit_test(test_timeouts), cmocka_unit_test(test_foreground), cmocka_unit_test(test_again), cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
                 cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_return), cmocka_unit_test(test_act),
         };
 
