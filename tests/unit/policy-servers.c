@@ -74,10 +74,10 @@ void servers_act(Manager *m) {
                 char name[POOL_UNIT_MAX];
                 Server *x;
 
-                if (s->known && !s->wanted && !s->asking && m->now.steady > s->again + 60 * SEC)
-                        forget(s);
                 unit_name(s, name);
                 x = server_find(m->model, name);
+                if (!x && s->known && !s->wanted && !s->asking && m->now.steady > s->again + 60 * SEC) /* it need not at once */
+                        forget(s);
                 if (!x != !s->known || (x && (x->wanted != s->wanted || x->asking != s->asking)))
                         fail("%s is %s, it should be %s", name, !x ? "not wanted" : x->asking ? "asked for" : x->wanted ? "to be asked for" : "waited for",
                              !s->known ? "not wanted" : s->asking ? "asked for" : s->wanted ? "to be asked for" : "waited for");
@@ -87,7 +87,8 @@ void servers_act(Manager *m) {
                 if (s->asked > 1)
                         COUNT(server_asked_again);
                 say("    %s is asked for\n", name);
-                s->wanted = x->wanted = false;
+                s->wanted = false;
+                server_take(m->model, x);
                 s->asking = x->asking = s->sent = true;
         }
 }
