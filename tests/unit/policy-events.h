@@ -3,7 +3,7 @@
 
 /* What may happen in test-policy-random.c, and how often of all that does. */
 
-#include "policy-world.h"
+#include "policy-peers.h"
 
 #define EVENTS(X)                                                                                                                  \
         X(submit, 52) X(cancel, 6) X(hold, 4) X(release, 8) X(retry, 8) X(purge, 6) X(update, 10) X(freeze, 4) X(thaw, 4) X(many, 3) \

@@ -4,7 +4,7 @@
 /* Between policy-check.c, policy-reasons.c and policy-bounds.c: jobs as they are stored, or newer in memory, and the small model's answers
  * about them. */
 
-#include "policy-world.h"
+#include "policy-peers.h"
 
 #include <sqlite3.h>
 

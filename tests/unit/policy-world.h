@@ -174,36 +174,6 @@ void world_release(Attempt *a, Lease *l); /* its slots are free */
 bool world_has_result(const Attempt *a); /* it has one, which is the only one; false: it was no attempt */
 void world_look(void);                   /* what was not heard is seen */
 
-/* policy-peers.c: workers */
-bool peer_event(unsigned kind);
-bool peer_comes(uint32_t owner, uint32_t slots, unsigned queues, const char *unit, int runner); /* false: there are too many */
-Peer *peer_choose(unsigned queue, uint32_t owner, uint32_t slots); /* NULL: nobody has room */
-bool peer_could(unsigned queue, uint32_t owner, uint32_t slots); /* somebody will, when others have ended */
-bool peer_serves(const Peer *p, unsigned queue, uint32_t owner);
-uint32_t peer_room(const Peer *p);
-void peer_ends(Lease *l, JobResult result, int status);
-void peers_tell(void);                   /* what became of processes that are gone */
-void peers_recorded(void);
-void peers_loaded(Model *m);             /* from the store: what was not recorded never was */
-void peers_all(void);                    /* whoever may wait for one has one */
-
-/* policy-servers.c: units that are started for them */
-bool server_event(unsigned kind);
-void servers_act(Manager *m);
-void servers_loaded(void);               /* nothing of them is stored */
-void server_registered(const Peer *p);
-void servers_all(void);                  /* those that are asked for come */
-bool servers_come(void);                 /* … will */
-
-/* policy-foreground.c */
-void fore_submitted(Job *j);
-bool fore_event(unsigned kind);
-bool fore_exits(Lease *l, JobResult result, int status); /* false: it cannot say how it ended */
-bool fore_is_gone(const Lease *l);       /* … of one in a scope */
-void fores_tell(void);                   /* as peers_tell(), … */
-void fores_loaded(Model *m);
-void fores_all(void);                    /* those that are there are heard of again */
-
 /* policy-check.c: before an attempt starts; and when the daemon rests. */
 void check_start(const Job *j);
 void check_pass(unsigned queue, uint32_t owner); /* the process of the job whose turn it is is away */

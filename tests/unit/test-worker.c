@@ -361,6 +361,7 @@ static void test_again(void **state) {
         q->policy.executor = EXECUTOR_POOL;
         assert_non_null(w->unit = strdup("jobmill-pool-w-1000.service"));
         spec->max_attempts = 2;
+        spec->backoff_base_usec = 0;
         j = submit_spec(m, q, spec);
         (void) run(m, j);
         o.result = JOB_EXIT_CODE;
