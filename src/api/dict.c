@@ -333,6 +333,13 @@ static int append_public(Reply *d, const JobRow *row, char *const *fields) {
         return 0;
 }
 
+/* While it runs, what was seen of it so far; the store learns that at its end. */
+static const Outcome *outcome_of_row(const Api *a, const JobRow *row) {
+        const Job *live = job_state_is_live(row->job->state) ? model_job(a->model, row->job->id) : NULL;
+
+        return live && live->live ? &live->live->outcome : &row->attempt->outcome;
+}
+
 int dict_append_job(Reply *d, const char *key, const Api *a, JobRow *row, bool is_private, char *const *fields) {
         int r;
 
@@ -347,7 +354,7 @@ int dict_append_job(Reply *d, const char *key, const Api *a, JobRow *row, bool i
         if (r >= 0 && row->attempt && (job_state_is_live(row->job->state) || row->job->state == JOB_DONE)) {
                 r = append_lease(d, row->attempt, fields);
                 if (r >= 0)
-                        r = append_usage(d, &row->attempt->outcome, fields);
+                        r = append_usage(d, outcome_of_row(a, row), fields);
                 if (r >= 0 && is_private)
                         r = append_verdict(d, &row->attempt->outcome, fields);
         }

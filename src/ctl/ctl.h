@@ -30,6 +30,7 @@ enum {
         OPTIONS_HISTORY = 1 << 12,
         OPTIONS_REPORT = 1 << 13,
         OPTIONS_RUN = 1 << 14,
+        OPTIONS_TOP = 1 << 15,
 };
 
 typedef struct Verb {
@@ -166,14 +167,13 @@ int uid_from_user(const char *user, uint32_t *ret);    /* name or number */
 extern bool user_names_were_used;                      /* this machine's, which mean nothing on another */
 
 /* Verbs */
-int verb_overview(int argc, char **argv);
+int verb_overview(int argc, char **argv), verb_top(int argc, char **argv);
 int verb_submit(int argc, char **argv), verb_run(int argc, char **argv);
 int verb_list(int argc, char **argv), verb_history(int argc, char **argv), verb_report(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_logs(int argc, char **argv);
 int verb_wait(int argc, char **argv);
-int verb_cancel(int argc, char **argv);
-int verb_kill(int argc, char **argv);
+int verb_cancel(int argc, char **argv), verb_kill(int argc, char **argv);
 int verb_hold(int argc, char **argv);
 int verb_release(int argc, char **argv);
 int verb_freeze(int argc, char **argv);

@@ -24,6 +24,9 @@ static const Verb verbs[] = {
         { "run", 1, -1, OPTIONS_RUN, true, verb_run, "[OPTION…] [--] COMMAND [ARGUMENT…]",
           "Wait for a place in a queue, then run a command here; its exit status" },
         { "list", 0, 0, F | OPTIONS_LIST, false, verb_list, "[FILTER…]", "List jobs, newest first" },
+        { "top", 0, 0, F | OPTIONS_TOP, false, verb_top, "[FILTER…]", "Watch jobs and queues, and act on them by keys",
+          "Keys: arrows move, s sorts, / searches, c cancels, h holds or releases, p pauses or resumes a queue, Tab goes to\n"
+          "the queues, ? shows all keys, q quits. It follows the daemon's signals." },
         { "show", 0, -1, OPTIONS_SHOW, false, verb_show, "[--tree] [ID…]", "Show all about jobs (default: your newest)" },
         { "history", 0, 0, F | OPTIONS_HISTORY, false, verb_history, "[FILTER…]", "List what is done, the latest first, and how each attempt ended" },
         { "report", 0, 0, OPTIONS_REPORT, false, verb_report, "[--by=GROUP,…]",

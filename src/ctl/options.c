@@ -180,7 +180,7 @@ static const Option options[] = {
         { "lines", 'n', "N", OPTIONS_LIST | OPTIONS_HISTORY, option_from_one, &arg_lines, "Only the first N",
           "1…4294967294" },
         { "collapse", 0, NULL, OPTIONS_LIST, option_true, &arg_filter.collapse, "One line for each array, and each flow" },
-        { "columns", 'o', "COLUMN,…", OPTIONS_LIST | OPTIONS_HISTORY, option_words, &arg_columns,
+        { "columns", 'o', "COLUMN,…", OPTIONS_LIST | OPTIONS_HISTORY | OPTIONS_TOP, option_words, &arg_columns,
           "These columns; +COLUMN: more of them; help: which there are" },
         { "order", 0, "newest|oldest|rank|finished", OPTIONS_LIST, option_order, &arg_filter.order,
           "rank: in each queue as they will start; finished: the latest first" },

@@ -27,9 +27,20 @@ void help_printf(const char *format, ...) {
         va_end(ap);
 }
 
+static char **messages_into;
+
+void ctl_messages_into(char **where) {
+        messages_into = where;
+}
+
 static void message(const char *format, va_list ap) {
         int saved = errno;
 
+        if (messages_into) {
+                free(*messages_into);
+                *messages_into = vformat(format, ap);
+                return;
+        }
         if (fflush(stdout) != 0)
                 output_check();
         fputs("jobmill: ", stderr);

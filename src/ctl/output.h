@@ -12,6 +12,8 @@
 /* "jobmill: …" on standard error. error is a negative errno, which %m in the format is; it is returned. */
 int ctl_error(int error, const char *format, ...) _printf_(2, 3);
 void ctl_warning(const char *format, ...) _printf_(1, 2); /* not with --quiet */
+/* Both, from now on, instead into *where, the last one only; NULL: as ever. */
+void ctl_messages_into(char **where);
 /* Help and the like, on standard output: "…" as the locale has it. */
 void help_printf(const char *format, ...) _printf_(1, 2);
 #define ctl_oom() ctl_error(-ENOMEM, "Out of memory.")

@@ -44,20 +44,22 @@ static size_t terminal_size(const char *variable, bool height, size_t otherwise)
         return u > 0 ? u : otherwise;
 }
 
-size_t terminal_width(void) {
-        static size_t cached = 0;
+static size_t width, height; /* 0: not asked for yet */
 
-        if (cached == 0)
-                cached = terminal_size("COLUMNS", false, 80);
-        return cached;
+size_t terminal_width(void) {
+        if (width == 0)
+                width = terminal_size("COLUMNS", false, 80);
+        return width;
 }
 
 size_t terminal_height(void) {
-        static size_t cached = 0;
+        if (height == 0)
+                height = terminal_size("LINES", true, 24);
+        return height;
+}
 
-        if (cached == 0)
-                cached = terminal_size("LINES", true, 24);
-        return cached;
+void terminal_resized(void) {
+        width = height = 0;
 }
 
 /* ---- pager ---- */

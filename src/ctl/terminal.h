@@ -10,6 +10,7 @@ bool terminal_is_output(void);
 /* $COLUMNS and $LINES count more than what the terminal says. */
 size_t terminal_width(void);
 size_t terminal_height(void);
+void terminal_resized(void); /* they are asked for anew */
 
 /* What is printed from now on goes through a pager, as with systemctl(1); nothing where none is wanted. */
 void pager_open(void);

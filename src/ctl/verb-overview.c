@@ -7,14 +7,13 @@
 #include "ctl/job-dict.h"
 #include "ctl/linger.h"
 #include "ctl/output.h"
-#include "ctl/queue-dict.h"
+#include "ctl/overview.h"
 #include "ctl/share.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "ctl/text.h"
 
 #define JOBS_MAX 20U /* of each section */
-#define BAR_WIDTH 10U
 #define OTHER_LINES 5U /* heading, empty line, hint with one before it, and the shell's prompt */
 #define SECTION_LINES 2U
 
@@ -99,124 +98,11 @@ static struct json_object *overview_to_json(const Overview *o) {
 
 /* ---- for people ---- */
 
-static size_t room(void) {
-        return terminal_is_output() ? terminal_width() : SIZE_MAX;
-}
-
-static void print_cut(const char *text) {
-        _cleanup_free_ char *cut = text_cut(text, room() - 2);
-
-        puts(strempty(cut));
-}
-
 static void print_grey(const char *text) {
         fputs(color(COLOR_GREY), stdout);
         putchar('\n');
         print_cut(text);
         fputs(color(COLOR_OFF), stdout);
-}
-
-static void print_heading(const Statistics *s, const char *hint) {
-        _cleanup_free_ char *dispatch = s->dispatch ? text_safe(s->dispatch) : NULL;
-        const struct {
-                uint64_t n;
-                const char *word;
-        } counts[] = {
-                { s->starting + s->running + s->stopping, "running" },
-                { s->ready, "ready" },
-                { s->waiting, "waiting" },
-                { s->held, "held" },
-                { s->dead, "dead" },
-        };
-        char text[512], *p = text;
-
-        p += snprintf(text, sizeof(text), "jobmilld%s %.32s%s%.64s:", arg_user ? " --user" : "",
-                      s->version ?: "?", bus_is_elsewhere() ? " on " : "",
-                      arg_host ?: strempty(arg_machine));
-        FOREACH_ELEMENT (c, counts)
-                if (c->n > 0)
-                        p += sprintf(p, "%s %" PRIu64 " %s", p[-1] == ':' ? "" : ",", c->n, c->word);
-        if (p[-1] == ':')
-                strcpy(p, " nothing to do");
-        printf("%s%s%s ", color(s->dispatch ? COLOR_YELLOW : COLOR_GREEN), glyph(GLYPH_LIVE),
-               color(COLOR_OFF));
-        print_cut(text);
-        if (dispatch)
-                printf("%s  nothing is started: %s%s\n", color(COLOR_YELLOW), dispatch, color(COLOR_OFF));
-        if (hint)
-                print_cut(hint);
-}
-
-static const Column queue_columns[] = {
-        { "QUEUE", 99, 8, false },  { "", 35, 0, false },       { "SLOTS", 80, 0, true },
-        { "READY", 70, 0, true },   { "WAITING", 30, 0, true }, { "HELD", 20, 0, true },
-        { "RUNNING", 60, 0, true }, { "DEAD", 40, 0, true },  { "STATE", 95, 6, false },
-};
-
-static char *bar(const QueueInfo *q) {
-        size_t full = q->slots == 0 ? BAR_WIDTH
-                                    : MIN((uint64_t) BAR_WIDTH,
-                                          (uint64_t) q->slots_used * BAR_WIDTH / q->slots);
-        char *text = malloc(BAR_WIDTH * 4 + 1), *p = text;
-
-        if (q->slots_used > 0 && full == 0)
-                full = 1;
-        for (size_t i = 0; i < BAR_WIDTH && text && q->slots != UINT32_MAX; i++)
-                p = stpcpy(p, glyph(i < full ? GLYPH_FULL : GLYPH_EMPTY));
-        if (text)
-                *p = 0;
-        return text;
-}
-
-static int add_queue(Table *t, const QueueInfo *q) {
-        const uint64_t counts[] = { q->ready, q->waiting, q->held, queue_info_live(q), q->dead };
-        _cleanup_free_ char *b = bar(q);
-        char buf[2 * DECIMAL_MAX];
-        int r;
-
-        if (!b)
-                return -ENOMEM;
-        if (q->slots == UINT32_MAX)
-                snprintf(buf, sizeof(buf), "%" PRIu32, q->slots_used);
-        else
-                snprintf(buf, sizeof(buf), "%" PRIu32 "/%" PRIu32, q->slots_used, q->slots);
-        r = table_add(t, q->name, NULL);
-        if (r >= 0)
-                r = table_add(t, b, q->slots_used >= q->slots ? COLOR_YELLOW : COLOR_GREEN);
-        if (r >= 0)
-                r = table_add(t, buf, NULL);
-        for (size_t i = 0; i < ELEMENTSOF(counts) && r >= 0; i++) {
-                snprintf(buf, sizeof(buf), "%" PRIu64, counts[i]);
-                r = table_add(t, counts[i] > 0 ? buf : NULL,
-                              i + 1 == ELEMENTSOF(counts) && counts[i] > 0 ? COLOR_RED : NULL);
-        }
-        return r < 0 ? r : table_add(t, queue_info_state(q), queue_info_color(q));
-}
-
-/* Those where something happens come first. */
-static bool queue_is_busy(const QueueInfo *q) {
-        return queue_info_live(q) > 0 || q->ready > 0 || q->slots_used > 0;
-}
-
-static int print_queues(const Overview *o, size_t lines) {
-        _cleanup_table_ Table *t = table_new(queue_columns, ELEMENTSOF(queue_columns));
-        size_t left = lines;
-        int r = 0;
-
-        if (!t)
-                return -ENOMEM;
-        for (int busy = 1; busy >= 0; busy--)
-                for (size_t i = 0; i < o->n_queues && left > 0 && r >= 0; i++)
-                        if (queue_is_busy(o->queues + i) == busy) {
-                                r = add_queue(t, o->queues + i);
-                                left--;
-                        }
-        if (r >= 0)
-                r = table_print(t);
-        if (o->n_queues > lines)
-                printf("%s%zu more: jobmill queue list%s\n", color(COLOR_GREY), o->n_queues - lines,
-                       color(COLOR_OFF));
-        return r;
 }
 
 static const Column job_columns[] = {
@@ -272,7 +158,7 @@ static void print_title(Section section, uint64_t total, size_t lines) {
 
         if (total > lines)
                 snprintf(hint, sizeof(hint), " (%zu of %" PRIu64 ": %s)", lines, total, texts[section].hint);
-        if (strlen(texts[section].title) + strlen(hint) > room())
+        if (terminal_is_output() && strlen(texts[section].title) + strlen(hint) > terminal_width())
                 snprintf(hint, sizeof(hint), " (%zu of %" PRIu64 ")", lines, total);
         printf("\n%s%s%s%s%s%s\n", color(COLOR_BOLD), texts[section].title, color(COLOR_OFF),
                color(COLOR_GREY), hint, color(COLOR_OFF));
@@ -339,9 +225,11 @@ static int print_overview(const Overview *o) {
                 fixed += wanted[i] > 0 ? SECTION_LINES : 0;
         }
         share_lines(height - MIN(height, fixed), wanted, lines, _SECTION_MAX);
-        print_heading(s, hint);
+        overview_print_heading(s, hint);
         putchar('\n');
-        r = print_queues(o, lines[SECTION_QUEUES]);
+        r = overview_print_queues(o->queues, lines[SECTION_QUEUES], NULL);
+        if (o->n_queues > lines[SECTION_QUEUES])
+                printf("%s%zu more: jobmill queue list%s\n", color(COLOR_GREY), o->n_queues - lines[SECTION_QUEUES], color(COLOR_OFF));
         if (r >= 0)
                 r = print_jobs(o, totals, lines);
         if (r < 0)
@@ -351,18 +239,6 @@ static int print_overview(const Overview *o) {
         else if (arg_legend && !arg_quiet)
                 print_grey("Further: jobmill list, jobmill show ID, jobmill logs ID, jobmill help");
         return r < 0 ? ctl_oom() : 0;
-}
-
-/* As `queue list` does. */
-static void forget_past_queues(Overview *o) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < o->n_queues; i++)
-                if (queue_info_is_past(o->queues + i))
-                        queue_info_done(o->queues + i);
-                else
-                        o->queues[n++] = o->queues[i];
-        o->n_queues = n;
 }
 
 int verb_overview(int argc, char **argv) {
@@ -377,6 +253,6 @@ int verb_overview(int argc, char **argv) {
                 return r;
         if (arg_json != JSON_OFF)
                 return json_print(overview_to_json(&o));
-        forget_past_queues(&o);
+        overview_sort_queues(o.queues, &o.n_queues);
         return print_overview(&o);
 }

@@ -369,10 +369,11 @@ static void tick_sample(Units *u, Attempt *a) {
                 a->watch->look_again = true;
         }
         o->tasks_peak = known_max(o->tasks_peak, cgroup_read_u64(path, "pids.peak"));
+        o->cpu_usec = known_max(o->cpu_usec, cgroup_read_cpu(path)); /* for who looks while it runs; as the next one */
+        o->memory_peak = known_max(o->memory_peak, cgroup_read_u64(path, "memory.peak"));
         /* What is not asked for while the cgroup is there, PID 1 does not know afterwards; or only what it was asked last. */
         if (u->version_number >= 256)
                 return;
-        o->memory_peak = known_max(o->memory_peak, cgroup_read_u64(path, "memory.peak"));
         if (cgroup_read_io(path, &in, &out)) {
                 o->io_read_bytes = known_max(o->io_read_bytes, in);
                 o->io_write_bytes = known_max(o->io_write_bytes, out);

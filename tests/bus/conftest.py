@@ -131,7 +131,7 @@ def folder():
     yield path
     # All else was ended before this: no process of ours may be left.
     try:
-        until(lambda: not processes_of(path), 5, "all processes are gone")
+        until(lambda: not processes_of(path), 5, lambda: "all processes are gone, but %s" % processes_of(path))
     finally:
         for pid in processes_of(path):
             os.kill(pid, signal.SIGKILL)

@@ -82,6 +82,9 @@ int cgroup_set_frozen(const char *path, bool frozen) {
 uint64_t cgroup_read_u64(const char *path, const char *attribute) {
         return UINT64_MAX;
 }
+uint64_t cgroup_read_cpu(const char *path) {
+        return UINT64_MAX;
+}
 bool cgroup_read_io(const char *path, uint64_t *ret_read, uint64_t *ret_written) {
         return false;
 }
