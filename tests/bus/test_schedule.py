@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Schedules: their timers, each time fired once whatever dies in between, what the last job means for the next one, who may what."""
 
+import json
 import re
 import sqlite3
 
 import pytest
 
 import client
-from conftest import AS_ROOT, until
+from conftest import until
+from test_json import check
+from tool import tool
 
 DAY = 86400 * 10**6
 TRUE = {"argv": ["/bin/true"]}
@@ -330,6 +333,27 @@ def test_owners(mill, systemd, polkit, remotes):
     mill.call("Reload")
     row = elapse(mill, systemd, "hers")[0]
     assert "job" not in row and "does not take jobs of user bin" in row["reason"]
+
+
+def test_tool(mill, systemd):
+    """The verbs, and docs/json.md."""
+    mill.start()
+    tool(mill, "schedule", "set", "nightly", "OnCalendar=daily", "OnCalendar=Mon *-*-* 03:00 UTC", "-q", "default", "-n", "x", "--", "/bin/echo", "a b")
+    is_made(mill, systemd)
+    assert tool(mill, "schedule", "fire", "nightly") == "1\n"
+    tool(mill, "schedule", "set", "nightly", "Overlap=queue")
+    s, = json.loads(tool(mill, "schedule", "show", "nightly", "-j"))
+    assert s["job"] == {"argv": ["/bin/echo", "a b"], "name": "x", "queue": "default"} and s["overlap"] == "queue"
+    check("Schedule", [s], exempt=["history"])
+    check("Firing", s["history"])
+    assert "job 1" in tool(mill, "schedule", "show", "nightly") and "daily; Mon" in tool(mill, "schedule", "list")
+    for words, why in (["Overlap"], "not SETTING=VALUE"), (["-q", "default"], "need all of it"), (["--script", "/dev/null"], "takes no --script"):
+        p = tool(mill, "schedule", "set", "nightly", *words, check=False)
+        assert p.returncode == 1 and why in p.stderr, p
+    for verb in "pause", "resume", "remove":
+        tool(mill, "schedule", verb, "nightly")
+    p = tool(mill, "schedule", "show", "nightly", check=False)
+    assert p.returncode == 1 and "no schedule nightly" in p.stderr
 
 
 def test_the_store_fails(mill, systemd):

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Schedules: what is said of them, and when one is due. */
+
+#include "queue/model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static Now now = { .realtime = 1000 * USEC_PER_SEC };
+
+static Timer *make(Model *m, const char *key, const char *value, const char *persistent) {
+        TimerPolicy p = TIMER_POLICY_INIT;
+
+        assert_int_equal(timer_policy_assign(&p, key, value, NULL), 0);
+        assert_int_equal(timer_policy_assign(&p, "Persistent", persistent, NULL), 0);
+        assert_non_null(p.job = strdup("{}"));
+        assert_int_equal(model_timer_set(m, "t", &p, 0, "root", false, &now), 0);
+        timers_recorded(&m->timers);
+        return model_timer(m, "t");
+}
+
+static void fire(Model *m, Timer *t) {
+        Firing *f = firing_new(t->name);
+
+        assert_non_null(f);
+        f->cause = t->pending_cause;
+        f->due = t->pending;
+        model_timer_fired(m, t, f, &now);
+        timers_recorded(&m->timers);
+}
+
+/* However often it is seen, and whatever the clock does. */
+static void test_once(void **state) {
+        Model *m = model_new();
+        Timer *t = make(m, "OnCalendar", "daily", "no");
+
+        model_timer_seen(m, t, 0, 2000);
+        assert_int_equal(t->pending, 0);
+        model_timer_seen(m, t, 50, 2000);
+        model_timer_seen(m, t, 50, 2000);
+        assert_true(t->pending == 50 && t->pending_cause == CAUSE_TIMER && t->is_pending);
+        fire(m, t);
+        model_timer_seen(m, t, 50, 2000);
+        assert_true(t->pending == 0 && t->n_firings == 1 && !timers_changed(&m->timers));
+        model_timer_seen(m, t, 40, 2000);
+        assert_int_equal(t->pending, 40);
+        model_free(m);
+}
+
+static void test_missed(void **state) {
+        for (int persistent = 0; persistent < 2; persistent++) {
+                Model *m = model_new();
+                Timer *t = make(m, "OnCalendar", "daily", persistent ? "yes" : "no");
+
+                model_timer_seen(m, t, 0, now.realtime + 1);
+                assert_int_equal(timers_changed(&m->timers), persistent); /* that must outlive the unit */
+                model_timer_absent(m, t, &now);
+                assert_int_equal(t->pending, 0);
+                model_timer_seen(m, t, 0, now.realtime);
+                model_timer_absent(m, t, &now);
+                assert_int_equal(t->pending, persistent ? now.realtime : 0);
+                assert_true(!persistent || t->pending_cause == CAUSE_MISSED);
+                model_free(m);
+        }
+}
+
+/* Nothing of before counts after it was paused, or is to be at other times. */
+static void test_begins_anew(void **state) {
+        Model *m = model_new();
+        Timer *t = make(m, "OnCalendar", "daily", "yes");
+
+        model_timer_seen(m, t, 50, now.realtime - 1);
+        model_timer_pause(m, t, true, &now);
+        assert_true(t->pending == 0 && !t->is_pending && !timer_wants_unit(t));
+        model_timer_seen(m, t, 60, now.realtime - 1);
+        assert_int_equal(t->pending, 0);
+        model_timer_pause(m, t, false, &now);
+        model_timer_absent(m, t, &now);
+        assert_true(t->pending == 0 && timer_wants_unit(t));
+        model_timer_seen(m, t, 70, now.realtime - 1);
+        t = make(m, "OnCalendar", "weekly", "yes");
+        assert_int_equal(t->pending, 0);
+        model_timer_absent(m, t, &now);
+        assert_int_equal(t->pending, 0);
+        model_timer_remove(m, t);
+        assert_null(model_timer(m, "t"));
+        assert_int_equal(model_count_timers(m, 0), 0);
+        t = make(m, "OnUnitActiveSec", "1h", "yes");
+        assert_true(t->n_firings == 0 && t->elapsed == 0 && model_count_timers(m, 0) == 1);
+        model_free(m);
+}
+
+static void refused(const char *key, const char *value, const char *why) {
+        TimerPolicy p = TIMER_POLICY_INIT;
+        char *error = NULL;
+
+        assert_int_equal(timer_policy_assign(&p, key, value, &error), -EINVAL);
+        assert_non_null(strstr(error, why));
+        free(error);
+        timer_policy_done(&p);
+}
+
+static void test_policy(void **state) {
+        TimerPolicy p = TIMER_POLICY_INIT, q;
+        char *error = NULL;
+
+        refused("OnCalendar", "a\nb", "OnCalendar=");
+        refused("OnUnitActiveSec", "999ms", "at least 1s");
+        refused("OnUnitActiveSec", "infinity", "at least 1s");
+        refused("RandomizedDelaySec", "infinity", "a time span");
+        refused("AccuracySec", "0", "at least 1us");
+        refused("Persistent", "maybe", "a boolean");
+        refused("Overlap", "Skip", "skip, queue or replace");
+        refused("Unit", "x.service", "unknown key");
+        assert_int_equal(timer_policy_check(&p, &error), -EINVAL);
+        free(error);
+        for (unsigned i = 0; i < TIMER_CALENDARS_MAX; i++)
+                assert_int_equal(timer_policy_assign(&p, "OnCalendar", "daily", NULL), 0);
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "daily", NULL), -EINVAL);
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "", NULL), 0);
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "ab", NULL), 0);
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "c", NULL), 0);
+        assert_int_equal(timer_policy_check(&p, NULL), 0);
+        assert_int_equal(timer_policy_copy(&p, &q), 0);
+        assert_true(timer_policy_equal(&p, &q));
+        assert_int_equal(timer_policy_assign(&q, "OnCalendar", "", NULL), 0);
+        assert_int_equal(timer_policy_assign(&q, "OnCalendar", "a", NULL), 0);
+        assert_int_equal(timer_policy_assign(&q, "OnCalendar", "bc", NULL), 0);
+        assert_false(timer_policy_equal(&p, &q)); /* not the same, one behind the other */
+        assert_int_equal(timer_policy_assign(&p, "OnUnitActiveSec", "1h", NULL), 0);
+        assert_int_equal(timer_policy_check(&p, NULL), -EINVAL);
+        timer_policy_done(&p);
+        timer_policy_done(&q);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_once),
+                cmocka_unit_test(test_missed),
+                cmocka_unit_test(test_begins_anew),
+                cmocka_unit_test(test_policy),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
