@@ -123,7 +123,7 @@ static int add_default(ListColumns *l, bool history) {
         return r;
 }
 
-static int add_all(ListColumns *l, char *const *words, bool history) {
+static int add_all(ListColumns *l, char *const *words, const char *verb) {
         bool more = words && words[0][0] == '+';
         int r = 0;
 
@@ -131,21 +131,21 @@ static int add_all(ListColumns *l, char *const *words, bool history) {
                 if (strv_extend(&l->fields, *f) < 0)
                         return ctl_oom();
         if (!words || more)
-                r = add_default(l, history);
+                r = add_default(l, streq(verb, "history"));
         STRV_FOREACH (w, words)
                 if (r >= 0)
-                        r = add_word(l, history ? "history" : "list", *w + (more && w == (char **) words));
+                        r = add_word(l, verb, *w + (more && w == (char **) words));
         return r;
 }
 
-int list_columns_parse(char *const *words, bool history, ListColumns *ret) {
+int list_columns_parse(char *const *words, const char *verb, ListColumns *ret) {
         ListColumns l = {
                 .which = new0(ListColumn, _LIST_COLUMN_MAX),
                 .columns = new0(Column, _LIST_COLUMN_MAX),
         };
         int r;
 
-        r = l.which && l.columns ? add_all(&l, words, history) : ctl_oom();
+        r = l.which && l.columns ? add_all(&l, words, verb) : ctl_oom();
         if (r < 0) {
                 list_columns_done(&l);
                 return r;

@@ -52,9 +52,9 @@ typedef struct ListColumns {
         size_t n;
 } ListColumns;
 
-/* words: names, in any case; a first one with + in front: those of the default and these. NULL: the default, of list or of history.
+/* words: names, in any case; a first one with + in front: those of the default and these. NULL: the default, of history or of the others.
  * -EINVAL after saying which word is none. */
-int list_columns_parse(char *const *words, bool history, ListColumns *ret);
+int list_columns_parse(char *const *words, const char *verb, ListColumns *ret);
 void list_columns_done(ListColumns *l);
 void list_columns_help(void); /* prints */
 const char *list_column_name(ListColumn c); /* NULL behind the last one */

@@ -23,7 +23,7 @@ int top_view_new(TopView *v) {
         static const char *const fields[] = { "queue", "name", "argv", "owner_name", "cpu_usec", "memory_peak", "started_usec", NULL };
         int r;
 
-        r = list_columns_parse(arg_columns, false, &v->list);
+        r = list_columns_parse(arg_columns, "top", &v->list);
         if (r < 0)
                 return r;
         STRV_FOREACH (f, (char **) fields)

@@ -134,7 +134,7 @@ static int list(bool history) {
                 list_columns_help();
                 return 0;
         }
-        r = list_columns_parse(arg_columns, history, &l.columns);
+        r = list_columns_parse(arg_columns, history ? "history" : "list", &l.columns);
         if (r < 0)
                 return r;
         if (history && job_info_keys(&l.keys) < 0)

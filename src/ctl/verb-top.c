@@ -464,9 +464,13 @@ int verb_top(int argc, char **argv) {
 
         if (arg_json != JSON_OFF)
                 return ctl_error(-EINVAL, "top: there is no JSON of it; see jobmill list");
-        if (!screen_is_there())
-                return ctl_error(-ENOTTY, "top: it needs a terminal; see jobmill list");
+        if (arg_columns && streq(arg_columns[0], "help") && !arg_columns[1]) {
+                list_columns_help();
+                return 0;
+        }
         r = top_view_new(&t.view);
+        if (r >= 0 && !screen_is_there())
+                r = ctl_error(-ENOTTY, "top: it needs a terminal; see jobmill list");
         if (r >= 0)
                 r = bus_open(&t.bus); /* once, so that what cannot be at all is said at once */
         if (r >= 0)

@@ -107,22 +107,22 @@ static void test_columns(void **state) {
                                  *const bad[] = { "id", "nosuch", NULL };
         ListColumns l = {};
 
-        assert_int_equal(list_columns_parse((char **) good, false, &l), 0);
+        assert_int_equal(list_columns_parse((char **) good, "list", &l), 0);
         assert_int_equal(l.n, 2);
         assert_string_equal(l.columns[1].name, "TAGS");
         assert_true(strv_contains(l.fields, "tags") && strv_contains(l.fields, "state"));
         assert_false(strv_contains(l.fields, "argv"));
         list_columns_done(&l);
 
-        assert_int_equal(list_columns_parse((char **) more, false, &l), 0);
+        assert_int_equal(list_columns_parse((char **) more, "list", &l), 0);
         assert_int_equal(l.n, LIST_REASON + 3);
         list_columns_done(&l);
 
-        assert_int_equal(list_columns_parse(NULL, false, &l), 0);
+        assert_int_equal(list_columns_parse(NULL, "list", &l), 0);
         assert_int_equal(l.n, LIST_REASON + 1);
         list_columns_done(&l);
 
-        assert_int_equal(list_columns_parse((char **) bad, false, &l), -EINVAL);
+        assert_int_equal(list_columns_parse((char **) bad, "list", &l), -EINVAL);
 }
 
 static void test_share(void **state) {
