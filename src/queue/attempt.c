@@ -256,6 +256,10 @@ void model_attempt_withdraw(Model *m, Attempt *a, const char *reason, const Now 
 
         o.result = intent != JOB_RESULT_NONE ? intent : JOB_EXEC;
         o.finished_usec = now->realtime;
+        if (intent == JOB_TIMEOUT) { /* which another attempt may follow */
+                model_attempt_ended(m, a, &o, now);
+                return;
+        }
         (void) free_and_strdup(&o.reason, reason);
         j = attempt_end(m, a, &o, now);
         usage_attempt_ended(m, j, a->slots, &a->outcome, now);

@@ -47,7 +47,7 @@ struct Model {
         uint64_t reranked;       /* up to this id they have the new one */
         usec_t next_purge;       /* even: of the first of purges; 0: not known */
         int64_t last_key;        /* of the newest job: submission keys never run backwards */
-        Epoch epoch;             /* of the manager that we talk to */
+        Epoch epoch; bool shutting_down; /* of the manager that we talk to; which stops the system: what is lost now is lost by that */
         usec_t next_deadline;    /* monotonic; of the first of deadlines */
         const char *dispatch_blocked; /* why nothing starts at all ("resync", "storage", …); NULL: it may. Static string */
         unsigned starting_max;   /* how many attempts may be STARTING at once; 1 until the manager's behaviour is checked */

@@ -296,6 +296,7 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
 
                 if (a->job) {
                         o.result = JOB_LOST;
+                        o.shutdown = m->shutting_down;
                         o.started_usec = a->outcome.started_usec;
                         o.finished_usec = now->realtime;
                         (void) free_and_strdup(&o.reason, worker_is_runner(w) ? "its runner is gone" : "its worker is gone");

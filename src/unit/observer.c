@@ -35,7 +35,7 @@ void units_now(const Units *u, Now *ret) {
 UnitWatch *units_watch(Units *u, Attempt *a) {
         UnitWatch *w = a->watch;
 
-        if (w)
+        if (w || !attempt_has_unit(a)) /* what has the name of an attempt in a worker is nobody's */
                 return w;
         w = new0(UnitWatch, 1);
         if (!w)
@@ -510,6 +510,7 @@ void units_set_model(Units *u, Model *m) {
         u->model = m;
         u->synced = false;
         m->epoch = u->epoch;
+        m->shutting_down = u->stopping;
         m->starting_max = u->contract_checked ? STARTING_MAX : 1;
 }
 

@@ -105,7 +105,7 @@ static void heed_missing(Units *u) {
         Attempt *a, *t;
 
         HASH_ITER(hh, u->model->attempts, a, t) {
-                UnitWatch *w = attempt_has_unit(a) ? units_watch(u, a) : NULL;
+                UnitWatch *w = units_watch(u, a);
 
                 if (!w || w->seen || (a->asked && w->start_round == u->round))
                         continue;

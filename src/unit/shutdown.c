@@ -17,6 +17,8 @@ static void set_stopping(Units *u, bool stopping) {
         if (u->stopping == stopping)
                 return;
         u->stopping = stopping;
+        if (u->model)
+                u->model->shutting_down = stopping;
         log_info(stopping ? "The system is stopping, starting no more jobs." : "The system does not stop after all.");
         if (!stopping || !u->model)
                 return;

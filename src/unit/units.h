@@ -155,7 +155,7 @@ void units_forget(Attempt *a); /* that the daemon adopted from an UnknownUnit, o
 void units_apply(Units *u, Attempt *a, const UnitState *state);
 
 /* ---- between the files of unit/ ---- */
-UnitWatch *units_watch(Units *u, Attempt *a); /* NULL: out of memory */
+UnitWatch *units_watch(Units *u, Attempt *a); /* NULL: it has no unit, or out of memory */
 void units_look(UnitWatch *w);
 void units_ask_freezer(UnitWatch *w);
 bool units_is_frozen(const UnitWatch *w, const UnitState *s);

@@ -192,7 +192,7 @@ static void do_submit(void) {
 static void do_overflow(unsigned id) {
         Job *j = model_job(box.m.model, id);
 
-        if (!naive_overflows(&box.naive, id))
+        if (box.naive.attempts[id][box.naive.jobs[id].attempt].worker > 0 || !naive_overflows(&box.naive, id))
                 return;
         say("    of %u\n", id);
         model_attempt_overflow(box.m.model, j->live, &box.now);
@@ -367,7 +367,9 @@ static void do_queue(unsigned kind) {
                         box.naive.files[i].pressure_max = chance(25) ? 10 : 0;
                         box.naive.files[i].rate_n = chance(50) ? 1 + any(3) : 0;
                         box.naive.files[i].rate_span = (1 + any(8)) * SEC / 2;
-                } else if (kind == EVENT_shut || kind == EVENT_caps)
+                } else if (kind == EVENT_executor)
+                        box.naive.files[i].by = any(3);
+                else if (kind == EVENT_shut || kind == EVENT_caps)
                         box.naive.files[i].slots = chance(15) ? UINT32_MAX : 1 + any(4);
                 else if (kind == EVENT_order) {
                         box.naive.files[i].fair = chance(50);
@@ -461,7 +463,7 @@ static void do_foreign(void) {
         if (id >= NJ || !box.naive.jobs[id].there || number > 3)
                 return;
         /* or of this one, when it has gone */
-        if (box.naive.attempts[id][number - 1].live && chance(40))
+        if (box.naive.attempts[id][number - 1].live && box.naive.attempts[id][number - 1].worker == 0 && chance(40))
                 number--;
         if (box.units[id][number].there || (box.attempts[id][number].there && !box.naive.attempts[id][number].live))
                 return;
@@ -491,6 +493,8 @@ static void kill_daemon(void) {
         COVER(crashed);
         box_drop_calls();
         end_daemon();
+        for (unsigned i = 0; i < NW; i++)
+                box.peers[i].connected = false;
         box.deaf = false;
         box.api = (Api) { .ready = true, .restored = box.naive.store_restored };
         box.naive.store_full = false;
@@ -506,6 +510,8 @@ static void do_reboot(void) {
                 Unit *u = &box.units[i / NA][i % NA];
                 u->there = u->populated = u->frozen = false;
         }
+        for (unsigned i = 0; i < NW; i++)
+                box.peers[i].alive = false;
 }
 
 /* An old copy of the store is put back while jobs run: their units are strays then. */
@@ -570,6 +576,15 @@ static void do_time(unsigned kind) {
         }
 }
 
+static void do_tick(void) {
+        box.now.monotonic += SEC;
+        box.now.realtime += SEC;
+        box.now.steady += SEC;
+        box.now.even += SEC;
+        box.naive.even = box.now.even;
+        box_tick();
+}
+
 void do_event(unsigned kind) {
         box.naive.even = box.now.even;
         switch (kind) {
@@ -579,19 +594,14 @@ void do_event(unsigned kind) {
         case EVENT_cancel ... EVENT_thaw:
                 do_request(kind);
                 break;
-        case EVENT_pause ... EVENT_shut:
+        case EVENT_pause ... EVENT_executor:
                 do_queue(kind);
                 break;
         case EVENT_time ... EVENT_clock_step:
                 do_time(kind);
                 break;
         case EVENT_tick:
-                box.now.monotonic += SEC;
-                box.now.realtime += SEC;
-                box.now.steady += SEC;
-                box.now.even += SEC;
-                box.naive.even = box.now.even;
-                box_tick();
+                do_tick();
                 break;
         case EVENT_runs ... EVENT_processes_go:
                 do_unit(kind);
@@ -644,6 +654,9 @@ void do_event(unsigned kind) {
                 if (box.naive.store_restored)
                         COVER(accepted);
                 box.naive.store_restored = box.api.restored = false;
+                break;
+        case EVENT_comes ... EVENT_left_goes:
+                box_worker_event(kind);
                 break;
         case EVENT_overflow:
                 do_overflow(1 + any(NJ - 1));
@@ -708,6 +721,7 @@ void wind_up(void (*turn)(bool deliver)) {
                 box_time_out_calls();
                 if (i == 2)
                         box_reloading();
+                box_workers_end();
                 for (unsigned k = 0; k < NJ * NA; k++) {
                         Unit *u = &box.units[k / NA][k % NA];
 

@@ -115,7 +115,7 @@ static void attempt_to_row(const Attempt *a, AttemptRow *r) {
         *r = (AttemptRow) {
                 .there = true, .epoch = a->epoch, .token = a->token, .invocation = a->invocation_id, .slots = a->slots,
                 .created = a->created_usec, .freezer_usec = a->freezer_usec, .frozen_usec = a->frozen_usec, .freezer = a->freezer,
-                .result = a->outcome.result,
+                .result = a->outcome.result, .executor = a->executor, .worker = (unsigned) a->worker_id, .sent = a->outcome.started_usec,
         };
         for (unsigned i = 0; i < a->slots; i++)
                 r->numbers[i] = a->slot_numbers[i];
@@ -141,14 +141,17 @@ int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret) {
         a->freezer_usec = r->freezer_usec;
         a->frozen_usec = r->frozen_usec;
         a->outcome.result = r->result;
+        a->executor = r->executor;
+        a->worker_id = r->worker;
+        a->outcome.started_usec = r->sent;
         a->phase = r->result != JOB_RESULT_NONE ? ATTEMPT_ENDED :
-                   sd_id128_is_null(r->invocation) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
+                   sd_id128_is_null(r->invocation) && r->executor == EXECUTOR_SERVICE ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
         *ret = a;
         return 0;
 }
 
 int store_load_spec(Store *s, const Job *j, JobSpec **ret) {
-        if (!box.kind && chance(2)) {
+        if (!box.kind && !box.given[j->id][j->attempt] && chance(2)) {
                 naive_no_spec(&box.naive, j->id);
                 return -ENODATA;
         }
@@ -500,6 +503,8 @@ int store_record(Store *s, Model *m) {
         }
         compare_edges();
         box.next_id = m->next_id;
+        box.next_worker = (unsigned) m->next_worker;
+        naive_workers_recorded(&box.naive);
         box.stored = box.naive;
         box.commits++;
         return 0;
@@ -516,7 +521,7 @@ static void load_live(Model *m, unsigned id) {
         (void) model_queue_add(m, j->queue_name, &q);
         if (store_load_attempt(NULL, id, j->attempt, &a) < 0)
                 naive_fail("the attempt of job %u is missing", id);
-        a->phase = j->state == JOB_STARTING || sd_id128_is_null(a->invocation_id) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
+        a->phase = j->state == JOB_STARTING || (sd_id128_is_null(a->invocation_id) && a->executor == EXECUTOR_SERVICE) ? ATTEMPT_STARTING : ATTEMPT_RUNNING;
         model_job_add(m, j, q);
         (void) model_attempt_add(m, a, j, q);
 }
@@ -528,7 +533,8 @@ void box_apply_file(Queue *q, unsigned i) {
                                                                                     PRESSURE_NO_LIMIT;
         (void) free_and_strdup(&q->policy.gate_unit, box.naive.files[i].gate ? "gate.service" : NULL);
         q->policy.ageing_usec = box.naive.files[i].ageing;
-        q->policy.fair = box.naive.files[i].fair;
+        q->policy.executor = box.naive.files[i].by == BY_WORKERS ? EXECUTOR_WORKER : box.naive.files[i].by == BY_RUNNERS ? EXECUTOR_POOL : EXECUTOR_SERVICE;
+        q->policy.fair = box.naive.files[i].fair || q->policy.executor != EXECUTOR_SERVICE;
         q->configured = box.naive.files[i].there;
         q->broken = box.naive.files[i].bad;
         q->policy.keep_usec = box.naive.files[i].keep;
@@ -582,12 +588,15 @@ int manager_load_model(Manager *m) {
         for (unsigned i = 0; i < NJ * NA; i++)
                 box.units[i / NA][i % NA].populated &= box.units[i / NA][i % NA].there;
         naive_forget(&box.naive, &box.stored);
+        for (unsigned i = 1; i < NW; i++)
+                box.naive.workers[i].connected = box.naive.workers[i].there && box.peers[i].connected;
         units_set_model(m->units, model);
         m->api->model = model;
         model_free(m->model);
         m->model = model;
         m->next_due = m->next_start_deadline = m->next_expiry = 0;
         box.user_signals = 0;
+        box_load_workers(model);
         return 0;
 }
 
@@ -838,15 +847,6 @@ void __wrap_model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
         __real_model_judge(m, j, spec, now);
 }
 
-/* Each time, where daemon/pressure.c does so every two seconds. */
-bool manager_act_workers(Manager *m) {
-        m->left_over_look = USEC_INFINITY;
-        return false;
-}
-
-void manager_want_server(Manager *m, const Queue *q, uint32_t owner) {
-}
-
 void api_tell_runs(Api *a) {
 }
 
@@ -862,6 +862,7 @@ bool manager_act_runs(Manager *m) {
         return false;
 }
 
+/* Each time, where daemon/pressure.c does so every two seconds. */
 void manager_sample_pressure(Manager *m) {
         PressureSample samples[_PRESSURE_MAX] = { { box.pressure * 100, 0 } };
 

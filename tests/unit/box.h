@@ -60,7 +60,17 @@ typedef struct AttemptRow {
         usec_t created, freezer_usec, frozen_usec;
         Freezer freezer;
         JobResult result;
+        Executor executor;
+        unsigned worker;
+        usec_t sent;
 } AttemptRow;
+
+/* The process of a worker. */
+typedef struct Peer {
+        bool alive, connected;
+        unsigned owner, slots, queues;
+        int runner;               /* of this queue; -1: it is none */
+} Peer;
 
 typedef struct Box {
         Manager m;
@@ -79,6 +89,10 @@ typedef struct Box {
         uint64_t told, commits;
         unsigned told_results[NJ][NA];
 
+        Peer peers[NW];
+        bool given[NJ][NA];       /* to its worker */
+        bool left[NJ][NA];        /* something of it is, by a runner that is gone */
+        unsigned next_worker;     /* as it is stored */
         Unit units[NJ][NA];
         unsigned epoch, boot, invocations, tokens;
         FakeCall calls[CALLS_MAX];
@@ -132,3 +146,9 @@ void box_fetch(unsigned id, Job **ret);
 void box_load(void);
 void box_apply_file(Queue *q, unsigned i); /* as daemon/config.c does */
 unsigned queue_index(const char *name);
+
+/* box-worker.c */
+void box_worker_event(unsigned kind);
+void box_tell_workers(void);
+void box_load_workers(Model *m);
+void box_workers_end(void);

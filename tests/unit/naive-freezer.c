@@ -15,6 +15,8 @@ int naive_freeze(Naive *n, unsigned id, const Now *now) {
 
         if (j->state != JOB_RUNNING)
                 return j->state == JOB_DONE ? -EALREADY : -EBUSY;
+        if (a->worker > 0)
+                return -EOPNOTSUPP;
         if (a->freezer == FREEZER_FROZEN || a->freezer == FREEZER_FREEZING)
                 return 0;
         if (a->net)
@@ -29,6 +31,8 @@ int naive_thaw(Naive *n, unsigned id, const Now *now) {
 
         if (j->state != JOB_RUNNING)
                 return j->state == JOB_DONE ? -EALREADY : -EBUSY;
+        if (a->worker > 0)
+                return -EOPNOTSUPP;
         if (a->freezer == FREEZER_THAWING)
                 return 0;
         if (a->freezer == FREEZER_FROZEN)

@@ -60,10 +60,15 @@ static bool is_passed_over(const Naive *n, const NaiveJob *j) {
         return false;
 }
 
+/* Where it must not hold up others that a worker of somebody is away. */
+static bool is_fair(const Naive *n, int q) {
+        return n->files[q].fair || n->files[q].by != BY_UNITS;
+}
+
 /* By the order of queue q (-1: the root). */
 static bool comes_before(const Naive *n, int q, unsigned a, unsigned b) {
         const NaiveJob *x = n->jobs + a, *y = n->jobs + b;
-        bool fair = q >= 0 && n->files[q].fair, aged = q >= 0 && !fair && n->files[q].ageing > 0;
+        bool fair = q >= 0 && is_fair(n, q), aged = q >= 0 && !fair && n->files[q].ageing > 0;
         int64_t ageing = aged ? (int64_t) n->files[q].ageing : 0;
 
         if (aged && x->age - x->priority * ageing != y->age - y->priority * ageing) {
@@ -134,6 +139,47 @@ static bool too_many_start(const Naive *n) {
         return starting >= STARTING_MAX || (!n->checked && starting > stuck);
 }
 
+/* Nothing of its user starts there; everybody else goes on. */
+static void pass_over(Naive *left, unsigned first) {
+        for (unsigned id = 1; id < NJ; id++)
+                if (left->jobs[id].state == JOB_READY && left->jobs[id].queue == left->jobs[first].queue && left->jobs[id].owner == left->jobs[first].owner)
+                        left->jobs[id].state = JOB_WAITING;
+}
+
+/* Who lacks slots, and would have no worker with them either, keeps them from nobody. */
+static void pass_over_lacking(Naive *left, const Now *now) {
+        for (int q = 0; q < NQ; q++) {
+                bool crossed;
+                unsigned best = best_of(left, q, now, &crossed);
+
+                if (best == 0 || left->files[q].bad || left->is_paused[q] || why_shut(left, q, now) || has_room(left, q, left->jobs[best].slots) ||
+                    !has_room(left, q, 1) || !naive_waits_in_vain(left, best))
+                        continue;
+                COVER(owner_skipped_lacking);
+                pass_over(left, best);
+                q = -1; /* once more */
+        }
+}
+
+/* … after all were passed over who have nobody; of them nothing is left. */
+static unsigned next_of(Naive *left, const Now *now, bool *crossed) {
+        unsigned best;
+
+        pass_over_lacking(left, now);
+        while ((best = best_of(left, -1, now, crossed)) != 0) {
+                if (naive_needs_worker(left, best) && naive_choose(left, best) == 0) {
+                        COVER(owner_skipped);
+                        pass_over(left, best);
+                } else if (naive_array_is_full(left, left->jobs[best].array))
+                        /* Those of an array that runs as much as it may lose their places when it is their turn. */
+                        left->jobs[best].state = JOB_WAITING;
+                else
+                        break;
+                pass_over_lacking(left, now);
+        }
+        return best;
+}
+
 unsigned naive_next(const Naive *n, const Now *now) {
         bool crossed = false;
         Naive left = *n;
@@ -143,9 +189,7 @@ unsigned naive_next(const Naive *n, const Now *now) {
                 return COVER(blocked), 0;
         if (too_many_start(n))
                 return 0;
-        /* Those of an array that runs as much as it may lose their places when it is their turn. */
-        while ((best = best_of(&left, -1, now, &crossed)) != 0 && naive_array_is_full(&left, left.jobs[best].array))
-                left.jobs[best].state = JOB_WAITING;
+        best = next_of(&left, now, &crossed);
         return best != 0 && crossed ? COVER(order_crossed), best : best;
 }
 
@@ -153,6 +197,7 @@ unsigned naive_next(const Naive *n, const Now *now) {
 const char *naive_why(const Naive *n, unsigned id, const Now *now) {
         const NaiveJob *j = n->jobs + id;
         bool wide = false, lacking = false;
+        Naive left = *n;
 
         if (!n->files[j->queue].there && !n->files[j->queue].bad)
                 return "its queue has no file";
@@ -175,10 +220,16 @@ const char *naive_why(const Naive *n, unsigned id, const Now *now) {
                 return "cap of ";
         if (too_many_start(n))
                 return "";
+        if (naive_needs_worker(n, id) && naive_choose(n, id) == 0)
+                return naive_worker_why(n, id);
+        (void) next_of(&left, now, &wide);
+        /* One of the same user there before it that is given to nobody. */
+        if (naive_needs_worker(n, id) && left.jobs[id].state != JOB_READY)
+                return COVER(behind_own), "job ";
         /* One before it that waits for room in a queue which both lie in. */
         for (int p = (int) j->queue; p >= 0; p = above[p]) {
                 bool crossed;
-                unsigned best = best_of(n, p, now, &crossed);
+                unsigned best = best_of(&left, p, now, &crossed);
 
                 if (best != 0 && !has_room(n, p, n->jobs[best].slots))
                         return COVER(behind), "an earlier job needs the room in ";

@@ -15,7 +15,7 @@ const bool legal[_JOB_STATE_MAX][_JOB_STATE_MAX] = {
         [JOB_WAITING] = { [JOB_HELD] = true, [JOB_READY] = true, [JOB_DONE] = true },
         [JOB_READY] = { [JOB_HELD] = true, [JOB_WAITING] = true, [JOB_STARTING] = true, [JOB_DONE] = true },
         [JOB_STARTING] = { [JOB_READY] = true, [JOB_RUNNING] = true, [JOB_STOPPING] = true, [JOB_WAITING] = true, [JOB_DONE] = true },
-        [JOB_RUNNING] = { [JOB_STOPPING] = true, [JOB_WAITING] = true, [JOB_DONE] = true },
+        [JOB_RUNNING] = { [JOB_READY] = true, [JOB_STOPPING] = true, [JOB_WAITING] = true, [JOB_DONE] = true },
         [JOB_STOPPING] = { [JOB_WAITING] = true, [JOB_DONE] = true },
         [JOB_DONE] = { [JOB_WAITING] = true, [JOB_READY] = true },
 };
@@ -105,11 +105,15 @@ static bool is_early(const NaiveJob *j, const Now *now) {
         return j->not_before != USEC_INFINITY && j->not_before > (j->delayed ? now->steady : now->realtime);
 }
 
+static bool is_left(const NaiveAttempt *last) {
+        return last->there && !last->live && !last->stray && (last->worker == 0 || last->in_pool);
+}
+
 /* What is left of the last attempt is to be gone before the next one. */
 void naive_let_go(Naive *n, NaiveJob *j, const Now *now) {
         NaiveAttempt *last = &n->attempts[j - n->jobs][j->attempt];
 
-        if (!is_early(j, now) && last->there && !last->live && !last->stray) {
+        if (!is_early(j, now) && is_left(last)) {
                 COVER(waits_for_cleaning);
                 j->delayed = true;
                 j->not_before = now->steady + CLEANING_LOOK * (1U << (last->looks < CLEANING_DOUBLED_MAX ? last->looks : CLEANING_DOUBLED_MAX));
@@ -122,7 +126,7 @@ bool naive_must_wait(Naive *n, unsigned id, const Now *now) {
         NaiveJob *j = n->jobs + id;
         const NaiveAttempt *last = &n->attempts[id][j->attempt];
 
-        if (!last->there || last->live || last->stray)
+        if (!is_left(last))
                 return false;
         COVER(cleaning_found);
         naive_let_go(n, j, now);
@@ -385,7 +389,9 @@ int naive_kill(const Naive *n, unsigned id) {
 
         if (j->state == JOB_DONE)
                 return -EALREADY;
-        return is_live(j) && n->attempts[id][j->attempt].running ? 0 : -EBUSY;
+        if (!is_live(j) || !n->attempts[id][j->attempt].running)
+                return -EBUSY;
+        return n->attempts[id][j->attempt].worker > 0 && !n->attempts[id][j->attempt].in_pool ? -EOPNOTSUPP : 0;
 }
 
 /* Of a live job only its time-outs can be changed, and where its unit has a net of its own only made shorter. */
@@ -502,6 +508,19 @@ void naive_start(Naive *n, unsigned id, const Now *now) {
                 .row = true, .there = true, .live = true, .mine = true, .queue = j->queue, .owner = j->owner, .slots = j->slots, .epoch = n->epoch,
                 .net = j->timeout != USEC_INFINITY, .started = USEC_INFINITY, .since = USEC_INFINITY,
         };
+        if (!naive_needs_worker(n, id))
+                return;
+        a->there = false;
+        a->worker = naive_choose(n, id);
+        a->there = true;
+        if (a->worker == 0)
+                naive_fail("job %u starts, and no worker has room", id);
+        a->in_pool = n->workers[a->worker].runner >= 0;
+        a->in_pool ? COVER(runner_chosen) : COVER(worker_chosen);
+        a->mine = a->net = false;
+        a->running = true;
+        a->started = now->monotonic;
+        become(j, JOB_RUNNING);
 }
 
 /* ---- what the manager lets be known: the table of docs/states.md ---- */
@@ -629,7 +648,7 @@ static void seen_over(Naive *n, unsigned id, NaiveAttempt *a, const Unit *u) {
 void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Unit *history, const Now *now) {
         NaiveAttempt *a = &n->attempts[id][number];
 
-        if (!a->there || !a->live || n->epoch == 0) /* 0: whose it is cannot be told yet */
+        if (!a->there || !a->live || a->worker > 0 || n->epoch == 0) /* 0: whose it is cannot be told yet */
                 return;
         if (a->epoch != n->epoch) {
                 if (n->jobs[id].intent != JOB_RESULT_NONE)
@@ -673,7 +692,7 @@ void naive_seen(Naive *n, unsigned id, unsigned number, const Unit *u, const Uni
 void naive_signal(Naive *n, unsigned id, unsigned number, const Unit *u) {
         NaiveAttempt *a = &n->attempts[id][number];
 
-        if (!a->there || !a->live)
+        if (!a->there || !a->live || a->worker > 0)
                 return;
         if (u->is == LEAVING)
                 a->stop_seen = true;
@@ -745,6 +764,10 @@ void naive_withdrawn(Naive *n, unsigned id, unsigned number) {
 
         if (!a->live)
                 return; /* we knew */
+        if (a->worker > 0 && !a->asked && n->jobs[id].intent != JOB_RESULT_NONE) {
+                naive_returned(n, id, number, false);
+                return;
+        }
         if (!a->mine || a->asked || a->running || !n->shutting_down)
                 naive_fail("attempt %u of job %u was taken back without a cause", number, id);
         COVER(withdrawn_shutdown);
@@ -769,6 +792,7 @@ void naive_unknown(Naive *n, unsigned id, unsigned number, const Unit *u) {
         a->there = true;
         a->live = false;
         a->stray = !done;
+        a->worker = 0;
         a->queue = u->queue;
         a->owner = done ? n->jobs[id].owner : UINT32_MAX; /* its row is there, so its job is */
         if (!done)
@@ -800,6 +824,7 @@ void naive_forget(Naive *n, const Naive *stored) {
         memcpy(n->jobs, stored->jobs, sizeof(n->jobs));
         memcpy(n->edges, stored->edges, sizeof(n->edges));
         memcpy(n->attempts, stored->attempts, sizeof(n->attempts));
+        memcpy(n->workers, stored->workers, sizeof(n->workers));
         memcpy(n->is_paused, stored->is_paused, sizeof(n->is_paused));
         memcpy(n->is_draining, stored->is_draining, sizeof(n->is_draining));
         memcpy(n->starts, stored->starts, sizeof(n->starts));
@@ -827,9 +852,10 @@ void naive_forget(Naive *n, const Naive *stored) {
                         a->mine = a->stray = a->in_flight = a->stop_seen = false;
                         a->asked = true;
                         a->stuck = false;
-                        a->started = USEC_INFINITY;
+                        if (a->worker == 0)
+                                a->started = USEC_INFINITY;
                         a->marked = a->asked_why = a->looks = 0;
-                        a->net = n->jobs[id].timeout != USEC_INFINITY;
+                        a->net = n->jobs[id].timeout != USEC_INFINITY && a->worker == 0;
                         if (a->live)
                                 COVER(crashed_live);
                 }

@@ -7,6 +7,7 @@
 
 #include "naive-array.h"
 #include "naive-edge.h"
+#include "naive-worker.h"
 
 enum {
         NQ = 5, /* queues */
@@ -33,7 +34,8 @@ enum {
         X(status_never) X(poisoned) X(judged_cancelled) X(judged_held) X(judged_unread) X(cancelled_in_timeout) X(waits_for_cleaning) X(cleaning_found) X(span_stays_over)    \
         X(retried_with_more) X(backoff_grew) X(said_yes) X(said_no) X(said_nothing) X(said_needlessly) X(overflowed)                                                                             \
         X(commit_failed) X(crashed) X(crashed_live) X(order_crossed) X(kept_as_needed) X(kept_for_its_key) X(kept_long_enough) X(kept_as_it_says) X(too_many_kept) X(stays_beyond_number) X(keeps_dead) X(order_aged) X(order_fair) X(order_changed) X(siblings) X(age_kept) X(mismatch) X(no_spec) X(blocked) X(accepted) X(number_passed_over) X(span_moved) X(expired) X(expired_held) X(submit_too_late) X(deadline_kept) X(key_taken) X(key_returned) X(key_replaced) X(key_live) X(key_of_span) X(key_span_over) \
-        X(key_given_up_at_start) X(key_taken_again) X(key_gone_meanwhile) X(key_retry_refused) X(key_retaken) X(key_move_refused) ARRAYS_COVERED(X) X(asked_why) X(withdrawn_shutdown) EDGES_COVERED(X)
+        X(key_given_up_at_start) X(key_taken_again) X(key_gone_meanwhile) X(key_retry_refused) X(key_retaken) X(key_move_refused) ARRAYS_COVERED(X) X(asked_why) X(withdrawn_shutdown) X(worker_came) X(worker_lost) X(worker_completed) X(worker_returned) X(worker_not_told) \
+        X(worker_chosen) X(runner_chosen) X(owner_skipped) X(owner_skipped_lacking) X(behind_own) X(left_in_runner) EDGES_COVERED(X)
 
 enum {
 #define X(name) COVER_##name,
@@ -59,15 +61,13 @@ typedef struct Unit {
         sd_id128_t token;
         unsigned invocation;           /* 0: none */
         unsigned slots, queue;
-        bool frozen, net, populated;
-        bool odd;                      /* a drop-in changed what we asked for */
+        bool frozen, net, populated, odd; /* odd: a drop-in changed what we asked for */
         bool stubborn;                 /* does not heed SIGTERM */
         bool halted;                   /* it ended because it was stopped */
         bool goes;                     /* as soon as no process is left */
         usec_t started;                /* monotonic */
-        unsigned starts;               /* how often it was ever started as we asked; stays when it is gone */
-        End last_end;                  /* the same: what the journal has */
-        bool last_stopped;
+        unsigned starts;               /* how often it was ever started as we asked; stays when it is gone, as what the journal has: */
+        End last_end; bool last_stopped;
 } Unit;
 
 typedef struct NaiveJob {
@@ -104,11 +104,14 @@ typedef struct NaiveAttempt {
         unsigned queue, owner, slots, epoch, invocation, looks;
         usec_t started, frozen, since; /* monotonic */
         unsigned asked_why;  /* the question to the manager, whether the system stops, whose answer is waited for; 0: none */
+        unsigned worker;     /* whose it is; NW: that of one that is gone; 0: it has a unit */
+        bool in_pool;
         usec_t marked;       /* monotonic: when our line was written to the journal; 0: it was not */
         Freezer freezer;
 } NaiveAttempt;
 
 typedef struct Naive {
+        NaiveWorker workers[NW];
         NaiveJob jobs[NJ];
         NaiveEdge edges[NJ][NJ];
         NaiveAttempt attempts[NJ][NA];
@@ -118,17 +121,14 @@ typedef struct Naive {
         usec_t even;      /* what it is by the clock that is never set */
         unsigned array_max[NJ];        /* of the array that begins there; 0: no limit */
         /* Not stored, but known */
-        unsigned epoch;
-        bool shutting_down, checked, mismatch, store_restored, store_full;
-        struct { bool there, bad, fair; usec_t keep; uint64_t keep_max; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span, ageing; } files[NQ];
-        bool gate_open;      /* seen to be active */
-        bool pressed[NQ];
+        unsigned epoch; bool shutting_down, checked, mismatch, store_restored, store_full;
+        struct { bool there, bad, fair; enum { BY_UNITS, BY_WORKERS, BY_RUNNERS } by; usec_t keep; uint64_t keep_max; unsigned slots; bool gate; unsigned rate_n, pressure_max; usec_t rate_span, ageing; } files[NQ];
+        bool gate_open, pressed[NQ]; /* gate_open: seen to be active */
         unsigned pressure, eased[NQ], eased_left[NQ]; /* it was high: so many start until it is read again; 0: any number */
         usec_t pressure_at;
         usec_t full_until[NQ]; /* the manager took no more */
         usec_t starts[NQ][NS]; /* when the last ones started, of queues with a rate; the newest last */
-        unsigned n_starts[NQ];
-        unsigned manager_asked, manager_answered; /* questions to the manager how it is */
+        unsigned n_starts[NQ], manager_asked, manager_answered; /* questions to the manager how it is */
         enum { JOURNAL_IS_TRUE, JOURNAL_IS_SHORT, JOURNAL_IS_LATE } journal;
 } Naive;
 

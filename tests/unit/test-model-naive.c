@@ -15,7 +15,7 @@
 #define EVENTS_MIN 6U
 #define SEQUENCES 1000000U
 #define SEQUENCES_ASAN 25000U
-#define SEQUENCES_COVER 500000U /* so many take every road, whatever the seed is */
+#define SEQUENCES_COVER 800000U /* so many take every road, whatever the seed is */
 
 static const char *const event_names[_EVENT_MAX] = {
 #define X(name, weight) #name,
@@ -102,7 +102,7 @@ static void compare_attempt(const Attempt *a) {
 static void compare_reasons(Model *m) {
         for (unsigned id = 1; id < NJ; id++) {
                 const NaiveJob *n = box.naive.jobs + id;
-                const Job j = { .state = JOB_READY, .slots = n->slots };
+                const Job j = { .id = id, .owner = n->owner, .state = JOB_READY, .slots = n->slots };
                 _cleanup_free_ char *reason = NULL;
                 const char *why;
 
@@ -151,6 +151,13 @@ static void compare(void) {
         for (const Queue *q = m->queues; q; q = q->hh.next)
                 compare_queue(q, queue_index(q->name)), i++;
         compare_slot_numbers(m);
+        for (i = 1; i < NW; i++) {
+                const Worker *w = model_worker(m, i);
+
+                if (!w != !box.naive.workers[i].there || (w && (w->slots_used != naive_worker_used(&box.naive, i) || w->slots_used > w->slots)))
+                        naive_fail("worker %u is %s, and has %u slots in use, it should be %u", i, w ? "there" : "not there", w ? w->slots_used : 0,
+                                   naive_worker_used(&box.naive, i));
+        }
         if (m->next_id != box.naive.next_id)
                 naive_fail("the next id is %u, it should be %u", (unsigned) m->next_id, box.naive.next_id);
         /* Nobody is left who might start. */
@@ -162,6 +169,7 @@ static void compare(void) {
 static void settle(void) {
         box.naive.even = box.now.even;
         do {
+                box_tell_workers();
                 n_turns++;
                 if (manager_settle(&box.m) < 0)
                         naive_fail("the daemon gave up");
@@ -194,6 +202,7 @@ static void begin_world(uint64_t dice) {
                 box.naive.files[q].there = true;
                 box.naive.files[q].slots = chance(20) ? UINT32_MAX : 1 + any(4);
                 box.naive.files[q].fair = chance(25);
+                box.naive.files[q].by = chance(70) ? BY_UNITS : chance(70) ? BY_WORKERS : BY_RUNNERS;
                 box.naive.files[q].keep = USEC_INFINITY;
                 box.naive.files[q].keep_max = UINT64_MAX;
                 box.naive.files[q].ageing = chance(25) ? (1 + any(8)) * SEC : 0;

@@ -349,6 +349,42 @@ static void test_foreground(void **state) {
         assert_true(j->live->executor == EXECUTOR_SCOPE && !j->live->worker);
 }
 
+/* What is lost because the system goes down says nothing against the job. */
+static void test_shutdown(void **state) {
+        for (int stops = 0; stops < 2; stops++) {
+                _cleanup_model_ Model *m = make_model();
+                Queue *q = make_worker_queue(m, "w");
+                Worker *w = make_worker(m, 1000, 1, "w");
+                Job *j = submit_as(m, q, 1000, 1);
+
+                (void) run(m, j);
+                m->shutting_down = stops;
+                model_worker_gone(m, w, &now);
+                assert_int_equal(j->poison, !stops);
+                model_judge(m, j, j->spec, &now);
+        }
+}
+
+/* Given back, or never told, when its time was over: it has as many attempts as any other. */
+static void test_return_late(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, "w");
+        JobSpec *spec = make_spec(1, 0);
+        Worker *w = make_worker(m, 1000, 1, "w");
+        Job *j;
+
+        spec->timeout_usec = SEC;
+        spec->max_attempts = 2;
+        j = submit_spec(m, q, spec);
+        assert_int_equal(starts(m), 1);
+        now.monotonic += 2 * SEC;
+        model_deadlines(m, &now);
+        assert_int_equal(j->intent, JOB_TIMEOUT);
+        assert_int_equal(model_worker_return(m, w, j->id, 1, "it was ending", &now), 0);
+        model_judge(m, j, spec, &now);
+        assert_int_equal(j->state, JOB_WAITING);
+}
+
 /* Another attempt does not wait for what has said that it is over: of a runner, too. */
 static void test_again(void **state) {
         _cleanup_model_ Model *m = make_model();
@@ -423,7 +459,7 @@ static void test_server(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_lacking), cmocka_unit_test(test_timeouts), cmocka_unit_test(test_foreground), cmocka_unit_test(test_again), cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
+                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_lacking), cmocka_unit_test(test_timeouts), cmocka_unit_test(test_foreground), cmocka_unit_test(test_again), cmocka_unit_test(test_return_late), cmocka_unit_test(test_shutdown), cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
                 cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_return), cmocka_unit_test(test_act),
         };
 
