@@ -115,6 +115,17 @@ static void replace(Api *a, const Timer *t, Job *last, uint64_t by) {
         (void) model_cancel(a->model, last, reason, &a->now);
 }
 
+/* The number may be given to somebody else by now. */
+static int check_owner_name(Api *a, const Timer *t, sd_bus_error *error) {
+        const User *u = user_db_get(a->users, t->owner);
+
+        if (!u)
+                return -EAGAIN;
+        if (t->owner_name && !streq_ptr(u->name, t->owner_name))
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "User %" PRIu32 " is no longer %s, whose schedule it is", t->owner, t->owner_name);
+        return 0;
+}
+
 static int submit(Api *a, const Timer *t, Job *last, uint64_t *ret_job, sd_bus_error *error) {
         _cleanup_(answer_done) Answer answer = {};
         Request q = {};
@@ -123,6 +134,9 @@ static int submit(Api *a, const Timer *t, Job *last, uint64_t *ret_job, sd_bus_e
 
         if (timer_unknown_user(a, t->owner, t->policy.job) != UINT32_MAX)
                 return -EAGAIN;
+        r = check_owner_name(a, t, error);
+        if (r < 0)
+                return r;
         own_call_begin(&own, a, t->owner);
         r = read_job(t->policy.job, &q, error);
         if (r >= 0 && last)

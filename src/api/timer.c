@@ -130,6 +130,10 @@ static int check_owner(Call *c, const char *name, const Timer *t, sd_bus_error *
         if (t && t->owner == c->client->uid)
                 return 1;
         if (t) {
+                /* What polkit says is said of one user; meanwhile it may have become another's. */
+                if (c->submit_as != UINT32_MAX && c->submit_as != t->owner)
+                        return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Schedule '%s' has changed its owner meanwhile", name);
+                c->submit_as = t->owner;
                 (void) snprintf(number, sizeof(number), "%" PRIu32, t->owner);
                 return call_authorize(c, JOBMILL_ACTION_SUBMIT_AS, (const char *const[]) { "uid", number, "schedule", name, NULL }, error);
         }
@@ -187,6 +191,12 @@ static int check_calendar(Call *c, const Timer *t, const TimerPolicy *p, sd_bus_
 
         if (t && !t->fault && strv_equal(t->policy.calendar, p->calendar))
                 return 1;
+        /* What the answer is about may have been changed meanwhile by somebody else. */
+        if (c->calendar.known && c->calendar.n_good >= strv_length(p->calendar)) {
+                c->calendar.error = mfree(c->calendar.error);
+                c->calendar.n_good = 0;
+                c->calendar.known = false;
+        }
         if (c->calendar.known && c->calendar.error)
                 return calendar_error(c, p->calendar[c->calendar.n_good], error);
         c->calendar.n_good += c->calendar.known;

@@ -303,6 +303,19 @@ uint64_t model_count_timers(const Model *m, uint32_t owner) {
         return n;
 }
 
+/* Its history goes with it, also what is of this turn: one that takes its name counts from one again. */
+static void forget_firings(Model *m, const char *name) {
+        Firing *f, *next;
+
+        for (f = TAILQ_FIRST(&m->timers.firings); f; f = next) {
+                next = TAILQ_NEXT(f, entry);
+                if (!streq(f->timer, name))
+                        continue;
+                TAILQ_REMOVE(&m->timers.firings, f, entry);
+                firing_free(f);
+        }
+}
+
 /* Of what it was before nothing counts any more. */
 static void begin_again(Timer *t, const Now *now) {
         t->set = now->realtime;
@@ -349,6 +362,7 @@ int model_timer_set(Model *m, const char *name, TimerPolicy *policy, uint32_t ow
 
 void model_timer_remove(Model *m, Timer *t) {
         t->removed = true;
+        forget_firings(m, t->name);
         timer_not_pending(m, t);
         timer_changed(m, t);
         model_timer_act(m, t);

@@ -77,8 +77,7 @@ int store_record_timers(Store *s, const Model *m) {
         TAILQ_FOREACH(f, &m->timers.firings, entry) {
                 const Timer *of = model_timer(m, f->timer);
 
-                /* It may have been removed in the same turn, or made anew. */
-                r = of && f->number <= of->n_firings ? record_firing(s, f, m->timers.kept_max) : 0;
+                r = of ? record_firing(s, f, m->timers.kept_max) : 0;
                 if (r < 0)
                         return r;
         }

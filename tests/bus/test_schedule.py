@@ -328,6 +328,15 @@ def test_owners(mill, systemd, polkit, remotes):
     assert mill.info(elapse(mill, systemd, "given")[0]["job"])["owner"] == bob.uid
     mill.call("SetSchedule", "hers", {"Persistent": "yes"})
     assert shown(mill, "hers")["owner"] == alice.uid and shown(mill, "hers")["persistent"]
+    # The number of a user who is no more may be another's: as the store has it, he was called otherwise.
+    mill.stop()
+    change_store(mill, "UPDATE timer SET owner_name = 'gone' WHERE name = 'hers'")
+    mill.start()
+    row = elapse(mill, systemd, "hers")[0]
+    assert "job" not in row and row["reason"] == "User %d is no longer gone, whose schedule it is" % alice.uid
+    mill.stop()
+    change_store(mill, "UPDATE timer SET owner_name = 'bin' WHERE name = 'hers'")
+    mill.start()
     # Her right to the queue is looked at each time.
     mill.queue("default", Slots=4, AllowUsers="daemon")
     mill.call("Reload")

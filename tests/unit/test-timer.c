@@ -50,6 +50,31 @@ static void test_once(void **state) {
         model_free(m);
 }
 
+/* Fired, removed, made anew and fired in one turn: the second is its first. */
+static void test_another_of_its_name(void **state) {
+        Model *m = model_new();
+        Timer *t = make(m, "OnUnitActiveSec", "1h", "no");
+        const Firing *first;
+
+        for (int i = 0; i < 2; i++) {
+                Firing *f = firing_new("t");
+                TimerPolicy p = TIMER_POLICY_INIT;
+
+                assert_non_null(f);
+                model_timer_fired(m, t, f, &now);
+                if (i > 0)
+                        break;
+                model_timer_remove(m, t);
+                assert_true(TAILQ_EMPTY(&m->timers.firings));
+                assert_int_equal(timer_policy_assign(&p, "OnUnitActiveSec", "1h", NULL), 0);
+                assert_non_null(p.job = strdup("{}"));
+                assert_int_equal(model_timer_set(m, "t", &p, 0, "root", false, &now), 0);
+        }
+        first = TAILQ_FIRST(&m->timers.firings);
+        assert_true(first && first->number == 1 && !TAILQ_NEXT(first, entry));
+        model_free(m);
+}
+
 static void test_missed(void **state) {
         for (int persistent = 0; persistent < 2; persistent++) {
                 Model *m = model_new();
@@ -139,6 +164,7 @@ static void test_policy(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_once),
+                cmocka_unit_test(test_another_of_its_name),
                 cmocka_unit_test(test_missed),
                 cmocka_unit_test(test_begins_anew),
                 cmocka_unit_test(test_policy),
