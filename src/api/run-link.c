@@ -287,8 +287,11 @@ void api_runs_resume(Api *a) {
         if (!a->model)
                 return;
         HASH_ITER(hh, a->runs->links, l, tl)
-                if (!model_run(a->model, l->job))
+                if (!model_run(a->model, l->job)) { /* it was not told that the job is over: it is asked again */
+                        if (l->connection)
+                                connection_close(l->connection);
                         run_link_free(l);
+                }
         HASH_ITER(hh, a->model->runs.by_job, run, tr) {
                 l = link_find(a, run->job);
                 if (l) {
@@ -380,7 +383,7 @@ static void tell(RunLink *l) {
         if (r == -ENOENT || l->row.job->state == JOB_DONE) {
                 if (l->connection && r >= 0)
                         r = tell_done(l);
-                else if (l->connection)
+                if (l->connection && r < 0)
                         connection_close(l->connection);
                 run_link_free(l);
                 return;

@@ -117,7 +117,7 @@ static bool is_ended_before(const sigset_t *mask, Ended *e) {
 
         (void) sigemptyset(&set);
         for (size_t i = 0; i < N_ENDING; i++)
-                if (sigismember(mask, handled[i]) == 0)
+                if (sigismember(mask, handled[i]) == 0 && before[i].sa_handler != SIG_IGN)
                         (void) sigaddset(&set, handled[i]);
         sig = sigtimedwait(&set, &info, &now);
         if (sig < 0)

@@ -20,7 +20,8 @@ void print_cut(const char *text) {
 }
 
 void overview_print_heading(const Statistics *s, const char *hint) {
-        _cleanup_free_ char *dispatch = s->dispatch ? text_safe(s->dispatch) : NULL;
+        _cleanup_free_ char *safe = s->dispatch ? text_safe(s->dispatch) : NULL,
+                            *dispatch = safe ? text_cut(safe, room() - MIN(room(), strlen("  nothing is started: "))) : NULL;
         const struct {
                 uint64_t n;
                 const char *word;

@@ -30,7 +30,10 @@ static void stop_agent(void) {
 static void __attribute__((noreturn)) run_agent(int notify_fd, pid_t parent) {
         _cleanup_free_ char *session = NULL;
         char fd[16];
+        sigset_t none;
 
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL); /* it is ended by a signal */
         (void) sd_pid_get_session(0, &session);
         snprintf(fd, sizeof(fd), "%i", notify_fd);
         (void) prctl(PR_SET_PDEATHSIG, SIGTERM);

@@ -42,6 +42,7 @@ typedef struct Turn {
         usec_t away;       /* since when; 0: it is there */
         bool said;         /* that it is away */
         usec_t retry;
+        usec_t end;        /* until when it waits though the manager ends us; 0: it does not */
         uint64_t attempt;
         char **environment;
 } Turn;
@@ -302,9 +303,11 @@ static int wait_turn(Turn *t) {
                 }
                 if (came != 0 && (!by_manager || t->client.fd < 0))
                         return -EINTR;
+                if (by_manager && t->end == 0)
+                        t->end = usec_add(now_usec(CLOCK_MONOTONIC), STOP_USEC);
                 r = t->client.fd < 0 ? ask(t) : 0;
                 if (r >= 0)
-                        r = varlink_client_read(&t->client, by_manager ? STOP_USEC : USEC_INFINITY, &unblocked, &answer);
+                        r = varlink_client_read(&t->client, t->end > 0 ? usec_sub(t->end, now_usec(CLOCK_MONOTONIC)) : USEC_INFINITY, &unblocked, &answer);
                 if (r == -EINTR)
                         continue;
                 if (r < 0 && by_manager)

@@ -383,7 +383,8 @@ static int on_input(sd_event_source *s, int fd, uint32_t revents, void *userdata
         if (n < 0)
                 return sd_event_exit(t->event, EXIT_FAILURE);
         for (int i = 0; i < n; i++)
-                on_key(t, keys[i]);
+                if (t->mode != MODE_QUESTION || i == 0) /* nobody answers what he has not read */
+                        on_key(t, keys[i]);
         if (n > 0)
                 draw(t);
         return 0;
@@ -418,7 +419,7 @@ static int watch_signals(Top *t) {
         static const struct {
                 int sig;
                 sd_event_signal_handler_t handler;
-        } signals[] = { { SIGWINCH, on_resized }, { SIGTSTP, on_stop }, { SIGINT, on_end }, { SIGTERM, on_end }, { SIGHUP, on_end } };
+        } signals[] = { { SIGWINCH, on_resized }, { SIGTSTP, on_stop }, { SIGINT, on_end }, { SIGQUIT, on_end }, { SIGTERM, on_end }, { SIGHUP, on_end } };
         sigset_t set;
         int r = 0;
 

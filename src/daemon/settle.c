@@ -143,8 +143,11 @@ static int check_owner(Manager *m, const Job *j) {
 
 /* Nobody is there who could be given it, or told of its turn: it holds up nobody else. has_room: its queue has. */
 static bool pass_over(Manager *m, const Candidate *c, Queue *q, bool has_room) {
-        /* Whoever is not known yet keeps nobody else waiting, as long as there are not too many of them. */
-        if (!m->user && c->owner != 0 && !user_db_get(m->users, c->owner)) {
+        bool known = m->user || c->owner == 0 || user_db_get(m->users, c->owner);
+
+        /* Whoever is not known yet keeps nobody else waiting, as long as there are not too many of them. But what waits for room does so also while who
+         * he is is asked once more. */
+        if (!known && has_room) {
                 schedule_skip(q, c->owner);
                 m->skips_left--;
                 return true;
@@ -156,7 +159,8 @@ static bool pass_over(Manager *m, const Candidate *c, Queue *q, bool has_room) {
         if (!job_has_worker(m->model, q, c->id) ||
             (has_room ? !!worker_choose(m->model, q, c->owner, c->slots) : worker_is_there(m->model, q, c->owner, c->slots)))
                 return false;
-        manager_want_server(m, q, c->owner);
+        if (known)
+                manager_want_server(m, q, c->owner);
         schedule_skip_owner(q, c->owner);
         return true;
 }

@@ -79,7 +79,8 @@ void event_log(const Change *c, bool user) {
         if (!c->state_changed || (c->state != JOB_RUNNING && c->state != JOB_DONE && c->retried_after == JOB_RESULT_NONE))
                 return;
         /* Of those in workers and pools the end tells of the start. */
-        level = c->result == JOB_LOST ? LOG_WARNING : c->state == JOB_RUNNING && c->worker > 0 ? LOG_DEBUG : LOG_INFO;
+        level = c->result == JOB_LOST ? LOG_WARNING : c->state == JOB_RUNNING && c->worker > 0 && c->retried_after == JOB_RESULT_NONE ? LOG_DEBUG :
+                                                                                                                   LOG_INFO;
         if (level > log_get_level())
                 return;
         record.message = describe(c);

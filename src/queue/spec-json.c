@@ -374,8 +374,9 @@ static json_tokener *take_parser(void) {
         return t;
 }
 
-static void give_parser_back(json_tokener *t, size_t size) {
-        if (parser || size > PARSER_KEPT_MAX) {
+/* Only one that came to its end: half of a character would be left in it, for whoever is read next (json_tokener_reset() does not see to that). */
+static void give_parser_back(json_tokener *t, size_t size, enum json_tokener_error e) {
+        if (parser || size > PARSER_KEPT_MAX || e != json_tokener_success) {
                 json_tokener_free(t);
                 return;
         }
@@ -392,7 +393,7 @@ static int parse(const char *text, size_t size, json_object **ret, size_t *ret_e
         *ret = json_tokener_parse_ex(t, text, (int) size);
         *ret_end = json_tokener_get_parse_end(t);
         e = json_tokener_get_error(t);
-        give_parser_back(t, size);
+        give_parser_back(t, size, e);
         if (e == json_tokener_continue)
                 return spec_error(ret_error, EINVAL, "JSON ends too early");
         if (e != json_tokener_success)

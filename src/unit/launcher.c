@@ -75,12 +75,12 @@ bool units_error_is_silence(const sd_bus_error *e) {
                (e->name && startswith(e->name, "org.freedesktop.DBus.Error.Spawn."));
 }
 
-static void fail_start(Units *u, Attempt *a, const char *reason) {
+static void fail_start(Units *u, Attempt *a, JobResult result, const char *reason) {
         Outcome o = OUTCOME_INIT;
         Now now;
 
         units_now(u, &now);
-        o.result = JOB_EXEC;
+        o.result = result;
         o.finished_usec = now.realtime;
         (void) free_and_strdup(&o.reason, reason);
         a->watch->removed = true;
@@ -165,7 +165,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
                 if (error_is_of_shutdown(e))
                         units_resync(u, false);
         } else
-                fail_start(u, a, e->message);
+                fail_start(u, a, JOB_EXEC, e->message);
         return 0;
 }
 
@@ -209,7 +209,8 @@ static int start(Units *u, Attempt *a) {
         if (r >= 0)
                 r = append_unit(m, u, a, env_file, attempt_has_spool(a) ? spool : NULL, &error);
         if (error) {
-                fail_start(u, a, error);
+                /* That of a scope has gone. */
+                fail_start(u, a, a->executor == EXECUTOR_SCOPE && r == -ESRCH ? JOB_CANCELLED : JOB_EXEC, error);
                 return 0;
         }
         if (r >= 0)

@@ -290,8 +290,7 @@ static bool seen_empty(Units *u, Attempt *a, const Now *now) {
                 return false;
         if (a->phase == ATTEMPT_STRAY) {
                 log_info("Stray scope %s is empty, letting it go.", a->unit);
-                a->phase = ATTEMPT_ENDED;
-                model_attempt_act(u->model, a);
+                model_stray_ended(u->model, a);
         } else
                 vanished(u, a, /* there = */ false, /* removed = */ false, now);
         return true;

@@ -106,7 +106,9 @@ def test_keys_act(mill, top):
     s.keys("n")
     s.shows("s sort")
     assert mill.state(mill.next) == "ready"
-    s.keys("c", "y")
+    s.keys("c")
+    s.shows("Cancel job")
+    s.keys("y")
     s.shows("train", not_="next-to-train")
     assert mill.result(mill.next) == "cancelled"
     s.keys("p")  # the queue of the job that is selected now
@@ -119,7 +121,9 @@ def test_keys_act(mill, top):
     s.shows("> night")
     s.keys("p")
     until(lambda: not mill.queue_properties("night")["Paused"], 10, "it is resumed")
-    s.keys("Tab", "g", "c", "y", "c", "y")  # once more, and it is refused, which is said and nothing else
+    s.keys("Tab", "g", "c", "y")  # who answers before he can have read it has not answered
+    s.shows("Cancel job %d, train? y or n" % mill.live)
+    s.keys("y")
     s.shows("kept", not_=" train ")
     s.keys("q")
     s.shows("status 0")
