@@ -185,6 +185,20 @@ static void test_not_json(void **state) {
         spec_free(from_json(" {} \n"));
 }
 
+/* What was wrong in one message is nothing in the next. */
+static void test_after_a_bad_one(void **state) {
+        static const char *const bad[] = { "{\"name\":\"\\ud800\\uZ", "{\"name\":\"\\ud800\\u", "{\"name\":\"\\ud800x\",", "{\"name\":\"\xc3", "[[[[{\"a\":1." };
+
+        FOREACH_ELEMENT (b, bad) {
+                _cleanup_(spec_freep) JobSpec *s = NULL;
+                _cleanup_free_ char *error = NULL;
+
+                assert_true(spec_from_json(*b, strlen(*b), &s, &error) < 0);
+                s = from_json("{\"name\":\"caf\\u00e9\"}");
+                assert_string_equal(s->name, "café");
+        }
+}
+
 static void test_long(void **state) {
         _cleanup_(spec_freep) JobSpec *s = spec_new(), *t = NULL;
         _cleanup_free_ char *text = NULL;
@@ -260,7 +274,7 @@ int main(void) {
                 cmocka_unit_test(test_payload_refused),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_not_json),
-                cmocka_unit_test(test_long),
+                cmocka_unit_test(test_after_a_bad_one), cmocka_unit_test(test_long),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
