@@ -273,6 +273,21 @@ int bus_call_simple(sd_bus *bus,
         return call_with_context(bus, call, ret, what);
 }
 
+int bus_call_each(int argc, char **argv, const char *member) {
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+        int r, worst = 0;
+
+        r = bus_open(&bus);
+        if (r < 0)
+                return r;
+        for (int i = 0; i < argc; i++) {
+                r = bus_call_simple(bus, NULL, member, argv[i], "s", argv[i]);
+                if (r < 0)
+                        worst = r;
+        }
+        return worst;
+}
+
 int bus_append_string(sd_bus_message *m, const char *key, const char *value) {
         return sd_bus_message_append(m, "{sv}", key, "s", value);
 }

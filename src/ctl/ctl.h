@@ -144,6 +144,8 @@ const char *bus_error_text(const sd_bus_error *e, int r);
 /* The daemon or the bus went away; asking again later makes sense. */
 int bus_error_tell(const sd_bus_error *e, int r, const char *what, ...) _printf_(3, 4); /* returns it */
 bool bus_error_is_transient(const sd_bus_error *e, int r);
+/* For each word, on a connection of its own; the last error, if any failed. */
+int bus_call_each(int argc, char **argv, const char *member);
 int bus_append_string(sd_bus_message *m, const char *key, const char *value);
 int bus_append_strv(sd_bus_message *m, const char *key, char *const *value);
 int bus_append_tags(sd_bus_message *m, const char *key, char *const *assignments);
@@ -170,9 +172,7 @@ extern bool user_names_were_used;                      /* this machine's, which 
 int verb_overview(int argc, char **argv), verb_top(int argc, char **argv);
 int verb_submit(int argc, char **argv), verb_run(int argc, char **argv);
 int verb_list(int argc, char **argv), verb_history(int argc, char **argv), verb_report(int argc, char **argv);
-int verb_show(int argc, char **argv);
-int verb_logs(int argc, char **argv);
-int verb_wait(int argc, char **argv);
+int verb_show(int argc, char **argv), verb_logs(int argc, char **argv), verb_wait(int argc, char **argv);
 int verb_cancel(int argc, char **argv), verb_kill(int argc, char **argv);
 int verb_hold(int argc, char **argv);
 int verb_release(int argc, char **argv);

@@ -221,6 +221,14 @@ int table_print_lines(Table *t, size_t n) {
         return r;
 }
 
+int table_print_list(Table *t, JsonArray *a) {
+        pager_open();
+        if (arg_json == JSON_OFF)
+                return table_print(t) < 0 ? ctl_oom() : 0;
+        json_array_end(a);
+        return 0;
+}
+
 int table_print(Table *t) {
         return table_print_lines(t, t->n_cells / t->n_columns);
 }

@@ -5,7 +5,7 @@
  * million rows needs no more memory than one page of it, and keeps its shape. On a terminal lines never
  * wrap: what can be cut is cut, and then the columns that matter least are left out. */
 
-#include "base/macro.h"
+#include "ctl/output.h"
 
 #define TABLE_KEEP_WHOLE 100 /* a column that is never cut, not even in a later piece */
 
@@ -39,6 +39,8 @@ void table_hide(Table *t, size_t column);
 int table_add(Table *t, const char *value, const char *color);
 /* Prints the lines so far, and forgets them. Nothing where there are none. */
 int table_print(Table *t);
+/* The whole of a short list, in the pager: the table, or with --json what a has of it. Says what is wrong. */
+int table_print_list(Table *t, JsonArray *a);
 int table_print_lines(Table *t, size_t n); /* only the first n of them */
 
 /* The layout alone: widths comes with what the columns would like, and goes with what they get, 0 for left

@@ -121,16 +121,9 @@ int verb_queue_list(int argc, char **argv) {
                 r = show_queues(&v, bus, NULL);
         if (r < 0)
                 return r;
-        pager_open();
-        if (arg_json != JSON_OFF)
-                json_array_end(&v.array);
-        else {
-                if (!v.reasons)
-                        table_hide(t, COLUMN_REASON);
-                if (table_print(t) < 0)
-                        return ctl_oom();
-        }
-        return 0;
+        if (!v.reasons)
+                table_hide(t, COLUMN_REASON);
+        return table_print_list(t, &v.array);
 }
 
 int verb_queue_show(int argc, char **argv) {
@@ -151,33 +144,18 @@ int verb_queue_show(int argc, char **argv) {
         return worst;
 }
 
-static int for_each_queue(int argc, char **argv, const char *member) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        int r, worst = 0;
-
-        r = bus_open(&bus);
-        if (r < 0)
-                return r;
-        for (int i = 0; i < argc; i++) {
-                r = bus_call_simple(bus, NULL, member, argv[i], "s", argv[i]);
-                if (r < 0)
-                        worst = r;
-        }
-        return worst;
-}
-
 int verb_queue_remove(int argc, char **argv) {
-        return for_each_queue(argc, argv, "RemoveQueue");
+        return bus_call_each(argc, argv, "RemoveQueue");
 }
 
 int verb_queue_pause(int argc, char **argv) {
-        return for_each_queue(argc, argv, "PauseQueue");
+        return bus_call_each(argc, argv, "PauseQueue");
 }
 
 int verb_queue_resume(int argc, char **argv) {
-        return for_each_queue(argc, argv, "ResumeQueue");
+        return bus_call_each(argc, argv, "ResumeQueue");
 }
 
 int verb_queue_drain(int argc, char **argv) {
-        return for_each_queue(argc, argv, "DrainQueue");
+        return bus_call_each(argc, argv, "DrainQueue");
 }

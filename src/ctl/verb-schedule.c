@@ -216,14 +216,9 @@ int verb_schedule_list(int argc, char **argv) {
                 r = show_schedules(&v, &known);
         if (r < 0)
                 return r;
-        pager_open();
-        if (arg_json != JSON_OFF) {
-                json_array_end(&v.array);
-                return 0;
-        }
         if (!v.reasons)
                 table_hide(t, COLUMN_REASON);
-        return table_print(t) < 0 ? ctl_oom() : 0;
+        return table_print_list(t, &v.array);
 }
 
 int verb_schedule_show(int argc, char **argv) {
@@ -337,31 +332,16 @@ int verb_schedule_set(int argc, char **argv) {
 
 /* ---- the others ---- */
 
-static int for_each_schedule(int argc, char **argv, const char *member) {
-        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        int r, worst = 0;
-
-        r = bus_open(&bus);
-        if (r < 0)
-                return r;
-        for (int i = 0; i < argc; i++) {
-                r = bus_call_simple(bus, NULL, member, argv[i], "s", argv[i]);
-                if (r < 0)
-                        worst = r;
-        }
-        return worst;
-}
-
 int verb_schedule_remove(int argc, char **argv) {
-        return for_each_schedule(argc, argv, "RemoveSchedule");
+        return bus_call_each(argc, argv, "RemoveSchedule");
 }
 
 int verb_schedule_pause(int argc, char **argv) {
-        return for_each_schedule(argc, argv, "PauseSchedule");
+        return bus_call_each(argc, argv, "PauseSchedule");
 }
 
 int verb_schedule_resume(int argc, char **argv) {
-        return for_each_schedule(argc, argv, "ResumeSchedule");
+        return bus_call_each(argc, argv, "ResumeSchedule");
 }
 
 int verb_schedule_fire(int argc, char **argv) {

@@ -152,14 +152,9 @@ int verb_type_list(int argc, char **argv) {
         r = show_types(&v, &known);
         if (r < 0)
                 return r;
-        pager_open();
-        if (arg_json != JSON_OFF) {
-                json_array_end(&v.array);
-                return 0;
-        }
         if (!v.reasons)
                 table_hide(t, COLUMN_REASON);
-        return table_print(t) < 0 ? ctl_oom() : 0;
+        return table_print_list(t, &v.array);
 }
 
 int verb_type_show(int argc, char **argv) {

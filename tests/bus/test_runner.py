@@ -50,7 +50,11 @@ class Runner:
         self.cgroup = fake_systemd.CGROUPS / ("jobmill-fake-runner-%s" % uuid.uuid4().hex) / "jobmill-pool-p-0.service"
         self.cgroup.mkdir(parents=True)
         self.log = open(folder / "log", "w+")
-        self.process = subprocess.Popen([RUNNER, "--socket=" + self.path, "--queue=p", "--helper=%s/helper" % folder, *options], stderr=self.log, preexec_fn=self.enter)
+        self.argv = [RUNNER, "--socket=" + self.path, "--queue=p", "--helper=%s/helper" % folder, *options]
+        self.process = self.orders = self.reports = None
+
+    def start(self):
+        self.process = subprocess.Popen(self.argv, stderr=self.log, preexec_fn=self.enter)
         self.accept()
 
     def enter(self):
@@ -78,11 +82,12 @@ class Runner:
 
     def close(self):
         (self.cgroup / "cgroup.kill").write_text("1")
-        end(self.process)
+        if self.process:
+            end(self.process)
         until(lambda: "populated 0" in (self.cgroup / "cgroup.events").read_text(), 5, "all are gone")
         for below, _, _ in os.walk(self.cgroup.parent, topdown=False):
             os.rmdir(below)
-        for o in self.orders.socket, self.reports.socket, self.listener, self.log:
+        for o in self.listener, self.log, *(line.socket for line in (self.orders, self.reports) if line):
             o.close()
 
 
@@ -92,6 +97,7 @@ def runner(tmp_path):
 
     def make(*options):
         made.append(Runner(tmp_path, *options))
+        made[-1].start()  # also one that does not come to be is cleared away
         return made[-1]
 
     yield make
