@@ -96,11 +96,16 @@ static inline void fclosep(FILE **f) {
 }
 #define _cleanup_fclose_ _cleanup_(fclosep)
 
-/* The end of a child that never becomes another program. Where there is a LeakSanitizer it looks, as it does at every other end. */
+/* Where there is a LeakSanitizer it looks now, and not at the end again. */
 void __lsan_do_leak_check(void) __attribute__((weak));
-static inline void __attribute__((noreturn)) child_exit(int status) {
+static inline void look_for_leaks(void) {
         if (__lsan_do_leak_check)
                 __lsan_do_leak_check();
+}
+
+/* The end of a child that never becomes another program. */
+static inline void __attribute__((noreturn)) child_exit(int status) {
+        look_for_leaks();
         _exit(status);
 }
 

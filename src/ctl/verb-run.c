@@ -433,6 +433,7 @@ static int go(Turn *t, char **argv) {
                 e.error = -r;
         if (e.error > 0)
                 (void) ctl_error(-e.error, "run: %s: %m", argv[0]);
+        look_for_leaks(); /* once it is told our scope is stopped, and the second process that looks with it */
         r = report(t, &e);
         if (r == foreground_exit_status(&e)) /* and it was not ended by us */
                 foreground_die_as(&e);

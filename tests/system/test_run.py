@@ -7,13 +7,11 @@ import subprocess
 
 import pytest
 
-from mill import OF_USER, SANITIZERS, run, systemctl, unit_properties, until
+from mill import OF_USER, run, systemctl, unit_properties, until
 from terminal import Terminal
 
 ALICE = "root" if OF_USER else "alice"
 ENVIRONMENT = {k: v for k, v in os.environ.items() if OF_USER and k in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")}
-if SANITIZERS:  # leaks are looked for at the exit by a second process, which the manager stops with the scope
-    ENVIRONMENT["ASAN_OPTIONS"] = os.environ["ASAN_OPTIONS"] + ":detect_leaks=0"
 
 
 @pytest.fixture(autouse=True)
