@@ -25,8 +25,9 @@ static int refuse_state(sd_bus_error *error, const Job *j, int r) {
         }
 }
 
-/* What three of them are: get the job with the right to it, act, hold the answer. */
-static int act_on_job(Call *c, int (*act)(Model *m, Job *j, const Now *now), sd_bus_error *error) {
+/* What five of them are: get the job with the right to it, act, hold the answer. refuse: says what the model's error means here. */
+static int act_on_job(Call *c, int (*act)(Model *m, Job *j, const Now *now), int (*refuse)(sd_bus_error *error, const Job *j, int r),
+                      sd_bus_error *error) {
         uint64_t id;
         Job *j;
         int r;
@@ -37,7 +38,7 @@ static int act_on_job(Call *c, int (*act)(Model *m, Job *j, const Now *now), sd_
         if (r <= 0)
                 return r;
         r = act(c->api->model, j, &c->api->now);
-        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+        return r < 0 ? refuse(error, j, r) : call_hold_empty(c);
 }
 
 static int cancel(Model *m, Job *j, const Now *now) {
@@ -45,17 +46,17 @@ static int cancel(Model *m, Job *j, const Now *now) {
 }
 
 int handle_cancel_job(Call *c, sd_bus_error *error) {
-        return act_on_job(c, cancel, error);
+        return act_on_job(c, cancel, refuse_state, error);
 }
 DEFINE_METHOD(cancel_job);
 
 int handle_hold_job(Call *c, sd_bus_error *error) {
-        return act_on_job(c, model_hold, error);
+        return act_on_job(c, model_hold, refuse_state, error);
 }
 DEFINE_METHOD(hold_job);
 
 int handle_release_job(Call *c, sd_bus_error *error) {
-        return act_on_job(c, model_release, error);
+        return act_on_job(c, model_release, refuse_state, error);
 }
 DEFINE_METHOD(release_job);
 
@@ -83,37 +84,30 @@ static int handle_kill_job(Call *c, sd_bus_error *error) {
 }
 DEFINE_METHOD(kill_job);
 
-/* The model's -EBUSY means here that there is nothing to freeze yet, or no more. */
-static int act_on_running(Call *c, int (*act)(Model *m, Job *j, const Now *now), sd_bus_error *error) {
-        uint64_t id;
-        Job *j;
-        int r;
-
-        r = call_read_id(c, &id, error);
-        if (r >= 0)
-                r = call_own_job(c, id, &j, error);
-        if (r <= 0)
-                return r;
-        r = act(c->api->model, j, &c->api->now);
-        if (r == -EBUSY)
+/* -EBUSY means here that there is nothing to freeze yet, or no more. */
+static int refuse_freeze(sd_bus_error *error, const Job *j, int r) {
+        switch (r) {
+        case -EBUSY:
                 return api_error(error, JOBMILL_ERROR_JOB_NOT_RUNNING, "Job %" PRIu64 " is %s, only running jobs can be frozen",
-                                 id, job_state_to_string(j->state));
-        if (r == -EOPNOTSUPP)
-                return api_error(error, JOBMILL_ERROR_NOT_FREEZABLE, "Job %" PRIu64 " has no unit of its own (Executor=%s), and cannot be frozen", id,
-                                 executor_to_string(j->live->executor));
-        if (r == -ETIME)
+                                 j->id, job_state_to_string(j->state));
+        case -EOPNOTSUPP:
+                return api_error(error, JOBMILL_ERROR_NOT_FREEZABLE, "Job %" PRIu64 " has no unit of its own (Executor=%s), and cannot be frozen",
+                                 j->id, executor_to_string(j->live->executor));
+        case -ETIME:
                 return api_error(error, JOBMILL_ERROR_NOT_FREEZABLE,
-                                 "Job %" PRIu64 " has a time-out; only jobs submitted with --freezable can be frozen", id);
-        return r < 0 ? refuse_state(error, j, r) : call_hold_empty(c);
+                                 "Job %" PRIu64 " has a time-out; only jobs submitted with --freezable can be frozen", j->id);
+        default:
+                return refuse_state(error, j, r);
+        }
 }
 
 static int handle_freeze_job(Call *c, sd_bus_error *error) {
-        return act_on_running(c, model_freeze, error);
+        return act_on_job(c, model_freeze, refuse_freeze, error);
 }
 DEFINE_METHOD(freeze_job);
 
 static int handle_thaw_job(Call *c, sd_bus_error *error) {
-        return act_on_running(c, model_thaw, error);
+        return act_on_job(c, model_thaw, refuse_freeze, error);
 }
 DEFINE_METHOD(thaw_job);
 
