@@ -5,7 +5,8 @@ Bus and fakes live for the whole run and are reset for each test; each test has 
 Nothing of the machine's own buses, systemd or configuration is touched. As root the system instance is tested, with
 owners of jobs as they are; as another user the --user instance, and tests of other users' rights are skipped.
 
-JOBMILL_BUILD: the build folder (default: build). JOBMILL_TEST_SLOW: a factor on all patience. JOBMILL_TEST_PATIENCE: how many seconds at least."""
+JOBMILL_BUILD: the build folder (default: build). JOBMILL_TEST_SLOW: a factor on all patience. JOBMILL_TEST_PATIENCE: how many seconds at least.
+JOBMILL_EXTRAS: programs of others that tests make use of where they are must be there."""
 
 import json
 import os
@@ -59,6 +60,13 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   </policy>
 </busconfig>
 """
+
+
+def extra(program):
+    """Whether that of others is there, which jobmill itself does without."""
+    found = shutil.which(program)
+    assert found or not os.environ.get("JOBMILL_EXTRAS"), "%s is missing" % program
+    return found
 
 
 def pytest_configure(config):

@@ -7,14 +7,13 @@ import http.client
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
 
 import pytest
 
-from conftest import DAEMON, ROOT, SLOW, end, spawn, until
+from conftest import DAEMON, ROOT, SLOW, end, extra, spawn, until
 from tool import tool
 
 EXPORTER = DAEMON.parent / "jobmill-exporter"
@@ -88,7 +87,7 @@ def test_agree_with_truth(worked):
         assert parse(c.call("org.jobmill.Metrics")["metrics"]).keys() == found.keys()
     # No labels but these, whatever jobs are called.
     assert set(re.findall(r'[{,](\w+)="', text)) == {"queue", "state", "result", "le", "version", "systemd"}
-    if shutil.which("promtool"):
+    if extra("promtool"):
         p = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert (p.returncode, p.stdout) == (0, "")
     documented = (ROOT / "docs/monitoring.md").read_text()
@@ -100,7 +99,7 @@ def test_rules():
         names = set(re.findall(r"jobmill_[a-z_]+", (ROOT / "docs/monitoring" / path).read_text()))
         known = (ROOT / "docs/monitoring.md").read_text()
         assert {n for n in names if "`%s`" % re.sub("_bucket$", "", n) not in known} == set()
-    if shutil.which("promtool"):
+    if extra("promtool"):
         subprocess.run(["promtool", "test", "rules", "alerts-test.yml"], cwd=ROOT / "docs/monitoring", check=True)
 
 
