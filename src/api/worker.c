@@ -395,10 +395,11 @@ int handle_progress(Call *c, sd_bus_error *error) {
         return r < 0 ? r : call_send(c, &reply, r);
 }
 
-/* It is about to end: what it has it still completes, also what is on its way to it. One that only ends if nothing is (idle) goes on else: as it
- * is the only one of its user's, that user would have to wait until then. */
+/* It is about to end: what it has it still completes, also what is on its way to it. One that only ends if nothing is (idle) goes on else, and while
+ * something waits for room: as it is the only one of its user's, that user would have to wait until the next one comes, or lose the room to others. */
 int handle_drain(Call *c, sd_bus_error *error) {
         Reply reply;
+        uint32_t n;
         bool idle;
         Worker *w;
         int r;
@@ -408,10 +409,11 @@ int handle_drain(Call *c, sd_bus_error *error) {
                 r = read_json_flag(c->parameters, "idle", &idle, error);
         if (r < 0)
                 return r;
-        if (!idle || w->n_attempts == 0)
+        n = w->n_attempts > 0 ? w->n_attempts : idle && worker_is_waited_for(w);
+        if (!idle || n == 0)
                 model_worker_drain(c->api->model, w);
         r = call_reply(c, &reply);
         if (r >= 0)
-                r = reply_append(&reply, "attempts", "u", w->n_attempts);
+                r = reply_append(&reply, "attempts", "u", n);
         return call_hold(c, &reply, r);
 }

@@ -161,6 +161,8 @@ static bool pass_over(Manager *m, const Candidate *c, Queue *q, bool has_room) {
                 return false;
         if (known)
                 manager_want_server(m, q, c->owner);
+        if (!has_room && server_is_coming(m->model, q, c->owner, &m->now)) /* else it would lack them again when that is there */
+                return false;
         schedule_skip_owner(q, c->owner);
         return true;
 }
@@ -247,6 +249,7 @@ static int decide(Manager *m) {
                                                             units_blocked(m->units);
         manager_sample_pressure(m);
         admission_decide(m->model, &m->now);
+        servers_decide(m->model, &m->now);
         manager_fill_arrays(m);
         schedule_begin(m->model);
         do

@@ -57,7 +57,7 @@ struct Model {
         HeapNode *deadlines, *purges, *judged; /* attempts; queues that are to be purged; those of regulated that are shut: by when */
         bool judge_all, pressure_look; /* all of regulated are to be judged; jobs may wait for the pressure to be known that did not */
         Gate *gates; GatePath *gate_paths; struct GateList gate_looks; /* uthash by unit, by path: those of GateUnit=; to be looked at */
-        Server *servers; struct ServerList servers_wanted; HeapNode *servers_forget; /* uthash by unit: those in which somebody waits for a worker */
+        Server *servers; struct ServerList servers_wanted; HeapNode *servers_forget, *servers_kept; /* uthash by unit: those in which somebody waits for a worker */
         PressureSample pressure[_PRESSURE_MAX]; usec_t pressure_at; /* the last ones; monotonic: when */
         usec_t next_admission;   /* realtime: when a queue is no longer shut, as far as that is known */
         unsigned n_unjudged;     /* jobs on changed with ->ended */

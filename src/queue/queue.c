@@ -254,6 +254,12 @@ bool queue_is_closed(const Queue *q) {
         return q->paused || q->broken || q->shut != SHUT_NOT;
 }
 
+bool queue_is_shut_off(const Queue *q) {
+        while (q && !queue_is_closed(q))
+                q = q->parent;
+        return q;
+}
+
 void queue_touch(Queue *q) {
         Schedule *s = q->level.schedule;
 
@@ -261,6 +267,11 @@ void queue_touch(Queue *q) {
                 return;
         q->touched = true;
         TAILQ_INSERT_TAIL(&s->touched, q, touched_entry);
+}
+
+void queue_touch_up(Queue *q) {
+        for (; q; q = q->parent)
+                queue_touch(q);
 }
 
 void queue_lacks_slots(Queue *q) {

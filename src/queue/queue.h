@@ -163,12 +163,14 @@ int queue_own_slots(Attempt *a);
 /* Is something in the way of all that lies here and below, whoever it is and however many slots it needs? Such a queue offers
  * nothing and blocks nobody else. Who changes the answer calls queue_touch(). */
 bool queue_is_closed(const Queue *q);
+bool queue_is_shut_off(const Queue *q); /* it, or one that it lies in */
 usec_t queue_ageing(const Queue *q); /* 0: by priority, then id */
 /* Its owners' jobs can be read one by one. */
 bool queue_is_fair(const Queue *q);
 bool queue_has_room(const Queue *q, uint32_t slots);
 /* Slots, or whether it is closed, are others than they were. */
 void queue_touch(Queue *q);
+void queue_touch_up(Queue *q); /* and those that it lies in */
 /* Some slots are free, but too few for the first. */
 void queue_lacks_slots(Queue *q);
 

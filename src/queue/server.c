@@ -24,6 +24,24 @@ static Server *server_free(Server *s) {
 static void set_again(Model *m, Server *s, usec_t again) {
         s->again = again;
         heap_set_time(&m->servers_forget, &s->forget, usec_add(again, SERVER_AGAIN_MAX));
+        if (s->kept.when != USEC_INFINITY)
+                heap_set_time(&m->servers_kept, &s->kept, again);
+}
+
+/* Whoever lacks slots, and waits for it, may have to wait no longer, or in vain. */
+static void touch_queues(Model *m, Server *s) {
+        Queue *q, *t;
+
+        heap_set_time(&m->servers_kept, &s->kept, USEC_INFINITY);
+        if (s->queue) {
+                q = model_queue(m, s->queue);
+                if (q)
+                        queue_touch_up(q);
+                return;
+        }
+        HASH_ITER(hh, m->queues, q, t)
+                if (q->policy.executor == EXECUTOR_WORKER && streq_ptr(q->policy.worker_unit, s->unit))
+                        queue_touch_up(q);
 }
 
 void server_take(Model *m, Server *s) {
@@ -35,6 +53,7 @@ void server_take(Model *m, Server *s) {
 static void server_drop(Model *m, Server *s) {
         server_take(m, s);
         heap_set_time(&m->servers_forget, &s->forget, USEC_INFINITY);
+        heap_set_time(&m->servers_kept, &s->kept, USEC_INFINITY);
         HASH_DEL(m->servers, s);
         server_free(s);
 }
@@ -48,7 +67,7 @@ static Server *server_new(Model *m, const char *unit, const Queue *q, uint32_t o
         s->unit = strdup(unit);
         s->queue = runner ? strdup(q->name) : NULL;
         s->owner = owner;
-        s->forget.when = USEC_INFINITY;
+        s->forget.when = s->kept.when = USEC_INFINITY;
         if (!s->unit || (runner && (!s->queue || free_and_strdup(&s->owner_name, owner_name) < 0)))
                 return server_free(s);
         HASH_ADD_KEYPTR(hh, m->servers, s->unit, strlen(s->unit), s);
@@ -83,21 +102,31 @@ void server_want(Model *m, const Queue *q, uint32_t owner, const char *owner_nam
         m->next_admission = MIN(m->next_admission, s->again);
 }
 
-void server_asked(Model *m, Server *s, const char *error) {
-        Queue *q, *t;
+bool server_is_coming(Model *m, const Queue *q, uint32_t owner, const Now *now) {
+        char runner[POOL_UNIT_MAX];
+        const char *unit = unit_of(q, owner, runner);
+        Server *s = unit ? server_find(m, unit) : NULL;
 
+        if (!s || s->error || s->delay >= SERVER_QUIET)
+                return false;
+        if (s->again <= now->steady) /* the answer is late; with it those are asked of again that wait */
+                return s->wanted || s->asking;
+        heap_set_time(&m->servers_kept, &s->kept, s->again);
+        m->next_admission = MIN(m->next_admission, s->again);
+        return true;
+}
+
+void servers_decide(Model *m, const Now *now) {
+        while (m->servers_kept && (heap_first_time(m->servers_kept) <= now->steady ||
+                                   heap_first_time(m->servers_kept) > usec_add(now->steady, SERVER_AGAIN_MAX))) /* the clock was set */
+                touch_queues(m, CONTAINER_OF(m->servers_kept, Server, kept));
+        m->next_admission = MIN(m->next_admission, heap_first_time(m->servers_kept));
+}
+
+void server_asked(Model *m, Server *s, const char *error) {
         s->asking = false;
-        if (streq_ptr(s->error, error) || free_and_strdup(&s->error, error) < 0)
-                return;
-        if (s->queue) {
-                q = model_queue(m, s->queue);
-                if (q)
-                        queue_touch(q);
-                return;
-        }
-        HASH_ITER(hh, m->queues, q, t)
-                if (q->policy.executor == EXECUTOR_WORKER && streq_ptr(q->policy.worker_unit, s->unit))
-                        queue_touch(q);
+        (void) free_and_strdup(&s->error, error);
+        touch_queues(m, s);
 }
 
 void server_is_in_the_way(Model *m, Server *s, const Now *now) {
@@ -109,8 +138,10 @@ void server_is_in_the_way(Model *m, Server *s, const Now *now) {
 void server_came(Model *m, const char *unit) {
         Server *s = unit ? server_find(m, unit) : NULL;
 
-        if (s)
-                server_drop(m, s);
+        if (!s)
+                return;
+        touch_queues(m, s);
+        server_drop(m, s);
 }
 
 void servers_forget_asked(Model *m) {

@@ -30,12 +30,17 @@ struct Server {
         bool wanted, asking;   /* unit/: it is to be asked for (on model->servers_wanted), and was, without an answer */
         usec_t delay, again;   /* again: of now->steady */
         TimedNode forget;      /* of model->servers_forget; steady: nobody has wanted it for so long, perhaps */
+        TimedNode kept;        /* of model->servers_kept: slots are kept for somebody who waits for it, until then */
         TAILQ_ENTRY(Server) wanted_entry;
         UT_hash_handle hh;     /* model->servers, by unit */
 };
 
 /* In decide, of a queue in which a job of this user could start: nobody is there to take it. Sets model->next_admission. */
 void server_want(Model *m, const Queue *q, uint32_t owner, const char *owner_name, const Now *now);
+/* Nobody is there yet who could be given it, but soon will be: what it lacks is kept for it. When that is over it is asked of again. */
+bool server_is_coming(Model *m, const Queue *q, uint32_t owner, const Now *now);
+/* In decide, behind admission_decide(): those that did not come in time. */
+void servers_decide(Model *m, const Now *now);
 Server *server_find(const Model *m, const char *unit); /* NULL: it is not wanted */
 /* It is about to be asked for: wanted no more. */
 void server_take(Model *m, Server *s);
@@ -43,7 +48,7 @@ void server_take(Model *m, Server *s);
 void server_asked(Model *m, Server *s, const char *error);
 /* … where another of its name has not quite gone, or is there and not heard of yet: soon again. */
 void server_is_in_the_way(Model *m, Server *s, const Now *now);
-/* Somebody came out of this unit. */
+/* Somebody came out of this unit, and can be given jobs. */
 void server_came(Model *m, const char *unit);
 /* Another connection: what was asked may not have been heard. */
 void servers_forget_asked(Model *m);

@@ -104,6 +104,20 @@ bool worker_is_there(const Model *m, const Queue *q, uint32_t owner, uint32_t sl
         return MAX(crew_most(crew_find(m, q, owner)), crew_most(crew_find(m, q, CREW_OF_ALL))) >= slots;
 }
 
+bool worker_is_waited_for(const Worker *w) {
+        for (size_t i = 0; i < w->n_seats; i++) {
+                const Crew *c = w->seats[i].crew;
+                const Group *g;
+
+                if (!c || queue_is_shut_off(c->key.queue) || c->key.queue->count[JOB_READY] == 0)
+                        continue;
+                g = c->key.user == CREW_OF_ALL ? NULL : level_group(&c->key.queue->level, (uint32_t) c->key.user);
+                if (c->key.user == CREW_OF_ALL || (g && (g->n_window > 0 || g->window_more)))
+                        return true;
+        }
+        return false;
+}
+
 static int no_worker_reason(const Model *m, const Queue *q, uint32_t owner, char **ret) {
         int r = server_reason(m, q, owner, ret);
 
@@ -210,8 +224,8 @@ void model_worker_listens(Model *m, Worker *w) {
 /* Those who lack slots, and could have been given to it, may have nobody now. */
 static void is_missed(Worker *w) {
         for (size_t i = 0; i < w->n_seats; i++)
-                for (Queue *q = w->seats[i].crew ? w->seats[i].crew->key.queue : NULL; q; q = q->parent)
-                        queue_touch(q);
+                if (w->seats[i].crew)
+                        queue_touch_up(w->seats[i].crew->key.queue);
 }
 
 static void worker_changed(Model *m, Worker *w) {
@@ -251,7 +265,6 @@ int model_worker_add(Model *m, Worker *w, bool loaded) {
                 worker_changed(m, w);
         }
         m->next_worker = MAX(m->next_worker, w->id + 1);
-        server_came(m, w->unit);
         HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
         HASH_ADD(by_token, m->worker_tokens, token, sizeof(w->token), w);
         worker_look_at_room(w);
@@ -352,6 +365,8 @@ void workers_recorded(Model *m) {
 
         while ((w = TAILQ_FIRST(&m->changed_workers))) {
                 TAILQ_REMOVE(&m->changed_workers, w, changed_entry);
+                if (w->is_new)
+                        server_came(m, w->unit);
                 w->changed = w->is_new = false;
                 worker_look_at_room(w);
                 if (w->gone) {

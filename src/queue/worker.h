@@ -86,6 +86,8 @@ bool worker_unit_is_there(const Model *m, const Queue *q, uint32_t owner);
 Worker *worker_choose(const Model *m, const Queue *q, uint32_t owner, uint32_t slots);
 /* Will he be given it, now or when others have ended? Else it waits in vain, and nobody must wait for it. */
 bool worker_is_there(const Model *m, const Queue *q, uint32_t owner, uint32_t slots);
+/* Something is ready that it serves; when there is room somebody must be there. */
+bool worker_is_waited_for(const Worker *w);
 /* As reason_say(); 0: somebody has room. */
 int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret);
 

@@ -250,6 +250,8 @@ static void drain_answered(Runner *r, json_object *answer) {
         r->ending = r->accepted || r->told;
         if (r->ending)
                 runner_look_idle(r);
+        else
+                runner_stay(r);
 }
 
 static void answered(Runner *r, json_object *answer) {

@@ -54,6 +54,11 @@ void runner_look_idle(Runner *r) {
                 look_again(r, r->idle);
 }
 
+void runner_stay(Runner *r) {
+        (void) sd_event_now(r->event, CLOCK_MONOTONIC, &r->idle_since);
+        look_again(r, r->idle);
+}
+
 void runner_drain(Runner *r) {
         r->ending = r->told = true;
         go_on_ending(r);

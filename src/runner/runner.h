@@ -132,6 +132,7 @@ void strays_kill(const Runner *r);
 
 /* main.c */
 void runner_look_idle(Runner *r);
+void runner_stay(Runner *r); /* it is as if it had something just now */
 void runner_drain(Runner *r);
 void runner_exit(Runner *r, int status);
 

@@ -301,6 +301,27 @@ def test_drain(mill_w):
     kept.close()
 
 
+def test_needed_though_idle(mill_w):
+    """Who would only end as it has nothing to do stays while a job lacks room: else nobody would be there when that is free."""
+    mill_w.queue("n", Slots=2, AllowUsers="*", Executor="worker")
+    mill_w.call("Reload")
+    w = Worker(mill_w, queues=["n"])
+    narrow = mill_w.submit(["a"], "n")
+    job = w.told("assign")
+    v = Worker(mill_w, queues=["n"], slots=2)
+    assert v.reports.call("Drain", token=v.token, idle=True) == {"attempts": 0}
+    v.close()
+    v = Worker(mill_w, queues=["n"], slots=2)
+    wide = mill_w.submit(["b"], "n", slots=2)
+    assert v.reports.call("Drain", token=v.token, idle=True) == {"attempts": 1}
+    w.complete(job)
+    v.complete(v.told("assign"))
+    assert [mill_w.result(i) for i in (narrow, wide)] == ["success"] * 2
+    assert v.reports.call("Drain", token=v.token, idle=True) == {"attempts": 0}
+    w.close()
+    v.close()
+
+
 def test_drained_by_somebody(mill_w):
     """It is told, also when it comes back."""
     w, v = Worker(mill_w), Worker(mill_w)

@@ -331,11 +331,11 @@ static bool is_first_lacking(const View *v, const Now *now) {
         return false;
 }
 
-/* Somebody is there to whom it can be given; or who would be told of its turn. */
+/* Somebody is there to whom it can be given, or soon will be; or who would be told of its turn. */
 bool could_start(const View *v) {
         if (w.fore[v->id].there && !w.fore[v->id].connected)
                 return false;
-        return w.fore[v->id].there || !w.setup[v->queue].by_workers || peer_could(v->queue, v->owner, v->slots);
+        return w.fore[v->id].there || !w.setup[v->queue].by_workers || peer_could(v->queue, v->owner, v->slots) || server_comes_soon(v->queue, v->owner);
 }
 
 void check_pass(unsigned queue, uint32_t owner) {
@@ -358,7 +358,7 @@ void check_skip(unsigned queue, uint32_t owner) {
         v = own_first(queue, owner);
         if (!v || (v != best_of(-1, now) && !is_first_lacking(v, now)))
                 fail("the jobs of %" PRIu32 " in %s are passed over, and it is not their turn", owner, queue_names[queue]);
-        if (v == best_of(-1, now) ? !!peer_choose(queue, owner, v->slots) : peer_could(queue, owner, v->slots))
+        if (v == best_of(-1, now) ? !!peer_choose(queue, owner, v->slots) : peer_could(queue, owner, v->slots) || server_comes_soon(queue, owner))
                 fail("job %" PRIu64 " is passed over, and a worker has room", v->id);
         COUNT(skipped);
         if (v != best_of(-1, now))

@@ -89,7 +89,6 @@ bool peer_comes(uint32_t owner, uint32_t slots, unsigned queues, const char *uni
                 fail("no memory");
         *p = (Peer) { .there = true, .id = k->id, .owner = owner, .slots = slots, .queues = queues, .runner = runner, .in_unit = unit && runner < 0,
                       .is_main = runner >= 0 || chance(40) };
-        server_registered(p);
         if (p->is_main)
                 k->cgroup = strdup("/a.service");
         connect_to(p, true);
@@ -154,6 +153,8 @@ void peers_recorded(void) {
         for (Lease *l = w.leases; l < w.leases + LEASES_MAX; l++)
                 l->stored = l->there && l->is == OVER;
         for (Peer *p = w.peers; p < w.peers + PEERS_MAX; p++) {
+                if (p->there && !p->known)
+                        server_registered(p);
                 if (p->gone_told)
                         *p = (Peer) {};
                 p->known = p->there;

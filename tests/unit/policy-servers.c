@@ -47,6 +47,13 @@ static usec_t delay_of(const Starter *s) {
         return MIN(SEC << MIN(s->asked - 1, 6U), 60 * SEC);
 }
 
+/* For three seconds somebody is expected, unless the manager says otherwise. */
+bool server_comes_soon(unsigned queue, uint32_t owner) {
+        const Starter *s = starter_of(queue, owner);
+
+        return s && s->known && !s->refused && delay_of(s) < 4 * SEC && (s->wanted || s->asking || s->again > w.m.now.steady);
+}
+
 /* ---- the daemon ---- */
 
 /* A job's turn has come, and nobody has it. After a second, two, four … up to a minute it is asked for again; or when the clock was set. */

@@ -58,6 +58,7 @@ bool waits_in_line(const View *v);
 int64_t rank_by(const View *v, const Setup *s);
 bool comes_before(const View *a, const View *b, int q);
 bool could_start(const View *v);
+bool server_comes_soon(unsigned queue, uint32_t owner);
 const View *best_of(int q, const Now *now);
 int behind_at(const View *v, const Now *now);
 

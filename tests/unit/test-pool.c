@@ -71,6 +71,7 @@ static void test_wanted(void **state) {
         expect_reason(m, q, "its runner was started and is not heard of, trying again: journalctl -u jobmill-pool-p-q-1000.service");
 
         make_runner(m, 1000, "jobmill-pool-p-q-1000.service", "p-q");
+        server_came(m, m->workers->unit); /* it is recorded */
         assert_null(m->servers);
         expect_reason(m, q, NULL);
         /* One that is there is not asked for, also not when it is full, away or about to end. */
