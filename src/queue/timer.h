@@ -55,11 +55,13 @@ typedef struct TimerPolicy {
 } TimerPolicy;
 
 #define TIMER_POLICY_INIT { .every = USEC_INFINITY, .accuracy = TIMER_ACCURACY_DEFAULT }
+/* timer-policy.c */
 void timer_policy_done(TimerPolicy *p);
 int timer_policy_copy(const TimerPolicy *p, TimerPolicy *ret);
 /* A key as in files; a list is added to, and emptied by an empty value. -EINVAL with *ret_error. */
 int timer_policy_assign(TimerPolicy *p, const char *key, const char *value, char **ret_error);
 bool timer_policy_equal(const TimerPolicy *a, const TimerPolicy *b);
+uint64_t timer_policy_digest(const TimerPolicy *p); /* of when it elapses */
 /* The whole of it. -EINVAL with *ret_error. */
 int timer_policy_check(const TimerPolicy *p, char **ret_error);
 
@@ -95,7 +97,7 @@ typedef struct Timer {
         TimerPolicy policy;
         bool paused;
         usec_t set;              /* when the policy was set, or it was resumed */
-        usec_t elapsed;          /* the last time that was fired for, as its unit has it; 0: none yet */
+        usec_t elapsed, mark;    /* the last time that was fired for, as its unit has it; 0: none yet. mark: by the clock that nobody sets, */
         usec_t next;             /* when it will elapse, as was said last; USEC_INFINITY: not known */
         uint64_t last_job;       /* 0: none yet */
         uint64_t n_firings;
@@ -105,12 +107,12 @@ typedef struct Timer {
         bool removed, changed, is_new, listed;
         bool seen;               /* by the reload that is under way */
         char *fault;             /* why systemd does not take it; NULL: nothing is wrong */
-        usec_t pending;          /* it has elapsed then, which is to be fired; 0: no */
+        usec_t pending, pending_mark; /* it has elapsed then, which is to be fired; 0: no */
         Cause pending_cause;
         bool is_pending, acts;   /* on these lists */
         TimerUnit unit;          /* unit/'s, as the next ones */
         bool look, calling, again, stopping;
-        uint64_t digest;         /* of the policy that it was made of; 0: not known */
+        uint64_t digest;         /* of what it was made of; 0: not known */
         TAILQ_ENTRY(Timer) changed_entry, pending_entry, act_entry;
         UT_hash_handle hh;       /* model->timers.all, by name */
 } Timer;
@@ -140,14 +142,18 @@ int model_timer_set(Model *m, const char *name, TimerPolicy *policy, uint32_t ow
 void model_timer_remove(Model *m, Timer *t);
 void model_timer_configure(Model *m, Timer *t, bool configured); /* its file is good as it was; or is not */
 void model_timer_pause(Model *m, Timer *t, bool paused, const Now *now);
-/* Its unit as it is: when it elapsed last (0: never), when it will next (USEC_INFINITY: that is not known). */
-void model_timer_seen(Model *m, Timer *t, usec_t elapsed, usec_t next);
+/* Its unit as it is: when it elapsed last (mark: by the monotonic clock; 0: never), when it will next (USEC_INFINITY: that is not known). */
+void model_timer_seen(Model *m, Timer *t, usec_t elapsed, usec_t mark, usec_t next);
 /* There is no unit: it may have been time meanwhile. */
 void model_timer_absent(Model *m, Timer *t, const Now *now);
 /* Takes it over. Of it are said: cause, when it was due, and the job, or a note why there is none. */
 void model_timer_fired(Model *m, Timer *t, Firing *f, const Now *now);
 
-/* Is there to be a unit? And what of the policy is in it. */
+/* Is there to be a unit? And may it be made now: not while a time is to be fired that only its row knows. What it is made of: the policy, and since when
+ * that holds, as one of before, which has the same, may have elapsed meanwhile. */
 bool timer_wants_unit(const Timer *t);
-uint64_t timer_digest(const TimerPolicy *p);
+bool timer_may_begin(const Timer *t);
+uint64_t timer_digest(const Timer *t);
+/* The next time, or the one that is to be fired: what is to be known of it after a reboot. */
+usec_t timer_next(const Timer *t);
 void model_timer_act(Model *m, Timer *t); /* unit/ looks whether it is as it is to be */

@@ -334,6 +334,9 @@ static const char *const migrations[] = {
         "  note TEXT,"
         "  PRIMARY KEY (timer, number)"
         ") STRICT, WITHOUT ROWID;",
+
+        /* 13: what was fired for last, by the clock of the boot, which nobody sets; 0: it has not elapsed yet */
+        "ALTER TABLE timer ADD COLUMN elapsed_mark INTEGER NOT NULL DEFAULT 0;",
 };
 
 unsigned schema_version(void) {

@@ -212,7 +212,7 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_RUN_ALL] = "SELECT " RUN_COLUMNS " FROM run",
 
         [STMT_TIMER_UPSERT] = "INSERT OR REPLACE INTO timer (" TIMER_COLUMNS ")"
-                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         [STMT_TIMER_DELETE] = "DELETE FROM timer WHERE name = ?1",
         [STMT_TIMER_ALL] = "SELECT " TIMER_COLUMNS " FROM timer",
         [STMT_FIRING_INSERT] = "INSERT INTO firing (" FIRING_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

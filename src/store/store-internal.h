@@ -91,7 +91,7 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
 #define RUN_COLUMNS "job, token, boot_id, pid, started"
 #define TIMER_COLUMNS                                                                                        \
         "name, owner, owner_name, of_file, paused, set_usec, elapsed_usec, next_usec, last_job, firings, "   \
-        "calendar, every_usec, random_delay_usec, accuracy_usec, persistent, overlap, job"
+        "calendar, every_usec, random_delay_usec, accuracy_usec, persistent, overlap, job, elapsed_mark"
 #define FIRING_COLUMNS "timer, number, cause, due_usec, fired_usec, job, note"
 
 #define USAGE_VALUES \

@@ -39,10 +39,11 @@ static int record_timer(Store *s, const Timer *t) {
                 stmt_bind_i64(s, stmt, 5, t->paused);
                 stmt_bind_u64(s, stmt, 6, t->set);
                 stmt_bind_u64(s, stmt, 7, t->elapsed);
-                stmt_bind_u64(s, stmt, 8, t->next);
+                stmt_bind_u64(s, stmt, 8, timer_next(t));
                 stmt_bind_u64(s, stmt, 9, t->last_job);
                 stmt_bind_u64(s, stmt, 10, t->n_firings);
                 bind_policy(s, stmt, &t->policy, calendar);
+                stmt_bind_u64(s, stmt, 18, t->mark);
         }
         r = stmt_exec(s, stmt);
         return r < 0 || (!t->removed && !t->is_new) ? r : forget_firings(s, t->name, INT64_MAX);
@@ -112,6 +113,7 @@ static int timer_from_row(Store *s, sqlite3_stmt *stmt, Timer **ret) {
         t->next = stmt_u64(stmt, 7);
         t->last_job = stmt_u64(stmt, 8);
         t->n_firings = stmt_u64(stmt, 9);
+        t->mark = stmt_u64(stmt, 17);
         r = stmt_strdup(stmt, 2, &t->owner_name);
         if (r >= 0)
                 r = policy_from_row(stmt, &t->policy);

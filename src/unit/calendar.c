@@ -32,6 +32,12 @@ static void question_free(void *userdata) {
         free(q);
 }
 
+/* "60:00" is out of range, and so on: what its parser says besides -EINVAL. */
+static bool is_refusal(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SD_BUS_ERROR_INVALID_ARGS) || sd_bus_error_has_name(e, "System.Error.ERANGE") ||
+               sd_bus_error_has_name(e, "System.Error.EDOM") || sd_bus_error_has_name(e, "System.Error.EINVAL");
+}
+
 static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Question *q = userdata;
@@ -40,7 +46,7 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
         if (!e || sd_bus_error_has_name(e, SD_BUS_ERROR_PROPERTY_READ_ONLY))
                 tell(q, false, NULL);
         else
-                tell(q, sd_bus_error_has_name(e, SD_BUS_ERROR_INVALID_ARGS), isempty(e->message) ? "systemd does not say why" : e->message);
+                tell(q, is_refusal(e), isempty(e->message) ? "systemd does not say why" : e->message);
         return 0;
 }
 

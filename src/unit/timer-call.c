@@ -3,7 +3,7 @@
 /* What is said to the manager of timers, and read of them.
  *
  * The timer starts a service of the same name, as a timer must. That does nothing but have jobmilld started if it is not running: what is due is
- * seen in the timer. Both are made by one call, and gone when the timer is stopped. By what policy a unit was made stands in its Documentation=. */
+ * seen in the timer. Both are made by one call, and gone when the timer is stopped. Of what a unit was made (timer_digest()) stands in its Documentation=. */
 
 #include "unit/timer.h"
 
@@ -90,7 +90,7 @@ static int append_timer(sd_bus_message *m, const Timer *t, const Now *now) {
         int r;
 
         (void) snprintf(description, sizeof(description), "jobmill schedule %s", t->name);
-        (void) snprintf(digest, sizeof(digest), DIGEST_PREFIX "%016" PRIx64, timer_digest(&t->policy));
+        (void) snprintf(digest, sizeof(digest), DIGEST_PREFIX "%016" PRIx64, timer_digest(t));
         r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)",
                                   "Description", "s", description,
                                   "Documentation", "as", 1, digest,
@@ -178,14 +178,18 @@ static int read_property(sd_bus_message *m, const char *name, TimerState *s, use
 
         if (streq(name, "Documentation"))
                 r = read_digest(m, s);
-        else if (streq(name, "LoadState") || streq(name, "ActiveState")) {
+        else if (streq(name, "LoadState") || streq(name, "ActiveState") || streq(name, "SubState")) {
                 r = sd_bus_message_read_basic(m, 's', &word);
                 if (r >= 0 && streq(name, "LoadState"))
                         s->loaded = streq(word, "loaded");
-                else if (r >= 0)
+                else if (r >= 0 && streq(name, "ActiveState"))
                         s->active = streq(word, "active");
+                else if (r >= 0)
+                        s->running = streq(word, "running");
         } else if (streq(name, "LastTriggerUSec"))
                 r = sd_bus_message_read_basic(m, 't', &s->elapsed);
+        else if (streq(name, "LastTriggerUSecMonotonic"))
+                r = sd_bus_message_read_basic(m, 't', &s->mark);
         else if (streq(name, "NextElapseUSecRealtime"))
                 r = sd_bus_message_read_basic(m, 't', &s->next);
         else if (streq(name, "NextElapseUSecMonotonic"))

@@ -85,23 +85,15 @@ static void apply(Units *u, Timer *t, const TimerState *s, const Now *now) {
         }
         units_timers_arm(u);
         t->digest = s->digest;
-        if (t->stopping) { /* not yet */
+        t->unit = TIMER_THERE;
+        if (t->stopping || !s->active || s->running) { /* not yet; and that it has elapsed is recorded with when it will next */
                 t->stopping = false;
                 t->look = true;
                 try_again(u, t);
                 return;
         }
-        if (s->active && s->digest == timer_digest(&t->policy))
-                model_timer_seen(u->model, t, s->elapsed, s->next);
-        else {
-                /* It is being stopped, or is to be: what it says is of another policy. */
-                t->unit = TIMER_THERE;
-                if (!s->active) {
-                        t->look = true;
-                        try_again(u, t);
-                        return;
-                }
-        }
+        if (s->digest == timer_digest(t)) /* what another says, which is to be stopped, is not of this one */
+                model_timer_seen(u->model, t, s->elapsed, s->mark, s->next);
         model_timer_act(u->model, t);
 }
 
@@ -193,8 +185,8 @@ static bool is_to_act(const Timer *t) {
         if (t->calling || t->again || t->unit == TIMER_UNKNOWN)
                 return false;
         if (t->unit == TIMER_ABSENT)
-                return timer_wants_unit(t);
-        return t->look || !timer_wants_unit(t) || t->digest != timer_digest(&t->policy);
+                return timer_may_begin(t);
+        return t->look || !timer_wants_unit(t) || t->digest != timer_digest(t);
 }
 
 void units_act_timers(Units *u) {
@@ -270,6 +262,16 @@ void units_timer_removed(Units *u, const char *unit) {
 }
 
 static int on_leftover_stopped(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Units *u = userdata;
+
+        if (!e || sd_bus_error_has_name(e, SYSTEMD_NAME ".NoSuchUnit"))
+                return 0;
+        log_warning("Failed to stop the timer of a schedule that there is not: %s", strempty(e->message));
+        if (units_error_is_silence(e) || units_error_may_pass(e)) {
+                u->round_failed = true; /* looked at again by the next tick */
+                units_arm_tick(u, UNITS_TICK);
+        }
         return 0;
 }
 
@@ -279,7 +281,7 @@ static void stop_leftover(Units *u, const char *unit) {
 
         log_info("Stopping %s: there is no such schedule.", unit);
         CRASH_POINT("timer-leftover");
-        if (timer_new_stop(u, unit, &m) < 0 || sd_bus_call_async(u->bus, NULL, m, on_leftover_stopped, NULL, 0) < 0)
+        if (timer_new_stop(u, unit, &m) < 0 || sd_bus_call_async(u->bus, NULL, m, on_leftover_stopped, u, 0) < 0)
                 log_warning("Failed to stop %s, trying again with the next look.", unit);
 }
 

@@ -40,8 +40,9 @@ int units_check_calendar(Units *u, const char *calendar, uint64_t number, units_
 /* What its unit shows. */
 typedef struct TimerState {
         bool loaded, active;
+        bool running;    /* it has elapsed just now: its service starts, and then it knows when it will next */
         uint64_t digest; /* 0: it is none of ours */
-        usec_t elapsed;  /* 0: never */
+        usec_t elapsed, mark; /* mark: by the monotonic clock; 0: never */
         usec_t next;     /* USEC_INFINITY: that is not known */
 } TimerState;
 

@@ -53,7 +53,7 @@ SERVICE_PROPERTIES = {
     "MemoryPeak": "t", "MemoryMax": "t", "IOReadBytes": "t", "IOWriteBytes": "t", "TasksCurrent": "t", "ControlGroup": "s", "Slice": "s",
     "Environment": "as", "OOMPolicy": "s", "RuntimeMaxUSec": "t", "TimeoutStopUSec": "t", "User": "s",
 }
-TIMER_PROPERTIES = {"LastTriggerUSec": "t", "NextElapseUSecRealtime": "t", "NextElapseUSecMonotonic": "t"}
+TIMER_PROPERTIES = {"LastTriggerUSec": "t", "LastTriggerUSecMonotonic": "t", "NextElapseUSecRealtime": "t", "NextElapseUSecMonotonic": "t"}
 SCOPE_PROPERTIES = {k: SERVICE_PROPERTIES[k] for k in ("Result", "Slice", "KillMode", "KillSignal", "RuntimeMaxUSec", "TimeoutStopUSec")}
 UNIT_SIGNALLED = ("ActiveState", "SubState", "StateChangeTimestamp", "StateChangeTimestampMonotonic",
                   "InactiveExitTimestamp", "InactiveExitTimestampMonotonic", "ActiveEnterTimestamp",
@@ -789,7 +789,7 @@ class Systemd:
         elif u.service or u.scope:
             GLib.timeout_add(self.start_delay, self.once(lambda: self.begin(u)))
         else:
-            self.set_state(u, "active", "active")
+            self.set_state(u, "active", "waiting" if u.timer else "active")
             self.end_job(u, "done")
         return path
 
@@ -1041,13 +1041,23 @@ class Systemd:
         else:
             u.state["NextElapseUSecRealtime"] = realtime() + 86400 * 10**6
 
-    def do_elapse(self, name, at=0, quiet=False):
-        """A timer elapses, now or as if it had been at that time."""
+    def do_elapse(self, name, at=0, quiet=False, rests=True):
+        """A timer elapses, now or as if it had been at that time by the clock of the wall. rests=False: its service has not ended yet."""
         u = self.find(name)
-        u.state["LastTriggerUSec"] = at or realtime()
+        u.state.update(LastTriggerUSec=at or realtime(), LastTriggerUSecMonotonic=monotonic())
         if not quiet:
             self.set_state(u, "active", "running")
+        if rests:
+            self.set_next(u)
+        if rests and not quiet:
             self.set_state(u, "active", "waiting")
+
+    def do_set_clock_back(self, name, by):
+        """A timer that seems to have elapsed in the future has done so now."""
+        u = self.find(name)
+        u.state["LastTriggerUSec"] -= by
+        self.set_next(u)
+        self.set_state(u, "active", "waiting")
 
     def do_stop(self, name):
         """As systemctl stop."""

@@ -9,6 +9,7 @@ import pytest
 
 import client
 from conftest import until
+from test_disk_full import disk, run_all  # noqa: F401
 from test_json import check
 from tool import tool
 
@@ -120,6 +121,70 @@ def test_once_for_each_time(mill, systemd):
     assert numbers == sorted(set(numbers), reverse=True)
 
 
+def looks(systemd):
+    return len(systemd.do("calls", method="GetAll"))
+
+
+def knows_next(mill, change, name="nightly"):
+    """By then it is recorded that the timer, which is changed now, elapses at another time."""
+    before = shown(mill, name)["next_usec"]
+    change()
+    until(lambda: shown(mill, name)["next_usec"] != before, 10, "it knows that", interval=0.01)
+    mill.call("SetSchedule", name, {"AccuracySec": "1min"})  # its answer comes after the commit
+
+
+def test_the_clock_is_set_back(mill, systemd):
+    """Then the manager itself changes when a timer elapsed. Nothing has elapsed by that."""
+    mill.start()
+    set_(mill)
+    is_made(mill, systemd)
+    due = elapse(mill, systemd)[0]["due_usec"]
+    before = looks(systemd)
+    systemd.do("set_clock_back", name=unit(), by=3600 * 10**6)
+    until(lambda: looks(systemd) > before, 10, "it is looked at", interval=0.01)
+    mill.restart()
+    mill.settled()
+    rows = elapse(mill, systemd)
+    assert [f["number"] for f in rows] == [2, 1] and rows[1]["due_usec"] == due
+
+
+def test_a_timer_of_before(mill, systemd):
+    """What elapsed while it was paused shows in the unit that was to be stopped: that is another one's."""
+    mill.start()
+    set_(mill)
+    is_made(mill, systemd)
+    of_before = timers(systemd)[unit()]["settings"]["Documentation"]
+    systemd.fault("StopUnit", "never", match=unit())
+    mill.call("PauseSchedule", "nightly")
+    systemd.do("elapse", name=unit(), quiet=True)
+    mill.call("ResumeSchedule", "nightly")
+    mill.kill()
+    systemd.do("clear_faults")
+    mill.start()
+    until(lambda: unit() in timers(systemd) and timers(systemd)[unit()]["settings"]["Documentation"] != of_before, 10, "another timer")
+    is_made(mill, systemd)
+    assert not firings(mill)
+
+
+def test_between_elapsing_and_the_next_time(mill, systemd):
+    """When it will elapse next the manager knows only when the timer's service has ended. A reboot in between: fired once all the same."""
+    mill.start()
+    set_(mill, Persistent="yes")
+    is_made(mill, systemd)
+    knows_next(mill, lambda: systemd.do("set", name=unit(), NextElapseUSecRealtime=12345))
+    before = looks(systemd)
+    systemd.do("elapse", name=unit(), at=12345, rests=False)
+    until(lambda: looks(systemd) > before, 10, "it is looked at", interval=0.01)
+    mill.kill()
+    systemd.do("reboot")
+    mill.start()
+    is_made(mill, systemd)
+    assert [(f["cause"], f["due_usec"]) for f in firings(mill)] == [("missed", 12345)]
+    systemd.do("elapse", name=unit(), rests=False)
+    systemd.do("set", name=unit(), SubState="waiting")
+    until(lambda: len(firings(mill)) == 2, 10, "it goes on")
+
+
 def test_a_lost_signal(mill, systemd):
     """Without any job the units are looked at now and then all the same, of a timer that should have elapsed."""
     mill.start(JOBMILL_LOOK_INTERVAL="1")
@@ -140,19 +205,19 @@ def test_after_a_reboot(mill, systemd, persistent):
     mill.start()
     is_made(mill, systemd)
     assert shown(mill)["firings"] == 0  # it is not time
-    if persistent:
-        mill.kill()
-        systemd.do("reboot")
-        change_store(mill, "UPDATE timer SET next_usec = 12345")
-        mill.start()
-        until(lambda: firings(mill), 10, "it is made up for")
-        row, = firings(mill)
-        assert (row["cause"], row["due_usec"]) == ("missed", 12345) and mill.result(row["job"]) == "success"
-        is_made(mill, systemd)
-        mill.restart()
-        mill.settled()
-        assert len(firings(mill)) == 1
-    assert len(timers(systemd)) == 1
+    mill.kill()
+    systemd.do("reboot")
+    change_store(mill, "UPDATE timer SET next_usec = 12345")
+    mill.start()
+    is_made(mill, systemd)
+    rows = firings(mill)
+    assert [(f["cause"], f["due_usec"]) for f in rows] == ([("missed", 12345)] if persistent else [])
+    for f in rows:
+        assert mill.result(f["job"]) == "success"
+    mill.restart()
+    mill.settled()
+    is_made(mill, systemd)
+    assert len(firings(mill)) == len(rows) and len(timers(systemd)) == 1
 
 
 def change_store(mill, statement):
@@ -170,6 +235,7 @@ def test_a_leftover(mill, systemd):
     systemd.do("stop", name=unit())
     until(lambda: unit() in timers(systemd), 10, "it is made again")
     systemd.do("start_stray", name=unit("ghost"), argv=["/bin/true"])
+    systemd.fault("StopUnit", "refuse", count=1, match=unit("ghost"), error="org.freedesktop.DBus.Error.LimitsExceeded")
     mill.restart()
     until(lambda: list(timers(systemd)) == [unit()], 10, "the other one is stopped")
 
@@ -239,6 +305,9 @@ def test_mistakes(mill, systemd):
     systemd.fault("StartTransientUnit", "refuse", count=1, error="org.freedesktop.DBus.Error.NoReply", message="away")
     with pytest.raises(client.BusError, match=r"Nobody can say whether OnCalendar=\*-\*-\* 02:30 is right: away"):
         set_(mill)
+    for error in "ERANGE", "EDOM":  # out of range is not "not known"
+        systemd.fault("StartTransientUnit", "refuse", count=1, error="System.Error." + error, message="no such hour")
+        assert "is not allowed (systemd: no such hour)" in bad("InvalidSetting", {**calendar, "Job": TRUE})
     assert not mill.call("ListSchedules") and not timers(systemd)
     set_(mill, "x" * 64)
     is_made(mill, systemd, "x" * 64)
@@ -365,19 +434,35 @@ def test_tool(mill, systemd):
     assert p.returncode == 1 and "no schedule nightly" in p.stderr
 
 
-def test_the_store_fails(mill, systemd):
-    """Not recorded: not fired. Then it is, once."""
+@pytest.mark.root
+def test_the_disk_is_full(mill, disk, systemd):  # noqa: F811
+    """What cannot be recorded with its job is not fired, and stays due, over kills and a reboot. Then it is, once."""
+    def is_full():
+        until(lambda: mill.stats()["dispatch"] == "storage", 10, "it knows")
+
     mill.start()
-    set_(mill)
+    set_(mill, Persistent="yes")
     is_made(mill, systemd)
-    mill.kill()
-    mill.start()
-    mill.settled()
-    for _ in range(3):
-        systemd.do("elapse", name=unit())
+    ids = run_all(mill)
+    disk.fill()
+    (mill.out / "go").touch()
+    for i in ids:
+        mill.result(i)
+    is_full()
+    for _ in range(2):
+        knows_next(mill, lambda: systemd.do("elapse", name=unit()))
+        assert not firings(mill)
         mill.restart()
-    mill.settled()
-    until(lambda: shown(mill)["firings"] > 0, 10, "fired")
-    due = [f["due_usec"] for f in firings(mill)]
-    assert len(due) == len(set(due))
-    assert len(mill.jobs()) == len([f for f in firings(mill) if "job" in f])
+        is_full()
+    mill.kill()
+    systemd.do("reboot")
+    for _ in range(2):
+        mill.start()
+        is_full()
+        mill.call("SetSchedule", "nightly", {"Overlap": "queue"})  # small changes are taken
+        assert not timers(systemd) and not firings(mill)
+        mill.kill()
+    disk.empty()
+    mill.start()
+    is_made(mill, systemd)
+    assert [f["cause"] for f in firings(mill)] == ["missed"] and len(mill.jobs()) == len(ids) + 1

@@ -293,9 +293,11 @@ class Workload:
         self.insist("PauseSchedule", SCHEDULE)
         fired = self.insist("ListFirings", SCHEDULE, 0)
         assert len({f["due_usec"] for f in fired}) == len(fired), "a time was fired for twice: %s" % fired
-        ids = sorted(f["job"] for f in fired if "job" in f)
+        told = {f["job"] for f in fired if "job" in f}
         rows, _ = self.insist("ListJobs", {"name": self.scheduled}, "", 0)
-        assert sorted(j["id"] for j in rows) == ids, "jobs %s are there, of %s it is said" % (sorted(j["id"] for j in rows), ids)
+        ids = sorted(j["id"] for j in rows)
+        all_told = len(fired) == max(f["number"] for f in fired)  # of a long time only the last ones are kept
+        assert told == set(ids) if all_told else told <= set(ids), "jobs %s are there, of %s it is said" % (ids, sorted(told))
         for id_ in ids:
             job = Job("scheduled", ("success", ))
             job.id = id_

@@ -757,7 +757,22 @@ static void test_timers(void **state) {
         assert_true(t && t->paused && t->configured && t->owner == 1000 && streq(t->owner_name, "alice") && t->n_firings == 5 && t->last_job == 5);
         assert_true(t->elapsed == now.realtime - 5 && t->next == USEC_INFINITY && t->policy.every == USEC_INFINITY);
         assert_true(t->policy.overlap == OVERLAP_REPLACE && streq(t->policy.job, "{}"));
-        assert_true(timer_digest(&t->policy) == timer_digest(&model_timer(m, "t")->policy));
+        assert_true(timer_digest(t) == timer_digest(model_timer(m, "t"))); /* so its unit is still the one */
+
+        model_timer_pause(again, t, false, &now);
+        model_timer_seen(again, t, now.realtime - 4, 77, now.realtime + 100);
+        record(s, again);
+        model_free(again);
+        again = load(s);
+        t = model_timer(again, "t");
+        assert_true(t->next == now.realtime - 4 && t->mark == 0); /* it is still to be fired */
+        model_timer_seen(again, t, now.realtime - 4, 77, now.realtime + 100);
+        fire(again, t, CAUSE_TIMER, 7, NULL);
+        record(s, again);
+        model_free(again);
+        again = load(s);
+        t = model_timer(again, "t");
+        assert_true(t->next == now.realtime + 100 && t->mark == 77 && t->elapsed == now.realtime - 5);
 
         model_timer_remove(again, t);
         assert_null(model_timer(again, "t"));

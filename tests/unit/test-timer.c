@@ -32,20 +32,24 @@ static void fire(Model *m, Timer *t) {
         timers_recorded(&m->timers);
 }
 
-/* However often it is seen, and whatever the clock does. */
+/* However often it is seen, and whatever the clock does: systemd itself changes the time at which it elapsed where that would be in the future. */
 static void test_once(void **state) {
         Model *m = model_new();
         Timer *t = make(m, "OnCalendar", "daily", "no");
 
-        model_timer_seen(m, t, 0, 2000);
+        model_timer_seen(m, t, 0, 0, 2000);
         assert_int_equal(t->pending, 0);
-        model_timer_seen(m, t, 50, 2000);
-        model_timer_seen(m, t, 50, 2000);
+        model_timer_seen(m, t, 50, 1, 2000);
+        model_timer_seen(m, t, 50, 1, 2000);
         assert_true(t->pending == 50 && t->pending_cause == CAUSE_TIMER && t->is_pending);
+        model_timer_seen(m, t, 45, 1, 2000);
+        assert_int_equal(t->pending, 50);
         fire(m, t);
-        model_timer_seen(m, t, 50, 2000);
+        assert_true(t->pending == 0 && t->elapsed == 50 && t->mark == 1);
+        model_timer_seen(m, t, 50, 1, 2000);
+        model_timer_seen(m, t, 45, 1, 2000);
         assert_true(t->pending == 0 && t->n_firings == 1 && !timers_changed(&m->timers));
-        model_timer_seen(m, t, 40, 2000);
+        model_timer_seen(m, t, 40, 2, 2000); /* it comes again */
         assert_int_equal(t->pending, 40);
         model_free(m);
 }
@@ -80,11 +84,11 @@ static void test_missed(void **state) {
                 Model *m = model_new();
                 Timer *t = make(m, "OnCalendar", "daily", persistent ? "yes" : "no");
 
-                model_timer_seen(m, t, 0, now.realtime + 1);
+                model_timer_seen(m, t, 0, 0, now.realtime + 1);
                 assert_int_equal(timers_changed(&m->timers), persistent); /* that must outlive the unit */
                 model_timer_absent(m, t, &now);
                 assert_int_equal(t->pending, 0);
-                model_timer_seen(m, t, 0, now.realtime);
+                model_timer_seen(m, t, 0, 0, now.realtime);
                 model_timer_absent(m, t, &now);
                 assert_int_equal(t->pending, persistent ? now.realtime : 0);
                 assert_true(!persistent || t->pending_cause == CAUSE_MISSED);
@@ -92,28 +96,59 @@ static void test_missed(void **state) {
         }
 }
 
-/* Nothing of before counts after it was paused, or is to be at other times. */
-static void test_begins_anew(void **state) {
+/* What is to be fired outlives us and the unit until it was: no other time takes its place in the row, and the unit, which would tell of others, is not
+ * made before. */
+static void test_not_fired_yet(void **state) {
         Model *m = model_new();
         Timer *t = make(m, "OnCalendar", "daily", "yes");
 
-        model_timer_seen(m, t, 50, now.realtime - 1);
+        model_timer_seen(m, t, 0, 0, now.realtime - 5);
+        assert_true(timer_may_begin(t) && timer_next(t) == now.realtime - 5);
+        for (int i = 0; i < 2; i++) {
+                model_timer_absent(m, t, &now);
+                assert_true(t->pending_cause == CAUSE_MISSED && !timer_may_begin(t) && timer_next(t) == now.realtime - 5);
+        }
+        fire(m, t);
+        assert_true(timer_may_begin(t) && t->acts && timer_next(t) == USEC_INFINITY);
+        model_timer_seen(m, t, now.realtime - 1, 7, now.realtime + 100);
+        assert_true(t->pending_cause == CAUSE_TIMER && timer_next(t) == now.realtime - 1);
+        model_timer_absent(m, t, &now); /* stopped by somebody */
+        assert_true(t->pending_cause == CAUSE_TIMER && timer_next(t) == now.realtime - 1);
+        fire(m, t);
+        assert_true(t->n_firings == 2 && t->mark == 7);
+        model_free(m);
+}
+
+/* Nothing of before counts after it was paused, or is to be at other times; nor does what its unit of then still says. */
+static void test_begins_anew(void **state) {
+        Model *m = model_new();
+        Timer *t = make(m, "OnCalendar", "daily", "yes");
+        uint64_t digest = timer_digest(t);
+
+        model_timer_seen(m, t, 50, 1, now.realtime - 1);
         model_timer_pause(m, t, true, &now);
         assert_true(t->pending == 0 && !t->is_pending && !timer_wants_unit(t));
-        model_timer_seen(m, t, 60, now.realtime - 1);
+        model_timer_seen(m, t, 60, 2, now.realtime - 1);
         assert_int_equal(t->pending, 0);
+        now.realtime++;
         model_timer_pause(m, t, false, &now);
+        assert_true(timer_digest(t) != digest);
         model_timer_absent(m, t, &now);
         assert_true(t->pending == 0 && timer_wants_unit(t));
-        model_timer_seen(m, t, 70, now.realtime - 1);
+        model_timer_seen(m, t, 70, 3, now.realtime - 1);
         t = make(m, "OnCalendar", "weekly", "yes");
         assert_int_equal(t->pending, 0);
         model_timer_absent(m, t, &now);
         assert_int_equal(t->pending, 0);
+        digest = timer_digest(t);
+        t = make(m, "OnCalendar", "weekly", "no");
+        assert_true(timer_digest(t) == digest); /* its unit is as it was */
         model_timer_remove(m, t);
         assert_null(model_timer(m, "t"));
         assert_int_equal(model_count_timers(m, 0), 0);
-        t = make(m, "OnUnitActiveSec", "1h", "yes");
+        now.realtime++;
+        t = make(m, "OnCalendar", "weekly", "yes");
+        assert_true(timer_digest(t) != digest);
         assert_true(t->n_firings == 0 && t->elapsed == 0 && model_count_timers(m, 0) == 1);
         model_free(m);
 }
@@ -166,6 +201,7 @@ int main(void) {
                 cmocka_unit_test(test_once),
                 cmocka_unit_test(test_another_of_its_name),
                 cmocka_unit_test(test_missed),
+                cmocka_unit_test(test_not_fired_yet),
                 cmocka_unit_test(test_begins_anew),
                 cmocka_unit_test(test_policy),
         };

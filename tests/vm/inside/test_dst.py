@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Schedules over both changes of the local clock in a year: what docs/schedules.md says of them is what systemd does. The clock of this machine is
-set from one moment to the next at which something may elapse."""
+"""Schedules over both changes of the local clock in a year, and over a clock that is set back: what docs/schedules.md says of them is what systemd does.
+The clock of this machine is set from one moment to the next at which something may elapse."""
 
 import calendar
 import time
@@ -69,4 +69,22 @@ def test_as_documented(mill, zone, change):
     finally:
         for name in EVENTS:
             mill.call("RemoveSchedule", name)
+        until(lambda: "jobmill-schedule" not in run("systemctl", "list-units", "--all", "jobmill-schedule-*"), 70, "no timer is left")
+
+
+def test_set_back(mill):
+    """Systemd changes when a timer elapsed, as that would be in the future. That is no time; and what comes again is one."""
+    hour = at("2027-06-01 12:00")
+    set_clock(hour - 1)
+    mill.call("SetSchedule", "back", {"OnCalendar": ["hourly UTC"], "AccuracySec": "1us", "Overlap": "queue", "Job": {"argv": ["/bin/true"]}})
+    try:
+        until(lambda: firings(mill, "back"), 20, "it is fired")
+        last = mill.call("ListSchedules")[0]["next_usec"]
+        set_clock(hour - 1800)
+        until(lambda: mill.call("ListSchedules")[0]["next_usec"] < last, 20, "it was looked at")
+        set_clock(hour - 1)
+        until(lambda: len(firings(mill, "back")) >= 2, 20, "it comes again")
+        assert [int(f["due_usec"] / 1e6) for f in firings(mill, "back")] == [hour, hour]
+    finally:
+        mill.call("RemoveSchedule", "back")
         until(lambda: "jobmill-schedule" not in run("systemctl", "list-units", "--all", "jobmill-schedule-*"), 70, "no timer is left")
