@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -383,7 +384,8 @@ def test_ignored_while_waiting(mill_r):
     mill_r.reach(hold, "running")
     t = Terminal(mill_r, command=["env", "--ignore-signal=HUP", *argv_of(["run", "-q", "one", "--", "true"])], env=where(mill_r))
     t.read("waits: cap")
-    t.type("\x13")  # nothing can be written now
+    fd = os.open("/proc/%d/fd/2" % t.process.pid, os.O_WRONLY | os.O_NOCTTY)
+    termios.tcflow(fd, termios.TCOOFF)  # as by ^S, but at once: nothing can be written now
     mill_r.call("HoldJob", newest(mill_r)["id"])
 
     def holds():
@@ -392,7 +394,8 @@ def test_ignored_while_waiting(mill_r):
 
     until(holds, 10, "it writes")
     t.process.send_signal(signal.SIGHUP)
-    t.type("\x11")
+    termios.tcflow(fd, termios.TCOON)
+    os.close(fd)
     t.read("waits: held")
     mill_r.call("ReleaseJob", newest(mill_r)["id"])
     mill_r.call("CancelJob", hold)

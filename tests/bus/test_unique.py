@@ -273,6 +273,7 @@ def test_a_start_that_was_none(mill, systemd):
     submit_refused(mill, ("job %d" % first, "ready"), **K)
     assert mill.submit("true", **RETURN) == first
     mill.restart()
+    refused_start(mill, first)
     submit_refused(mill, ("job %d" % first, ), **K)
     systemd.do("clear_faults")
     assert mill.result(first) == "success"
