@@ -53,6 +53,8 @@ int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, s
 
         if (!q || !q->configured)
                 return api_error_no_such_queue(error, name);
+        if (callback_queue_is(name))
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue '%s' takes no jobs of anybody: jobmill makes them itself", name);
         *ret = q;
         if (request_lists_user(q->policy.allow_users, q->policy.allow_groups, u))
                 return 1;
@@ -206,6 +208,19 @@ int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
         return 0;
 }
 
+/* What it, or its type, asks for itself; what a queue's file says is an administrator's, who is not the one to be told here. */
+static int check_callback(const Call *c, const Request *q, sd_bus_error *error) {
+        const Queue *sender = model_queue(c->api->model, CALLBACK_QUEUE);
+        const JobSpec *d = q->queue->policy.defaults;
+
+        if (q->spec->callback_events && !q->spec->callback_url && !(d && d->callback_url))
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "callback_events: there is no callback_url, which they would go to");
+        if (q->spec->callback_url && !(sender && sender->configured))
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "callback_url: there is no queue '" CALLBACK_QUEUE
+                                 "', so nobody would send it (jobmill-webhook is not installed)");
+        return 0;
+}
+
 int request_check(Call *c, Request *q, sd_bus_error *error) {
         OutputMode said = q->spec->output;
         _cleanup_free_ char *text = NULL;
@@ -251,6 +266,9 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         }
         if (q->spec->timeout_usec == USEC_INFINITY)
                 q->spec->timeout_usec = q->queue->policy.timeout_usec;
+        r = check_callback(c, q, error);
+        if (r < 0)
+                return r;
         if (q->queue->policy.defaults && spec_inherit(q->spec, q->queue->policy.defaults) < 0)
                 return -ENOMEM;
         r = verdict_resolve(q->spec, said, NULL, &c->api->model->defaults, &text);

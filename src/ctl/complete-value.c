@@ -12,6 +12,7 @@
 #include "ctl/complete.h"
 #include "ctl/job-dict.h"
 #include "ctl/list-columns.h"
+#include "ctl/option-values.h"
 #include "ctl/options.h"
 #include "ctl/output.h"
 #include "ctl/set.h"
@@ -51,6 +52,10 @@ static void complete_states(Completion *c) {
 
 static void complete_results(Completion *c) {
         words(c, job_results);
+}
+
+static void complete_events(Completion *c) {
+        words(c, callback_event_words);
 }
 
 static void complete_groups(Completion *c) {
@@ -130,7 +135,7 @@ static void complete_properties(Completion *c) {
 /* The same of a queue: keys of [Queue], properties of its slice, and of each job. */
 static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = {
-                "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "Backstop", "CPUPressureMax",
+                "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "Backstop", "CPUPressureMax", "CallbackEvents", "CallbackURL",
                 "Executor", "Fair", "GateUnit", "IOPressureMax", "Keep", "KeepMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth",
                 "MemoryPressureMax", "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
                 "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify", "WorkerUnit", "WorkerUsers",
@@ -418,6 +423,8 @@ static const struct {
         { "QUEUE", complete_queues, NULL },
         { "RESULT", complete_results, NULL },
         { "SCHEDULE", complete_schedules, NULL },
+        { "EVENT", complete_events, NULL },
+        { "URL", NULL, NULL },
         { "SETTING=VALUE", complete_settings, NULL },
         { "SIGNAL", complete_signals, NULL },
         { "SPAN", NULL, NULL },

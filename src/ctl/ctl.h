@@ -67,7 +67,7 @@ typedef struct Filter {
 
 typedef struct SubmitArgs {
         char *queue, *type, *name, *directory, *payload, *env, *script, *file, *flow, *output, *error, *request_id,
-                        *unique, *unique_policy, *unique_scope;
+                        *unique, *unique_policy, *unique_scope, *callback;
         const char *verify, *to; /* words of the spec's "verify" and "stdout"; NULL: not given */
         char **set, **properties, **tags, **after;
         int32_t priority; /* INT32_MIN: not given */
@@ -77,7 +77,7 @@ typedef struct SubmitArgs {
         uint32_t uid; /* UINT32_MAX: not given */
         uint32_t attempts;    /* 0: not given */
         Backoff backoff;
-        char **retry_on;
+        char **retry_on, **callback_events;
         bool requeue_lost;
         double memory_growth; /* 0: not given */
         bool hold, freezable, dry_run;

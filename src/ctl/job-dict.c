@@ -36,6 +36,8 @@ static const DictField job_fields[] = {
         FIELD(retry_on, "as", J),
         FIELD(requeue_lost, "b", J),
         FIELD(memory_growth, "d", J),
+        FIELD(callback_url, "s", J),
+        FIELD(callback_events, "as", J),
         FIELD(priority, "i", J),
         FIELD(slots, "u", J),
         FIELD(slot_numbers, "au", J | A),

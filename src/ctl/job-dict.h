@@ -12,7 +12,7 @@ typedef struct JobInfo {
         uint64_t id;
         char *name, *queue, *type, *type_version, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id, *executor,
                         *status, *output_file, *error_file, *output, *verify, *verdict, *unique_key, *unique_scope,
-                        *backoff;
+                        *backoff, *callback_url;
         uint64_t array;
         char **array_states, **flow_states; /* state, how many of its array, … */
         uint32_t array_index, array_size, array_max_running;
@@ -20,7 +20,7 @@ typedef struct JobInfo {
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
         uint64_t flow, worker;
-        char **argv, **properties, **tags, **io, **after, **retry_on, **causes, **type_rules; /* tags, io: key, value, …; after: "17:success" */
+        char **argv, **properties, **tags, **io, **after, **retry_on, **causes, **type_rules, **callback_events; /* tags, io: key, value, …; after: "17:success" */
         double progress, backoff_jitter, memory_growth;
         uint32_t umask;
         uint64_t submitted_usec, not_before_usec, deadline_usec, created_usec, started_usec, finished_usec;

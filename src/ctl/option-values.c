@@ -280,6 +280,18 @@ int option_results(const char *value, void *target) {
         return words_of(value, job_results, target);
 }
 
+int option_callback(const char *value, void *target) {
+        JobSpec s = { .callback_url = (char *) value };
+
+        return spec_check_callback_url(spec_field_find("callback_url"), &s, NULL) < 0 ? -EINVAL : free_and_strdup(target, value);
+}
+
+const char *const callback_event_words[] = { "started", "success", "failure", "dead", NULL };
+
+int option_callback_events(const char *value, void *target) {
+        return words_of(value, callback_event_words, target);
+}
+
 const char *const report_groups[] = { "queue", "type", "owner", "day", "hour", "minute", "total", NULL };
 
 int option_groups(const char *value, void *target) {

@@ -118,6 +118,10 @@ static const Option options[] = {
           "When it is a success: exit status 0, or also a verdict that says so" },
         { "stdout", 0, "journal|spool", S, option_stdout, &arg_submit.to,
           "Where its output goes; in a spool a verdict is looked for" },
+        { "callback", 0, "URL", S, option_callback, &arg_submit.callback,
+          "Tell this web server what becomes of it", "an http or https URL, in which what is no part of one is written as %XX" },
+        { "callback-on", 0, "EVENT,…", S, option_callback_events, &arg_submit.callback_events,
+          "… of these events (default: success,dead)", "started, success, failure, dead" },
         { "file", 0, "FILE|-", S, option_file, &arg_submit.file,
           "Many jobs, a JSON object a line; the options hold where a line says nothing", "the path of a file, or -" },
         { "flow", 0, "FILE|-", S, option_file, &arg_submit.flow,
@@ -373,13 +377,14 @@ static bool is_string(const Option *o) {
         return o->parse == option_string || o->parse == option_queue || o->parse == option_type || o->parse == option_name || o->parse == option_file ||
                o->parse == option_job_file || o->parse == option_environment || o->parse == option_request_id ||
                o->parse == option_order || o->parse == option_unique || o->parse == option_unique_policy ||
-               o->parse == option_unique_scope || o->parse == option_log_format || o->parse == option_oldest;
+               o->parse == option_unique_scope || o->parse == option_log_format || o->parse == option_oldest || o->parse == option_callback;
 }
 
 static bool is_list(const Option *o) {
         return o->parse == option_append || o->parse == option_after || o->parse == option_tag || o->parse == option_new_tag ||
                o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
-               o->parse == option_queues || o->parse == option_types || o->parse == option_groups || o->parse == option_states || o->parse == option_results;
+               o->parse == option_queues || o->parse == option_types || o->parse == option_groups || o->parse == option_states || o->parse == option_results ||
+               o->parse == option_callback_events;
 }
 
 static void free_target(const Option *o) {

@@ -113,6 +113,8 @@ static int set_lists(JobSpec *s) {
         s->properties = TAKE_PTR(properties);
         if (arg_submit.retry_on && !(s->retry_on = strv_copy(arg_submit.retry_on)))
                 return ctl_oom();
+        if (arg_submit.callback_events && !(s->callback_events = strv_copy(arg_submit.callback_events)))
+                return ctl_oom();
         return 0;
 }
 
@@ -147,7 +149,7 @@ static int set_strings(JobSpec *s) {
 
         if (free_and_strdup(&s->type, a->type) < 0 || free_and_strdup(&s->name, a->name) < 0 || free_and_strdup(&s->output_file, a->output) < 0 ||
             free_and_strdup(&s->error_file, a->error) < 0 || free_and_strdup(&s->unique_key, a->unique) < 0 ||
-            free_and_strdup(&s->unique_scope, a->unique_scope) < 0)
+            free_and_strdup(&s->unique_scope, a->unique_scope) < 0 || free_and_strdup(&s->callback_url, a->callback) < 0)
                 return ctl_oom();
         if (a->unique_policy && spec_set_string(s, spec_field_find("unique_policy"), a->unique_policy, NULL) < 0)
                 return ctl_oom();

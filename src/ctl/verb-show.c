@@ -192,6 +192,15 @@ static void print_retry(const JobInfo *j) {
                 print_row("If too large", "MemoryMax= × %g", j->memory_growth);
 }
 
+static void print_callback(const JobInfo *j) {
+        _cleanup_free_ char *events = NULL;
+
+        if (!j->callback_url)
+                return;
+        events = j->callback_events ? strv_join(j->callback_events, ", ") : NULL;
+        print_row("Callback", "%s%s%s", j->callback_url, events ? " on " : "", strempty(events));
+}
+
 static void print_usage(const JobInfo *j) {
         char a[SPAN_MAX], b[SPAN_MAX];
 
@@ -305,6 +314,7 @@ static int print_job(const JobInfo *j, const JobInfo *attempts, size_t n) {
         if (j->unit)
                 print_row("Unit", "%s", j->unit);
         print_retry(j);
+        print_callback(j);
         if (print_attempts(attempts, n) < 0)
                 return ctl_oom();
         if (arg_legend && !arg_quiet)

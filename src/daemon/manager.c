@@ -9,6 +9,7 @@
 
 #include "api/socket.h"
 #include "base/crash-point.h"
+#include "api/callback.h"
 #include "base/log.h"
 #include "base/strv.h"
 #include "base/time-util.h"
@@ -337,6 +338,7 @@ int manager_load_model(Manager *m) {
                 q->policy_changed = false; /* nothing was told before */
         units_set_model(m->units, model);
         api_set_model(m->api, model, m->store);
+        store_set_callback_body(m->store, api_callback_body, m->api);
         model_free(m->model);
         m->model = TAKE_PTR(model);
         api_workers_resume(m->api);

@@ -132,6 +132,9 @@ bool manager_act_runs(Manager *m);
 #endif
 int manager_release(Manager *m);
 
+/* callbacks.c: decide, when all else is. -errno: of the store */
+int manager_make_callbacks(Manager *m);
+
 /* arrays.c: decide */
 void manager_fill_arrays(Manager *m);
 

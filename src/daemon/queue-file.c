@@ -261,6 +261,8 @@ static const struct {
         { "MemoryGrowth", .field = "memory_growth", .allowed = "1…100" },
         { "Verify", .field = "verify", .allowed = "exit or verdict" },
         { "Stdout", .field = "stdout", .allowed = "journal or spool" },
+        { "CallbackURL", .field = "callback_url", .privileged = true, .allowed = "an http or https URL" },
+        { "CallbackEvents", .field = "callback_events", .allowed = "started, success, failure, dead" },
         { "Override", file_value_words, offsetof(QueueFile, policy.overridable), .privileged = true,
           .allowed = "names of unit properties" },
         { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },

@@ -256,7 +256,8 @@ static int decide(Manager *m) {
                 while (m->skips_left > 0 && schedule_next_lacking(m->model, &c, &q))
                         (void) pass_over(m, &c, q, /* has_room = */ false);
         while (m->decisions_left > 0 && m->skips_left > 0 && decide_next(m));
-        return manager_release(m); /* of those that could not be started at all */
+        r = manager_release(m); /* of those that could not be started at all */
+        return r < 0 ? r : manager_make_callbacks(m);
 }
 
 /* The window that ran dry is filled from the store; only when the store has everything that memory has. */

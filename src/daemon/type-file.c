@@ -179,6 +179,8 @@ static const struct {
         { "Freezable", .field = "freezable", .allowed = "a boolean" },
         { "Keep", .field = "keep_usec", .allowed = "a time span" },
         { "UniqueKey", .field = "unique_key", .allowed = "at most 256 bytes" },
+        { "CallbackURL", .field = "callback_url", .allowed = "an http or https URL" },
+        { "CallbackEvents", .field = "callback_events", .allowed = "started, success, failure, dead" },
         { "UniquePolicy", .field = "unique_policy", .allowed = "reject, return or replace" },
         { "UniqueScope", .field = "unique_scope", .allowed = "queued, live or a time span" },
 };

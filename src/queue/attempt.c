@@ -166,6 +166,7 @@ void model_attempt_started(Model *m, Attempt *a, sd_id128_t invocation_id, usec_
         a->outcome.started_usec = started_realtime;
         model_attempt_changed(m, a);
 
+        j->happened |= 1U << CALLBACK_STARTED;
         j->started_usec = started_realtime;
         j->wait_usec = j->ready_usec == USEC_INFINITY ? USEC_INFINITY : usec_sub(started_realtime, j->ready_usec);
         if (j->state == JOB_STARTING)
@@ -356,6 +357,7 @@ void model_judge(Model *m, Job *j, const JobSpec *spec, const Now *now) {
                 return;
         }
         j->retried_after = a->outcome.result;
+        j->happened |= 1U << CALLBACK_FAILURE;
         if (costs_nothing)
                 j->max_attempts++;
         else

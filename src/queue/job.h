@@ -6,6 +6,7 @@
 
 #include "base/macro.h"
 #include "queue/attempt.h"
+#include "queue/callback.h"
 #include "queue/spec.h"
 
 typedef enum JobState {
@@ -60,6 +61,7 @@ typedef struct Job {
         bool privileged;         /* its submitter may set privileged properties, so they are kept at start */
         bool dead;
         bool foreground;         /* jobmill run: somebody's own process is its lease (run.h) */
+        uint32_t callbacks;      /* of which events it tells (callback.h), as a set */
         usec_t submitted_usec;   /* realtime, all of these */
         usec_t not_before_usec;  /* USEC_INFINITY: none */
         bool delayed;            /* not_before_usec is the end of a span: it moves when the clock is set */
@@ -106,6 +108,9 @@ typedef struct Job {
         bool changed;            /* on model->changed; else on model->idle, unless live */
         bool listed;             /* on one of the two */
         bool spec_dropped;       /* commit: drop the environment */
+        uint32_t happened;       /* of these, in this turn */
+        uint64_t callback_of;    /* new, and a callback about this job, when this happened; 0: none */
+        CallbackEvent callback_event;
         bool reopened;           /* commit: it was done before that, too */
         bool released;           /* commit: what waits for its end is being looked for */
         bool edges_open_again;   /* commit: it was retried, and waits again for what it came after */

@@ -13,6 +13,9 @@ void job_set_state(Model *m, Job *j, JobState state);
 void job_set_dead(Model *m, Job *j, bool dead);
 void job_finish(Model *m, Job *j, JobResult result, const char *reason, usec_t finished, const Now *now);
 
+/* One that is ours: nothing is checked. Takes spec over on success. */
+int model_submit_own(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now, Job **ret);
+
 /* Its place among the ready ones of its queue, by the order that this has now. */
 void job_set_rank(Job *j);
 /* Only room is missing from now on. */

@@ -156,7 +156,7 @@ void model_recorded(Model *m) {
                 TAILQ_REMOVE(&m->changed, j, changed_entry);
                 j->changed = j->listed = j->is_new = j->was_edited = j->reopened = j->released = j->edges_void = j->edges_open_again = false;
                 j->edited = spec_free(j->edited);
-                j->edited_fields = 0;
+                j->edited_fields = j->happened = j->callback_of = 0;
                 j->told_state = j->state;
         }
         while ((j = TAILQ_FIRST(&m->idle)))
@@ -387,6 +387,7 @@ void job_finish(Model *m, Job *j, JobResult result, const char *reason, usec_t f
         j->result = result;
         j->intent = JOB_RESULT_NONE;
         j->finished_usec = finished;
+        j->happened |= result == JOB_SUCCESS ? 1U << CALLBACK_SUCCESS : 1U << CALLBACK_FAILURE | 1U << CALLBACK_DEAD;
         retention_done(m, j, now);
         run_over(m, j);
         /* Without memory the reason is missing, the result is not. */
@@ -424,6 +425,7 @@ static void job_take_spec(Job *j, JobSpec *spec, const Now *now) {
         j->max_attempts = MAX(spec->max_attempts, UINT32_C(1));
         j->deadline_usec = spec->deadline_usec;
         j->keep_usec = spec->keep_usec;
+        j->callbacks = callback_events(spec);
         unique_submitted(j, spec, now);
         for (size_t i = 0; i < spec->n_after; i++)
                 j->blockers += !spec->after[i].met;
@@ -480,6 +482,10 @@ static int submit_jobs(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const 
         TAKE_PTR(a);
         *ret = l[0];
         return 0;
+}
+
+int model_submit_own(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now, Job **ret) {
+        return submit_jobs(m, q, spec, owner, owner_name, now, ret);
 }
 
 int model_submit(Model *m, Queue *q, JobSpec *spec, uint32_t owner, const char *owner_name, const Now *now, Job **ret,

@@ -153,12 +153,13 @@ int spec_inherit(JobSpec *s, const JobSpec *defaults) {
 
 int spec_fill(JobSpec *s, const JobSpec *defaults, uint64_t fields) {
         bool own_max = s->backoff_max_usec != USEC_INFINITY;
+        const char *own_url = s->callback_url;
         size_t n;
         const SpecField *f = spec_field_table(&n);
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++)
-                if (fields & UINT64_C(1) << i)
+                if ((fields & UINT64_C(1) << i) && !(own_url && streq(f[i].name, "callback_events")))
                         r = copy_field(s, defaults, f + i);
         if (s->backoff_base_usec == USEC_INFINITY || s->backoff_base_usec <= s->backoff_max_usec)
                 return r;

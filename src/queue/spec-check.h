@@ -24,4 +24,6 @@ int spec_check_unique_key(const SpecField *f, const JobSpec *s, char **ret_error
 int spec_check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_array(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_type(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_callback_url(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_callback_events(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error);

@@ -6,6 +6,7 @@
 #include "queue/spec-check.h"
 
 #include "base/strv.h"
+#include "queue/callback.h"
 #include "queue/outcome.h"
 
 static const JobSpec spec_default = {
@@ -64,6 +65,8 @@ JobSpec *spec_free(JobSpec *s) {
         free(s->after);
         free(s->unique_key);
         free(s->unique_scope);
+        free(s->callback_url);
+        strv_free(s->callback_events);
         free(s->request_id);
         return mfree(s);
 }
@@ -122,6 +125,8 @@ static const SpecField fields[] = {
         FIELD(array_max_running, SPEC_U32, .min = 1, .max = SPEC_ARRAY_MAX,
               .flags = SPEC_NOT_STORED | SPEC_EDIT_QUEUED),
         FIELD(freezable, SPEC_BOOL, .max = 1, .flags = OF_OWNER),
+        FIELD(callback_url, SPEC_STRING, .check = spec_check_callback_url, .flags = SPEC_INHERIT),
+        FIELD(callback_events, SPEC_STRV, .max = _CALLBACK_EVENT_MAX, .check = spec_check_callback_events, .flags = SPEC_INHERIT),
         FIELD(request_id, SPEC_STRING, .check = spec_check_request_id, .flags = SPEC_NOT_STORED),
         FIELD(type, SPEC_STRING, .check = spec_check_type, .flags = SPEC_NOT_STORED),
         FIELD(type_version, SPEC_STRING, .flags = SPEC_NOT_STORED | SPEC_OURS),

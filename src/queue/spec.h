@@ -102,6 +102,8 @@ typedef struct JobSpec {
         uint32_t array_max_running; /* 0: no limit */
         bool freezable;           /* may be frozen although it has a time-out: its unit then has none of its own */
         unsigned n_refs;          /* spec_ref(): spec_free() does nothing so often */
+        char *callback_url;       /* who is to be told (callback.h); NULL: nobody */
+        char **callback_events;   /* of what; none: of its end */
         char *request_id;         /* the client's name for this request (queue/receipt.h); not a part of the job */
 } JobSpec;
 

@@ -337,6 +337,9 @@ static const char *const migrations[] = {
 
         /* 13: what was fired for last, by the clock of the boot, which nobody sets; 0: it has not elapsed yet */
         "ALTER TABLE timer ADD COLUMN elapsed_mark INTEGER NOT NULL DEFAULT 0;",
+
+        /* 14: the events that a job tells of, as a set. */
+        "ALTER TABLE job ADD COLUMN callbacks INTEGER NOT NULL DEFAULT 0;",
 };
 
 unsigned schema_version(void) {

@@ -67,7 +67,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 "INSERT INTO job (" JOB_COLUMNS ", environment)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
                 "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43,"
-                "  ?44, ?45, ?46, ?47, ?48)",
+                "  ?44, ?45, ?46, ?47, ?48, ?49)",
         [STMT_JOB_UPDATE] =
                 "UPDATE job SET queue = ?2, owner = ?3, owner_name = ?4, name = ?5, state = ?6, result = ?7, intent = ?8,"
                 " reason = ?9, priority = ?10, rank = ?11, slots = ?12, attempt = ?13, max_attempts = ?14, dead = ?15,"
@@ -76,7 +76,7 @@ static const char *const statement_table[_STMT_MAX] = {
                 " delayed = ?25, output = ?26, verify = ?27, deadline_usec = ?28, keep_usec = ?29, ended_usec = ?30,"
                 " submission_key = ?31, fair = ?32, poison = ?33, blockers = ?34, flow = ?35, array = ?36, array_index = ?37,"
                 " array_waits = ?38, unique_key = ?39, unique_scope = ?40, unique_until_usec = ?41, unique_held = ?42,"
-                " failures = ?43, grown = ?44, type = ?45, type_version = ?46, foreground = ?47 WHERE id = ?1",
+                " failures = ?43, grown = ?44, type = ?45, type_version = ?46, foreground = ?47, callbacks = ?48 WHERE id = ?1",
         [STMT_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
         [STMT_JOB_GET] = "SELECT " JOB_COLUMNS " FROM job WHERE id = ?1",
         [STMT_JOB_LIVE] = "SELECT " JOB_COLUMNS " FROM job INDEXED BY job_state"

@@ -35,6 +35,8 @@ typedef struct StoreEvents {
 } StoreEvents;
 
 struct Store {
+        callback_body_t callback_body; /* NULL: nobody knows */
+        void *callback_userdata;
         sqlite3 *db;
         int lock_fd;
         bool memory;           /* :memory: */
@@ -78,8 +80,8 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "max_attempts, dead, submitted_usec, not_before_usec, ready_usec, started_usec, finished_usec, "     \
         "wait_usec, timeout_usec, stop_timeout_usec, privileged, delayed, output, verify, deadline_usec, "   \
         "keep_usec, ended_usec, submission_key, fair, poison, blockers, flow, array, array_index, "        \
-        "array_waits, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown, type, type_version, foreground"
-#define JOB_N_COLUMNS 47
+        "array_waits, unique_key, unique_scope, unique_until_usec, unique_held, failures, grown, type, type_version, foreground, callbacks"
+#define JOB_N_COLUMNS 48
 #define ATTEMPT_COLUMNS                                                                                      \
         "job, attempt, boot_id, userspace_usec, token, invocation_id, slots, slot_numbers, created_usec, "   \
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \

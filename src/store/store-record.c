@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: arrays, jobs, attempts, workers, those who wait in the foreground, queues, what is purged, who waits for whom, schedules, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
+ * Order within it: arrays, jobs, attempts, workers, those who wait in the foreground, queues, what is purged, who waits for whom, schedules, callbacks, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "base/crash-point.h"
@@ -181,6 +181,40 @@ static int record_job(Store *s, const Job *j) {
         return r;
 }
 
+/* ---- callbacks ---- */
+
+void store_set_callback_body(Store *s, callback_body_t body, void *userdata) {
+        s->callback_body = body;
+        s->callback_userdata = userdata;
+}
+
+static int record_callback(Store *s, const Job *j) {
+        _cleanup_free_ char *body = NULL;
+        sqlite3_stmt *stmt;
+        size_t size = 0;
+        int r;
+
+        r = s->callback_body(s->callback_userdata, j, &body, &size);
+        if (r < 0)
+                return r;
+        CRASH_POINT("callback-written");
+        stmt = store_stmt(s, STMT_SPEC_SET_PAYLOAD);
+        stmt_bind_u64(s, stmt, 1, j->id);
+        stmt_bind_blob(s, stmt, 2, body, size);
+        return exec_update(s, stmt, "the spec of job", j->id);
+}
+
+/* They say what this commit leaves, so they come behind it. */
+static int record_callbacks(Store *s, const Model *m) {
+        const Job *j;
+        int r = 0;
+
+        TAILQ_FOREACH(j, &m->changed, changed_entry)
+                if (r >= 0 && j->callback_of > 0 && s->callback_body)
+                        r = record_callback(s, j);
+        return r;
+}
+
 /* ---- attempts, queues, purges ---- */
 
 static int record_attempt(Store *s, const Attempt *a) {
@@ -325,6 +359,8 @@ static int record_changes(Store *s, const Model *m) {
         r = store_record_edges(s, m);
         if (r >= 0)
                 r = store_record_timers(s, m);
+        if (r >= 0)
+                r = record_callbacks(s, m);
         if (r < 0)
                 return r;
         TAILQ_FOREACH(receipt, &m->receipts, entry) {

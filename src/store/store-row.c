@@ -100,6 +100,7 @@ void job_to_row(Store *s, sqlite3_stmt *stmt, const Job *j) {
         stmt_bind_text(s, stmt, i++, j->type);
         stmt_bind_text(s, stmt, i++, j->type_version);
         stmt_bind_i64(s, stmt, i++, j->foreground);
+        stmt_bind_i64(s, stmt, i++, j->callbacks);
         assert(i == JOB_N_COLUMNS + 1);
 }
 
@@ -190,6 +191,7 @@ int job_from_row(Store *s, sqlite3_stmt *stmt, Job **ret) {
         if (stmt_strdup(stmt, i++, &j->type) < 0 || stmt_strdup(stmt, i++, &j->type_version) < 0)
                 return -ENOMEM;
         j->foreground = sqlite3_column_int(stmt, i++);
+        j->callbacks = stmt_u64(stmt, i++);
         assert(i == JOB_N_COLUMNS);
         r = store_read_array(s, j);
         if (r < 0)

@@ -30,6 +30,9 @@ uint64_t store_log_size(const Store *s); /* of what stands in the log */
  * but invocation ids and start times changed. On error everything is rolled back and the model's lists are as before.
  * Does not call model_recorded(). */
 int store_record(Store *s, Model *m);
+/* What a new callback (queue/callback.h) says, asked for within that transaction, when all that it tells of is written; malloc'd. */
+typedef int (*callback_body_t)(void *userdata, const Job *callback, char **ret, size_t *ret_size);
+void store_set_callback_body(Store *s, callback_body_t body, void *userdata);
 
 /* ---- receipts ---- */
 

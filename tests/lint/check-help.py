@@ -180,6 +180,8 @@ FIELDS = {  # field: (option of submit, setting of `set`, key of JSON), where th
     "after": ("--after", "decided by the submit", "after"),
     "unique_key": ("--unique", "unique", "unique_key"),
     "unique_policy": ("--unique-policy", "about the submit alone", "about the submit alone"),
+    "callback_url": ("--callback", "made by the submit", "callback_url"),
+    "callback_events": ("--callback-on", "made by the submit", "callback_events"),
     "array": ("--array", "made by the submit", "array"),
     "array_max_running": ("--array", "array-max", "array_max_running"),
     "type": ("--type", "made by the submit", "type"),

@@ -24,6 +24,7 @@ OWN = {
     "daemon": ["base/*", "queue/*", "store/*", "unit/*", "notify/*", "api/*", "daemon/*"],
     "exec": ["base/macro.h", "exec/*"],
     "runner": ["base/*", "runner/*", "api/framing.h", "queue/spec*.h", "exec/exec.h"],
+    "webhook": ["base/*", "webhook/*", "api/framing.h"],
     "exporter": ["base/*", "exporter/*", "api/protocol.h"],
     "ctl": ["base/*", "ctl/*", "api/protocol.h", "queue/spec*.h", "queue/flow.h", "queue/unit-property.h"],
 }
@@ -33,10 +34,12 @@ LIBRARIES = {
     "systemd/sd-bus.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*", "exporter/*"],
     "systemd/sd-event.h": ["base/bus-util.*", "unit/*", "api/*", "notify/*", "daemon/*", "ctl/*", "runner/*", "exporter/*"],
     "systemd/sd-journal.h": ["base/log.c", "unit/*", "api/log-child.*", "notify/*", "ctl/*", "runner/*"],
-    "systemd/sd-daemon.h": ["base/log.c", "daemon/*", "exporter/*"],
+    "systemd/sd-daemon.h": ["base/log.c", "daemon/*", "exporter/*", "webhook/*"],
+    "curl/*": ["webhook/*"],
+    "openssl/*": ["webhook/*"],
     "microhttpd.h": ["exporter/*"],
     "sqlite3.h": ["store/*"],
-    "json-c/*": ["queue/json-ascii.c", "queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*", "runner/*"],
+    "json-c/*": ["queue/json-ascii.c", "queue/spec-json.c", "queue/flow-json.c", "queue/inputs.c", "api/*", "ctl/*", "runner/*", "webhook/*"],
     "json.h": [],
     "ini.h": ["base/conf-file.c"],
 }

@@ -4,6 +4,7 @@
 
 - jobmill.conf(5): each key of the table in src/daemon/settings.c, with its range as errors name it and its default as in
   units/jobmill.conf; that file has all keys, in the table's order
+- jobmill-webhook(8): the same of src/webhook/policy.c and units/webhook.conf
 - jobmill.job(5): each key of the table in src/daemon/type-file.c, in the same way
 - jobmill.queue(5): each key of the table in src/daemon/queue-file.c, with what it takes where that is a number or a span; and
   each unit property of src/queue/unit-property.c that may be set, under the section and the class that it has
@@ -54,18 +55,17 @@ def same(what, there, here):
         problem(f"{what}: {k}= is none")
 
 
-def check_settings():
-    page, code = "docs/man/jobmill.conf.5.scd", table("src/daemon/settings.c", "daemon_keys")
-    man = keys(sections(page)["[DAEMON] SECTION"])
+def check_settings(page, section, code, installed):
+    man = keys(sections(page)[section])
     same(page, code, man)
-    shipped = dict(re.findall(r"^#(\w+)=(.*)$", read("units/jobmill.conf"), flags=re.M))
-    same("units/jobmill.conf", code, shipped)
+    shipped = dict(re.findall(r"^#(\w+)=(.*)$", read(installed), flags=re.M))
+    same(installed, code, shipped)
     if list(shipped) != list(code):
-        problem("units/jobmill.conf: the order is not the table's")
+        problem(f"{installed}: the order is not the table's")
     for k in set(code) & set(man) & set(shipped):
         if code[k].replace(" or ", "* or *") not in man[k] and code[k] not in man[k]:
             problem(f"{page}: {k}= does not say that it takes: {code[k]}")
-        if not re.search(r"Default: %s\.( |$)" % re.escape(shipped[k]), man[k]):
+        if not re.search(r"Default: %s\.( |$)" % re.escape(shipped[k] or "none"), man[k]):
             problem(f"{page}: {k}= does not say that its default is {shipped[k]}")
     return len(code)
 
@@ -122,6 +122,8 @@ def check_properties():
     return len(slices) + len(opened) + len(privileged)
 
 
-counts = check_settings(), check_queue_keys(), check_type_keys(), check_properties()
+counts = (check_settings("docs/man/jobmill.conf.5.scd", "[DAEMON] SECTION", table("src/daemon/settings.c", "daemon_keys"), "units/jobmill.conf") +
+          check_settings("docs/man/jobmill-webhook.8.scd", "SETTINGS", table("src/webhook/policy.c", "webhook_keys"), "units/webhook.conf"),
+          check_queue_keys(), check_type_keys(), check_properties())
 print("%d settings, %d keys of queues, %d of job types, %d unit properties, %d problems" % (*counts, len(problems)))
 sys.exit(bool(problems) or not all(counts))

@@ -48,6 +48,7 @@ def write_queues(mill):
         mill.write_queue(name, "Slots=%d" % slots, "Executor=worker", *(["WorkerUnit=%s.service" % name] if "rough" in name else []), reload=False)
     for name, slots in POOLED.items():
         mill.write_queue(name, "Slots=%d" % slots, "Executor=pool", reload=False)
+    mill.write_queue("callbacks", "Executor=worker", reload=False)  # nobody sends them
     TYPE.parent.mkdir(exist_ok=True)
     TYPE.write_text("[Job]\nVersion=1\nCommand=/bin/sh\nQueue=crash\nEnvironment=T=type\nRequireUnits=basic.target\n[Service]\nNice=1\n")
 
@@ -267,6 +268,8 @@ class Workload:
         self.shorter = self.submit("given less time", "exec sleep 60", "timeout", timeout_usec=3600_000_000)
         self.purged = self.submit("purged", "exit 1", "exit-code", environment=["A=purged %s" % self.folder])
         self.submit("kept for an hour", "true", "success", keep_usec=3600_000_000)
+        self.tells = self.submit("tells", "exit 3", "exit-code", attempts=2, max_attempts=2, backoff_base_usec=50_000, callback_url="https://127.0.0.1/",
+                                 callback_events=["started", "failure", "dead"])
         self.submit_capped()
         self.submit_to_workers()
         self.submit_to_pools()
@@ -561,6 +564,7 @@ class Workload:
         """Every promise that can be seen from outside."""
         self.end_processes()
         self.check_events()
+        self.check_callbacks()
         proof = self.proof.read_text().split("\n")[:-1]
         # "systemctl reset-failed" and "restart" of a job's unit force it to run again: seen, ended, and told as lost.
         forced = {str(j.id) for j in self.jobs if j.results is None}
@@ -575,6 +579,15 @@ class Workload:
         least = sum(j.kind == "overlap" for j in self.jobs)
         most = sum(j.kind.startswith("overlap") for j in self.jobs)
         assert least <= lines <= most, "%d of %d…%d ran" % (lines, least, most)
+
+    def check_callbacks(self):
+        """One of each event, whatever happened to the daemon; then they go."""
+        ours = {"queue": "callbacks", "tags": {"job": str(self.tells.id)}}
+        expected = ["dead", *("failure started".split() * len(self.mill.attempts(self.tells.id)))]
+        found = [j["tags"]["event"] for j in self.mill.jobs(**ours)]
+        assert sorted(found) == sorted(expected), "callbacks of job %d: %s" % (self.tells.id, found)
+        self.insist("CancelJobs", ours)
+        self.insist("PurgeJobs", ours)
 
     def nested(self, *files):
         return most_at_once(*((self.folder / f, 2 if f.endswith("-wide") else 1) for f in files))

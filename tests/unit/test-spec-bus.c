@@ -107,6 +107,7 @@ static void test_all_keys(void **state) {
                                           UINT64_C(8), "after", "a(ts)", 2, UINT64_C(9), "end", UINT64_C(3), "failure:continue",
                                           "unique_key", "s", "u", "unique_policy", "s", "replace", "unique_scope", "s", "live",
                                           "array", "u", 10u, "array_max_running", "u", 2u) >= 0);
+        assert_true(sd_bus_message_append(m, "{sv}{sv}", "callback_url", "s", "https://h/", "callback_events", "as", 2, "dead", "started") >= 0);
         assert_true(sd_bus_message_close_container(m) >= 0);
         assert_true(sd_bus_message_append(m, "s", "after") >= 0);
 
@@ -144,6 +145,8 @@ static void test_all_keys(void **state) {
         assert_true(s->after[0].id == 3 && s->after[0].condition == AFTER_FAILURE && s->after[1].id == 9); /* sorted */
         assert_int_equal(s->unique_policy, UNIQUE_REPLACE);
         assert_int_equal(s->array_max_running, 2);
+        assert_string_equal(s->callback_url, "https://h/");
+        assert_string_equal(s->callback_events[1], "started");
         f = spec_field_table(&n);
         for (size_t i = 0; i < n; i++)
                 assert_true(spec_field_is_default(s, f + i) == (bool) (f[i].flags & SPEC_OURS));
