@@ -78,41 +78,86 @@ int timer_check_job(Api *a, uint32_t owner, const char *job, sd_bus_error *error
 
 /* ---- overlap ---- */
 
-static int load_last(Api *a, const Timer *t, Job **ret, sd_bus_error *error) {
+/* Its jobs that are not done, by id. */
+typedef struct Unfinished {
+        uint64_t *ids;
+        size_t n;
+} Unfinished;
+
+static void unfinished_done(Unfinished *l) {
+        free(l->ids);
+}
+
+static int add_unfinished(Api *a, Unfinished *l, uint64_t id, sd_bus_error *error) {
         _cleanup_(sd_bus_error_free) sd_bus_error gone = SD_BUS_ERROR_NULL;
         Call c = { .api = a };
-        Job *j = NULL;
-        int r = 0;
+        Job *j;
+        int r;
 
-        if (t->last_job > 0)
-                r = call_load_job(&c, t->last_job, &j, &gone);
+        for (size_t i = 0; i < l->n; i++)
+                if (l->ids[i] == id)
+                        return 0;
+        r = call_load_job(&c, id, &j, &gone);
         if (r < 0 && sd_bus_error_has_name(&gone, JOBMILL_ERROR_NO_SUCH_JOB)) /* purged */
-                r = 0;
+                return 0;
         if (r < 0) {
                 sd_bus_error_move(error, &gone);
                 return r;
         }
-        *ret = j && j->state != JOB_DONE ? j : NULL;
+        if (j->state != JOB_DONE)
+                l->ids[l->n++] = id;
         return 0;
 }
 
-/* It runs when that one has ended, however. */
-static int wait_for(Request *q, const Job *last) {
-        After *l = new0(After, 1);
+/* Of each time that is known: the last job may be done, as it was cancelled while it waited, and the one that it waited for may run; one of before may have been
+ * retried by hand. */
+static int load_unfinished(Api *a, const Timer *t, Unfinished *ret, sd_bus_error *error) {
+        const struct FiringList *now = &a->model->timers.firings;
+        _cleanup_free_ uint64_t *stored = NULL;
+        size_t n, n_now = 0, kept = MIN(a->model->timers.kept_max, t->n_firings);
+        const Firing *f;
+        int r;
 
-        if (!l)
+        TAILQ_FOREACH(f, now, entry)
+                n_now++;
+        stored = new0(uint64_t, kept + 1);
+        ret->ids = new0(uint64_t, kept + n_now + 1);
+        if (!stored || !ret->ids)
                 return -ENOMEM;
-        *l = (After) { .id = last->id, .condition = AFTER_END };
-        q->spec->after = l;
-        q->spec->n_after = 1;
+        r = store_unfinished_firings(a->store, t->name, stored, kept, &n);
+        if (r < 0)
+                return api_error_store(a, error, r);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = add_unfinished(a, ret, stored[i], error);
+        TAILQ_FOREACH(f, now, entry)
+                if (r >= 0 && f->job > 0 && streq(f->timer, t->name))
+                        r = add_unfinished(a, ret, f->job, error);
+        return r < 0 || t->last_job == 0 ? r : add_unfinished(a, ret, t->last_job, error);
+}
+
+/* It runs when they have ended, however. */
+static int wait_for(Request *q, const Unfinished *l) {
+        if (l->n == 0)
+                return 0;
+        q->spec->after = new0(After, l->n);
+        if (!q->spec->after)
+                return -ENOMEM;
+        for (size_t i = 0; i < l->n; i++)
+                q->spec->after[i] = (After) { .id = l->ids[i], .condition = AFTER_END };
+        q->spec->n_after = l->n;
         return 0;
 }
 
-static void replace(Api *a, const Timer *t, Job *last, uint64_t by) {
+static void replace(Api *a, const Timer *t, const Unfinished *l, uint64_t by) {
         char reason[128];
 
         (void) snprintf(reason, sizeof(reason), "replaced by job %" PRIu64 " of schedule %s", by, t->name);
-        (void) model_cancel(a->model, last, reason, &a->now);
+        for (size_t i = 0; i < l->n; i++) {
+                Job *j = model_job(a->model, l->ids[i]); /* it was loaded in this turn */
+
+                if (j && j->id != by)
+                        (void) model_cancel(a->model, j, reason, &a->now);
+        }
 }
 
 /* The number may be given to somebody else by now. */
@@ -126,7 +171,7 @@ static int check_owner_name(Api *a, const Timer *t, sd_bus_error *error) {
         return 0;
 }
 
-static int submit(Api *a, const Timer *t, Job *last, uint64_t *ret_job, sd_bus_error *error) {
+static int submit(Api *a, const Timer *t, const Unfinished *others, uint64_t *ret_job, sd_bus_error *error) {
         _cleanup_(answer_done) Answer answer = {};
         Request q = {};
         OwnCall own;
@@ -139,8 +184,8 @@ static int submit(Api *a, const Timer *t, Job *last, uint64_t *ret_job, sd_bus_e
                 return r;
         own_call_begin(&own, a, t->owner);
         r = read_job(t->policy.job, &q, error);
-        if (r >= 0 && last)
-                r = wait_for(&q, last);
+        if (r >= 0)
+                r = wait_for(&q, others);
         if (r >= 0)
                 r = submit_all(&own.call, &q, 1, ONE_JOB, &answer, error);
         if (r == 0)
@@ -150,23 +195,27 @@ static int submit(Api *a, const Timer *t, Job *last, uint64_t *ret_job, sd_bus_e
         if (r < 0)
                 return r;
         *ret_job = answer.ids[0];
-        if (last && t->policy.overlap == OVERLAP_REPLACE && last->id != answer.ids[0])
-                replace(a, t, last, answer.ids[0]);
+        if (t->policy.overlap == OVERLAP_REPLACE)
+                replace(a, t, others, answer.ids[0]);
         return 1;
 }
 
 int timer_submit(Api *a, const Timer *t, Firing *f, sd_bus_error *error) {
-        Job *last = NULL;
+        _cleanup_(unfinished_done) Unfinished l = {};
         int r;
 
         if (!t->configured)
                 return api_error(error, JOBMILL_ERROR_TYPE_UNAVAILABLE, "The file of schedule '%s' is bad", t->name);
-        r = load_last(a, t, &last, error);
+        r = load_unfinished(a, t, &l, error);
         if (r < 0)
                 return r;
-        if (!last || t->policy.overlap != OVERLAP_SKIP)
-                return submit(a, t, last, &f->job, error);
-        return asprintf(&f->note, "job %" PRIu64 " is not done", last->id) < 0 ? (f->note = NULL, -ENOMEM) : 0;
+        if (l.n > 0 && t->policy.overlap == OVERLAP_SKIP)
+                r = asprintf(&f->note, "job %" PRIu64 " is not done", l.ids[0]);
+        else if (l.n > 0 && l.n >= a->model->timers.kept_max) /* of one more it would not be known that it is one */
+                r = asprintf(&f->note, "%zu jobs are not done (ScheduleFiringsMax=)", l.n);
+        else
+                return submit(a, t, &l, &f->job, error);
+        return r < 0 ? (f->note = NULL, -ENOMEM) : 0;
 }
 
 /* ---- those that are due ---- */

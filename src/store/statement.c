@@ -217,6 +217,8 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_TIMER_ALL] = "SELECT " TIMER_COLUMNS " FROM timer",
         [STMT_FIRING_INSERT] = "INSERT INTO firing (" FIRING_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         [STMT_FIRING_TRIM] = "DELETE FROM firing WHERE timer = ?1 AND number <= ?2",
+        [STMT_FIRING_UNFINISHED] = "SELECT DISTINCT job.id FROM firing CROSS JOIN job ON job.id = firing.job"
+                                   " WHERE firing.timer = ?1 AND job.state != 'done' ORDER BY job.id LIMIT ?2",
         [STMT_FIRING_LIST] = "SELECT " FIRING_COLUMNS " FROM firing WHERE timer = ?1 ORDER BY number DESC LIMIT ?2",
 
         [STMT_EVENT_INSERT] = "INSERT INTO event (first, n, events) VALUES (?1, ?2, ?3)",

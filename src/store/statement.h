@@ -105,6 +105,7 @@ typedef enum StatementId {
         STMT_TIMER_ALL,
         STMT_FIRING_INSERT,
         STMT_FIRING_TRIM,
+        STMT_FIRING_UNFINISHED,
         STMT_FIRING_LIST,
         STMT_EVENT_INSERT,
         STMT_EVENT_SIZES,

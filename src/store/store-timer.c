@@ -141,6 +141,19 @@ int store_load_timers(Store *s, Model *m) {
         return r;
 }
 
+int store_unfinished_firings(Store *s, const char *timer, uint64_t *ids, size_t n, size_t *ret_n) {
+        _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_FIRING_UNFINISHED);
+        size_t k = 0;
+        int r;
+
+        stmt_bind_text(s, stmt, 1, timer);
+        stmt_bind_u64(s, stmt, 2, n);
+        while ((r = stmt_step(s, stmt)) > 0)
+                ids[k++] = sqlite3_column_int64(stmt, 0);
+        *ret_n = k;
+        return r;
+}
+
 int store_list_firings(Store *s, const char *timer, uint64_t n, firing_row_t callback, void *userdata) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_FIRING_LIST);
         int r;

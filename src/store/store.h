@@ -47,6 +47,8 @@ int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_
 /* What came of the last n times, the latest first. A negative answer ends it. */
 typedef int (*firing_row_t)(void *userdata, const Firing *f);
 int store_list_firings(Store *s, const char *timer, uint64_t n, firing_row_t callback, void *userdata);
+/* Jobs of those times that are not done, by id, at most n. */
+int store_unfinished_firings(Store *s, const char *timer, uint64_t *ids, size_t n, size_t *ret_n);
 
 /* ---- accounting ---- */
 

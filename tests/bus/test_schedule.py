@@ -266,6 +266,52 @@ def test_overlap(mill, systemd):
     assert firings(mill, "skip")[0]["job"] == job and firings(mill, "skip")[0]["cause"] == "manual"
 
 
+def test_never_two(mill, systemd):
+    """Whatever becomes of those in between, and of one that was tried again by hand."""
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nScheduleFiringsMax=4\n")
+    mill.start()
+    deaf = {"argv": ["/bin/sh", "-c", "trap '' TERM; touch %s/deaf; while :; do sleep 1; done" % mill.out], "stop_timeout_usec": 10**9}
+    for name, overlap, job in ("queue", "queue", SLEEP), ("many", "queue", SLEEP), ("replace", "replace", deaf):
+        set_(mill, name, Overlap=overlap, Job=job)
+        is_made(mill, systemd, name)
+
+    def job(name="queue"):
+        return elapse(mill, systemd, name)[0]["job"]
+
+    def cancel(id_):
+        mill.call("CancelJob", id_)
+        assert mill.result(id_) == "cancelled"
+
+    first, second = job(), job()
+    mill.reach(first, "running")
+    cancel(second)
+    third, fourth = job(), job()
+    cancel(third)
+    assert mill.state(fourth) == "waiting" and mill.state(first) == "running"
+    cancel(first)
+    mill.reach(fourth, "running")
+    mill.call("RetryJob", first, {})
+    mill.reach(first, "running")
+    cancel(fourth)
+    fifth = job()
+    assert mill.state(fifth) == "waiting"
+    cancel(first)
+    mill.reach(fifth, "running")
+
+    for _ in range(4):
+        job("many")
+    row = elapse(mill, systemd, "many")[0]  # there is an end to it
+    assert "job" not in row and row["reason"] == "4 jobs are not done (ScheduleFiringsMax=)"
+
+    first = job("replace")
+    until(lambda: (mill.out / "deaf").exists(), 10, "it does not hear")
+    second, third = job("replace"), job("replace")
+    assert mill.result(second) == "cancelled" and mill.state(first) == "stopping" and mill.state(third) == "waiting"
+    mill.call("KillJob", first, 9)
+    mill.reach(third, "running")
+    mill.call("KillJob", third, 9)
+
+
 def test_a_time_that_makes_no_job(mill, systemd):
     """What the queue refuses is refused then, and told; the next time is another one."""
     mill.start()

@@ -736,8 +736,12 @@ static void test_timers(void **state) {
         _cleanup_store_ Store *s = open_memory();
         _cleanup_model_ Model *m = model_new(), *again = NULL;
         TimerPolicy p = TIMER_POLICY_INIT;
+        uint64_t ids[3];
         Timer *t;
+        size_t n;
 
+        for (unsigned i = 1; i <= 5; i++)
+                assert_int_equal(submit(m, add_queue(m, "q"), make_spec("of a schedule")), i);
         m->timers.kept_max = 3;
         assert_int_equal(timer_policy_assign(&p, "OnCalendar", "daily", NULL), 0);
         assert_int_equal(timer_policy_assign(&p, "OnCalendar", "Mon *-*-* 03:00 UTC", NULL), 0);
@@ -751,6 +755,8 @@ static void test_timers(void **state) {
         model_timer_pause(m, t, true, &now);
         record(s, m);
         assert_int_equal(oldest_firing(s, "t"), 3);
+        assert_int_equal(store_unfinished_firings(s, "t", ids, ELEMENTSOF(ids), &n), 0);
+        assert_true(n == 2 && ids[0] == 3 && ids[1] == 5);
 
         again = load(s);
         t = model_timer(again, "t");
