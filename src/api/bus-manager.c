@@ -62,6 +62,7 @@ const sd_bus_vtable api_manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ListQueues", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(so)", queues), method_list_queues, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListTypes", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", types), method_list_types, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListSchedules", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", schedules), method_list_schedules, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetSchedule", SD_BUS_ARGS("s", name), SD_BUS_RESULT("a{sv}", schedule), method_get_schedule, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListFirings", SD_BUS_ARGS("s", schedule, "u", limit), SD_BUS_RESULT("aa{sv}", firings), method_list_firings, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetSchedule", SD_BUS_ARGS("s", name, "a{sv}", settings), SD_BUS_NO_RESULT, method_set_schedule, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("RemoveSchedule", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, method_remove_schedule, SD_BUS_VTABLE_UNPRIVILEGED),

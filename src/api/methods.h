@@ -24,6 +24,7 @@ DECLARE_HANDLER(get_metrics);
 DECLARE_HANDLER(get_report); /* bus-report.c */
 DECLARE_HANDLER(list_types);
 DECLARE_HANDLER(list_schedules); /* timer-list.c */
+DECLARE_HANDLER(get_schedule);
 DECLARE_HANDLER(list_firings);
 DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(register); /* worker.c */
@@ -60,6 +61,7 @@ DECLARE_METHOD(pause_schedule);
 DECLARE_METHOD(resume_schedule);
 DECLARE_METHOD(fire_schedule);
 DECLARE_METHOD(list_schedules); /* timer-list.c */
+DECLARE_METHOD(get_schedule);
 DECLARE_METHOD(list_firings);
 DECLARE_METHOD(cancel_job); /* bus-control.c */
 DECLARE_METHOD(kill_job);

@@ -9,6 +9,7 @@
 #include "base/strv.h"
 
 #define FIRINGS_MAX 1000U
+#define TEXTS_MAX (4U * 1024U * 1024U) /* bytes of jobs and calendars in one list; as much as a message can take by far */
 
 static int append_text(Reply *d, const char *key, const char *value, int r) {
         return r < 0 || !value ? r : dict_append(d, key, "s", value);
@@ -18,8 +19,23 @@ static int append_number(Reply *d, const char *key, uint64_t value, uint64_t non
         return r < 0 || value == none ? r : dict_append(d, key, "t", value);
 }
 
-static int append_policy(Reply *d, const TimerPolicy *p, bool is_private, int r) {
-        if (r >= 0 && strv_length(p->calendar) > 0)
+/* texts: NULL, or what is left for them; those that are too long for it are not told. */
+static bool take_texts(const TimerPolicy *p, size_t *texts) {
+        size_t n = strlen(strempty(p->job));
+
+        STRV_FOREACH(c, p->calendar)
+                n += strlen(*c);
+        if (texts && n > *texts)
+                return false;
+        if (texts)
+                *texts -= n;
+        return true;
+}
+
+static int append_policy(Reply *d, const TimerPolicy *p, bool is_private, size_t *texts, int r) {
+        bool told = take_texts(p, texts);
+
+        if (r >= 0 && told && strv_length(p->calendar) > 0)
                 r = dict_append_strv(d, "calendar", p->calendar);
         r = append_number(d, "every_usec", p->every, USEC_INFINITY, r);
         r = append_number(d, "randomized_delay_usec", p->random_delay, USEC_INFINITY, r);
@@ -27,20 +43,21 @@ static int append_policy(Reply *d, const TimerPolicy *p, bool is_private, int r)
         if (r >= 0)
                 r = dict_append(d, "persistent", "b", (int) p->persistent);
         r = append_text(d, "overlap", overlap_to_string(p->overlap), r);
-        return r < 0 || !is_private || !p->job ? r : dict_append_json(d, "job", p->job);
+        return r < 0 || !told || !is_private || !p->job ? r : dict_append_json(d, "job", p->job);
 }
 
-static int append_timer(Reply *d, const Timer *t, bool is_private) {
+static int append_timer(Reply *d, const char *name, const Timer *t, bool is_private, size_t *texts) {
         char unit[128], file[96];
         int r;
 
         (void) snprintf(unit, sizeof(unit), "jobmill-schedule-%s.timer", t->name);
         (void) snprintf(file, sizeof(file), "jobs/%s.job", t->name);
-        r = reply_open_dict(d, NULL);
+        r = reply_open_dict(d, name);
         r = append_text(d, "name", t->name, r);
         if (r >= 0)
                 r = dict_append(d, "owner", "u", t->owner);
         r = append_text(d, "file", t->of_file ? file : NULL, r);
+        r = append_text(d, "hides", t->hides_file ? file : NULL, r);
         r = append_text(d, "unit", unit, r);
         if (r >= 0)
                 r = dict_append(d, "paused", "b", (int) t->paused);
@@ -50,7 +67,7 @@ static int append_timer(Reply *d, const Timer *t, bool is_private) {
         r = append_number(d, "last_job", t->last_job, 0, r);
         r = append_number(d, "firings", t->n_firings, UINT64_MAX, r);
         if (t->configured)
-                r = append_policy(d, &t->policy, is_private, r);
+                r = append_policy(d, &t->policy, is_private, texts, r);
         return reply_close_dict(d, r);
 }
 
@@ -76,6 +93,7 @@ static int sort_timers(const Model *m, const Timer ***ret, size_t *ret_n) {
 
 int handle_list_schedules(Call *c, sd_bus_error *error) {
         _cleanup_free_ const Timer **l = NULL;
+        size_t texts = TEXTS_MAX;
         bool reads_all;
         Reply reply;
         size_t n;
@@ -91,12 +109,33 @@ int handle_list_schedules(Call *c, sd_bus_error *error) {
         if (r >= 0)
                 r = reply_open_array(&reply, "schedules", "a{sv}");
         for (size_t i = 0; i < n && r >= 0; i++)
-                r = append_timer(&reply, l[i], reads_all || l[i]->owner == c->client->uid);
+                r = append_timer(&reply, NULL, l[i], reads_all || l[i]->owner == c->client->uid, &texts);
         if (r >= 0)
                 r = reply_close_array(&reply);
         return call_send(c, &reply, r);
 }
 DEFINE_METHOD(list_schedules);
+
+int handle_get_schedule(Call *c, sd_bus_error *error) {
+        bool reads_all;
+        const char *name;
+        Reply reply;
+        Timer *t;
+        int r;
+
+        r = c->message ? sd_bus_message_read_basic(c->message, 's', &name) : read_json_string(c->parameters, "schedule", NULL, &name, error);
+        if (r >= 0)
+                r = timer_find(c, name, &t, error);
+        if (r >= 0)
+                r = call_may(c, JOBMILL_ACTION_READ_ALL, false, &reads_all);
+        if (r <= 0)
+                return r;
+        r = call_reply(c, &reply);
+        if (r >= 0)
+                r = append_timer(&reply, "schedule", t, reads_all || t->owner == c->client->uid, NULL);
+        return call_send(c, &reply, r);
+}
+DEFINE_METHOD(get_schedule);
 
 /* ---- what came of one ---- */
 

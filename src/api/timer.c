@@ -14,6 +14,7 @@
 #include "queue/spec-json.h"
 
 #include <json-c/json.h>
+#include <unistd.h>
 
 int timer_find(Call *c, const char *name, Timer **ret, sd_bus_error *error) {
         char quoted[SPEC_QUOTE_MAX];
@@ -137,6 +138,8 @@ static int check_owner(Call *c, const char *name, const Timer *t, sd_bus_error *
                 (void) snprintf(number, sizeof(number), "%" PRIu32, t->owner);
                 return call_authorize(c, JOBMILL_ACTION_SUBMIT_AS, (const char *const[]) { "uid", number, "schedule", name, NULL }, error);
         }
+        if (c->client->uid != getuid() && job_types_find(c->api->types, name))
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "'%s' is the name of a job type, so that of a schedule of its file: take another", name);
         n = model_count_timers(c->api->model, c->client->uid);
         if (n >= c->api->limits.timers_per_user_max)
                 return api_error(error, JOBMILL_ERROR_TOO_MANY, "User %" PRIu32 " has %" PRIu64 " schedules already (SchedulesPerUserMax=)",

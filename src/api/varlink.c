@@ -34,6 +34,7 @@ static const VarlinkMethod methods[] = {
         { "ListTypes", " ", handle_list_types },
         { "Statistics", " ", handle_get_statistics },
         { "ListSchedules", " ", handle_list_schedules },
+        { "GetSchedule", " schedule ", handle_get_schedule },
         { "ListFirings", " schedule limit ", handle_list_firings },
         { "ListWorkers", " ", handle_list_workers },
         { "Register", " protocol queues slots name metadata token ", handle_register, true },

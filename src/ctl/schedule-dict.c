@@ -10,6 +10,7 @@ static const DictField fields[] = {
         FIELD(name, "s"),
         FIELD(owner, "u"),
         FIELD(file, "s"),
+        FIELD(hides, "s"),
         FIELD(unit, "s"),
         FIELD(paused, "b"),
         FIELD(reason, "s"),

@@ -7,7 +7,7 @@
 
 typedef struct ScheduleInfo {
         DictKeys present;
-        char *name, *file, *unit, *reason, *overlap, *job;
+        char *name, *file, *hides, *unit, *reason, *overlap, *job;
         char **calendar;
         uint64_t next, elapsed, every, random_delay, accuracy, last_job, firings;
         uint32_t owner;

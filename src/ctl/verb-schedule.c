@@ -23,8 +23,7 @@ static const Column columns[] = {
 
 typedef struct ScheduleView {
         sd_bus *bus;
-        Table *table;  /* NULL: one after the other */
-        char **wanted; /* NULL: all */
+        Table *table;  /* NULL: one after the other, with what came of it */
         JsonArray array;
         size_t n;
         bool reasons;
@@ -115,6 +114,7 @@ static void print_schedule(const ScheduleInfo *s) {
         print_text("Owner", owner);
         print_text("Unit", s->unit);
         print_text("File", s->file);
+        print_text("Hides", s->hides);
         print_text("Job", s->job);
 }
 
@@ -148,7 +148,7 @@ static int show_json(ScheduleView *v, const ScheduleInfo *s) {
 
         if (!o)
                 return ctl_oom();
-        if (v->wanted) {
+        if (!v->table) {
                 history = json_object_new_array();
                 r = history ? read_history(v->bus, s->name, 0, history) : ctl_oom();
                 if (r < 0) {
@@ -162,8 +162,6 @@ static int show_json(ScheduleView *v, const ScheduleInfo *s) {
 }
 
 static int show_schedule(ScheduleView *v, const ScheduleInfo *s) {
-        if (v->wanted && !strv_contains(v->wanted, s->name))
-                return 0;
         if (!v->table || arg_json != JSON_OFF)
                 pager_open();
         if (arg_json != JSON_OFF)
@@ -177,8 +175,7 @@ static int show_schedule(ScheduleView *v, const ScheduleInfo *s) {
         return read_history(v->bus, s->name, HISTORY_SHOWN, NULL);
 }
 
-/* known: the names of all. */
-static int show_schedules(ScheduleView *v, char ***known) {
+static int show_schedules(ScheduleView *v) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         bool more = true;
         int r, worst = 0;
@@ -192,9 +189,7 @@ static int show_schedules(ScheduleView *v, char ***known) {
 
                 r = schedule_info_read(reply, &s);
                 more = r > 0;
-                if (more && strv_extend(known, s.name) < 0)
-                        r = -ENOMEM;
-                if (more && r >= 0 && worst == 0)
+                if (more && worst == 0)
                         worst = show_schedule(v, &s);
                 schedule_info_done(&s);
         }
@@ -204,7 +199,6 @@ static int show_schedules(ScheduleView *v, char ***known) {
 int verb_schedule_list(int argc, char **argv) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_table_ Table *t = table_new(columns, ELEMENTSOF(columns));
-        _cleanup_strv_free_ char **known = NULL;
         ScheduleView v = { .table = t };
         int r;
 
@@ -213,7 +207,7 @@ int verb_schedule_list(int argc, char **argv) {
         r = bus_open(&bus);
         v.bus = bus;
         if (r >= 0)
-                r = show_schedules(&v, &known);
+                r = show_schedules(&v);
         if (r < 0)
                 return r;
         if (!v.reasons)
@@ -221,23 +215,35 @@ int verb_schedule_list(int argc, char **argv) {
         return table_print_list(t, &v.array);
 }
 
+static int show_one(ScheduleView *v, const char *name) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        ScheduleInfo s = {};
+        int r;
+
+        r = bus_call_simple(v->bus, &reply, "GetSchedule", name, "s", name);
+        if (r < 0)
+                return r;
+        r = schedule_info_read(reply, &s);
+        r = r < 0 ? ctl_error(r, "Cannot read the daemon's answer: %m") : show_schedule(v, &s);
+        schedule_info_done(&s);
+        return r;
+}
+
 int verb_schedule_show(int argc, char **argv) {
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-        _cleanup_strv_free_ char **known = NULL;
-        ScheduleView v = { .wanted = argv };
+        ScheduleView v = {};
         int r, worst = 0;
 
         r = bus_open(&bus);
-        v.bus = bus;
-        if (r >= 0)
-                r = show_schedules(&v, &known);
         if (r < 0)
                 return r;
+        v.bus = bus;
+        for (int i = 0; i < argc; i++) {
+                r = show_one(&v, argv[i]);
+                worst = r < 0 ? r : worst;
+        }
         if (arg_json != JSON_OFF)
                 json_array_end(&v.array);
-        for (int i = 0; i < argc; i++)
-                if (!strv_contains(known, argv[i]))
-                        worst = ctl_error(-ENOENT, "There is no schedule %s", argv[i]);
         return worst;
 }
 

@@ -229,7 +229,9 @@ static int decide(Manager *m) {
 
         if (!m->storage_failed)
                 api_fire_timers(m->api);
-        r = decide_retries(m);
+        r = m->model->timers.files_wanted ? manager_find_timers(m, m->model) : 0;
+        if (r >= 0)
+                r = decide_retries(m);
         if (r >= 0)
                 r = decide_keys(m);
         if (r < 0)

@@ -32,9 +32,15 @@ static int set_timer(Manager *m, Model *model, const JobType *type, TimerPolicy 
         uint32_t owner = m->user ? getuid() : 0;
         int r;
 
-        if (t && !t->of_file) {
+        if (t && !t->of_file && t->owner == owner) {
+                t->hides_file = true;
                 log_warning("[Schedule] of job type %s is not used: a schedule of that name was set.", type->name);
                 return 0;
+        }
+        if (t && !t->of_file) { /* a package's name is not for users to take */
+                log_warning("Schedule %s of user %" PRIu32 " is removed: there is one of a job type of that name.", t->name, t->owner);
+                model_timer_remove(model, t);
+                t = NULL;
         }
         if (!t || !timer_policy_equal(&t->policy, p)) {
                 r = model_timer_set(model, type->name, p, owner, m->user ? NULL : "root", /* of_file = */ true, &m->now);
@@ -65,8 +71,9 @@ int manager_find_timers(Manager *m, Model *model) {
         Timer *t, *n;
         int r;
 
+        model->timers.files_wanted = false;
         for (t = model->timers.all; t; t = t->hh.next)
-                t->seen = false;
+                t->seen = t->hides_file = false;
         for (const JobType *type = m->types.all; type; type = type->hh.next) {
                 r = type->configured && type->scheduled ? find_timer(m, model, type) : 0;
                 if (r < 0)

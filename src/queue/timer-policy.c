@@ -8,6 +8,8 @@
 #include "base/time-util.h"
 #include "queue/model.h"
 
+#include <ctype.h>
+
 static const char *const overlap_table[] = {
         [OVERLAP_SKIP] = "skip",
         [OVERLAP_QUEUE] = "queue",
@@ -33,13 +35,21 @@ int timer_policy_copy(const TimerPolicy *p, TimerPolicy *ret) {
         return 0;
 }
 
+/* "0.5", which would be more often than once in TIMER_EVERY_MIN; not "1..5". */
+static bool has_fraction(const char *value) {
+        for (const char *dot = strchr(value, '.'); dot; dot = strchr(dot + 1, '.'))
+                if (dot > value && isdigit((unsigned char) dot[-1]) && dot[1] != '.')
+                        return true;
+        return false;
+}
+
 /* What it means systemd says; here it becomes a unit property. */
 static int assign_calendar(TimerPolicy *p, const char *value) {
         if (isempty(value)) {
                 p->calendar = strv_free(p->calendar);
                 return 0;
         }
-        if (strlen(value) > TIMER_CALENDAR_MAX || !string_is_clean(value) || strv_length(p->calendar) >= TIMER_CALENDARS_MAX)
+        if (strlen(value) > TIMER_CALENDAR_MAX || !string_is_clean(value) || has_fraction(value) || strv_length(p->calendar) >= TIMER_CALENDARS_MAX)
                 return -EINVAL;
         return strv_extend(&p->calendar, value);
 }
@@ -95,7 +105,7 @@ static const struct {
         int (*assign)(TimerPolicy *p, const char *value);
         const char *allowed;
 } timer_keys[] = {
-        { "OnCalendar", assign_calendar, "a calendar event of systemd, at most 256 bytes, and 32 of them" },
+        { "OnCalendar", assign_calendar, "a calendar event of systemd without fractions of a second, at most 256 bytes, and 32 of them" },
         { "OnUnitActiveSec", assign_every, "a time span of at least 1s" },
         { "Persistent", assign_persistent, "a boolean" },
         { "RandomizedDelaySec", assign_delay, "a time span" },

@@ -221,6 +221,8 @@ int model_timer_set(Model *m, const char *name, TimerPolicy *policy, uint32_t ow
 
 void model_timer_remove(Model *m, Timer *t) {
         t->removed = true;
+        m->timers.files_wanted = m->timers.files_wanted || t->hides_file;
+        t->hides_file = false;
         forget_firings(m, t->name);
         timer_not_pending(m, t);
         timer_changed(m, t);

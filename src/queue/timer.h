@@ -106,6 +106,7 @@ typedef struct Timer {
         bool configured;         /* of a file: that is there, and good */
         bool removed, changed, is_new, listed;
         bool seen;               /* by the reload that is under way */
+        bool hides_file;         /* a job file has a schedule of its name, which is not used */
         char *fault;             /* why systemd does not take it; NULL: nothing is wrong */
         usec_t pending, pending_mark; /* it has elapsed then, which is to be fired; 0: no */
         Cause pending_cause;
@@ -122,6 +123,7 @@ typedef struct Timers {
         struct TimerList changed, pending, act;
         struct FiringList firings; /* of this commit */
         uint64_t kept_max;         /* firings of each that are kept */
+        bool files_wanted;         /* one that hid a file's was removed: that is there again */
 } Timers;
 
 void timers_init(Timers *l);

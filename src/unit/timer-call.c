@@ -116,10 +116,11 @@ static int append_service(sd_bus_message *m, const Timer *t) {
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sv)");
         if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)",
                                           "Description", "s", description,
                                           "Type", "s", "oneshot",
                                           "CollectMode", "s", "inactive-or-failed",
+                                          "StartLimitIntervalUSec", "t", UINT64_C(0), /* one each second is not too many */
                                           "Wants", "as", 1, "jobmilld.service");
         if (r >= 0)
                 r = bus_open_value(m, 'r', "ExecStart", "a(sasb)");

@@ -25,7 +25,7 @@ METHODS = {
     "UpdateJob": "ta{sv}", "MoveJob": "ts", "CountJobs": "a{sv}", "CancelJobs": "a{sv}", "HoldJobs": "a{sv}",
     "ReleaseJobs": "a{sv}", "RetryJobs": "a{sv}a{sv}", "UpdateJobs": "a{sv}a{sv}", "PurgeJobs": "a{sv}", "ListQueues": "", "ListWorkers": "", "DrainWorker": "t",
     "SetQueue": "sa{sv}b", "RemoveQueue": "s", "ListTypes": "", "SetSchedule": "sa{sv}", "RemoveSchedule": "s", "PauseSchedule": "s", "ResumeSchedule": "s",
-    "FireSchedule": "s", "ListSchedules": "", "ListFirings": "su", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "", "GetReport": "a{sv}s",
+    "FireSchedule": "s", "ListSchedules": "", "ListFirings": "su", "GetSchedule": "s", "PauseQueue": "s", "ResumeQueue": "s", "DrainQueue": "s", "GetStatistics": "", "GetReport": "a{sv}s",
     "Backup": "h", "CheckIntegrity": "", "Repair": "", "AcceptStore": "", "Reload": "", "Subscribe": "", "Unsubscribe": "",
 }
 # Types of what stands in a{sv}: spec keys and filters. (A value that is already a D-Bus one is sent as it is.)

@@ -68,7 +68,7 @@ def test_its_life(mill, systemd):
     settings = timers(systemd)[unit()]["settings"]
     assert settings["TimersCalendar"] == [["OnCalendar", "*-*-* 02:30"]]
     aux, = settings["aux"]
-    assert aux[0] == "jobmill-schedule-nightly.service" and ["Wants", ["jobmilld.service"]] in aux[1]
+    assert aux[0] == "jobmill-schedule-nightly.service" and ["Wants", ["jobmilld.service"]] in aux[1] and ["StartLimitIntervalUSec", 0] in aux[1]
     assert settings["CollectMode"] == "inactive-or-failed"
     s = shown(mill)
     assert (s["calendar"], s["randomized_delay_usec"], s["accuracy_usec"], s["overlap"]) == (["*-*-* 02:30"], 300 * 10**6, 10**6, "skip")
@@ -414,6 +414,51 @@ def test_of_a_file(mill, systemd):
 
 
 @pytest.mark.root
+def test_names_of_files(mill, systemd, remotes):
+    """Those of job types are not for users; root's own schedule goes before a file's, and says so, as long as it is there."""
+    def write(name, more=""):
+        (mill.folder / ("config/jobs/%s.job" % name)).write_text("[Job]\nCommand=/bin/true\n" + more)
+
+    mill.queue("default", Slots=4, AllowUsers="* bin")
+    (mill.folder / "config/jobs").mkdir()
+    write("plain")
+    mill.start()
+    alice = remotes("bin")
+    assert "the name of a job type" in refused(alice, "NotAllowed", "SetSchedule", "plain", {"OnCalendar": ["daily"], "Job": TRUE})
+    set_(mill, "plain")
+    for who, name in (alice, "hers"), (mill, "mine"):
+        set_(who, name)
+        is_made(mill, systemd, name)
+        elapse(mill, systemd, name)
+        write(name, "[Schedule]\nOnCalendar=hourly\n")
+    mill.call("Reload")
+    assert (shown(mill, "hers")["owner"], shown(mill, "hers")["file"], shown(mill, "hers")["firings"]) == (0, "jobs/hers.job", 0)
+    assert "file" not in shown(mill, "mine") and shown(mill, "mine")["hides"] == "jobs/mine.job" and shown(mill, "mine")["firings"] == 1
+    is_made(mill, systemd, "hers")
+    mill.restart()
+    assert shown(mill, "mine")["hides"] == "jobs/mine.job" and "hides" not in shown(mill, "plain")
+    mill.call("RemoveSchedule", "mine")
+    until(lambda: (shown(mill, "mine") or {}).get("file") == "jobs/mine.job", 10, "the file's is there again")
+    is_made(mill, systemd, "mine")
+    assert shown(mill, "mine")["calendar"] == ["hourly"] and not firings(mill, "mine")
+
+
+def test_long_jobs(mill, systemd):
+    """A list of them does not grow beyond what a message may be; all of each is told of one alone."""
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nScheduleJobMax=1M\n")
+    mill.start()
+    for n in range(5):
+        set_(mill, str(n), Job={**TRUE, "payload": b"x" * 900_000})
+    assert ["job" in s and "calendar" in s for s in mill.call("ListSchedules")] == [True] * 4 + [False]
+    one = mill.call("GetSchedule", "4")
+    assert len(one.pop("job")) > 900_000 and one.pop("calendar") == ["*-*-* 02:30"]
+    is_made(mill, systemd, "4")
+    assert {k: v for k, v in mill.call("GetSchedule", "4").items() if k not in ("job", "calendar")} == shown(mill, "4")
+    assert refused(mill, "NoSuchSchedule", "GetSchedule", "x")
+    assert json.loads(tool(mill, "schedule", "show", "4", "-j"))[0]["calendar"] == ["*-*-* 02:30"]
+
+
+@pytest.mark.root
 def test_owners(mill, systemd, polkit, remotes):
     """Who sets one owns it, its jobs are his; others may not touch it, nor see what it does."""
     mill.queue("default", Slots=4, AllowUsers="bin daemon")
@@ -477,7 +522,7 @@ def test_tool(mill, systemd):
     for verb in "pause", "resume", "remove":
         tool(mill, "schedule", verb, "nightly")
     p = tool(mill, "schedule", "show", "nightly", check=False)
-    assert p.returncode == 1 and "no schedule nightly" in p.stderr
+    assert p.returncode == 1 and "no schedule 'nightly'" in p.stderr
 
 
 @pytest.mark.root

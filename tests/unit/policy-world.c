@@ -76,6 +76,10 @@ void api_turn_begins(Api *a) {}
 void api_fire_timers(Api *a) {
 }
 
+int manager_find_timers(Manager *m, Model *model) {
+        return 0;
+}
+
 void units_act_timers(Units *u) {
 }
 

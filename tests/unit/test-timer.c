@@ -168,6 +168,8 @@ static void test_policy(void **state) {
         char *error = NULL;
 
         refused("OnCalendar", "a\nb", "OnCalendar=");
+        refused("OnCalendar", "*:*:0/0.001", "without fractions of a second");
+        refused("OnCalendar", "*:*:1..5,5.5", "without fractions of a second");
         refused("OnUnitActiveSec", "999ms", "at least 1s");
         refused("OnUnitActiveSec", "infinity", "at least 1s");
         refused("RandomizedDelaySec", "infinity", "a time span");
@@ -180,6 +182,8 @@ static void test_policy(void **state) {
         for (unsigned i = 0; i < TIMER_CALENDARS_MAX; i++)
                 assert_int_equal(timer_policy_assign(&p, "OnCalendar", "daily", NULL), 0);
         assert_int_equal(timer_policy_assign(&p, "OnCalendar", "daily", NULL), -EINVAL);
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "", NULL), 0);
+        assert_int_equal(timer_policy_assign(&p, "OnCalendar", "Mon..Fri *-*-01..05 00:00:1..5", NULL), 0);
         assert_int_equal(timer_policy_assign(&p, "OnCalendar", "", NULL), 0);
         assert_int_equal(timer_policy_assign(&p, "OnCalendar", "ab", NULL), 0);
         assert_int_equal(timer_policy_assign(&p, "OnCalendar", "c", NULL), 0);
