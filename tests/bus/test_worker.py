@@ -110,6 +110,7 @@ def reason(mill, id_):
 
 
 def test_example(mill_w, tmp_path):
+    assert len(EXAMPLE.splitlines()) <= 30 and max(map(len, EXAMPLE.splitlines())) <= 120
     (tmp_path / "worker.py").write_text(EXAMPLE)
     process = spawn([sys.executable, tmp_path / "worker.py", mill_w.socket_path, "w"])
     ids = [mill_w.submit(["a"] * n, "w") for n in (1, 2, 3)]
