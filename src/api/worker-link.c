@@ -61,11 +61,21 @@ void worker_link_remove(Api *a, uint64_t id) {
                 link_free(l);
 }
 
+/* What jobs of a runner wrote outlives it. */
+static void capture_spools(const Api *a, Worker *w) {
+        Attempt *at;
+
+        TAILQ_FOREACH(at, &w->attempts, worker_entry)
+                if (at->executor == EXECUTOR_POOL && at->job && at->job->output == OUTPUT_SPOOL)
+                        a->capture_spool(a->userdata, at, &at->outcome);
+}
+
 static void gone(Api *a, Worker *w) {
         if (api_read_clocks(a, &a->now) < 0)
                 return;
         log_info("Worker %" PRIu64 " (process %" PRIu32 ", user %" PRIu32 ") is gone%s.", w->id, w->pid, w->uid,
                  w->n_attempts > 0 ? ", its jobs are lost" : "");
+        capture_spools(a, w);
         model_worker_gone(a->model, w, &a->now);
 }
 

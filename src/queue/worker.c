@@ -305,12 +305,12 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
         worker_stand_up(w);
         worker_changed(m, w);
         while ((a = TAILQ_FIRST(&w->attempts))) {
-                Outcome o = OUTCOME_INIT;
+                Outcome o = a->outcome; /* with what it wrote by then */
 
                 if (a->job) {
+                        a->outcome = OUTCOME_INIT;
                         o.result = JOB_LOST;
                         o.shutdown = m->shutting_down;
-                        o.started_usec = a->outcome.started_usec;
                         o.finished_usec = now->realtime;
                         (void) free_and_strdup(&o.reason, worker_is_runner(w) ? "its runner is gone" : "its worker is gone");
                         model_attempt_ended(m, a, &o, now);

@@ -170,6 +170,22 @@ def test_runner_killed(mill_p):
     mill_p.call("CancelJob", jobs[4])
 
 
+@pytest.mark.parametrize("away", [False, True], ids=["seen", "unseen"])
+def test_written_before_its_runner_was_killed(mill_p, away):
+    """What a job said by then is known, also where the daemon was away; and who is lost has not succeeded, whatever it says."""
+    id_ = mill_p.submit(["/bin/sh", "-c", "echo begun; echo trouble >&2; echo '{\"success\": true, \"steps\": 2}'; touch %s/said; exec sleep 60" % mill_p.out], "p", stdout="spool")
+    until((mill_p.out / "said").exists, 10, "it has said it")
+    mill_p.reach(id_, "running")
+    if away:
+        mill_p.kill()
+    mill_p.systemd.do("kill", name=UNIT, signo=signal.SIGKILL, main_only=True)
+    if away:
+        mill_p.start()
+    assert mill_p.result(id_) == "lost"
+    info = mill_p.info(id_)
+    assert json.loads(info["verdict"])["steps"] == 2 and info.get("success") is None and info["io"] == {"stdout": "begun\n", "stderr": "trouble\n"}, info
+
+
 def test_cannot_be_started(mill_p, systemd):
     systemd.fault("StartTransientUnit", "refuse", count=1, message="no room")
     id_ = mill_p.submit(["true"], "p")
