@@ -15,8 +15,12 @@
 #include "queue/spec-check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define BAD_TYPE_NAME "not the name of a job type ([a-z0-9_-], at most 64)"
 #define BAD_NAME "not the name of a queue ([a-z0-9_]+ joined by '-', at most 64)"
@@ -106,6 +110,41 @@ static int check_queue(Verify *v, const char *name, char *const *files, bool who
         return r;
 }
 
+/* Only systemd knows: its tool is asked, as there may be no manager. 1, 0; negative: it is not there. */
+static int is_calendar(const char *text) {
+        const char *const argv[] = { "systemd-analyze", "calendar", "--", text, NULL };
+        posix_spawn_file_actions_t actions;
+        int status = 0, r;
+        pid_t pid;
+
+        r = posix_spawn_file_actions_init(&actions);
+        for (int fd = STDOUT_FILENO; r == 0 && fd <= STDERR_FILENO; fd++)
+                r = posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_WRONLY, 0);
+        if (r == 0)
+                r = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *) argv, environ);
+        (void) posix_spawn_file_actions_destroy(&actions);
+        if (r != 0)
+                return -r;
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void check_calendars(Verify *v, const char *file, char *const *calendars) {
+        STRV_FOREACH(c, calendars) {
+                _cleanup_free_ char *text = NULL;
+                int r = is_calendar(*c);
+
+                if (r < 0) {
+                        print(v, "%s: note: OnCalendar= was not looked at: systemd-analyze: %s", file, strerror(-r));
+                        return;
+                }
+                if (r == 0 && asprintf(&text, "[Schedule] OnCalendar=: '%s' is not allowed (see systemd-analyze calendar)", *c) >= 0)
+                        fault(v, file, text);
+        }
+}
+
 /* What it needs may be elsewhere, or come later: no fault. */
 static int check_type(Verify *v, const char *name, char *const *files, bool whole) {
         _cleanup_(conf_error_done) ConfError error = { .tell = on_fault, .userdata = v };
@@ -125,6 +164,8 @@ static int check_type(Verify *v, const char *name, char *const *files, bool whol
                 if (r >= 0 && t->fault)
                         print(v, "%s: note: %s", files[0], t->fault);
         }
+        if (r >= 0 && v->faults == before)
+                check_calendars(v, files[strv_length(files) - 1], t->schedule.calendar);
         return r;
 }
 

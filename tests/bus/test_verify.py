@@ -184,3 +184,13 @@ def test_not_elsewhere(tree):
 def test_shipped_files(tree):
     units = pathlib.Path(__file__).resolve().parents[2] / "units"
     assert tree.verify(units / "jobmill.conf", units / "default.queue") == (0, [])
+
+
+def test_calendars(tree):
+    """Only systemd knows what one is: its tool is asked."""
+    text = "[Job]\nCommand=/bin/true\n[Schedule]\nOnCalendar=Mon *-*-* 03:00 UTC\n"
+    tree.put("usr/jobs/good.job", text)
+    tree.put("usr/jobs/bad.job", text + "OnCalendar=*-*-* 25:00\nOnCalendar=--help\n")
+    assert tree.verify() == (1, ["/usr/jobs/bad.job: [Schedule] OnCalendar=: '%s' is not allowed (see systemd-analyze calendar)" % c for c in ("*-*-* 25:00", "--help")])
+    assert tree.verify(PATH="/nowhere") == (0, ["/usr/jobs/%s.job: note: OnCalendar= was not looked at: systemd-analyze: No such file or directory" % n
+                                                for n in ("bad", "good")])

@@ -91,6 +91,24 @@ static void make_job(const JobType *t, const char *payload, size_t size) {
         }
 }
 
+/* What is taken of [Schedule] can become unit properties, and goes through the store as it is. */
+static void check_schedule(const TimerPolicy *p) {
+        _cleanup_free_ char *error = NULL, *lines = strv_join(p->calendar, "\n");
+        _cleanup_strv_free_ char **again = strv_split(lines, "\n");
+        TimerPolicy copy;
+        int r;
+
+        r = timer_policy_check(p, &error);
+        check((r < 0) == !isempty(error));
+        check(strv_equal(again, p->calendar) && strv_length(p->calendar) <= TIMER_CALENDARS_MAX);
+        STRV_FOREACH(c, p->calendar)
+                check(**c && strlen(*c) <= TIMER_CALENDAR_MAX && string_is_clean(*c));
+        check(p->every >= TIMER_EVERY_MIN && p->accuracy > 0 && p->accuracy != USEC_INFINITY && p->random_delay != USEC_INFINITY);
+        check(overlap_to_string(p->overlap));
+        check(timer_policy_copy(p, &copy) == 0 && timer_policy_equal(&copy, p));
+        timer_policy_done(&copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ char *text = copy_text(data, size), *error = NULL;
         _cleanup_(job_type_freep) JobType *t = job_type_new("fuzzed");
@@ -100,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check(t);
         if (!read_file(text, n, t))
                 return 0;
+        check_schedule(&t->schedule);
         r = job_type_check(t, &error);
         check((r < 0) == !isempty(error));
         if (r >= 0)

@@ -139,6 +139,15 @@ def make_ending(mill):
     return ending, busy
 
 
+def make_schedules(mill):
+    """One that is never due, one that is in a moment, when the system goes down or is: by then that is recorded."""
+    soon = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + 4))
+    for name, when in ("never", "*-01-01 00:00"), ("soon", soon):
+        mill.call("SetSchedule", name, {"OnCalendar": [when], "AccuracySec": "1us", "Persistent": "yes", "Job": {"argv": ["/bin/true"], "queue": "late"}})
+        until(lambda: "next_usec" in mill.call("GetSchedule", name) or mill.call("ListFirings", name, 0), 10, "its timer is there")
+        mill.call("SetSchedule", name, {"Overlap": "queue"})
+
+
 def start_submitter():
     (FOLDER / "submit.py").write_text(SUBMITTER % (str(BUS_TESTS), str(LATE), BEGIN + "true"))
     run("systemd-run", "--quiet", "--unit=submitter-%d.service" % BOOT, "--property=DefaultDependencies=no", "--property=SendSIGKILL=yes",
@@ -163,6 +172,7 @@ def go_down(mill, way):
     mill.call("UpdateJob", live["timeout"], {"timeout_usec": 1000})
     for kind in ("cancelled", "timeout"):
         mill.reach(live[kind], "stopping")
+    make_schedules(mill)
     STATE.write_text(json.dumps(state))
     fd = os.open(gate, os.O_RDWR)
     os.write(fd, b"\n" * 100)
@@ -268,6 +278,22 @@ def check_tried(mill, state):
     assert (j["state"], j["attempt"]) == ("waiting", 1) and j["reason"].startswith("attempt 2 of 2 in "), j
 
 
+def check_schedules(mill):
+    """Their timers are there again; what was due is fired for once, whenever that was. Why."""
+    until(lambda: "next_usec" in mill.call("GetSchedule", "never"), 20, "its timer is there")
+    assert "jobmill-schedule-never.timer" in systemctl("list-timers", "jobmill-schedule-*") and not mill.call("ListFirings", "never", 0)
+    until(lambda: mill.call("ListFirings", "soon", 0), 20, "it is fired")
+    mill.wait(mill.call("ListFirings", "soon", 0)[0]["job"])
+    systemctl("restart", "jobmilld")
+    mill.settled()
+    until(lambda: "jobmill-schedule-soon.timer" in systemctl("list-units", "--all", "jobmill-schedule-*"), 20, "its timer is there")
+    row, = mill.call("ListFirings", "soon", 0)
+    for name in "never", "soon":
+        mill.call("RemoveSchedule", name)
+    until(lambda: "jobmill-schedule" not in systemctl("list-units", "--all", "jobmill-schedule-*"), 70, "no timer is left")
+    return row["cause"]
+
+
 def check_nothing_started(state):
     """PID 1's own words, in order: from the first thing that it stops for the shutdown on, no job is started. How many were before."""
     entries = [(str(e["MESSAGE"]), str(e.get("UNIT"))) for e in of_last_boot("_PID=1") if int(e["__REALTIME_TIMESTAMP"]) > state["begun"]]
@@ -300,13 +326,14 @@ def judge(mill):
     check_retry(mill, state)
     check_tried(mill, state)
     check_hers(state)
+    cause = check_schedules(mill)
     started = check_nothing_started(state)
     twice = {k: v for k, v in runs().items() if len(v) > 1}
     assert not twice, "ran twice: %r" % twice
     fresh = mill.run("true")
     assert fresh["result"] == "success" and fresh["id"] > max([*late, *state["busy"], *state["live"].values()])
-    print("\n%s: %d started; ending just then %s; in full swing %s; %d submits to the end, refused %s; jobmilld stopped in %s ms" % (
-        state["way"], started, dict(ending), dict(busy), len(late), dict(refused), stop_took("jobmilld.service")), flush=True)
+    print("\n%s: %d started; ending just then %s; in full swing %s; %d submits to the end, refused %s; jobmilld stopped in %s ms; a schedule: %s" % (
+        state["way"], started, dict(ending), dict(busy), len(late), dict(refused), stop_took("jobmilld.service"), cause), flush=True)
     for name in ("paused", "closing"):
         mill.call("ResumeQueue", name)
     mill.call("CancelJobs", {"state": "held"})
