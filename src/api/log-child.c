@@ -12,6 +12,7 @@
 
 #include "api/log-child.h"
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/time-util.h"
 
@@ -19,7 +20,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* Its last lines may reach the journal after systemd saw the end of the job. */
+/* Its last lines may reach the journal after systemd saw the end of the job, and much later where journald is busy: one that has ended so lately
+ * has them waited for. Where journald cannot be asked for them they get a while. */
+#define LATELY_USEC (60 * USEC_PER_SEC)
 #define GRACE_USEC (500 * USEC_PER_MSEC)
 
 /* ---- the format ---- */
@@ -331,7 +334,7 @@ static int follow(sd_journal *j, LogTask *t, FILE *f) {
                         if (r < 0)
                                 return r;
                         if (r > 0)
-                                until = usec_add(now_usec(CLOCK_MONOTONIC), GRACE_USEC);
+                                until = usec_add(now_usec(CLOCK_MONOTONIC), log_synchronize() >= 0 ? 0 : GRACE_USEC);
                 }
                 r = sd_journal_process(j);
                 if (r < 0)
@@ -339,13 +342,17 @@ static int follow(sd_journal *j, LogTask *t, FILE *f) {
         }
 }
 
-/* Asked for right after the end: let the last lines arrive. */
+/* Asked for soon after the end: let the last lines arrive. */
 static void give_grace(sd_journal *j, const LogTask *t) {
         usec_t now = now_usec(CLOCK_REALTIME);
 
-        if (t->ended == USEC_INFINITY || now < t->ended || now - t->ended >= GRACE_USEC)
+        if (t->ended == USEC_INFINITY || now < t->ended || now - t->ended >= LATELY_USEC)
                 return;
-        (void) usleep(GRACE_USEC - (now - t->ended));
+        if (log_synchronize() < 0) {
+                if (now - t->ended >= GRACE_USEC)
+                        return;
+                (void) usleep(GRACE_USEC - (now - t->ended));
+        }
         (void) sd_journal_process(j); /* files that are new */
 }
 

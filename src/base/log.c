@@ -11,8 +11,10 @@
 #include "base/strv.h"
 
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <systemd/sd-journal.h>
 
 #define FIELDS_MAX 32
@@ -130,4 +132,18 @@ void log_struct(int level, const char *const *fields) {
         for (const char *const *f = fields; *f; f++)
                 message = startswith(*f, "MESSAGE=") ?: message;
         dispatch(level, message, fields);
+}
+
+int log_synchronize(void) {
+        static const char request[] = "{\"method\":\"io.systemd.Journal.Synchronize\",\"parameters\":{}}"; /* and a NUL */
+        static const struct sockaddr_un journald = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/io.systemd.journal" };
+        static const struct timeval timeout = { .tv_sec = 10 };
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char answer[512] = "";
+
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
+            connect(fd, (const struct sockaddr *) &journald, sizeof(journald)) < 0 ||
+            send(fd, request, sizeof(request), MSG_NOSIGNAL) < 0 || recv(fd, answer, sizeof(answer) - 1, 0) < 0)
+                return -errno;
+        return startswith(answer, "{") && !strstr(answer, "\"error\"") ? 0 : -EIO;
 }

@@ -38,6 +38,10 @@ int log_internal(int level, int error, const char *file, int line, const char *f
  * caller and stands in one of them. On a console only MESSAGE is shown. */
 void log_struct(int level, const char *const *fields);
 
+/* As journalctl --sync: journald answers when all that waits in its sockets is in the journal. Blocks, some seconds at most. It listens to root
+ * alone: negative where it was not asked, or did not answer. */
+int log_synchronize(void);
+
 #define log_full_errno(level, error, ...)                                                                    \
         ({                                                                                                   \
                 int _e = (error);                                                                            \

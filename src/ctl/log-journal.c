@@ -7,6 +7,7 @@
  * attempt's beginning on. systemd's own lines about the unit carry other fields and stay out. Only units of the system: for a user's
  * see api/log-child.c. */
 
+#include "base/log.h"
 #include "base/strv.h"
 #include "base/time-util.h"
 #include "ctl/log.h"
@@ -15,7 +16,8 @@
 
 #include <systemd/sd-journal.h>
 
-/* Its last lines may reach the journal after systemd saw the end of the job. */
+/* As in api/log-child.c. */
+#define LATELY_USEC (60 * USEC_PER_SEC)
 #define GRACE_USEC (500 * USEC_PER_MSEC)
 
 typedef struct JournalLog {
@@ -212,13 +214,17 @@ static int print_lines(JournalLog *l) {
         return r < 0 ? ctl_error(r, "Cannot read the journal: %m") : output_flush();
 }
 
-/* Asked for right after the end: let the last lines arrive. */
+/* Asked for soon after the end: let the last lines arrive. */
 static void give_grace(JournalLog *l) {
         usec_t now = now_usec(CLOCK_REALTIME);
 
-        if (l->ended == 0 || now < l->ended || now - l->ended >= GRACE_USEC)
+        if (l->ended == 0 || now < l->ended || now - l->ended >= LATELY_USEC)
                 return;
-        (void) usleep(GRACE_USEC - (now - l->ended));
+        if (log_synchronize() < 0) {
+                if (now - l->ended >= GRACE_USEC)
+                        return;
+                (void) usleep(GRACE_USEC - (now - l->ended));
+        }
         (void) sd_journal_wait(l->journal, 0); /* files that are new */
 }
 
@@ -260,7 +266,9 @@ static int follow(JournalLog *l) {
                         if (!l->log->done)
                                 until = USEC_INFINITY;
                         else if (!was_done)
-                                until = usec_add(now, GRACE_USEC);
+                                until = usec_add(now, log_synchronize() >= 0 ? 0 : GRACE_USEC);
+                        if (until == now)
+                                (void) sd_journal_wait(l->journal, 0); /* files that are new */
                 }
                 r = print_lines(l);
                 if (r < 0 || now >= until || log_output_is_closed())

@@ -58,6 +58,28 @@ def test_all_lines(mill, reader):
     assert len(logs(reader, "-n", 5000, id_).splitlines()) == 3001
 
 
+@pytest.mark.parametrize("options", [(), ("-f", )], ids=["once", "follow"])
+def test_journald_is_late(mill, reader, options):
+    """The lines of what has ended are waited for, however long journald takes for them."""
+    id_ = submit(mill, "until [ -e /run/late-%s ]; do sleep 0.05; done; echo late" % "-".join([reader, *options]))
+    mill.reach(id_, "running")
+    journald = int(run("systemctl", "show", "--value", "-p", "MainPID", "systemd-journald"))
+    early = follow(reader, id_) if options else None
+    if options:
+        until(lambda: pathlib.Path("/proc/%d" % early.pid).exists() and early.poll() is None, 10)
+    os.kill(journald, signal.SIGSTOP)
+    try:
+        pathlib.Path("/run/late-%s" % "-".join([reader, *options])).touch()
+        mill.wait(id_)
+        p = early or subprocess.Popen(logs_argv(reader, id_), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd="/")
+        time.sleep(1)  # more than what it gets where journald cannot be asked
+        assert p.poll() is None
+    finally:
+        os.kill(journald, signal.SIGCONT)
+    assert p.wait(30) == 0
+    assert (early.text() if early else p.stdout.read()) == "late\n"
+
+
 def test_nothing(mill, reader):
     silent, held = submit(mill, "true"), submit(mill, "true", hold=True)
     mill.wait(silent)
