@@ -96,6 +96,11 @@ static int on_leave(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+static int on_again(sd_event_source *s, uint64_t usec, void *userdata) {
+        tasks_again(userdata);
+        return 0;
+}
+
 static int on_child(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         Runner *r = userdata;
 
@@ -138,7 +143,11 @@ static int add_sources(Runner *r) {
                 k = sd_event_add_time_relative(r->event, &r->age_timer, CLOCK_MONOTONIC, r->max, 0, on_age, r);
         if (k >= 0)
                 k = sd_event_add_time(r->event, &r->leave_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_leave, r);
-        return k < 0 ? k : sd_event_source_set_enabled(r->leave_timer, SD_EVENT_OFF);
+        if (k >= 0)
+                k = sd_event_source_set_enabled(r->leave_timer, SD_EVENT_OFF);
+        if (k >= 0)
+                k = sd_event_add_time(r->event, &r->again_timer, CLOCK_MONOTONIC, USEC_INFINITY, 0, on_again, r);
+        return k < 0 ? k : sd_event_source_set_enabled(r->again_timer, SD_EVENT_OFF);
 }
 
 static bool is_of_service(const char *assignment) {
@@ -232,6 +241,7 @@ static void runner_done(Runner *r) {
         link_done(r);
         tasks_done(r);
         sd_event_source_disable_unref(r->age_timer);
+        sd_event_source_disable_unref(r->again_timer);
         sd_event_source_disable_unref(r->idle_timer);
         sd_event_source_disable_unref(r->leave_timer);
         sd_event_unref(r->event);
@@ -243,6 +253,7 @@ int main(int argc, char **argv) {
         Runner r = { .slots = TASKS_MAX, .idle = 60 * USEC_PER_SEC, .max = INT64_MAX };
         int k;
 
+        TAILQ_INIT(&r.lacking);
         TAILQ_INIT(&r.leaving);
         if (parse_arguments(&r, argc, argv) < 0) {
                 fprintf(stderr, "Bad arguments; this program is started by jobmilld.\n");

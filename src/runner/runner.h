@@ -51,7 +51,9 @@ typedef struct Task {
         char *error;
         CgroupUsage usage;
         unsigned looks;         /* at a control group that was not empty */
-        TAILQ_ENTRY(Task) entry; /* leaving, or reports */
+        json_object *order;     /* there was no room for its process: it is to be tried again; else NULL */
+        unsigned tries;
+        TAILQ_ENTRY(Task) entry; /* lacking, leaving, or reports */
         UT_hash_handle hh, hh_pid, hh_name;
 } Task;
 TAILQ_HEAD(TaskList, Task);
@@ -78,7 +80,7 @@ struct Runner {
         struct json_tokener *tokener;
         char token[33];         /* ""; it is not registered yet */
         bool registered;        /* on the connections that there are */
-        sd_event_source *connect_timer, *report_timer, *idle_timer, *leave_timer;
+        sd_event_source *connect_timer, *report_timer, *idle_timer, *leave_timer, *again_timer;
         usec_t idle_since;      /* monotonic */
         sd_event_source *age_timer;
         bool aged;
@@ -93,6 +95,7 @@ struct Runner {
         Task *processes;        /* uthash by pid */
         Task *names;            /* uthash by name */
         unsigned n_groups;      /* that they have */
+        struct TaskList lacking; /* whose process could not be made yet */
         struct TaskList leaving; /* ended, and processes of theirs are left */
         struct TaskList to_report, reported; /* said, in this order, and not answered */
         Finished *finished;     /* uthash by token, the oldest first; as many as can have been on their way */
@@ -120,10 +123,11 @@ void task_signal(Runner *r, json_object *order);
 void task_reported(Runner *r, Task *t);
 void tasks_reap(Runner *r);
 void tasks_leave(Runner *r);
+void tasks_again(Runner *r);
 void tasks_stop(Runner *r);
 void tasks_done(Runner *r);
 
-/* spawn.c: 0, or what its end is to be: t->result and t->error are set. */
+/* spawn.c: t->pid, or what its end is to be: t->result and t->error; neither: there is no room for a process now. */
 typedef struct JobSpec JobSpec;
 void spawn(Runner *r, Task *t, const JobSpec *s, json_object *run);
 

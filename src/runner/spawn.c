@@ -21,6 +21,8 @@
 /* systemd's own where a job has no PATH, or none with an absolute directory. */
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+#define TRIES_MAX 20U /* some ten seconds (task.c) */
+
 #define EXIT_CHDIR 200
 #define EXIT_STDIN 208
 #define EXIT_STDOUT 209
@@ -179,6 +181,7 @@ static int plan_report(Plan *p, json_object *run) {
                 return 0;
         if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
                 return -errno;
+        safe_close(p->task->helper); /* of another try */
         p->task->helper = fds[0];
         p->report = fds[1];
         return 0;
@@ -297,6 +300,8 @@ static bool plan(Plan *p, Runner *r, json_object *run) {
 void spawn(Runner *r, Task *t, const JobSpec *s, json_object *run) {
         Plan p = { .task = t, .spec = s, .in = -EBADF, .out = -EBADF, .err = -EBADF, .report = -EBADF, .cgroup = -EBADF, .files = &r->files };
 
+        bool had_cgroup = t->in_cgroup;
+
         p.failure = r->failures + t->failure;
         *p.failure = (SpawnFailure) {};
         if (plan(&p, r, run)) {
@@ -306,10 +311,11 @@ void spawn(Runner *r, Task *t, const JobSpec *s, json_object *run) {
                 if (t->pid == 0)
                         run_child(&p);
                 if (t->pid < 0) {
-                        fail(t, "no process can be made", errno);
+                        if (errno != EAGAIN || ++t->tries >= TRIES_MAX) /* a limit of tasks: others end */
+                                fail(t, "no process can be made", errno);
                         t->pid = 0;
                 }
         }
         plan_done(&p);
-        r->n_groups += t->in_cgroup;
+        r->n_groups += t->in_cgroup - had_cgroup;
 }

@@ -18,6 +18,8 @@
 
 #define LEAVE_LOOK (2 * USEC_PER_MSEC)
 #define LEAVE_DOUBLED_MAX 8U
+#define AGAIN (10 * USEC_PER_MSEC) /* twice as long each time */
+#define AGAIN_DOUBLED_MAX 6U
 #define ERROR_MAX 1024U /* bytes, as the daemon takes it */
 
 static Task *task_free(Runner *r, Task *t) {
@@ -25,6 +27,7 @@ static Task *task_free(Runner *r, Task *t) {
         HASH_DELETE(hh_name, r->names, t);
         r->free_failures[r->n_free_failures++] = t->failure;
         safe_close(t->helper);
+        json_object_put(t->order);
         free(t->error);
         return mfree(t);
 }
@@ -238,6 +241,41 @@ static void begin(Runner *r, Task *t, json_object *order) {
                 spawn(r, t, spec, json_get(order, "run"));
 }
 
+/* It keeps its slots: when others of its user's have ended, here or elsewhere, there is room. */
+static void lack(Runner *r, Task *t, json_object *order) {
+        t->order = json_object_get(order);
+        TAILQ_INSERT_TAIL(&r->lacking, t, entry);
+        if (sd_event_source_get_enabled(r->again_timer, NULL) > 0)
+                return;
+        (void) sd_event_source_set_time_relative(r->again_timer, AGAIN << MIN(t->tries, AGAIN_DOUBLED_MAX));
+        (void) sd_event_source_set_enabled(r->again_timer, SD_EVENT_ONESHOT);
+}
+
+static void try(Runner *r, Task *t, json_object *order) {
+        begin(r, t, order);
+        if (t->pid > 0)
+                HASH_ADD(hh_pid, r->processes, pid, sizeof(t->pid), t);
+        else if (!t->result)
+                lack(r, t, order);
+        else
+                end(r, t);
+}
+
+void tasks_again(Runner *r) {
+        struct TaskList l = TAILQ_HEAD_INITIALIZER(l);
+        Task *t;
+
+        TAILQ_CONCAT(&l, &r->lacking, entry);
+        while ((t = TAILQ_FIRST(&l))) {
+                json_object *order = TAKE_PTR(t->order);
+
+                TAILQ_REMOVE(&l, t, entry);
+                try(r, t, order);
+                json_object_put(order);
+        }
+        link_flush(r);
+}
+
 int task_order(Runner *r, json_object *order) {
         Task *t;
 
@@ -248,19 +286,26 @@ int task_order(Runner *r, json_object *order) {
                 fprintf(stderr, "An order cannot be taken.\n");
                 return -ENOMEM;
         }
-        begin(r, t, order);
-        if (t->pid > 0)
-                HASH_ADD(hh_pid, r->processes, pid, sizeof(t->pid), t);
-        else
-                end(r, t);
+        try(r, t, order);
         return 0;
+}
+
+/* Of what was to end before it had begun. */
+static void forgo(Runner *r, Task *t) {
+        TAILQ_REMOVE(&r->lacking, t, entry);
+        t->order = (json_object_put(t->order), NULL);
+        t->result = "exec";
+        t->error = strdup("it was to end, and there had been no room for a process");
+        end(r, t);
 }
 
 void task_signal(Runner *r, json_object *order) {
         Task *t = task_find(r, order);
         uint64_t sig = json_get_number(order, "signal");
 
-        if (t && !t->reporting && sig >= 1 && sig <= 64)
+        if (t && t->order && (sig == SIGKILL || json_get(order, "reason")))
+                forgo(r, t);
+        else if (t && !t->reporting && sig >= 1 && sig <= 64)
                 cgroup_kill(&r->cgroups, t->name, (int) sig);
 }
 
@@ -268,6 +313,7 @@ void task_signal(Runner *r, json_object *order) {
 void tasks_stop(Runner *r) {
         Task *t, *next;
 
+        tasks_again(r); /* which go back unstarted */
         HASH_ITER(hh, r->tasks, t, next)
                 if (t->pid > 0) {
                         t->stopped = true;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """jobmill-runner and what it is told: here the daemon is the test."""
 
+import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -12,11 +14,13 @@ import pytest
 
 import busfake
 import fake_systemd
-from conftest import DAEMON, end, until
+from conftest import DAEMON, end, spawn, until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not fake_systemd.CGROUPS, reason="needs cgroup v2")]
 RUNNER = DAEMON.parent / "jobmill-runner"
 TOKEN = "0" * 31 + "f"
+UID = 61000 + os.getpid() % 4000  # nobody's
+PR_CAPBSET_DROP, CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 24, 21, 24
 
 
 class Line:
@@ -40,8 +44,17 @@ class Line:
         self.socket.sendall(json.dumps(message).encode() + b"\0")
 
 
+def bound(processes):
+    """As a user whom RLIMIT_NPROC binds, which it does not bind root; with the rights of root."""
+    for capability in CAP_SYS_ADMIN, CAP_SYS_RESOURCE:
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability)
+    resource.setrlimit(resource.RLIMIT_NPROC, (processes, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+    os.setresuid(UID, 0, 0)
+
+
 class Runner:
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, two_processes=False):
+        self.two_processes = two_processes
         self.path = str(folder / "socket")
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
@@ -60,6 +73,8 @@ class Runner:
     def enter(self):
         busfake.die_with_parent()
         (self.cgroup / "cgroup.procs").write_text("0")
+        if self.two_processes:
+            bound(2)
 
     def accept(self):
         self.orders, self.reports = Line(self.listener), Line(self.listener)
@@ -95,8 +110,8 @@ class Runner:
 def runner(tmp_path):
     made = []
 
-    def make(*options):
-        made.append(Runner(tmp_path, *options))
+    def make(*options, **more):
+        made.append(Runner(tmp_path, *options, **more))
         made[-1].start()  # also one that does not come to be is cleared away
         return made[-1]
 
@@ -175,6 +190,31 @@ def test_stopped(runner, tmp_path):
     assert r.said("Drain")["idle"] is False
     r.answer(attempts=0)
     assert r.process.wait(30) == 0
+
+
+def test_no_room_for_a_process(runner):
+    """It is made when there is; what is to end, or to go back, until then was never begun."""
+    def hold():
+        return spawn(["/bin/sleep", "600"], user=UID)
+
+    r = runner(two_processes=True)
+    other = hold()
+    for i in 1, 2, 3:
+        r.assign(i, "exit 3")
+    r.order(cancel={"id": 2, "attempt": 1, "attempt_token": "%032d" % 2, "reason": "cancelled", "signal": signal.SIGTERM})
+    said = r.said("Complete")
+    assert (said["id"], said["result"]) == (2, "exec") and "no room" in said["error"]
+    r.answer()
+    end(other)
+    for _ in range(2):
+        said = r.said("Complete")
+        assert said["id"] in (1, 3) and said["exit_status"] == 3, said
+        r.answer()
+    other = hold()
+    r.assign(4, "exit 3")
+    r.process.send_signal(signal.SIGTERM)
+    assert {m["method"]: m["parameters"].get("result") for m in (r.reports.read(), r.reports.read())} == {"org.jobmill.Drain": None, "org.jobmill.Complete": "unstarted"}
+    end(other)
 
 
 @pytest.mark.parametrize("option", ["--idle=50000", "--max=50000"])
