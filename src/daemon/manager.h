@@ -118,6 +118,7 @@ int manager_order(Manager *m, Attempt *a, char **ret);
 void manager_begin_left_overs(Manager *m);
 bool manager_is_left_over(Manager *m, Attempt *a);
 void manager_end_left_overs(Manager *m);
+void manager_adopt_left_overs(Manager *m);
 void manager_remove_files(Manager *m, const Attempt *a);
 void manager_capture_spool(void *userdata, const Attempt *a, Outcome *o); /* an Api's */
 

@@ -74,6 +74,29 @@ bool manager_is_left_over(Manager *m, Attempt *a) {
         return a->left_over;
 }
 
+static void adopt_left_over(void *userdata, const char *queue, uint32_t owner, uint64_t job, uint32_t number) {
+        Manager *m = userdata;
+        Attempt *a = NULL;
+        Queue *q;
+
+        if (attempt_find(m->model, job, number) || store_load_attempt(m->store, job, number, &a) < 0)
+                return;
+        a->owner = owner;
+        a->phase = ATTEMPT_ENDED;
+        a->has_files = true;
+        if (a->executor != EXECUTOR_POOL || model_queue_add(m->model, queue, &q) < 0 || model_attempt_add(m->model, a, NULL, q) < 0) {
+                attempt_free(a);
+                return;
+        }
+        log_info("Processes of job %" PRIu64 ", which has ended, are left; they keep its slots.", job);
+        model_attempt_act(m->model, a);
+}
+
+/* The record is older than its end: who died between the two knows of it only from the control group. What no record knows, its owner has made. */
+void manager_adopt_left_overs(Manager *m) {
+        units_find_tasks(m->units, adopt_left_over, m);
+}
+
 void manager_end_left_overs(Manager *m) {
         if (!m->left_overs) {
                 m->left_over_look = USEC_INFINITY;

@@ -523,6 +523,7 @@ int manager_settle(Manager *m) {
                         return r;
         }
         if (m->units->synced && !m->files_swept) {
+                manager_adopt_left_overs(m);
                 attempt_files_sweep(m->run_path, m->model);
                 spool_sweep(m->run_path, m->model);
                 m->files_swept = true;

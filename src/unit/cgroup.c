@@ -36,6 +36,16 @@ char *cgroup_unit_path(const char *root, const char *slice, const char *unit) {
         return path && asprintf(&next, "%s/%s/%s", path, slice, unit) >= 0 ? next : NULL;
 }
 
+DIR *cgroup_open(const char *path) {
+        _cleanup_free_ char *p = NULL;
+
+        if (asprintf(&p, "%s%s", cgroup_mount(), path) < 0) {
+                p = NULL;
+                return NULL;
+        }
+        return opendir(p);
+}
+
 static int cgroup_read(const char *path, const char *attribute, char *buf, size_t size) {
         _cleanup_free_ char *p = NULL;
         _cleanup_close_ int fd = -EBADF;

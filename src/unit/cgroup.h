@@ -6,6 +6,8 @@
 
 #include "queue/model.h"
 
+#include <dirent.h>
+
 /* "/jobmill.slice/jobmill-gpu.slice/jobmill-job-1-1.service" below root; NULL: out of memory. */
 char *cgroup_unit_path(const char *root, const char *slice, const char *unit);
 /* Is there a process in it or below it? A cgroup that is not there is empty. */
@@ -14,6 +16,7 @@ bool cgroup_is_empty(const char *path); /* it is there, and nobody is in it */
 bool cgroup_is_frozen(const char *path);
 /* The one thing that is written, and only where the manager cannot (freezer.c). */
 int cgroup_set_frozen(const char *path, bool frozen);
+DIR *cgroup_open(const char *path); /* NULL: it is not there, or cannot be read */
 /* io.stat: the sums over all disks, in bytes. false: not to be had */
 bool cgroup_read_io(const char *path, uint64_t *ret_read, uint64_t *ret_written);
 uint64_t cgroup_read_cpu(const char *path); /* µs; UINT64_MAX: not to be had */

@@ -7,6 +7,7 @@
 #include "unit/pool.h"
 
 #include "base/bus-util.h"
+#include "base/parse.h"
 #include "unit/cgroup.h"
 
 #define STOP_TELL (1 * USEC_PER_SEC)
@@ -100,4 +101,73 @@ bool units_task_is_populated(const Units *u, const Attempt *a) {
         (void) snprintf(group + strlen(group), ATTEMPT_UNIT_MAX, "/jobmill-job-%" PRIu64 "-%" PRIu32, a->job_id, a->number);
         path = cgroup_unit_path(u->cgroup_root, a->queue->slice, group);
         return !path || cgroup_is_populated(path);
+}
+
+/* ---- what is there ---- */
+
+typedef struct Search {
+        task_found_t found;
+        void *userdata;
+        const char *queue; /* whose runner is looked at; NULL: none yet */
+        uint32_t owner;
+} Search;
+
+static void look_below(const Search *s, const char *path);
+
+/* "jobmill-pool-QUEUE-UID.service" */
+static void look_at_runner(const Search *s, const char *path, const char *unit) {
+        _cleanup_free_ char *queue = strdup(unit + strlen(POOL_UNIT_PREFIX));
+        Search below = *s;
+        char *dash;
+
+        if (!queue || !endswith(queue, ".service"))
+                return;
+        queue[strlen(queue) - strlen(".service")] = 0;
+        dash = strrchr(queue, '-');
+        if (!dash)
+                return;
+        *dash = 0;
+        below.queue = queue;
+        if (parse_u32(dash + 1, &below.owner) >= 0)
+                look_below(&below, path);
+}
+
+static void look_at(const Search *s, const char *path, const char *name) {
+        char unit[ATTEMPT_UNIT_MAX];
+        uint32_t number;
+        uint64_t job;
+
+        if (s->queue) {
+                (void) snprintf(unit, sizeof(unit), "%s.service", name);
+                if (attempt_unit_name_parse(unit, &job, &number) && cgroup_is_populated(path))
+                        s->found(s->userdata, s->queue, s->owner, job, number);
+        } else if (startswith(name, POOL_UNIT_PREFIX))
+                look_at_runner(s, path, name);
+        else if (endswith(name, ".slice"))
+                look_below(s, path);
+}
+
+static void look_below(const Search *s, const char *path) {
+        DIR *d = cgroup_open(path);
+        const struct dirent *e;
+
+        while (d && (e = readdir(d))) {
+                _cleanup_free_ char *child = NULL;
+
+                if (e->d_type != DT_DIR || !startswith(e->d_name, "jobmill"))
+                        continue;
+                if (asprintf(&child, "%s/%s", path, e->d_name) < 0)
+                        child = NULL;
+                else
+                        look_at(s, child, e->d_name);
+        }
+        if (d)
+                (void) closedir(d);
+}
+
+void units_find_tasks(const Units *u, task_found_t found, void *userdata) {
+        const Search s = { .found = found, .userdata = userdata };
+
+        if (u->cgroup_root)
+                look_below(&s, u->cgroup_root);
 }

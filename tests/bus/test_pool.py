@@ -211,6 +211,9 @@ def test_slots_until_nothing_is_left(mill, systemd, cgroups, remotes):  # noqa: 
     ours = mill.submit(["true"], "p")
     mill.bus.pump(0.3)
     assert mill.state(ours) == "ready" and mill.queue_properties("p")["SlotsUsed"] == 2
+    mill.restart()  # it knows only from the control group
+    mill.settled()
+    assert mill.state(again) == "running" and mill.state(ours) == "ready" and mill.queue_properties("p")["SlotsUsed"] == 2
     events.write_text("populated 0\nfrozen 0\n")
     assert mill.result(ours) == "success"
 

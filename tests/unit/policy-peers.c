@@ -193,6 +193,10 @@ void peers_loaded(Model *m) {
         }
 }
 
+/* Of what is left then nobody knows: there are no control groups here. */
+void manager_adopt_left_overs(Manager *m) {
+}
+
 /* ---- what it is told ---- */
 
 /* As daemon/workers.c. */
