@@ -84,13 +84,24 @@ static int check_type_fits(Executor e, char *const *rules, char **ret_text) {
         return 0;
 }
 
+/* Units are started as root does it; a type's or a queue's own are an administrator's. */
+static int check_units(const Request *q, char **ret_text) {
+        uint64_t fields = spec_field_bit(spec_field_find("on_success")) | spec_field_bit(spec_field_find("on_failure"));
+
+        if (q->privileged || !(q->given & fields))
+                return 0;
+        return spec_error(ret_text, EACCES, "on_success and on_failure start units, which takes more rights");
+}
+
 /* With q->privileged. -EACCES: these need more rights. */
 static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_text) {
         int r;
 
         Executor e = q->queue->policy.executor;
 
-        r = check_type_fits(e, q->spec->type_rules, ret_text);
+        r = check_units(q, ret_text);
+        if (r >= 0)
+                r = check_type_fits(e, q->spec->type_rules, ret_text);
         if (r < 0)
                 return r;
         r = e == EXECUTOR_WORKER ? worker_check_spec(q->spec, ret_text) : e == EXECUTOR_POOL ? pool_check_spec(q->spec, ret_text) : 0;
@@ -210,7 +221,7 @@ int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
 
 /* What it, or its type, asks for itself; what a queue's file says is an administrator's, who is not the one to be told here. */
 static int check_callback(const Call *c, const Request *q, sd_bus_error *error) {
-        const Queue *sender = model_queue(c->api->model, CALLBACK_QUEUE);
+        const Queue *sender = model_queue(c->api->model, CALLBACK_QUEUE), *starter = model_queue(c->api->model, TRIGGER_QUEUE);
         const JobSpec *d = q->queue->policy.defaults;
 
         if (q->spec->callback_events && !q->spec->callback_url && !(d && d->callback_url))
@@ -218,6 +229,9 @@ static int check_callback(const Call *c, const Request *q, sd_bus_error *error) 
         if (q->spec->callback_url && !(sender && sender->configured))
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "callback_url: there is no queue '" CALLBACK_QUEUE
                                  "', so nobody would send it (jobmill-webhook is not installed)");
+        if ((q->spec->on_success || q->spec->on_failure) && !(starter && starter->configured))
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "on_success, on_failure: there is no queue '" TRIGGER_QUEUE
+                                 "', so nothing would start them");
         return 0;
 }
 

@@ -137,7 +137,7 @@ static void complete_queue_settings(Completion *c) {
         static const char *const keys[] = {
                 "AgeingSec", "AllowGroups", "AllowUsers", "Backoff", "BackoffBaseSec", "BackoffJitter", "BackoffMaxSec", "Backstop", "CPUPressureMax", "CallbackEvents", "CallbackURL",
                 "Executor", "Fair", "GateUnit", "IOPressureMax", "Keep", "KeepMax", "MaxAttempts", "MaxQueued", "MaxQueuedPerUser", "MemoryGrowth",
-                "MemoryPressureMax", "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
+                "MemoryPressureMax", "OnFailure", "OnSuccess", "Override", "Paused", "RateLimit", "RequeueLost", "RetryOn", "SlotVariable", "Slots", "SpoolMax",
                 "Stdout", "StopTimeoutSec", "TimeoutSec", "Verify", "WorkerUnit", "WorkerUsers",
         };
         const char *service = startswith(c->word, "Service.");
@@ -424,6 +424,7 @@ static const struct {
         { "RESULT", complete_results, NULL },
         { "SCHEDULE", complete_schedules, NULL },
         { "EVENT", complete_events, NULL },
+        { "UNIT", NULL, NULL },
         { "URL", NULL, NULL },
         { "SETTING=VALUE", complete_settings, NULL },
         { "SIGNAL", complete_signals, NULL },

@@ -77,7 +77,7 @@ typedef struct SubmitArgs {
         uint32_t uid; /* UINT32_MAX: not given */
         uint32_t attempts;    /* 0: not given */
         Backoff backoff;
-        char **retry_on, **callback_events;
+        char **retry_on, **callback_events, **on_success, **on_failure;
         bool requeue_lost;
         double memory_growth; /* 0: not given */
         bool hold, freezable, dry_run;

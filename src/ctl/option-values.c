@@ -292,6 +292,17 @@ int option_callback_events(const char *value, void *target) {
         return words_of(value, callback_event_words, target);
 }
 
+int option_units(const char *value, void *target) {
+        _cleanup_strv_free_ char **words = strv_split(value, ",");
+
+        if (!words)
+                return -ENOMEM;
+        STRV_FOREACH(w, words)
+                if (!spec_unit_name_is_valid(*w, strstr(*w, "@.") != NULL))
+                        return -EINVAL;
+        return option_words(value, target);
+}
+
 const char *const report_groups[] = { "queue", "type", "owner", "day", "hour", "minute", "total", NULL };
 
 int option_groups(const char *value, void *target) {

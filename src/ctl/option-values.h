@@ -36,6 +36,7 @@ int option_words(const char *value, void *target);
 int option_queues(const char *value, void *target);
 int option_states(const char *value, void *target);
 int option_results(const char *value, void *target), option_callback(const char *value, void *target), option_callback_events(const char *value, void *target);
+int option_units(const char *value, void *target);
 extern const char *const callback_event_words[];
 int option_groups(const char *value, void *target);
 int option_u32(const char *value, void *target);

@@ -122,6 +122,10 @@ static const Option options[] = {
           "Tell this web server what becomes of it", "an http or https URL, in which what is no part of one is written as %XX" },
         { "callback-on", 0, "EVENT,…", S, option_callback_events, &arg_submit.callback_events,
           "… of these events (default: success,dead)", "started, success, failure, dead" },
+        { "on-success", 0, "UNIT,…", S, option_units, &arg_submit.on_success,
+          "Start these units when it is done, with success", "names of units; the id of the job is the instance of a template" },
+        { "on-failure", 0, "UNIT,…", S, option_units, &arg_submit.on_failure,
+          "… and without", "names of units; the id of the job is the instance of a template" },
         { "file", 0, "FILE|-", S, option_file, &arg_submit.file,
           "Many jobs, a JSON object a line; the options hold where a line says nothing", "the path of a file, or -" },
         { "flow", 0, "FILE|-", S, option_file, &arg_submit.flow,
@@ -384,7 +388,7 @@ static bool is_list(const Option *o) {
         return o->parse == option_append || o->parse == option_after || o->parse == option_tag || o->parse == option_new_tag ||
                o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
                o->parse == option_queues || o->parse == option_types || o->parse == option_groups || o->parse == option_states || o->parse == option_results ||
-               o->parse == option_callback_events;
+               o->parse == option_callback_events || o->parse == option_units;
 }
 
 static void free_target(const Option *o) {

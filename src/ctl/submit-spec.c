@@ -113,6 +113,9 @@ static int set_lists(JobSpec *s) {
         s->properties = TAKE_PTR(properties);
         if (arg_submit.retry_on && !(s->retry_on = strv_copy(arg_submit.retry_on)))
                 return ctl_oom();
+        if ((arg_submit.on_success && !(s->on_success = strv_copy(arg_submit.on_success))) ||
+            (arg_submit.on_failure && !(s->on_failure = strv_copy(arg_submit.on_failure))))
+                return ctl_oom();
         if (arg_submit.callback_events && !(s->callback_events = strv_copy(arg_submit.callback_events)))
                 return ctl_oom();
         return 0;

@@ -193,8 +193,14 @@ static void print_retry(const JobInfo *j) {
 }
 
 static void print_callback(const JobInfo *j) {
-        _cleanup_free_ char *events = NULL;
+        _cleanup_free_ char *events = NULL, *good = NULL, *bad = NULL;
 
+        good = j->on_success ? strv_join(j->on_success, ", ") : NULL;
+        bad = j->on_failure ? strv_join(j->on_failure, ", ") : NULL;
+        if (good)
+                print_row("On success", "%s", good);
+        if (bad)
+                print_row("On failure", "%s", bad);
         if (!j->callback_url)
                 return;
         events = j->callback_events ? strv_join(j->callback_events, ", ") : NULL;

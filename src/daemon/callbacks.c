@@ -34,7 +34,7 @@ int manager_make_callbacks(Manager *m) {
                         continue;
                 r = read_spec(m, j, &loaded, &spec);
                 if (r >= 0 && spec)
-                        r = model_make_callbacks(m->model, j, spec, &m->now);
+                        r = model_make_callbacks(m->model, j, spec, m->user, &m->now);
                 if (r < 0)
                         return r;
                 CRASH_POINT("callback-made");

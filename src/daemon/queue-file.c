@@ -11,6 +11,7 @@
 #include "base/time-util.h"
 #include "daemon/file-value.h"
 #include "queue/pool.h"
+#include "queue/spec-check.h"
 
 #define AGEING_MAX (366 * 24 * 60 * 60 * USEC_PER_SEC) /* a thousand times that is still far from what a rank can be */
 #define TIMEOUT_UNSET 0 /* no good value of any time-out */
@@ -150,20 +151,9 @@ static int parse_pressure(const char *value, void *data) {
 
 /* One unit, not a template. */
 static int parse_unit(const char *value, void *data) {
-        static const char *const types[] = { ".service", ".socket", ".target", ".mount", ".automount", ".swap", ".path", ".timer",
-                                             ".device", ".slice", ".scope" };
-        const char *dot = strrchr(value, '.'), *at = strchr(value, '@');
-
-        if (isempty(value))
-                return free_and_strdup(data, NULL);
-        if (strlen(value) > 255 || !dot || dot == value || at == value || (at && at + 1 == dot))
+        if (!isempty(value) && !spec_unit_name_is_valid(value, /* is_template = */ false))
                 return -EINVAL;
-        if (strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\@-") != strlen(value))
-                return -EINVAL;
-        FOREACH_ELEMENT(t, types)
-                if (streq(*t, dot))
-                        return free_and_strdup(data, value);
-        return -EINVAL;
+        return free_and_strdup(data, isempty(value) ? NULL : value);
 }
 
 /* 0, empty: no ageing. */
@@ -263,6 +253,8 @@ static const struct {
         { "Stdout", .field = "stdout", .allowed = "journal or spool" },
         { "CallbackURL", .field = "callback_url", .privileged = true, .allowed = "an http or https URL" },
         { "CallbackEvents", .field = "callback_events", .allowed = "started, success, failure, dead" },
+        { "OnSuccess", .field = "on_success", .privileged = true, .allowed = "names of units" },
+        { "OnFailure", .field = "on_failure", .privileged = true, .allowed = "names of units" },
         { "Override", file_value_words, offsetof(QueueFile, policy.overridable), .privileged = true,
           .allowed = "names of unit properties" },
         { "Paused", parse_flag, offsetof(QueueFile, paused), "a boolean" },

@@ -181,6 +181,8 @@ static const struct {
         { "UniqueKey", .field = "unique_key", .allowed = "at most 256 bytes" },
         { "CallbackURL", .field = "callback_url", .allowed = "an http or https URL" },
         { "CallbackEvents", .field = "callback_events", .allowed = "started, success, failure, dead" },
+        { "OnSuccess", .field = "on_success", .allowed = "names of units" },
+        { "OnFailure", .field = "on_failure", .allowed = "names of units" },
         { "UniquePolicy", .field = "unique_policy", .allowed = "reject, return or replace" },
         { "UniqueScope", .field = "unique_scope", .allowed = "queued, live or a time span" },
 };

@@ -425,7 +425,7 @@ static void job_take_spec(Job *j, JobSpec *spec, const Now *now) {
         j->max_attempts = MAX(spec->max_attempts, UINT32_C(1));
         j->deadline_usec = spec->deadline_usec;
         j->keep_usec = spec->keep_usec;
-        j->callbacks = callback_events(spec);
+        j->callbacks = callback_set(spec);
         unique_submitted(j, spec, now);
         for (size_t i = 0; i < spec->n_after; i++)
                 j->blockers += !spec->after[i].met;

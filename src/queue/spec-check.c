@@ -12,7 +12,6 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/time-util.h"
-#include "queue/callback.h"
 #include "queue/outcome.h"
 
 #include <ctype.h>
@@ -359,33 +358,4 @@ int spec_check_type(const SpecField *f, const JobSpec *s, char **ret_error) {
 
 int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error) {
         return check_text(f, s->request_id, SPEC_REQUEST_ID_MAX, ret_error);
-}
-
-/* What can be said of it without libcurl, whose reading of it counts: jobmill-webhook's. */
-int spec_check_callback_url(const SpecField *f, const JobSpec *s, char **ret_error) {
-        const char *url = s->callback_url, *host;
-        char q[SPEC_QUOTE_MAX];
-
-        if (!url)
-                return 0;
-        host = startswith(url, "https://") ?: startswith(url, "http://");
-        if (!host || !*host || strchr("/?#:@", *host))
-                return spec_error(ret_error, EINVAL, "'%s': '%s' is no URL of the form https://HOST…", f->name, spec_quote(q, url, strlen(url)));
-        if (strlen(url) > CALLBACK_URL_MAX)
-                return spec_error(ret_error, E2BIG, "'%s' is longer than %u bytes", f->name, CALLBACK_URL_MAX);
-        for (const char *p = host; *p; p++)
-                if (*p <= ' ' || *p >= 0x7f || strchr("\\\"<>", *p))
-                        return spec_error(ret_error, EINVAL, "'%s': '%s' has characters that no URL has: write them as %%XX", f->name,
-                                          spec_quote(q, url, strlen(url)));
-        return 0;
-}
-
-int spec_check_callback_events(const SpecField *f, const JobSpec *s, char **ret_error) {
-        char q[SPEC_QUOTE_MAX];
-
-        STRV_FOREACH(i, s->callback_events)
-                if (callback_event_from_string(*i) < 0)
-                        return spec_error(ret_error, EINVAL, "'%s': '%s' is none of started, success, failure, dead", f->name,
-                                          spec_quote(q, *i, strlen(*i)));
-        return 0;
 }

@@ -25,5 +25,7 @@ int spec_check_unique_scope(const SpecField *f, const JobSpec *s, char **ret_err
 int spec_check_array(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_type(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_callback_url(const SpecField *f, const JobSpec *s, char **ret_error);
+bool spec_unit_name_is_valid(const char *s, bool is_template) _pure_; /* is_template: NAME@.TYPE, and not anything else */
+int spec_check_units(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_callback_events(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error);

@@ -67,6 +67,8 @@ JobSpec *spec_free(JobSpec *s) {
         free(s->unique_scope);
         free(s->callback_url);
         strv_free(s->callback_events);
+        strv_free(s->on_success);
+        strv_free(s->on_failure);
         free(s->request_id);
         return mfree(s);
 }
@@ -127,6 +129,8 @@ static const SpecField fields[] = {
         FIELD(freezable, SPEC_BOOL, .max = 1, .flags = OF_OWNER),
         FIELD(callback_url, SPEC_STRING, .check = spec_check_callback_url, .flags = SPEC_INHERIT),
         FIELD(callback_events, SPEC_STRV, .max = _CALLBACK_EVENT_MAX, .check = spec_check_callback_events, .flags = SPEC_INHERIT),
+        FIELD(on_success, SPEC_STRV, .max = SPEC_UNITS_MAX, .check = spec_check_units, .flags = SPEC_INHERIT),
+        FIELD(on_failure, SPEC_STRV, .max = SPEC_UNITS_MAX, .check = spec_check_units, .flags = SPEC_INHERIT),
         FIELD(request_id, SPEC_STRING, .check = spec_check_request_id, .flags = SPEC_NOT_STORED),
         FIELD(type, SPEC_STRING, .check = spec_check_type, .flags = SPEC_NOT_STORED),
         FIELD(type_version, SPEC_STRING, .flags = SPEC_NOT_STORED | SPEC_OURS),

@@ -27,6 +27,8 @@
 #define SPEC_ATTEMPTS_MAX 10000U /* ListAttempts tells of all in one message */
 #define SPEC_AFTER_MAX 10000U
 #define SPEC_UNIQUE_KEY_MAX 256U
+#define SPEC_UNITS_MAX 16U                      /* of on_success, of on_failure */
+#define SPEC_UNIT_MAX 255U                      /* systemd's UNIT_NAME_MAX */
 #define SPEC_ARRAY_MAX 1000000U
 #define SPEC_TYPE_MAX 64U                       /* the name of a job type, and its version */
 #define SPEC_TYPE_RULES_MAX 1024U
@@ -104,6 +106,7 @@ typedef struct JobSpec {
         unsigned n_refs;          /* spec_ref(): spec_free() does nothing so often */
         char *callback_url;       /* who is to be told (callback.h); NULL: nobody */
         char **callback_events;   /* of what; none: of its end */
+        char **on_success, **on_failure; /* units that are started when it is done */
         char *request_id;         /* the client's name for this request (queue/receipt.h); not a part of the job */
 } JobSpec;
 

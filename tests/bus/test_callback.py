@@ -244,6 +244,34 @@ def test_refused(mill, remotes):
     assert not [j for j in mill.jobs(queue="callbacks") if "job %d" % waits["id"] in j["name"]]
 
 
+@pytest.mark.root
+def test_units(mill, remotes):
+    """OnSuccess=, OnFailure=: units are started once, when the job is done, as root; who may not start them himself may not have it done."""
+    mill.queue("default", AllowUsers="daemon")
+    (mill.folder / "config/jobs").mkdir()
+    (mill.folder / "config/jobs/t.job").write_text("[Job]\nCommand=sh\nOnFailure=mail@.service sad.target\n")
+    mill.start()
+    daemon = remotes("daemon")
+    refuses(mill, "InvalidSpec", "there is no queue 'triggers'", "Submit", "", ["true"], {"on_success": ["a.service"]})
+    mill.queue("triggers", Paused="yes")
+    mill.call("Reload")
+    refuses(mill, "InvalidSpec", "'a b' is no name of a unit", "Submit", "", ["true"], {"on_failure": ["a b"]})
+    for key in "on_success", "on_failure":
+        refuses(daemon, "org.freedesktop.DBus.Error.AccessDenied", "set-privileged-properties", "Submit", "", ["true"], {key: ["a.service"]})
+    refuses(daemon, "org.freedesktop.DBus.Error.AccessDenied", "set-privileged-properties", "Submit", "", ["-c", "exit 1"], {"type": "t", "on_failure": ["a.service"]})
+    refuses(mill, "NotAllowed", "takes no jobs of anybody", "Submit", "triggers", ["true"], {})
+    failed = daemon.call("Submit", "", ["-c", "exit 1"], {"type": "t"})[0]
+    good = int(tool(mill, "submit", "--on-success", "glad.service,b@c.timer", "--on-failure", "sad.target", "--", "true"))
+    assert mill.result(failed) == "exit-code" and mill.result(good) == "success"
+    mill.restart()
+    mill.settled()
+    started = {(j["argv"][-1], j["owner"], j["state"], j["tags"]["job"], j["tags"]["event"]) for j in mill.jobs(queue="triggers")}
+    assert started == {("mail@%d.service" % failed, 0, "ready", str(failed), "dead"), ("sad.target", 0, "ready", str(failed), "dead"),
+                       ("glad.service", 0, "ready", str(good), "success"), ("b@c.timer", 0, "ready", str(good), "success")}
+    assert {tuple(j["argv"][:-1]) for j in mill.jobs(queue="triggers")} == {("systemctl", "--no-block", "start")}
+    assert daemon.call("GetJobInfo", failed)["on_failure"] == ["mail@.service", "sad.target"]
+
+
 def test_bad_receivers(sender, receiver):
     mill, stuck, done = sender.mill, threading.Event(), []
 

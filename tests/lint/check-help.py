@@ -182,6 +182,8 @@ FIELDS = {  # field: (option of submit, setting of `set`, key of JSON), where th
     "unique_policy": ("--unique-policy", "about the submit alone", "about the submit alone"),
     "callback_url": ("--callback", "made by the submit", "callback_url"),
     "callback_events": ("--callback-on", "made by the submit", "callback_events"),
+    "on_success": ("--on-success", "made by the submit", "on_success"),
+    "on_failure": ("--on-failure", "made by the submit", "on_failure"),
     "array": ("--array", "made by the submit", "array"),
     "array_max_running": ("--array", "array-max", "array_max_running"),
     "type": ("--type", "made by the submit", "type"),

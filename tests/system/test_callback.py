@@ -63,3 +63,26 @@ def test_installed(mill):
         drop_in.unlink()
         drop_in.parent.rmdir()
         (keys / "default").unlink()
+
+
+def test_units(mill):
+    """The recipe for mails, as it stands there: once, after the last attempt."""
+    unit = pathlib.Path("/etc/systemd/system/jobmill-mail@.service")
+    unit.write_text(re.search(r"```ini\n(# \S+mail@.*?)```", (SOURCE / "docs/callbacks.md").read_text(), re.S)[1])
+    mails, sendmail = pathlib.Path("/run/test-mails"), pathlib.Path("/usr/local/sbin/sendmail")
+    sendmail.parent.mkdir(parents=True, exist_ok=True)
+    sendmail.write_text("#!/bin/sh\ncat >>%s\necho END >>%s\n" % (mails, mails))
+    sendmail.chmod(0o755)
+    systemctl("daemon-reload")
+    try:
+        id_ = mill.submit("exit 1", max_attempts=2, backoff_base_usec=1000, on_failure=["jobmill-mail@.service"], on_success=["never.service"])
+        until(lambda: mails.exists() and mails.read_text().endswith("END\n"), 60, lambda: mill.jobs(queue="triggers"))
+        text = mails.read_text()
+        assert text.startswith("To: root\nSubject: Job %d failed\n\n" % id_) and "exit-code" in text
+        until(lambda: [j.get("result") for j in mill.jobs(queue="triggers", tags={"job": str(id_)})] == ["success"], 60)
+        assert mails.read_text() == text
+    finally:
+        unit.unlink()
+        sendmail.unlink()
+        mails.unlink(missing_ok=True)
+        systemctl("daemon-reload")

@@ -25,7 +25,7 @@ static void expect(Model *m, Job *about, const char *events) {
 
         assert_true(asprintf(&id, "%" PRIu64, about->id) > 0);
         if (job_has_callbacks(about))
-                assert_int_equal(model_make_callbacks(m, about, about->spec, &now), 0);
+                assert_int_equal(model_make_callbacks(m, about, about->spec, false, &now), 0);
         assert_false(job_has_callbacks(about));
         for (Job *j = m->jobs; j; j = j->hh.next) {
                 if (j->callback_of != about->id)
@@ -89,6 +89,7 @@ static void test_own_queue(void **state) {
 
         c->policy.defaults = make_spec(1, 0);
         c->policy.defaults->max_attempts = 7;
+        c->policy.defaults->on_failure = strv_split("again.service", " ");
         c->policy.defaults->callback_url = strdup("https://again/");
         c->policy.timeout_usec = 5 * SEC;
         c->policy.queued_max = 0;
@@ -97,12 +98,85 @@ static void test_own_queue(void **state) {
         end(m, inside->live, JOB_SUCCESS);
         expect(m, inside, "");
         end(m, j->live, JOB_SUCCESS);
-        assert_int_equal(model_make_callbacks(m, j, j->spec, &now), 0);
+        assert_int_equal(model_make_callbacks(m, j, j->spec, false, &now), 0);
         callback = model_job(m, m->next_id - 1);
         assert_true(callback->callback_of == j->id && callback->max_attempts == 7 && callback->timeout_usec == 5 * SEC);
         assert_false(callback->spec->callback_url);
         model_recorded(m);
         assert_int_equal(c->count[JOB_READY], 1);
+}
+
+/* The last so many jobs, by what they start. */
+static void started(Model *m, unsigned n, const char *expected) {
+        _cleanup_free_ char *all = strdup("");
+
+        for (uint64_t id = m->next_id - n; id < m->next_id; id++) {
+                _cleanup_free_ char *words = strv_join(model_job(m, id)->spec->argv, " ");
+                char *more;
+
+                assert_string_equal(model_job(m, id)->queue_name, TRIGGER_QUEUE);
+                assert_true(asprintf(&more, "%s%s;", all, words) >= 0);
+                free(all);
+                all = more;
+        }
+        assert_string_equal(all, expected);
+}
+
+/* Once, when it is done, whatever it took. */
+static void test_units(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_queue(m, "q", 9);
+        JobSpec *s = make_spec(1, 0);
+        uint64_t before;
+        Job *j;
+
+        s->on_success = strv_split("a.service b@.service", " ");
+        s->on_failure = strv_split("c@x.target", " ");
+        s->max_attempts = 2;
+        j = submit_spec(m, q, s);
+        run(m, j);
+        end(m, j->live, JOB_EXIT_CODE);
+        before = m->next_id;
+        assert_false(job_has_callbacks(j)); /* another attempt follows */
+        assert_int_equal(model_cancel(m, j, NULL, &now), 0);
+        assert_true(job_has_callbacks(j));
+        assert_int_equal(model_make_callbacks(m, j, j->spec, false, &now), 0);
+        assert_int_equal(m->next_id, before + 1);
+        started(m, 1, "systemctl --no-block start c@x.target;");
+        assert_true(model_job(m, before)->owner == 0 && model_job(m, before)->callbacks == 0 && model_job(m, before)->callback_of == 0);
+        assert_int_equal(model_retry(m, j, 1, 0, &now), 0);
+        run(m, j);
+        end(m, j->live, JOB_SUCCESS);
+        assert_int_equal(model_make_callbacks(m, j, j->spec, true, &now), 0);
+        assert_int_equal(m->next_id, before + 3);
+        started(m, 2, "systemctl --user --no-block start a.service;systemctl --user --no-block start b@1.service;");
+        assert_int_equal(model_job(m, before + 1)->owner, j->owner);
+}
+
+static void units(const char *text, int expected) {
+        const SpecField *f = spec_field_find("on_failure");
+        _cleanup_(spec_freep) JobSpec *s = make_spec(1, 0);
+
+        s->on_failure = strv_split(text, " ");
+        assert_int_equal(spec_check_units(f, s, NULL), expected);
+}
+
+static void test_unit_names(void **state) {
+        char longest[SPEC_UNIT_MAX + 2];
+
+        FOREACH_STRING(i, "a.service", "a@.service", "a@b.target", "a-b\\x2d.c:_.timer")
+                units(i, 0);
+        FOREACH_STRING(i, "a", ".service", "a.exe", "@.service", "@a.service", "-M.service", "a/b.service", "a;b.service", "a%i.service", "a@.b@.service")
+                units(i, -EINVAL);
+        memset(longest, 'a', sizeof(longest));
+        (void) strcpy(longest + SPEC_UNIT_MAX - 8, ".service");
+        units(longest, 0);
+        (void) strcpy(longest + SPEC_UNIT_MAX - 7, ".service");
+        units(longest, -EINVAL);
+        (void) strcpy(longest + SPEC_UNIT_MAX - 20 - 9, "@.service"); /* the id has room */
+        units(longest, 0);
+        (void) strcpy(longest + SPEC_UNIT_MAX - 20 - 8, "@.service");
+        units(longest, -EINVAL);
 }
 
 static void url(const char *text, int expected) {
@@ -144,7 +218,7 @@ static void test_inherited(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_success), cmocka_unit_test(test_failure),   cmocka_unit_test(test_own_queue),
-                cmocka_unit_test(test_url),     cmocka_unit_test(test_inherited),
+                cmocka_unit_test(test_url),     cmocka_unit_test(test_inherited), cmocka_unit_test(test_units),    cmocka_unit_test(test_unit_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
