@@ -2,7 +2,8 @@
 
 /* The body of a callback is the record of the job that it is about, as `jobmill show --json` prints it (docs/json.md), read within the commit
  * that leaves it so: what becomes of the job later, or of its record, does not change what is told. Every key is there; what is not
- * known is null. The first one is "event". */
+ * known is null. The first one is "event". Of what
+ * is larger than CallbackBodyMax= the parts that make it so are left out: a callback must not fail because of what a job is. */
 
 #include "api/callback.h"
 
@@ -33,17 +34,30 @@ static json_object *parse(const JsonWriter *w) {
         return o;
 }
 
-/* record: an object as text, which stays as it is: numbers keep all their digits. */
-static int compose(const JsonWriter *record, const char *event, JsonWriter *w) {
+/* As much as its owner likes of each; the others are bounded, and far below the least CallbackBodyMax= together. */
+static const char *const large_keys[] = { "argv", "properties", "tags", "verdict", "io", "after", "type_rules", "status", "reason", "flow_states" };
+
+/* record: an object as text, which stays as it is, numbers with all their digits; unless it is too large. */
+static int compose(const JsonWriter *record, const char *event, uint64_t max, JsonWriter *w) {
         json_object *known = parse(record);
+        bool truncated = json_writer_size(record) > max;
+        const char *text = record->text;
+        size_t size = json_writer_size(record);
 
         if (!known)
                 return -ENOMEM;
+        if (truncated) {
+                FOREACH_ELEMENT(k, large_keys)
+                        json_object_object_del(known, *k);
+                text = json_object_to_json_string_length(known, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+        }
         json_open(w, '{');
         json_write_key(w, "event");
         json_write_string(w, event);
+        json_write_key(w, "truncated");
+        json_write_bool(w, truncated);
         JSON_WRITE_LITERAL(w, ",");
-        json_write_raw(w, record->text + 1, json_writer_size(record) - 2); /* there is at least its id */
+        json_write_raw(w, strempty(text) + 1, size - 2); /* there is at least its id */
         FOREACH_ELEMENT(k, keys)
                 if (!json_object_object_get_ex(known, *k, NULL)) {
                         json_write_key(w, *k);
@@ -51,7 +65,7 @@ static int compose(const JsonWriter *record, const char *event, JsonWriter *w) {
                 }
         json_close(w, '}');
         json_object_put(known);
-        return w->failed ? -ENOMEM : 0;
+        return w->failed || !text ? -ENOMEM : 0;
 }
 
 int api_callback_body(void *userdata, const Job *callback, char **ret, size_t *ret_size) {
@@ -65,7 +79,7 @@ int api_callback_body(void *userdata, const Job *callback, char **ret, size_t *r
         if (r >= 0)
                 r = dict_append_job(&reply, NULL, a, &row, true, NULL);
         if (r >= 0)
-                r = compose(&reply.json, callback_event_to_string(callback->callback_event), &w);
+                r = compose(&reply.json, callback_event_to_string(callback->callback_event), a->limits.callback_body_max, &w);
         reply_done(&reply);
         if (r < 0) {
                 json_writer_done(&w);

@@ -13,6 +13,7 @@ typedef struct ApiLimits {
         uint64_t pending_calls_max; /* of one user that wait: for a job's end, or for polkit */
         uint64_t logs_max, logs_per_user_max; /* streams of OpenLog that are open */
         uint64_t payload_max, environment_max; /* bytes */
+        uint64_t callback_url_max, callback_body_max; /* bytes */
         uint64_t connections_max, connections_per_user_max; /* to the socket */
         uint64_t workers_max, workers_per_user_max;
         uint64_t timers_per_user_max, timer_job_max; /* schedules; bytes of the job of one */

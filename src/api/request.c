@@ -213,10 +213,21 @@ int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
         if (s->array > l->array_max)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "array: %" PRIu32 " jobs, at most %" PRIu64
                                  " are allowed here (ArrayMax=)", s->array, l->array_max);
+        if (s->callback_url && strlen(s->callback_url) > l->callback_url_max)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "callback_url: %zu bytes, at most %" PRIu64
+                                 " are allowed here (CallbackURLMax=)", strlen(s->callback_url), l->callback_url_max);
         if (s->payload_size > l->payload_max)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "payload: %zu bytes, at most %" PRIu64
                                  " are allowed here (PayloadMax=)", s->payload_size, l->payload_max);
         return 0;
+}
+
+/* What waits already is sent however many they are; no more are begun. */
+static int check_callback_room(const Call *c, const Request *q, const Queue *sender, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL;
+        int r = backlog_check(c->api->model, sender, q->owner, 1, &text);
+
+        return r == -EXFULL ? api_error(error, JOBMILL_ERROR_QUEUE_FULL, "callback_url: too many callbacks wait: %s", text) : r;
 }
 
 /* What it, or its type, asks for itself; what a queue's file says is an administrator's, who is not the one to be told here. */
@@ -232,6 +243,8 @@ static int check_callback(const Call *c, const Request *q, sd_bus_error *error) 
         if ((q->spec->on_success || q->spec->on_failure) && !(starter && starter->configured))
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "on_success, on_failure: there is no queue '" TRIGGER_QUEUE
                                  "', so nothing would start them");
+        if (sender && sender->configured && (q->spec->callback_url || (d && d->callback_url)))
+                return check_callback_room(c, q, sender, error);
         return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "api/protocol.h"
 #include "base/parse.h"
 #include "base/time-util.h"
+#include "queue/callback.h"
 #include "queue/receipt.h"
 #include "queue/spec.h"
 #include "unit/units.h"
@@ -97,6 +98,8 @@ static const struct Setting {
         { "PayloadMax", parse_bytes, offsetof(Settings, api.payload_max), SPEC_PAYLOAD_MAX, 0, SPEC_PAYLOAD_MAX, "0…16M" },
         { "EnvironmentMax", parse_bytes, offsetof(Settings, api.environment_max), SPEC_ENVIRONMENT_MAX, 4 * KIB,
           SPEC_ENVIRONMENT_MAX, "4K…1M" },
+        { "CallbackURLMax", parse_bytes, offsetof(Settings, api.callback_url_max), CALLBACK_URL_MAX, 64, CALLBACK_URL_MAX, "64…2K" },
+        { "CallbackBodyMax", parse_bytes, offsetof(Settings, api.callback_body_max), MIB, 64 * KIB, 4 * MIB, "64K…4M" },
         { "EventsMax", parse_number, offsetof(Settings, events_max), 50000, 1000, 10000000, "1000…10000000" },
         { "AccountMinutesSec", parse_span, offsetof(Settings, usage_minutes), 2 * DAY, 60 * 60 * USEC_PER_SEC, 31 * DAY, "1h…31days" },
         { "AccountHoursSec", parse_span, offsetof(Settings, usage_hours), 60 * DAY, DAY, 731 * DAY, "1day…2years" },

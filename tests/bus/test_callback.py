@@ -146,7 +146,8 @@ def test_delivered(sender, receiver):
     sender.stop()
 
     shown = json.loads(tool(sender.mill, "--json=short", "show", id_))[0]
-    assert set(job) == set(shown) - {"attempts"} | {"event", "owner_name"}
+    assert set(job) == set(shown) - {"attempts"} | {"event", "owner_name", "truncated"}
+    assert job["truncated"] is False
     assert {k: v for k, v in job.items() if k in shown} == {k: v for k, v in shown.items() if k in job}
 
 
@@ -270,6 +271,28 @@ def test_units(mill, remotes):
                        ("glad.service", 0, "ready", str(good), "success"), ("b@c.timer", 0, "ready", str(good), "success")}
     assert {tuple(j["argv"][:-1]) for j in mill.jobs(queue="triggers")} == {("systemctl", "--no-block", "start")}
     assert daemon.call("GetJobInfo", failed)["on_failure"] == ["mail@.service", "sad.target"]
+
+
+def test_limits(sender, receiver):
+    """URL, body, and how many wait."""
+    mill = sender.mill
+    (mill.folder / "config/jobmill.conf").write_text("[Daemon]\nCallbackURLMax=64\nCallbackBodyMax=64K\n")
+    mill.queue("callbacks", Executor="worker", WorkerUsers=os.geteuid(), MaxQueued=1)
+    mill.restart()
+    mill.settled()
+    url = receiver.url().ljust(64, "x")
+    refuses(mill, "InvalidSpec", "callback_url: 65 bytes, at most 64 are allowed here (CallbackURLMax=)", "Submit", "", ["true"], {"callback_url": url + "x"})
+    id_ = mill.submit(["true", "x" * 70000], callback_url=url, tags={"a": "ü"})
+    assert mill.result(id_) == "success"
+    refuses(mill, "QueueFull", "too many callbacks wait: Queue 'callbacks' is full", "Submit", "", ["true"], {"callback_url": url})
+    assert mill.submit("exit 0")
+    sender.start()
+    headers, body, _ = receiver.wait(1)[0]
+    job = json.loads(body)
+    assert job["truncated"] and job["argv"] is job["tags"] is None and job["id"] == id_ and job["result"] == "success" and job["callback_url"] == url
+    assert verify(KEY, headers, body) and len(body) < 65536
+    sender.of(id_, "success")
+    assert mill.submit("exit 0", callback_url=url)
 
 
 def test_bad_receivers(sender, receiver):
