@@ -49,6 +49,7 @@ def write_queues(mill):
     for name, slots in POOLED.items():
         mill.write_queue(name, "Slots=%d" % slots, "Executor=pool", reload=False)
     mill.write_queue("callbacks", "Executor=worker", reload=False)  # nobody sends them
+    mill.write_queue("triggers", "Paused=yes", reload=False)  # … and starts them
     TYPE.parent.mkdir(exist_ok=True)
     TYPE.write_text("[Job]\nVersion=1\nCommand=/bin/sh\nQueue=crash\nEnvironment=T=type\nRequireUnits=basic.target\n[Service]\nNice=1\n")
 
@@ -269,7 +270,7 @@ class Workload:
         self.purged = self.submit("purged", "exit 1", "exit-code", environment=["A=purged %s" % self.folder])
         self.submit("kept for an hour", "true", "success", keep_usec=3600_000_000)
         self.tells = self.submit("tells", "exit 3", "exit-code", attempts=2, max_attempts=2, backoff_base_usec=50_000, callback_url="https://127.0.0.1/",
-                                 callback_events=["started", "failure", "dead"])
+                                 callback_events=["started", "failure", "dead"], on_success=["glad.service"], on_failure=["sad@.service"])
         self.submit_capped()
         self.submit_to_workers()
         self.submit_to_pools()
@@ -582,12 +583,13 @@ class Workload:
 
     def check_callbacks(self):
         """One of each event, whatever happened to the daemon; then they go."""
-        ours = {"queue": "callbacks", "tags": {"job": str(self.tells.id)}}
-        expected = ["dead", *("failure started".split() * len(self.mill.attempts(self.tells.id)))]
-        found = [j["tags"]["event"] for j in self.mill.jobs(**ours)]
-        assert sorted(found) == sorted(expected), "callbacks of job %d: %s" % (self.tells.id, found)
-        self.insist("CancelJobs", ours)
-        self.insist("PurgeJobs", ours)
+        expected = {"callbacks": ["dead", *("failure started".split() * len(self.mill.attempts(self.tells.id)))], "triggers": ["dead"]}
+        for queue, events in expected.items():
+            ours = {"queue": queue, "tags": {"job": str(self.tells.id)}}
+            found = [j["tags"]["event"] for j in self.mill.jobs(**ours)]
+            assert sorted(found) == sorted(events), "%s of job %d: %s" % (queue, self.tells.id, found)
+            self.insist("CancelJobs", ours)
+            self.insist("PurgeJobs", ours)
 
     def nested(self, *files):
         return most_at_once(*((self.folder / f, 2 if f.endswith("-wide") else 1) for f in files))
