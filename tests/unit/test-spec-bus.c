@@ -108,6 +108,7 @@ static void test_all_keys(void **state) {
                                           "unique_key", "s", "u", "unique_policy", "s", "replace", "unique_scope", "s", "live",
                                           "array", "u", 10u, "array_max_running", "u", 2u) >= 0);
         assert_true(sd_bus_message_append(m, "{sv}{sv}", "callback_url", "s", "https://h/", "callback_events", "as", 2, "dead", "started") >= 0);
+        assert_true(sd_bus_message_append(m, "{sv}{sv}", "on_success", "as", 1, "a.service", "on_failure", "as", 1, "b.service") >= 0);
         assert_true(sd_bus_message_close_container(m) >= 0);
         assert_true(sd_bus_message_append(m, "s", "after") >= 0);
 
@@ -147,6 +148,8 @@ static void test_all_keys(void **state) {
         assert_int_equal(s->array_max_running, 2);
         assert_string_equal(s->callback_url, "https://h/");
         assert_string_equal(s->callback_events[1], "started");
+        assert_string_equal(s->on_success[0], "a.service");
+        assert_string_equal(s->on_failure[0], "b.service");
         f = spec_field_table(&n);
         for (size_t i = 0; i < n; i++)
                 assert_true(spec_field_is_default(s, f + i) == (bool) (f[i].flags & SPEC_OURS));

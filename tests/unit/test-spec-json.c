@@ -56,7 +56,8 @@ static void test_round_trip(void **state) {
              "\"requeue_lost\":true,\"memory_growth\":1.5,\"deadline_usec\":7,\"keep_usec\":0,"
              "\"after\":[[3,\"failure:continue\"],[9,\"end\"]],\"unique_key\":\"k\",\"unique_policy\":\"return\","
              "\"unique_scope\":\"10min\",\"array\":10,\"array_max_running\":2,"
-             "\"callback_url\":\"https://h/\",\"callback_events\":[\"failure\"]}");
+             "\"callback_url\":\"https://h/\",\"callback_events\":[\"failure\"],"
+             "\"on_success\":[\"a.service\"],\"on_failure\":[\"b@.service\",\"c.target\"]}");
 }
 
 static void test_defaults_are_left_out(void **state) {
