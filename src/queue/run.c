@@ -67,10 +67,13 @@ bool run_is_away(const Model *m, uint64_t job) {
 }
 
 void model_run_connected(Model *m, Run *r, bool connected) {
+        const Job *j = model_job(m, r->job);
+
+        /* Only one that was there and waits can have kept slots. */
+        m->schedule.missed = m->schedule.missed || (r->connected && !connected && !(j && j->live));
         m->schedule.n_away -= !r->connected;
         r->connected = connected;
         m->schedule.n_away += !r->connected;
-        m->schedule.missed = m->schedule.missed || !connected;
 }
 
 #define PROCESS_SIZE (offsetof(Run, pid) + sizeof(uint32_t) - offsetof(Run, boot_id))

@@ -345,8 +345,19 @@ static void test_foreground(void **state) {
         r->connected = true;
         model_run_add(m, r, false);
         expect_reason(m, j, "its turn is next");
+
+        /* All queues are looked at only for one that waited there until now. */
+        model_run_connected(m, r, false);
+        assert_true(m->schedule.missed);
+        schedule_begin(m);
+        model_run_connected(m, r, false);
+        model_run_connected(m, r, true);
+        assert_false(m->schedule.missed);
+
         assert_int_equal(starts(m), 1);
         assert_true(j->live->executor == EXECUTOR_SCOPE && !j->live->worker);
+        model_run_connected(m, r, false);
+        assert_false(m->schedule.missed);
 }
 
 /* What is lost because the system goes down says nothing against the job. */
