@@ -271,21 +271,33 @@ static void note_next(Model *m, Timer *t, usec_t next) {
                 timer_changed(m, t);
 }
 
-void model_timer_seen(Model *m, Timer *t, usec_t elapsed, usec_t mark, usec_t next) {
+bool timer_has_passed(const Timer *t, const Now *now) {
+        return catches_up(t) && !t->is_pending && t->next <= now->realtime;
+}
+
+static void note_missed(Model *m, Timer *t, const Now *now) {
+        if (timer_has_passed(t, now))
+                timer_pending(m, t, t->next, 0, CAUSE_MISSED);
+}
+
+void model_timer_seen(Model *m, Timer *t, usec_t elapsed, usec_t mark, usec_t next, const Now *now) {
         t->unit = TIMER_THERE;
         if (!timer_wants_unit(t))
                 return;
         if (mark > 0 && mark != t->mark && mark != t->pending_mark)
                 timer_pending(m, t, elapsed, mark, CAUSE_TIMER);
+        else if (t->was_absent) /* just while it was made */
+                note_missed(m, t, now);
+        t->was_absent = false;
         note_next(m, t, next);
 }
 
 void model_timer_absent(Model *m, Timer *t, const Now *now) {
         t->unit = TIMER_ABSENT;
         t->digest = 0;
-        if (catches_up(t) && !t->is_pending && t->next <= now->realtime)
-                timer_pending(m, t, t->next, 0, CAUSE_MISSED);
-        if (timer_wants_unit(t))
+        t->was_absent = true;
+        note_missed(m, t, now);
+        if (timer_wants_unit(t) && !catches_up(t))
                 t->next = USEC_INFINITY;
         model_timer_act(m, t);
 }
@@ -298,6 +310,8 @@ void model_timer_fired(Model *m, Timer *t, Firing *f, const Now *now) {
                 t->elapsed = f->due;
                 t->mark = t->pending_mark ?: t->mark;
                 timer_not_pending(m, t);
+                if (t->next <= f->due || (t->unit != TIMER_THERE && t->next <= now->realtime)) /* one for all that was missed */
+                        t->next = USEC_INFINITY;
                 model_timer_act(m, t); /* now its unit may be made */
         }
         if (f->job > 0)

@@ -111,6 +111,7 @@ typedef struct Timer {
         usec_t pending, pending_mark; /* it has elapsed then, which is to be fired; 0: no */
         Cause pending_cause;
         bool is_pending, acts;   /* on these lists */
+        bool was_absent;         /* there was no unit; that which is made has not been seen yet */
         TimerUnit unit;          /* unit/'s, as the next ones */
         bool look, calling, again, stopping;
         uint64_t digest;         /* of what it was made of; 0: not known */
@@ -145,7 +146,7 @@ void model_timer_remove(Model *m, Timer *t);
 void model_timer_configure(Model *m, Timer *t, bool configured); /* its file is good as it was; or is not */
 void model_timer_pause(Model *m, Timer *t, bool paused, const Now *now);
 /* Its unit as it is: when it elapsed last (mark: by the monotonic clock; 0: never), when it will next (USEC_INFINITY: that is not known). */
-void model_timer_seen(Model *m, Timer *t, usec_t elapsed, usec_t mark, usec_t next);
+void model_timer_seen(Model *m, Timer *t, usec_t elapsed, usec_t mark, usec_t next, const Now *now);
 /* There is no unit: it may have been time meanwhile. */
 void model_timer_absent(Model *m, Timer *t, const Now *now);
 /* Takes it over. Of it are said: cause, when it was due, and the job, or a note why there is none. */
@@ -155,6 +156,7 @@ void model_timer_fired(Model *m, Timer *t, Firing *f, const Now *now);
  * that holds, as one of before, which has the same, may have elapsed meanwhile. */
 bool timer_wants_unit(const Timer *t);
 bool timer_may_begin(const Timer *t);
+bool timer_has_passed(const Timer *t, const Now *now); /* it is one that was missed by now: model_timer_absent() again */
 uint64_t timer_digest(const Timer *t);
 /* The next time, or the one that is to be fired: what is to be known of it after a reboot. */
 usec_t timer_next(const Timer *t);

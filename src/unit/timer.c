@@ -93,7 +93,7 @@ static void apply(Units *u, Timer *t, const TimerState *s, const Now *now) {
                 return;
         }
         if (s->digest == timer_digest(t)) /* what another says, which is to be stopped, is not of this one */
-                model_timer_seen(u->model, t, s->elapsed, s->mark, s->next);
+                model_timer_seen(u->model, t, s->elapsed, s->mark, s->next, now);
         model_timer_act(u->model, t);
 }
 
@@ -213,6 +213,10 @@ void units_act_timers(Units *u) {
                 }
                 if (!is_to_act(t))
                         continue;
+                if (t->unit == TIMER_ABSENT && timer_has_passed(t, &now)) { /* since it was seen that there is none */
+                        try_again(u, t);
+                        continue;
+                }
                 r = act_on(u, t, &now);
                 in_flight += r >= 0;
                 if (r < 0) {
@@ -224,10 +228,14 @@ void units_act_timers(Units *u) {
 
 void units_tick_timers(Units *u) {
         Timer *t, *n;
+        Now now;
 
+        units_now(u, &now);
         HASH_ITER(hh, u->model->timers.all, t, n)
                 if (t->again) {
                         t->again = false;
+                        if (t->unit == TIMER_ABSENT)
+                                model_timer_absent(u->model, t, &now);
                         model_timer_act(u->model, t);
                 }
 }

@@ -766,13 +766,13 @@ static void test_timers(void **state) {
         assert_true(timer_digest(t) == timer_digest(model_timer(m, "t"))); /* so its unit is still the one */
 
         model_timer_pause(again, t, false, &now);
-        model_timer_seen(again, t, now.realtime - 4, 77, now.realtime + 100);
+        model_timer_seen(again, t, now.realtime - 4, 77, now.realtime + 100, &now);
         record(s, again);
         model_free(again);
         again = load(s);
         t = model_timer(again, "t");
         assert_true(t->next == now.realtime - 4 && t->mark == 0); /* it is still to be fired */
-        model_timer_seen(again, t, now.realtime - 4, 77, now.realtime + 100);
+        model_timer_seen(again, t, now.realtime - 4, 77, now.realtime + 100, &now);
         fire(again, t, CAUSE_TIMER, 7, NULL);
         record(s, again);
         model_free(again);

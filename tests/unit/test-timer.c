@@ -37,19 +37,19 @@ static void test_once(void **state) {
         Model *m = model_new();
         Timer *t = make(m, "OnCalendar", "daily", "no");
 
-        model_timer_seen(m, t, 0, 0, 2000);
+        model_timer_seen(m, t, 0, 0, 2000, &now);
         assert_int_equal(t->pending, 0);
-        model_timer_seen(m, t, 50, 1, 2000);
-        model_timer_seen(m, t, 50, 1, 2000);
+        model_timer_seen(m, t, 50, 1, 2000, &now);
+        model_timer_seen(m, t, 50, 1, 2000, &now);
         assert_true(t->pending == 50 && t->pending_cause == CAUSE_TIMER && t->is_pending);
-        model_timer_seen(m, t, 45, 1, 2000);
+        model_timer_seen(m, t, 45, 1, 2000, &now);
         assert_int_equal(t->pending, 50);
         fire(m, t);
         assert_true(t->pending == 0 && t->elapsed == 50 && t->mark == 1);
-        model_timer_seen(m, t, 50, 1, 2000);
-        model_timer_seen(m, t, 45, 1, 2000);
+        model_timer_seen(m, t, 50, 1, 2000, &now);
+        model_timer_seen(m, t, 45, 1, 2000, &now);
         assert_true(t->pending == 0 && t->n_firings == 1 && !timers_changed(&m->timers));
-        model_timer_seen(m, t, 40, 2, 2000); /* it comes again */
+        model_timer_seen(m, t, 40, 2, 2000, &now); /* it comes again */
         assert_int_equal(t->pending, 40);
         model_free(m);
 }
@@ -84,11 +84,11 @@ static void test_missed(void **state) {
                 Model *m = model_new();
                 Timer *t = make(m, "OnCalendar", "daily", persistent ? "yes" : "no");
 
-                model_timer_seen(m, t, 0, 0, now.realtime + 1);
+                model_timer_seen(m, t, 0, 0, now.realtime + 1, &now);
                 assert_int_equal(timers_changed(&m->timers), persistent); /* that must outlive the unit */
                 model_timer_absent(m, t, &now);
                 assert_int_equal(t->pending, 0);
-                model_timer_seen(m, t, 0, 0, now.realtime);
+                model_timer_seen(m, t, 0, 0, now.realtime, &now);
                 model_timer_absent(m, t, &now);
                 assert_int_equal(t->pending, persistent ? now.realtime : 0);
                 assert_true(!persistent || t->pending_cause == CAUSE_MISSED);
@@ -102,7 +102,7 @@ static void test_not_fired_yet(void **state) {
         Model *m = model_new();
         Timer *t = make(m, "OnCalendar", "daily", "yes");
 
-        model_timer_seen(m, t, 0, 0, now.realtime - 5);
+        model_timer_seen(m, t, 0, 0, now.realtime - 5, &now);
         assert_true(timer_may_begin(t) && timer_next(t) == now.realtime - 5);
         for (int i = 0; i < 2; i++) {
                 model_timer_absent(m, t, &now);
@@ -110,7 +110,7 @@ static void test_not_fired_yet(void **state) {
         }
         fire(m, t);
         assert_true(timer_may_begin(t) && t->acts && timer_next(t) == USEC_INFINITY);
-        model_timer_seen(m, t, now.realtime - 1, 7, now.realtime + 100);
+        model_timer_seen(m, t, now.realtime - 1, 7, now.realtime + 100, &now);
         assert_true(t->pending_cause == CAUSE_TIMER && timer_next(t) == now.realtime - 1);
         model_timer_absent(m, t, &now); /* stopped by somebody */
         assert_true(t->pending_cause == CAUSE_TIMER && timer_next(t) == now.realtime - 1);
@@ -119,23 +119,49 @@ static void test_not_fired_yet(void **state) {
         model_free(m);
 }
 
+/* It passes while there is no unit: before that is made, or just then. */
+static void test_passes_meanwhile(void **state) {
+        for (int made = 0; made < 2; made++) {
+                Model *m = model_new();
+                Timer *t = make(m, "OnCalendar", "daily", "yes");
+                usec_t due = now.realtime + 1;
+                Now then = now;
+
+                model_timer_seen(m, t, 0, 0, due, &now);
+                model_timer_absent(m, t, &now);
+                assert_true(timer_may_begin(t) && !timer_has_passed(t, &now));
+                then.realtime += 5;
+                assert_true(timer_has_passed(t, &then));
+                if (made)
+                        model_timer_seen(m, t, 0, 0, due + 100, &then);
+                else
+                        model_timer_absent(m, t, &then);
+                assert_true(t->pending == due && t->pending_cause == CAUSE_MISSED);
+                fire(m, t);
+                assert_true(timer_next(t) == (made ? due + 100 : USEC_INFINITY));
+                model_timer_seen(m, t, 0, 0, due + 100, &then);
+                assert_false(t->is_pending);
+                model_free(m);
+        }
+}
+
 /* Nothing of before counts after it was paused, or is to be at other times; nor does what its unit of then still says. */
 static void test_begins_anew(void **state) {
         Model *m = model_new();
         Timer *t = make(m, "OnCalendar", "daily", "yes");
         uint64_t digest = timer_digest(t);
 
-        model_timer_seen(m, t, 50, 1, now.realtime - 1);
+        model_timer_seen(m, t, 50, 1, now.realtime - 1, &now);
         model_timer_pause(m, t, true, &now);
         assert_true(t->pending == 0 && !t->is_pending && !timer_wants_unit(t));
-        model_timer_seen(m, t, 60, 2, now.realtime - 1);
+        model_timer_seen(m, t, 60, 2, now.realtime - 1, &now);
         assert_int_equal(t->pending, 0);
         now.realtime++;
         model_timer_pause(m, t, false, &now);
         assert_true(timer_digest(t) != digest);
         model_timer_absent(m, t, &now);
         assert_true(t->pending == 0 && timer_wants_unit(t));
-        model_timer_seen(m, t, 70, 3, now.realtime - 1);
+        model_timer_seen(m, t, 70, 3, now.realtime - 1, &now);
         t = make(m, "OnCalendar", "weekly", "yes");
         assert_int_equal(t->pending, 0);
         model_timer_absent(m, t, &now);
@@ -206,6 +232,7 @@ int main(void) {
                 cmocka_unit_test(test_another_of_its_name),
                 cmocka_unit_test(test_missed),
                 cmocka_unit_test(test_not_fired_yet),
+                cmocka_unit_test(test_passes_meanwhile),
                 cmocka_unit_test(test_begins_anew),
                 cmocka_unit_test(test_policy),
         };
