@@ -161,7 +161,7 @@ def test_a_timer_of_before(mill, systemd):
     mill.kill()
     systemd.do("clear_faults")
     mill.start()
-    until(lambda: unit() in timers(systemd) and timers(systemd)[unit()]["settings"]["Documentation"] != of_before, 10, "another timer")
+    until(lambda: timers(systemd).get(unit(), {"settings": {"Documentation": of_before}})["settings"]["Documentation"] != of_before, 10, "another timer")
     is_made(mill, systemd)
     assert not firings(mill)
 
