@@ -335,7 +335,7 @@ class Systemd:
                 if rule["execute"] == "first":
                     self.carry_out(function, message, args)
             elif rule["action"] == "keep":  # until the test says so
-                self.kept.append(answer)
+                self.kept.append(answer if rule["execute"] != "refuse" else lambda: self.refuse(method, message, rule))
             elif rule["action"] == "hang":  # all of it: nothing is read, done or told meanwhile
                 time.sleep(rule["ms"] / 1000)
                 answer()
@@ -934,7 +934,8 @@ class Systemd:
     def do_fault(self, method, action, count=-1, skip=0, match="*", ms=0, error="org.freedesktop.DBus.Error.Failed",
                  message="refused by the test", execute=""):
         """delay | refuse | never | keep | hang | pretend for calls of method, whose first argument (or object path) is like match,
-        count times (-1: always) after skip others, ms later. execute="first": it is carried out at once all the same.
+        count times (-1: always) after skip others, ms later. execute="first": it is carried out at once all the same;
+        execute="refuse": what is kept is refused in the end.
         method="signal:MEMBER": drop | double | delay | swap for the signal; match is of its path."""
         self.rules.append(dict(method=method, action=action, count=count, skip=skip, match=match, ms=ms, error=error,
                                message=message, execute=execute, fired=0))

@@ -27,7 +27,7 @@ TOKEN = "%032x"
 @pytest.fixture
 def mill_r(mill):
     mill.listen()
-    mill.queue("one", Slots=1, AllowUsers="* daemon", StopTimeoutSec="500ms")
+    mill.queue("one", Slots=1, AllowUsers="* daemon")  # a time-out of the stop is the tool's, too: it may have much to look at before its end
     mill.start()
     mill.settled()
     return mill
@@ -442,7 +442,7 @@ def test_cancel_and_timeout(mill_r):
     assert run(mill_r, "--timeout=1s", "-q", "one", "--", "/bin/sleep", "60").returncode == 124
     assert newest(mill_r)["result"] == "timeout"
     # Who does not end is killed, and we with it.
-    p = start(mill_r, "-q", "one", "--", "/bin/sh", "-c", 'trap "" TERM; echo begun; while :; do sleep 1; done', stdout=subprocess.PIPE)
+    p = start(mill_r, "-q", "one", "--stop-timeout=500ms", "--", "/bin/sh", "-c", 'trap "" TERM; echo begun; while :; do sleep 1; done', stdout=subprocess.PIPE)
     assert p.stdout.readline() == b"begun\n"
     id_ = job(mill_r, "running")
     mill_r.call("CancelJob", id_)
@@ -839,7 +839,7 @@ def test_second_of_a_process(mill_r, peer):
 def test_moved(mill_r, peer):
     """Out of its scope, and it minds nothing: when it is to end, it ends."""
     p = peer()
-    id_, _ = p.turn(queue="one")
+    id_, _ = p.turn(queue="one", stop_timeout_usec=500_000)
     mill_r.systemd.do("empty_scope", name=scope(id_))
     until(lambda: scope(id_) not in mill_r.systemd.do("units", pattern="*.scope"), 5, "the scope is gone")
     mill_r.call("CancelJob", id_)

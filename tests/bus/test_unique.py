@@ -270,12 +270,14 @@ def test_a_start_that_was_none(mill, systemd):
     systemd.fault("StartTransientUnit", "refuse", match="jobmill-job-1-*", **FULL)
     first = mill.submit("true", unique_scope="queued", **K)
     refused_start(mill, first)
+    mill.call("PauseQueue", "default")  # it is tried again and again, and each time its key is to be had for a moment
+    until(lambda: mill.state(first) == "ready")
     submit_refused(mill, ("job %d" % first, "ready"), **K)
     assert mill.submit("true", **RETURN) == first
     mill.restart()
-    refused_start(mill, first)
     submit_refused(mill, ("job %d" % first, ), **K)
     systemd.do("clear_faults")
+    mill.call("ResumeQueue", "default")
     assert mill.result(first) == "success"
     assert mill.result(mill.submit("true", **K)) == "success"
 
@@ -283,13 +285,15 @@ def test_a_start_that_was_none(mill, systemd):
 def test_a_start_that_was_none_too_late(mill, systemd):
     """Its key was to be had while it was asked for: who took it has it, and both of them stay."""
     mill.start()
-    systemd.fault("StartTransientUnit", "refuse", ms=500, match="jobmill-job-1-*", **FULL)
+    systemd.fault("StartTransientUnit", "keep", execute="refuse", match="jobmill-job-1-*", **FULL)
     first = mill.submit("true", unique_scope="queued", **K)
-    until(lambda: mill.state(first) == "starting")
+    until(lambda: systemd.do("fired") == [1], what="it is asked for")
     holder = mill.submit("true", hold=True, **K)
+    systemd.do("answer")
     refused_start(mill, first)
     submit_refused(mill, ("job %d" % holder, "held"), **K)
     systemd.do("clear_faults")
+    until(lambda: (systemd.do("answer"), mill.state(first) == "done")[1])  # also where it was just asked for once more
     assert mill.result(first) == "success"
     submit_refused(mill, ("job %d" % holder, "held"), **K)
     assert not mill.call("CheckIntegrity")

@@ -16,7 +16,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if OF_USER and k in ("XDG_RUN
 
 @pytest.fixture(autouse=True)
 def queue(mill):
-    mill.write_queue("one", "Slots=1", "StopTimeoutSec=1s", "AllowUsers=root alice")
+    mill.write_queue("one", "Slots=1", "AllowUsers=root alice")  # a time-out of the stop is the tool's, too: it may have much to look at before its end
 
 
 def tool(*words):
@@ -162,7 +162,7 @@ def test_stopped_outside(mill):
 @pytest.mark.system_only
 def test_moved(mill):
     """Out of its scope, as by systemd-run --scope, and it minds nothing: when it is to end, it ends."""
-    p = begin("-q", "one", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    p = begin("-q", "one", "--stop-timeout=1s", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
     id_ = live(mill)
     until(lambda: processes(p.pid), 10, "the command runs")
     pids = [str(x) for x in (p.pid, *processes(p.pid))]
