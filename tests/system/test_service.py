@@ -72,7 +72,7 @@ def test_activation_by_the_bus(mill):
     assert unit_properties("jobmilld.service", "ActiveState")["ActiveState"] == "inactive"
     assert unit_properties("jobmilld.service", "Result")["Result"] == "success"
     assert mill.state(id_) == "held"
-    assert unit_properties("jobmilld.service", "ActiveState")["ActiveState"] == "active"
+    until(lambda: unit_properties("jobmilld.service", "ActiveState")["ActiveState"] == "active", 10, "PID 1 has read that it is ready")
     mill.call("CancelJob", id_)
 
 
