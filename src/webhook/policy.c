@@ -27,7 +27,7 @@ static int set_ranges(Policy *p, const char *value) {
         _cleanup_strv_free_ char **words = strv_split(value, " \t");
         AddressRange *l;
 
-        if (isempty(value)) {
+        if (value[strspn(value, " \t")] == 0) {
                 p->allow = mfree(p->allow);
                 p->n_allow = 0;
                 return 0;
