@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/queue-file.h"
 #include "daemon/type-file.h"
+#include "queue/callback.h"
 #include "queue/model.h"
 #include "queue/spec-check.h"
 
@@ -100,7 +101,7 @@ static int check_queue(Verify *v, const char *name, char *const *files, bool who
         if (r >= 0 && whole)
                 r = queue_file_check(&q, files, &error);
         if (r >= 0 && whole && v->faults == before) {
-                if (!q.policy.allow_users && !q.policy.allow_groups)
+                if (!q.policy.allow_users && !q.policy.allow_groups && !callback_queue_is(name))
                         print(v, "%s: note: no AllowUsers= and no AllowGroups=: only root and queue managers may submit", files[0]);
                 r = model_queue_add(v->queues, name, &in_model);
                 if (r >= 0)
