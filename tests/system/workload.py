@@ -646,4 +646,5 @@ class Workload:
             with contextlib.closing(sqlite3.connect(pathlib.Path(folder, "jobmill.db"))) as db:
                 rows = {t: db.execute("SELECT count(*) FROM " + t).fetchone()[0]
                         for t in ("job", "job_spec", "attempt", "environment", "environment_content", "backlog")}
-        assert not any(rows.values()), "rows are left in the store: %s" % rows
+                jobs = db.execute("SELECT id, name, state, result FROM job LIMIT 9").fetchall()
+        assert not any(rows.values()), "rows are left in the store: %s; of jobs %s" % (rows, jobs)
