@@ -137,11 +137,11 @@ def test_begun_once(runner, tmp_path):
     assert r.said("Complete")["result"] == "exec"
     r.answer()
     for i in 2, 3, 4:
-        r.assign(i, "exit %d" % i)
+        r.assign(1, code)
+        r.assign(i, "sleep 0.2; exit %d" % i)  # it would not be the first to end
         said = r.said("Complete")
         assert (said["id"], said["exit_status"]) == (i, i)
         r.answer("NoSuchAttempt")
-        r.assign(1, code)
     assert (tmp_path / "began").read_text() == "\n"
 
 
