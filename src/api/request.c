@@ -225,7 +225,7 @@ int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
 /* What waits already is sent however many they are; no more are begun. */
 static int check_callback_room(const Call *c, const Request *q, const Queue *sender, sd_bus_error *error) {
         _cleanup_free_ char *text = NULL;
-        int r = backlog_check(c->api->model, sender, q->owner, 1, &text);
+        int r = backlog_check(c->api->model, sender, q->owner, MAX(q->spec->array, 1U), &text);
 
         return r == -EXFULL ? api_error(error, JOBMILL_ERROR_QUEUE_FULL, "callback_url: too many callbacks wait: %s", text) : r;
 }

@@ -282,6 +282,7 @@ def test_limits(sender, receiver):
     mill.settled()
     url = receiver.url().ljust(64, "x")
     refuses(mill, "InvalidSpec", "callback_url: 65 bytes, at most 64 are allowed here (CallbackURLMax=)", "Submit", "", ["true"], {"callback_url": url + "x"})
+    refuses(mill, "QueueFull", "'callbacks' is too full for 2 more", "Submit", "", ["true"], {"callback_url": url, "array": 2})
     id_ = mill.submit(["true", "x" * 70000], callback_url=url, tags={"a": "ü"})
     assert mill.result(id_) == "success"
     refuses(mill, "QueueFull", "too many callbacks wait: Queue 'callbacks' is full", "Submit", "", ["true"], {"callback_url": url})
