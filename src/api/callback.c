@@ -37,19 +37,33 @@ static json_object *parse(const JsonWriter *w) {
 /* As much as its owner likes of each; the others are bounded, and far below the least CallbackBodyMax= together. */
 static const char *const large_keys[] = { "argv", "properties", "tags", "verdict", "io", "after", "type_rules", "status", "reason", "flow_states" };
 
+/* Where libjson-c does not take what our own reader of verdicts took: without it no commit would ever succeed again. */
+static json_object *new_least(uint64_t id) {
+        json_object *o = json_object_new_object();
+
+        if (o)
+                json_object_object_add(o, "id", json_object_new_uint64(id));
+        return o;
+}
+
 /* record: an object as text, which stays as it is, numbers with all their digits; unless it is too large. */
-static int compose(const JsonWriter *record, const char *event, uint64_t max, JsonWriter *w) {
+static int compose(const JsonWriter *record, uint64_t id, const char *event, uint64_t max, JsonWriter *w) {
         json_object *known = parse(record);
-        bool truncated = json_writer_size(record) > max;
+        bool truncated = !known || json_writer_size(record) > max;
         const char *text = record->text;
         size_t size = json_writer_size(record);
 
+        known = known ?: new_least(id);
         if (!known)
                 return -ENOMEM;
         if (truncated) {
                 FOREACH_ELEMENT(k, large_keys)
                         json_object_object_del(known, *k);
                 text = json_object_to_json_string_length(known, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+                if (!text) {
+                        json_object_put(known);
+                        return -ENOMEM;
+                }
         }
         json_open(w, '{');
         json_write_key(w, "event");
@@ -57,7 +71,7 @@ static int compose(const JsonWriter *record, const char *event, uint64_t max, Js
         json_write_key(w, "truncated");
         json_write_bool(w, truncated);
         JSON_WRITE_LITERAL(w, ",");
-        json_write_raw(w, strempty(text) + 1, size - 2); /* there is at least its id */
+        json_write_raw(w, text + 1, size - 2); /* there is at least its id */
         FOREACH_ELEMENT(k, keys)
                 if (!json_object_object_get_ex(known, *k, NULL)) {
                         json_write_key(w, *k);
@@ -65,7 +79,7 @@ static int compose(const JsonWriter *record, const char *event, uint64_t max, Js
                 }
         json_close(w, '}');
         json_object_put(known);
-        return w->failed || !text ? -ENOMEM : 0;
+        return w->failed ? -ENOMEM : 0;
 }
 
 int api_callback_body(void *userdata, const Job *callback, char **ret, size_t *ret_size) {
@@ -79,7 +93,7 @@ int api_callback_body(void *userdata, const Job *callback, char **ret, size_t *r
         if (r >= 0)
                 r = dict_append_job(&reply, NULL, a, &row, true, NULL);
         if (r >= 0)
-                r = compose(&reply.json, callback_event_to_string(callback->callback_event), a->limits.callback_body_max, &w);
+                r = compose(&reply.json, row.job->id, callback_event_to_string(callback->callback_event), a->limits.callback_body_max, &w);
         reply_done(&reply);
         if (r < 0) {
                 json_writer_done(&w);
