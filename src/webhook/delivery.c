@@ -162,6 +162,7 @@ static CURLcode set_options(const Webhook *w, Delivery *d) {
         SET(CURLOPT_PROXY, "");
         SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
         SET(CURLOPT_NOSIGNAL, 1L);
+        SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that does not answer is not waited for beyond the time-out, which would hold up all the others */
         SET(CURLOPT_FORBID_REUSE, 1L); /* each has its own connection, which was looked at for it; one that has died is not a second POST */
         SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
         SET(CURLOPT_FOLLOWLOCATION, p->redirects_max > 0 ? 1L : 0L);
@@ -268,9 +269,9 @@ static void judge_status(Delivery *d, long status) {
                 fail(d, STATUS_AGAIN, "HTTP %ld of %s", status, host);
 }
 
-/* It has answered although it goes on and on: what counts is there. */
+/* What counts is there, however the rest of the answer goes on, or does not. */
 static bool has_answered(const Delivery *d, CURLcode c, long status) {
-        return c == CURLE_OK || (c == CURLE_WRITE_ERROR && d->too_long && status >= 200);
+        return c == CURLE_OK || (status >= 200 && status < 300) || (c == CURLE_WRITE_ERROR && d->too_long && status >= 300);
 }
 
 static void judge(Delivery *d, CURLcode c) {

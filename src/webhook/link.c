@@ -209,8 +209,10 @@ static void drain_answered(Webhook *w, json_object *answer) {
         bool was_idle = w->link.drain_if_idle;
 
         w->link.drain_sent = false;
-        if (get(answer, "error"))
+        if (get(answer, "error")) {
+                w->idle_since = now_usec(CLOCK_MONOTONIC);
                 return;
+        }
         if (json_object_get_uint64(get(get(answer, "parameters"), "attempts")) == 0)
                 w->ended = true;
         else if (was_idle)
@@ -260,6 +262,10 @@ static void ordered(Webhook *w, json_object *message) {
         json_object *o = get(message, "parameters"), *order;
         Delivery *d;
 
+        if (error && startswith(error, INTERFACE "Storage")) { /* it cannot be recorded now */
+                disconnect(w);
+                return;
+        }
         if (error) {
                 log_error("jobmilld does not want this worker: %s %s", error, strempty(get_text(o, "message")));
                 w->ended = true;

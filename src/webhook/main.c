@@ -40,12 +40,12 @@ static int wait_for_something(Webhook *w, int signals) {
 
 /* Nothing is under way: it may go. */
 static void look_idle(Webhook *w) {
-        if (!is_empty(w))
+        if (!is_empty(w) || (!w->told && now_usec(CLOCK_MONOTONIC) < usec_add(w->idle_since, w->policy.idle_usec)))
                 return;
-        if (w->told && !w->link.registered) /* nobody is there to be told */
-                w->ended = true;
-        else if (w->told || now_usec(CLOCK_MONOTONIC) >= usec_add(w->idle_since, w->policy.idle_usec))
+        if (w->link.registered)
                 link_drain(w);
+        else /* nobody is there to be told; who has something to send starts it again */
+                w->ended = true;
 }
 
 static int loop(Webhook *w, int signals) {

@@ -316,6 +316,10 @@ def test_bad_receivers(sender, receiver):
     def close(handler):
         handler.close_connection = True
 
+    def short(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx")
+        handler.close_connection = True
+
     kinds = {
         "/500": (lambda h: h.answer(500), "exit-code", "HTTP 500 of 127.0.0.1", 4),
         "/404": (lambda h: h.answer(404), "exit-code", "HTTP 404 of 127.0.0.1", 4),
@@ -324,6 +328,7 @@ def test_bad_receivers(sender, receiver):
         "/close": (close, "exit-code", "127.0.0.1: ", 4),
         "/head": (headers, "success", None, 1),
         "/endless": (endless, "success", None, 1),
+        "/short": (short, "success", None, 1),
         "/200": (lambda h: h.answer(200, b"x" * 1000), "success", None, 1),
     }
     receiver.behave = lambda handler: kinds[handler.path][0](handler)
