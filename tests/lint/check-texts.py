@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Things that every text file of the tree keeps to: an SPDX line among the first five where a file is source, no white
-space at line ends, a newline at the end, no tabs in C, no marks of unfinished work; relative links in documents lead to
-files that exist. Looks at what git tracks.
+space at line ends, a newline at the end, no tabs in C, no marks of unfinished work; relative links in documents, and the tests that they name,
+are files that exist. Looks at what git tracks.
 """
 
 import pathlib
@@ -17,10 +17,12 @@ SOURCE_NAMES = {"Makefile", "meson_options.txt", "run"}
 SEEDS = "tests/fuzz/corpus/"  # which may be anything
 BINARY = {".db", ".png", ".gz", ".xz"}
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3]) + r")\b")
+# bus/test_flow.py, tests/unit/test-growth.c: all below tests/
+TEST = re.compile(r"(?<![\w/.-])(?:tests/)?((?:bus|fuzz|system|unit|vm)/(?:[\w-]+/)*(?:test|fuzz)[-_][a-z0-9_-]+\.(?:py|c))\b")
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
 
-def problems_of(path, name):
+def problems_of(top, path, name):
     text = path.read_text()
     lines = text.splitlines()
     if (path.suffix in SOURCE or path.name in SOURCE_NAMES) and not any(SPDX in l for l in lines[:5]):
@@ -38,6 +40,9 @@ def problems_of(path, name):
             for link in LINK.findall(line):
                 if not (path.parent / link).exists():
                     yield number, f"no such file: {link}"
+            for test in TEST.findall(line):
+                if not (top / "tests" / test).exists():
+                    yield number, f"no such test: tests/{test}"
 
 
 def main():
@@ -53,7 +58,7 @@ def main():
         if not path.is_file() or path.suffix in BINARY or name.startswith(SEEDS):
             continue
         n += 1
-        for number, message in problems_of(path, name):
+        for number, message in problems_of(top, path, name):
             print(f"{name}:{number}: {message}")
             bad += 1
     print(f"{n} files, {bad} problems")
