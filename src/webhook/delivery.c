@@ -30,7 +30,7 @@ static curl_socket_t on_socket(void *userdata, curlsocktype purpose, struct curl
                 address_format(address, d->refused);
                 return CURL_SOCKET_BAD;
         }
-        *d->refused = 0;
+        d->allowed = true;
         return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -44,8 +44,15 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata) {
         return receive(userdata, size * n);
 }
 
+/* An answer: where a redirect leads to has addresses of its own. */
 static size_t on_header(char *data, size_t size, size_t n, void *userdata) {
-        return receive(userdata, size * n);
+        Delivery *d = userdata;
+
+        if (n > 5 && memcmp(data, "HTTP/", 5) == 0) {
+                d->allowed = false;
+                *d->refused = 0;
+        }
+        return receive(d, size * n);
 }
 
 /* ---- beginning ---- */
@@ -274,6 +281,18 @@ static bool has_answered(const Delivery *d, CURLcode c, long status) {
         return c == CURLE_OK || (status >= 200 && status < 300) || (c == CURLE_WRITE_ERROR && d->too_long && status >= 300);
 }
 
+/* Who it was sent on to, where it was. */
+static void fail_refused(Delivery *d) {
+        char host[256], literal[INET6_ADDRSTRLEN + 2], says[INET6_ADDRSTRLEN + 16] = "", *at = NULL;
+
+        (void) curl_easy_getinfo(d->easy, CURLINFO_EFFECTIVE_URL, &at);
+        host_of(at ?: d->url, host);
+        (void) snprintf(literal, sizeof(literal), "[%s]", d->refused);
+        if (!streq(host, d->refused) && !streq(host, literal))
+                (void) snprintf(says, sizeof(says), " is %s, which", d->refused);
+        fail(d, STATUS_NEVER, "%s%s is no public address: AllowAddresses=%s in webhook.conf allows it", host, says, d->refused);
+}
+
 static void judge(Delivery *d, CURLcode c) {
         char host[256];
         long status = 0;
@@ -282,8 +301,8 @@ static void judge(Delivery *d, CURLcode c) {
         host_of(d->url, host);
         if (has_answered(d, c, status))
                 judge_status(d, status);
-        else if (c == CURLE_COULDNT_CONNECT && *d->refused)
-                fail(d, STATUS_NEVER, "%s is %s, which is no public address: AllowAddresses=%s in webhook.conf allows it", host, d->refused, d->refused);
+        else if (c == CURLE_COULDNT_CONNECT && *d->refused && !d->allowed)
+                fail_refused(d);
         else if (c == CURLE_UNSUPPORTED_PROTOCOL)
                 fail(d, STATUS_NEVER, "%s sends us to another protocol than https (AllowHTTP= in webhook.conf)", host);
         else if (c == CURLE_URL_MALFORMAT)

@@ -183,16 +183,25 @@ static void report_all(Webhook *w) {
         }
 }
 
-static bool is_idle(const Webhook *w) {
+bool link_is_idle(const Webhook *w) {
         return TAILQ_EMPTY(&w->under_way) && TAILQ_EMPTY(&w->to_report) && TAILQ_EMPTY(&w->reported);
+}
+
+static void tell_ready(Webhook *w) {
+        if (!w->ready_told)
+                (void) sd_notify(false, "READY=1");
+        w->ready_told = true;
 }
 
 void link_drain(Webhook *w) {
         Link *l = &w->link;
         JsonWriter j;
 
-        if (!l->registered || l->drain_sent)
+        if (!l->registered) { /* nobody is there to be told; who has something to send starts it again */
+                tell_ready(w); /* else this end would be a failure of its service */
+                w->ended = true;
                 return;
+        }
         begin(w, &j, INTERFACE "Drain");
         json_write_key(&j, "idle");
         json_write_bool(&j, !w->told);
@@ -206,19 +215,14 @@ void link_drain(Webhook *w) {
 }
 
 static void drain_answered(Webhook *w, json_object *answer) {
-        bool was_idle = w->link.drain_if_idle;
+        bool done = !get(answer, "error"); /* else it cannot be recorded now */
+        Link *l = &w->link;
 
-        w->link.drain_sent = false;
-        if (get(answer, "error")) {
-                w->idle_since = now_usec(CLOCK_MONOTONIC);
-                return;
-        }
-        if (json_object_get_uint64(get(get(answer, "parameters"), "attempts")) == 0)
-                w->ended = true;
-        else if (was_idle)
-                w->idle_since = now_usec(CLOCK_MONOTONIC);
-        else
-                w->told = true;
+        l->drain_sent = false;
+        l->drained = done && !l->drain_if_idle;
+        w->ended = done && json_object_get_uint64(get(get(answer, "parameters"), "attempts")) == 0;
+        w->idle_since = now_usec(CLOCK_MONOTONIC);
+        l->drain_next = usec_add(w->idle_since, AGAIN);
 }
 
 static void answered(Webhook *w, json_object *answer) {
@@ -240,7 +244,7 @@ static void answered(Webhook *w, json_object *answer) {
         if (error && !streq(error, INTERFACE "AttemptFinished") && !streq(error, INTERFACE "NoSuchAttempt"))
                 log_error("What became of callback %" PRIu64 " was refused: %s %s", d->id, error, strempty(get_text(get(answer, "parameters"), "message")));
         delivery_free(d);
-        if (is_idle(w))
+        if (link_is_idle(w))
                 w->idle_since = now_usec(CLOCK_MONOTONIC);
 }
 
@@ -252,9 +256,7 @@ static void registered(Webhook *w, json_object *o) {
         if (token && strlen(token) < TOKEN_SIZE)
                 (void) snprintf(w->link.token, TOKEN_SIZE, "%s", token);
         w->link.registered = true;
-        if (!w->ready_told)
-                (void) sd_notify(false, "READY=1");
-        w->ready_told = true;
+        tell_ready(w);
 }
 
 static void ordered(Webhook *w, json_object *message) {

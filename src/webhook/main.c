@@ -14,21 +14,20 @@
 
 #define KEYS_PREFIX "webhook-keys_" /* as LoadCredential=webhook-keys:FOLDER names them */
 
-static bool is_empty(const Webhook *w) {
-        return TAILQ_EMPTY(&w->under_way) && TAILQ_EMPTY(&w->to_report) && TAILQ_EMPTY(&w->reported);
-}
+/* When it is to say that it takes nothing more; or when it ends, where nobody is there to be told. */
+static usec_t drain_due(const Webhook *w) {
+        const Link *l = &w->link;
 
-static usec_t next_wake(const Webhook *w) {
-        usec_t next = link_next(w);
-
-        if (is_empty(w))
-                next = MIN(next, w->told ? 0 : usec_add(w->idle_since, w->policy.idle_usec));
-        return next;
+        if (l->drain_sent)
+                return USEC_INFINITY;
+        if (link_is_idle(w))
+                return MAX(w->told ? 0 : usec_add(w->idle_since, w->policy.idle_usec), l->drain_next);
+        return w->told && l->registered && !l->drained ? l->drain_next : USEC_INFINITY;
 }
 
 static int wait_for_something(Webhook *w, int signals) {
         struct curl_waitfd fds[3] = { { .fd = signals, .events = CURL_WAIT_POLLIN } };
-        usec_t now = now_usec(CLOCK_MONOTONIC), next = next_wake(w), left = next > now ? next - now : 0;
+        usec_t now = now_usec(CLOCK_MONOTONIC), next = MIN(link_next(w), drain_due(w)), left = next > now ? next - now : 0;
         unsigned n = 1;
 
         if (w->link.orders >= 0) {
@@ -38,39 +37,24 @@ static int wait_for_something(Webhook *w, int signals) {
         return curl_multi_poll(w->multi, fds, n, (int) MIN(left / USEC_PER_MSEC + (left > 0), (usec_t) 60000), NULL) == CURLM_OK ? 0 : -EIO;
 }
 
-/* Nothing is under way: it may go. */
-static void look_idle(Webhook *w) {
-        if (!is_empty(w) || (!w->told && now_usec(CLOCK_MONOTONIC) < usec_add(w->idle_since, w->policy.idle_usec)))
-                return;
-        if (w->link.registered)
-                link_drain(w);
-        else /* nobody is there to be told; who has something to send starts it again */
-                w->ended = true;
-}
-
 static int loop(Webhook *w, int signals) {
         w->idle_since = now_usec(CLOCK_MONOTONIC);
         while (!w->ended) {
                 struct signalfd_siginfo si;
-                bool was_told = w->told;
                 int r;
 
                 link_turn(w, now_usec(CLOCK_MONOTONIC));
                 deliveries_perform(w);
                 link_turn(w, now_usec(CLOCK_MONOTONIC));
-                if (w->told && !was_told && !is_empty(w))
+                if (now_usec(CLOCK_MONOTONIC) >= drain_due(w))
                         link_drain(w);
-                look_idle(w);
                 if (w->ended)
                         break;
                 r = wait_for_something(w, signals);
                 if (r < 0)
                         return log_error_errno(r, "libcurl cannot wait: %m");
-                if (read(signals, &si, sizeof(si)) == sizeof(si)) {
+                if (read(signals, &si, sizeof(si)) == sizeof(si))
                         w->told = true;
-                        if (!is_empty(w))
-                                link_drain(w);
-                }
         }
         return w->result;
 }

@@ -34,6 +34,7 @@ static int decode(const char *line, size_t size, Key *key) {
         char text[KEY_MOST * 4 / 3 + 8];
         uint8_t data[sizeof(text)];
         size_t padding;
+        bool good;
         int n;
 
         if (size > 6 && memcmp(line, "whsec_", 6) == 0)
@@ -44,13 +45,14 @@ static int decode(const char *line, size_t size, Key *key) {
         text[size] = 0;
         n = EVP_DecodeBlock(data, (const unsigned char *) text, (int) size);
         padding = (text[size - 1] == '=') + (text[size - 2] == '=');
-        if (n < 0 || (size_t) n - padding < KEY_LEAST || (size_t) n - padding > KEY_MOST)
-                return -EBADMSG;
-        key->size = (size_t) n - padding;
-        memcpy(key->data, data, key->size);
+        good = n >= 0 && (size_t) n - padding >= KEY_LEAST && (size_t) n - padding <= KEY_MOST;
+        if (good) {
+                key->size = (size_t) n - padding;
+                memcpy(key->data, data, key->size);
+        }
         explicit_bzero(text, sizeof(text));
         explicit_bzero(data, sizeof(data));
-        return 0;
+        return good ? 0 : -EBADMSG;
 }
 
 static int add_key(Keys *k, const char *name, const char *line, size_t size) {

@@ -27,7 +27,8 @@ typedef struct Delivery {
         struct curl_slist *headers;
         const Policy *policy;
         char error[CURL_ERROR_SIZE];
-        char refused[INET6_ADDRSTRLEN]; /* the last address that it was not let connect to */
+        char refused[INET6_ADDRSTRLEN]; /* of this step: the last address that it was not let connect to; */
+        bool allowed;             /* … there was one that it was: it may be there another time */
         size_t received;          /* of the answer */
         bool too_long;            /* … it was not read to its end */
         int status;               /* 0: delivered */
@@ -41,10 +42,11 @@ typedef struct Link {
         Buffer in_orders, in_reports;
         char token[TOKEN_SIZE];   /* of this worker; "": it has none yet */
         bool registered;          /* on these connections */
-        usec_t connect_next, report_next; /* monotonic: not before */
+        usec_t connect_next, report_next, drain_next; /* monotonic: not before */
         json_tokener *tokener;
         Delivery drain;           /* its place among what was reported */
         bool drain_sent, drain_if_idle;
+        bool drained;             /* the daemon gives it nothing more */
 } Link;
 
 typedef struct Webhook {
@@ -73,5 +75,6 @@ Delivery *delivery_find(Webhook *w, uint64_t id, uint64_t attempt);
 void link_init(Webhook *w);
 void link_done(Webhook *w);
 void link_turn(Webhook *w, usec_t now); /* connect, read, report: what can be done now */
+bool link_is_idle(const Webhook *w); /* nothing is under way, nor to be said */
 usec_t link_next(const Webhook *w); /* monotonic: when there is something to do though nothing comes */
-void link_drain(Webhook *w);
+void link_drain(Webhook *w); /* it takes nothing more, or has nothing to do: it ends when the daemon knows, or is not there */
