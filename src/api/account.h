@@ -16,7 +16,11 @@ typedef struct Account {
         unsigned n_workers;     /* the same */
         unsigned n_waits;       /* for a job's end */
         unsigned n_aside;       /* calls that wait for something else, */
-        unsigned n_polkit;      /* … of which polkit is being asked */
+        unsigned n_polkit;      /* … of which polkit is being asked, */
+        unsigned n_calendars;   /* … and systemd, about calendar events */
+        size_t aside_size;      /* what these take in memory */
+        uint64_t turn;          /* work is of this one */
+        unsigned work;          /* that his calls made in it */
         size_t input, output;   /* bytes on the socket: not run yet; not read yet by him */
         UT_hash_handle hh;
 } Account;

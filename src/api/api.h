@@ -61,6 +61,7 @@ struct Call {
         bool oneway, more;
         call_handler_t handler;
         CallWhere where;
+        size_t size; bool too_large; /* in memory, once it waits; it must not, for that */
         uint32_t for_user;        /* CALL_FOR_USER: whom the data base is asked about */
         uint64_t count;           /* of what the pages so far did */
         uint64_t after, until;    /* the last job that they looked at, and the last that there was when they began; 0: they did not */
@@ -86,6 +87,7 @@ struct Api {
         int64_t clock_offset, clock_shift; /* of now.steady from the clock of the boot, and from now.even */
         sd_event_source *settle; /* daemon/'s turn: idle, unless many calls have come since the last one */
         unsigned n_since_turn;   /* taken since that one */
+        uint64_t n_turns;
 
         sd_bus *bus;
         sd_bus_slot *ping_slot;  /* does the bus still take what we send? congestion.c */
@@ -120,7 +122,7 @@ struct Api {
         const struct JobTypes *types;
         /* SetQueue(): daemon/ has the table of keys. -EINVAL and *ret_error, or what each setting is. */
         int (*check_edit)(QueueEdit *e, char **ret_error);
-        check_calendar_t check_calendar; uint64_t n_calendars; /* SetSchedule(): unit/ asks systemd; so many questions so far */
+        check_calendar_t check_calendar; uint64_t n_calendars, n_calendars_open; /* SetSchedule(): unit/ asks systemd; questions so far, and without an answer */
         preview_t preview;       /* PreviewUnit(): daemon/ knows unit/ */
         diagnose_t diagnose;     /* GetStatistics(), and GetMetrics(): */
         write_metrics_t write_metrics;
@@ -169,8 +171,6 @@ void api_forget_row(Api *a);
 
 /* call.c, call-rights.c, call-reply.c */
 int api_read_clocks(const Api *a, Now *ret);
-/* Has the caller's user too many calls that wait? Then the handler returns -EUSERS; root may wait as often as he likes. */
-bool call_too_many_pending(const Call *c);
 int call_dispatch(Api *a, sd_bus_message *m, call_handler_t handler);
 void call_dispatch_json(Client *cl, const Call *call);
 void call_drop_client(Client *cl); /* all that it asked for */

@@ -8,6 +8,7 @@
 
 #include "api/filter.h"
 #include "api/methods.h"
+#include "api/share.h"
 #include "queue/spec-change.h"
 
 #define PAGE_JOBS 1000U
@@ -189,6 +190,9 @@ static int bulk_run(Call *c, const Bulk *b, JobFilter *f, const Update *up, sd_b
                 r = bulk_scope(c, f, error);
         if (r <= 0)
                 return r;
+        r = call_begins_page(c);
+        if (r < 0)
+                return r;
         r = bulk_page(c, b, f, up, &id, error);
         if (r < 0 && id > 0 && sd_bus_error_is_set(error))
                 return answer_refusal(c, b, id, error);
@@ -347,6 +351,9 @@ static int handle_count_jobs(Call *c, sd_bus_error *error) {
         }
         if (!all && !filter_only_own(&o.filter, c->client->uid))
                 return sd_bus_reply_method_return(c->message, "t", UINT64_C(0));
+        r = call_begins_page(c);
+        if (r < 0)
+                return r;
         if (c->until == 0)
                 c->until = MAX(c->api->model->next_id - 1, UINT64_C(1));
         end = o.filter.n_ids > 0 || o.filter.flow > 0 ? c->until : MIN(c->until, c->after + page_ids(&o.filter));

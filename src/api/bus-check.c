@@ -5,6 +5,7 @@
 #include "api/dict.h"
 #include "api/long-calls.h"
 #include "api/methods.h"
+#include "api/share.h"
 #include "api/socket.h"
 
 #include "base/log.h"

@@ -7,6 +7,7 @@
 #include "api/long-calls.h"
 #include "api/methods.h"
 #include "api/read-json.h"
+#include "api/share.h"
 
 #include "base/strv.h"
 
@@ -110,6 +111,7 @@ static int handle_list_attempts(Call *c, sd_bus_error *error) {
         uint64_t id;
         int r;
 
+        call_costs(c, SHARE_OF_TURN);
         r = read_job(c, false, &id, &row, error);
         if (r < 0)
                 return r;
@@ -227,6 +229,7 @@ int handle_list_jobs(Call *c, sd_bus_error *error) {
         uint64_t limit;
         int r;
 
+        call_costs(c, SHARE_OF_TURN);
         r = read_list(c, &o, &cursor, &limit, error);
         if (r < 0)
                 return r;

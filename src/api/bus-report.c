@@ -7,6 +7,7 @@
 #include "api/filter.h"
 #include "api/methods.h"
 #include "api/read-json.h"
+#include "api/share.h"
 
 #include "base/strv.h"
 
@@ -119,6 +120,7 @@ int handle_get_report(Call *c, sd_bus_error *error) {
         Report l = {};
         int r;
 
+        call_costs(c, SHARE_OF_TURN);
         r = read_report(c, &o, &l.groups, error);
         if (r >= 0 && !filter_is_own(&o.filter, c->client->uid)) {
                 /* Who asks for others is told that he may not; who asks for all gets what is his. */

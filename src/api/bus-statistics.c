@@ -6,6 +6,7 @@
 #include "api/long-calls.h"
 #include "api/methods.h"
 #include "api/reply.h"
+#include "api/share.h"
 #include "api/socket.h"
 
 void api_diagnose(const Api *a, Diagnostics *d) {
@@ -105,6 +106,7 @@ int handle_get_metrics(Call *c, sd_bus_error *error) {
         Reply reply;
         int r;
 
+        call_costs(c, SHARE_OF_TURN);
         r = c->api->write_metrics(c->api->userdata, &text);
         if (r < 0)
                 return r;

@@ -4,6 +4,7 @@
 
 #include "api/methods.h"
 #include "api/read-json.h"
+#include "api/share.h"
 #include "api/spec-bus.h"
 #include "api/submit.h"
 #include "base/crash-point.h"
@@ -150,6 +151,7 @@ static int read_many(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
                 r = read_entry(c, l + n, n, error);
                 n++;
         }
+        call_costs(c, n / SHARE_JOBS);
         if (r >= 0 && n == 0)
                 r = api_error(error, JOBMILL_ERROR_INVALID_SPEC, "jobs: the list is empty");
         if (r < 0) {
@@ -232,6 +234,7 @@ static int read_flow(Call *c, Request **ret, size_t *ret_n, sd_bus_error *error)
         r = c->message ? sd_bus_message_read_basic(c->message, 's', &json) : read_json_object_text(c->parameters, "flow", &json, error);
         if (r < 0)
                 return r;
+        call_costs(c, SHARE_OF_TURN);
         r = flow_from_json(json, strlen(json), c->api->limits.submit_many_max, &f, &text);
         read_json_trim(strlen(json));
         if (r < 0)

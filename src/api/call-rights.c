@@ -5,6 +5,7 @@
 
 #include "api/call-internal.h"
 #include "api/read-json.h"
+#include "api/share.h"
 
 #include "base/crash-point.h"
 

@@ -23,8 +23,9 @@ typedef enum CallWhere {
         CALL_FOR_USER,    /* the user data base is asked */
         CALL_RELOADING,   /* answered by api_reload_done() */
         CALL_EDITING,     /* answered by api_edit_done() */
-        CALL_CALENDAR,    /* systemd is asked whether it understands one */
-        CALL_AGAIN,       /* a page is done, the next comes with the next turn */
+        CALL_CALENDAR,    /* systemd is asked whether it understands one, */
+        CALL_FOR_CALENDAR, /* … or as many others are asked about as may be */
+        CALL_AGAIN,       /* a page is done, the next comes with the next turn; or its user has had his share of this one */
         CALL_BACKUP,      /* a child writes it */
         CALL_REPAIRING,   /* answered by api_repair_done() */
         _CALL_WHERE_MAX,

@@ -7,6 +7,7 @@
 
 #include "api/call-internal.h"
 #include "api/long-calls.h"
+#include "api/share.h"
 #include "api/socket.h"
 
 #include "base/crash-point.h"
@@ -19,10 +20,10 @@
 static Call *call_free(Call *c) {
         if (c->where == CALL_QUEUED)
                 TAILQ_REMOVE(&c->client->calls, c, entry);
-        else {
+        else
                 TAILQ_REMOVE(&c->api->asking, c, entry);
-                c->client->account->n_aside--;
-        }
+        if (c->client->account)
+                call_share_freed(c);
         call_polkit_done(c);
         c->api->n_where[c->where]--;
         sd_bus_message_unref(c->message);
@@ -108,20 +109,12 @@ bool call_is_root(const Call *c) {
         return c->client->uid == 0 || c->api->user;
 }
 
-bool call_too_many_pending(const Call *c) {
-        const Account *account = c->client->account;
-
-        if (c->client->uid == 0)
-                return false;
-        return account->n_waits + account->n_aside - (c->where != CALL_QUEUED) >= c->api->limits.pending_calls_max;
-}
-
 void call_put_aside(Call *c, CallWhere where) {
         if (c->where == CALL_QUEUED) {
                 TAILQ_REMOVE(&c->client->calls, c, entry);
                 TAILQ_INSERT_TAIL(&c->api->asking, c, entry);
-                c->client->account->n_aside++;
         }
+        call_share_moved(c, c->where, where);
         c->api->n_where[c->where]--;
         c->where = where;
         c->api->n_where[where]++;
@@ -147,11 +140,15 @@ static int call_run_handler(Call *c, sd_bus_error *error) {
         int r;
 
         /* Those that wait for room already go first. */
-        if (c->message && c->where == CALL_QUEUED && (a->n_where[CALL_FOR_ROOM] > 0 || api_is_congested(a))) {
-                if (call_too_many_pending(c))
-                        return -EUSERS;
-                call_put_aside(c, CALL_FOR_ROOM);
-                return 0;
+        if (c->where == CALL_QUEUED) {
+                bool has_room = !c->message || (a->n_where[CALL_FOR_ROOM] == 0 && !api_is_congested(a));
+
+                if (!has_room || !call_has_share(c)) {
+                        if (call_too_many_aside(c))
+                                return -EUSERS;
+                        call_put_aside(c, has_room ? CALL_AGAIN : CALL_FOR_ROOM);
+                        return 0;
+                }
         }
         r = api_read_clocks(a, &a->now);
         if (r >= 0 && c->message)
@@ -173,14 +170,12 @@ static void call_refuse(const Call *c, int r, sd_bus_error *error) {
 
 void call_run(Call *c) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        Api *a = c->api;
+        char text[160];
         int r;
 
         r = call_run_handler(c, &error);
         if (r == -EUSERS)
-                r = api_error(&error, JOBMILL_ERROR_TOO_MANY,
-                              "Too many calls of this user are waiting, at most %" PRIu64 " may (PendingCallsPerUserMax=)",
-                              a->limits.pending_calls_max);
+                r = api_error(&error, JOBMILL_ERROR_TOO_MANY, "%s", call_too_many_text(c, text));
         if (r < 0 || sd_bus_error_is_set(&error)) {
                 CRASH_POINT("refuse-before");
                 call_refuse(c, r, &error);
@@ -348,6 +343,8 @@ int call_user(Call *c, uint32_t uid, const User **ret) {
         *ret = user_db_get(c->api->users, uid);
         if (*ret)
                 return 1;
+        if (c->where == CALL_QUEUED && call_too_many_aside(c))
+                return -EUSERS;
         c->for_user = uid;
         call_put_aside(c, CALL_FOR_USER);
         return 0;
@@ -384,8 +381,10 @@ static bool may_go_on(const Call *c, bool polkit_freed) {
                 return polkit_freed && call_polkit_has_room(c);
         case CALL_FOR_USER:
                 return user_db_get(c->api->users, c->for_user);
+        case CALL_FOR_CALENDAR:
+                return call_may_ask_calendar(c);
         default:
-                return c->where == CALL_AGAIN;
+                return c->where == CALL_AGAIN && call_has_share(c);
         }
 }
 
@@ -394,8 +393,9 @@ void api_run_waiting(Api *a) {
         Call *c, *t;
 
         a->polkit_freed = false;
+        a->n_turns++;
         ask_clients(a);
-        if (a->n_where[CALL_FOR_ROOM] + a->n_where[CALL_FOR_USER] + a->n_where[CALL_AGAIN] == 0 && !polkit_freed)
+        if (a->n_where[CALL_FOR_ROOM] + a->n_where[CALL_FOR_USER] + a->n_where[CALL_FOR_CALENDAR] + a->n_where[CALL_AGAIN] == 0 && !polkit_freed)
                 return;
         TAILQ_FOREACH_SAFE(c, &a->asking, entry, t)
                 if (may_go_on(c, polkit_freed)) {

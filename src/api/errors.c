@@ -36,6 +36,7 @@ const char *api_edit_error(int error) {
                 { -EPERM, JOBMILL_ERROR_NOT_ALLOWED },
                 { -ENOENT, JOBMILL_ERROR_NO_SUCH_QUEUE },
                 { -ENOTEMPTY, JOBMILL_ERROR_QUEUE_NOT_EMPTY },
+                { -EXFULL, JOBMILL_ERROR_TOO_MANY },
                 { -ENOSPC, JOBMILL_ERROR_STORAGE_FULL },
                 { -ENOMEM, SD_BUS_ERROR_NO_MEMORY },
         };

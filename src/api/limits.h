@@ -10,7 +10,7 @@ typedef struct ApiLimits {
         uint64_t edges_max;         /* of the jobs of one call: each job that one of them waits for */
         uint64_t list_page_max;     /* rows */
         uint64_t request_ids_max;   /* of one user that are remembered */
-        uint64_t pending_calls_max; /* of one user that wait: for a job's end, or for polkit */
+        uint64_t pending_calls_max, pending_size_max; /* of one user that wait: for a job's end, or for polkit; bytes of them */
         uint64_t logs_max, logs_per_user_max; /* streams of OpenLog that are open */
         uint64_t payload_max, environment_max; /* bytes */
         uint64_t callback_url_max, callback_body_max; /* bytes */

@@ -4,6 +4,7 @@
 
 #include "api/methods.h"
 #include "api/read-json.h"
+#include "api/share.h"
 #include "api/timer.h"
 
 #include "base/strv.h"
@@ -99,6 +100,7 @@ int handle_list_schedules(Call *c, sd_bus_error *error) {
         size_t n;
         int r;
 
+        call_costs(c, SHARE_OF_TURN);
         r = call_may(c, JOBMILL_ACTION_READ_ALL, false, &reads_all);
         if (r <= 0)
                 return r;
@@ -180,6 +182,7 @@ int handle_list_firings(Call *c, sd_bus_error *error) {
         Timer *t;
         int r;
 
+        call_costs(c, SHARE_OF_TURN);
         r = read_firings(c, &name, &limit, error);
         if (r >= 0)
                 r = timer_find(c, name, &t, error);

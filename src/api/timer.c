@@ -6,6 +6,7 @@
 #include "api/timer.h"
 
 #include "api/methods.h"
+#include "api/share.h"
 #include "api/spec-bus.h"
 
 #include "base/strv.h"
@@ -165,6 +166,7 @@ static int check_job(Call *c, uint32_t owner, const char *job, sd_bus_error *err
 void api_calendar_checked(Api *a, uint64_t number, bool invalid, const char *error) {
         Call *c;
 
+        a->n_calendars_open--;
         TAILQ_FOREACH(c, &a->asking, entry)
                 if (c->where == CALL_CALENDAR && c->calendar.number == number) {
                         c->calendar.known = true;
@@ -208,11 +210,16 @@ static int check_calendar(Call *c, const Timer *t, const TimerPolicy *p, sd_bus_
                 return 1;
         if (call_too_many_pending(c))
                 return -EUSERS;
+        if (!call_may_ask_calendar(c)) {
+                call_put_aside(c, CALL_FOR_CALENDAR);
+                return 0;
+        }
         calendar = p->calendar[c->calendar.n_good];
         c->calendar.number = ++c->api->n_calendars;
         r = c->api->check_calendar(c->api->userdata, calendar, c->calendar.number);
         if (r < 0)
                 return sd_bus_error_set_errnof(error, EAGAIN, "Nobody can say whether OnCalendar=%s is right: %s", calendar, strerror(-r));
+        c->api->n_calendars_open++;
         call_put_aside(c, CALL_CALENDAR);
         return 0;
 }

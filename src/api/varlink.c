@@ -103,6 +103,7 @@ static const VarlinkMethod service_methods[] = {
 typedef struct Message {
         json_object *object, *parameters;
         const char *method;
+        size_t cost; /* in memory */
         bool oneway, more;
 } Message;
 
@@ -144,7 +145,8 @@ static int take_apart(Message *m, char **ret_error) {
 static int parse(const Api *a, const char *text, size_t size, Message *m, char **ret_error) {
         int r;
 
-        if (json_cost(text, size) - size > FLOW_COST_MAX(a->limits.submit_many_max))
+        m->cost = json_cost(text, size);
+        if (m->cost - size > FLOW_COST_MAX(a->limits.submit_many_max))
                 return spec_error(ret_error, E2BIG, "More JSON values than %" PRIu64 " jobs need (SubmitManyMax=)", a->limits.submit_many_max);
         r = spec_parse_object(text, size, &m->object, ret_error);
         if (r >= 0)
@@ -217,7 +219,7 @@ int varlink_receive(Client *cl, const char *text, size_t size, bool holds, bool 
         parameters = m.parameters ? json_object_get(m.parameters) : json_object_new_object();
         if (!parameters)
                 return -ENOMEM;
-        call_dispatch_json(cl, &(Call) { .parameters = parameters, .oneway = m.oneway, .more = m.more, .handler = method->handler });
+        call_dispatch_json(cl, &(Call) { .parameters = parameters, .oneway = m.oneway, .more = m.more, .size = m.cost, .handler = method->handler });
         json_object_put(TAKE_PTR(m.object));
         read_json_trim(size);
         return 1;

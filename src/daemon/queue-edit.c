@@ -37,11 +37,23 @@ static bool paused_is_set(const QueueEdit *e) {
         return false;
 }
 
+/* Of files there may be more: root wrote them. */
+static bool are_too_many(const Manager *m) {
+        uint64_t n = 0;
+        Queue *q, *t;
+
+        HASH_ITER(hh, m->model->queues, q, t)
+                n += q->configured || q->broken;
+        return n >= m->settings.queues_max;
+}
+
 static int set_queue(Manager *m, const QueuePlaces *p, const QueueEdit *e, char **ret_error) {
         Queue *q = model_queue(m->model, e->name);
         bool is_new = !q || (!q->configured && !q->broken);
         int r;
 
+        if (is_new && are_too_many(m))
+                return spec_error(ret_error, EXFULL, "There are %" PRIu64 " queues already, or more (QueuesMax=)", m->settings.queues_max);
         r = queue_file_set(p, e, ret_error);
         if (r == -EINVAL || r == -EBADMSG || r == -ENOMEM)
                 return r;

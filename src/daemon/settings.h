@@ -20,6 +20,7 @@ typedef struct Settings {
         uint64_t output, verify;  /* OutputMode, VerifyMode of jobs whose queue does not say */
         uint64_t io_tail_max;     /* bytes that are recorded of the end of each stream of a spool */
         uint64_t queued_max, queued_per_user_max; /* jobs in all queues; UINT64_MAX: no limit */
+        uint64_t queues_max;      /* that SetQueue() makes */
         uint64_t poison_max;      /* attempts in a row that were lost or ran out of memory; UINT64_MAX: no limit */
         uint64_t firings_max;     /* of each schedule that are kept */
         uint64_t events_max;      /* that are kept for who reads them later */
