@@ -7,10 +7,12 @@ hand, because libraries read what they are sent. Prints a line when it has done 
   calls          calls that want no answer, as fast as the bus takes them
   large          calls as large as the bus takes them, whose caller has to be asked about
   signals        signals to nobody in particular, and to jobmilld
+  lists N        calls that take long, on N connections, whose answers are read
   held N         calls that wait, as many as the bus allows on N connections
   vanish         calls whose caller is gone before the answer, over and over"""
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -142,6 +144,17 @@ def held(n):
     return made
 
 
+def lists(n):
+    made = [Connection() for _ in range(n)]
+    for _ in range(100):
+        for c in made:
+            c.send("ListJobs", *LIST)
+    print("sent", n * 100, flush=True)
+    while True:
+        for s in select.select([c.socket for c in made], [], [])[0]:
+            s.recv(1 << 20)
+
+
 def vanish():
     print("at it", flush=True)
     while True:
@@ -154,7 +167,7 @@ def vanish():
 
 if __name__ == "__main__":
     what = {"connections": connections, "calls": calls, "large": large, "signals": signals, "vanish": vanish}.get(sys.argv[1])
-    kept = what() if what else {"unread": unread, "held": held}[sys.argv[1]](int(sys.argv[2]))
+    kept = what() if what else {"unread": unread, "held": held, "lists": lists}[sys.argv[1]](int(sys.argv[2]))
     if sys.argv[1] == "connections":
         print("opened", len(kept), flush=True)
     while True:
