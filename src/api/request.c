@@ -12,7 +12,10 @@
 #include "queue/type-rules.h"
 #include "queue/verdict.h"
 
-#define UID_MIN 1000U /* login.defs(5); "*" of AllowUsers= means these */
+/* "*" of AllowUsers= means people: login.defs(5) begins with them here, and services have a range above (DynamicUser=), with nobody behind it. */
+#define UID_MIN 1000U
+#define UID_SERVICE_MIN 61184U
+#define UID_SERVICE_MAX 65535U
 
 void request_done(Request *q) {
         spec_free(q->spec);
@@ -33,12 +36,16 @@ const char *request_queue_name(const Request *q) {
 
 /* ---- who may submit where ---- */
 
+static bool is_person(const User *u) {
+        return u->name && u->uid >= UID_MIN && (u->uid < UID_SERVICE_MIN || u->uid > UID_SERVICE_MAX);
+}
+
 bool request_lists_user(char *const *users, char *const *groups, const User *u) {
         char uid[16];
 
         snprintf(uid, sizeof(uid), "%" PRIu32, u->uid);
         STRV_FOREACH(w, users)
-                if ((streq(*w, "*") && u->uid >= UID_MIN) || streq(*w, uid) || streq_ptr(*w, u->name))
+                if ((streq(*w, "*") && is_person(u)) || streq(*w, uid) || streq_ptr(*w, u->name))
                         return true;
         STRV_FOREACH(g, groups)
                 if (strv_contains(u->groups, *g))

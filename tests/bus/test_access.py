@@ -59,7 +59,8 @@ def test_queue_files_decide_who_submits(town):
 
 def test_star_means_regular_users(mill, polkit, remotes):
     mill.start()
-    refused("NotAllowed", submit, remotes("daemon"))  # uid 1 is none
+    for user in ("daemon", "nobody"):  # 1, and 65534
+        refused("NotAllowed", submit, remotes(user))
 
 
 def test_foreign_jobs_are_untouchable(town):
