@@ -40,16 +40,9 @@ def test_status_text_counts(mill):
     mill.wait(id_)
 
 
-def test_security_score():
-    out = run("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", "jobmilld.service", check=False)
-    assert out.returncode == 0, out.stdout.splitlines()[-1:]
-
-
 @pytest.mark.skipif(not pathlib.Path("/usr/lib/systemd/system/jobmill-exporter.socket").exists(), reason="built without libmicrohttpd")
 def test_exporter(mill):
     """Started by who asks, as a user of its own, and of no more rights than it needs."""
-    out = run("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=15", "jobmill-exporter.service", check=False)
-    assert out.returncode == 0, out.stdout.splitlines()[-1:]
     run("systemd-sysusers", "jobmill-exporter.conf")  # as its package does
     systemctl("start", "jobmill-exporter.socket")
     try:
