@@ -211,14 +211,15 @@ static int check_type(Call *c, const Update *up, const Job *j, const Queue *to, 
         return r < 0 ? api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", strempty(text)) : 0;
 }
 
-/* 1 and *ret: whether it may have privileged properties from now on. */
+/* 1 and *ret: whether it may have privileged properties from now on. What a queue's file sets (RootDirectory=, BindPaths=) decides what its command
+ * is, so to be moved is another use, too. */
 static int check_properties(Call *c, const Update *up, const Job *j, Queue *to, JobSpec *spec, bool *ret,
                             sd_bus_error *error) {
         Request q = { .spec = spec, .queue = to ?: j->queue, .privileged = j->privileged };
         int r = 1;
 
         if ((up->fields & spec_field_bit(spec_field_find("properties"))) ||
-            (j->privileged && (up->fields & spec_fields_with(SPEC_OF_OWNER))))
+            (j->privileged && (to || (up->fields & spec_fields_with(SPEC_OF_OWNER)))))
                 r = request_check_properties(c, &q, error);
         else if (to)
                 r = request_recheck_properties(&q, error);

@@ -395,7 +395,12 @@ def test_privileged_properties(town):
     for change in ({"argv": ["/bin/sh"]}, {"environment": ["A=b"]}, {"cwd": "/tmp"}, {"umask": 0}, {"properties": ["Nice=1"]}):
         refused(DENIED, town.daemon.call, "UpdateJob", id_, change)
     town.daemon.call("UpdateJob", id_, {"priority": 1, "tags": {"a": "b"}})
+    # The file of another queue may have another root, in which the command is another one
+    refused(DENIED, town.daemon.call, "MoveJob", id_, "mine")
+    refused(DENIED, town.daemon.call, "UpdateJob", id_, {"queue": "mine"})
+    allow(town, "set-privileged-properties")
     town.daemon.call("MoveJob", id_, "mine")
+    allow(town)
     town.daemon.call("UpdateJob", id_, {"properties": ["AmbientCapabilities="], "argv": ["/bin/true"]})
     assert town.info(id_)["argv"] == ["/bin/true"]
 

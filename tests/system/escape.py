@@ -204,6 +204,7 @@ class World:
         q("escp", "Slots=100", "AllowUsers=*", "Executor=pool")
         q("escu", "Slots=100", "AllowUsers=robot", "Executor=worker")
         q("system", "Slots=100", "AllowUsers=*")
+        q("jail", "Slots=100", "AllowUsers=alice", "[Service]", "RootDirectory=%s/jail" % self.folder)
         q("bobs", "Slots=100", "AllowUsers=bob")
         q("tight", "Slots=100", "AllowUsers=*", "[Service]", "PrivateDevices=yes", "ReadOnlyPaths=%s" % self.drop, "LimitNOFILE=100", "SystemCallFilter=~ptrace")
         self.mill.reload()
@@ -222,9 +223,11 @@ class World:
             {"name": "a", "argv": ["sh", "-c", tell], "queue": "esc", "stdout": "spool"},
             {"name": "b", "argv": ["sleep", "1000"], "queue": "esc", "after": ["a"]}]}))
         self.fed = jobs["b"]
-        bob.call("SetSchedule", "esc-bobs", {"OnCalendar": ["2099-01-01"], "Job": {"argv": ["/bin/true"]}})
+        bob.call("SetSchedule", "esc-bobs", {"OnCalendar": ["2099-01-01"], "Job": {"argv": ["/bin/echo", s["argv"]]}})
+        bob.call("FireSchedule", "esc-bobs")
         # Root lent her rights for this one, and nothing else.
-        self.lent, self.lent_too = (self.mill.submit("true", "esc", uid=self.uid["alice"], hold=True, properties=["User=root"]) for _ in range(2))
+        self.lent, self.lent_too, self.lent_more = (
+            self.mill.submit("true", "esc", uid=self.uid["alice"], hold=True, properties=["User=root"]) for _ in range(3))
         # He waits at his terminal, and serves his jobs.
         self.token = "%032x" % 4711
         self.foreground = int(self.bobs.do("""
@@ -283,7 +286,7 @@ got = json.dumps(child(f))""", stay=True))
 
     def words(self):
         """What attempts are told: she can find out all of it but secrets and what is in a token."""
-        named = {k: getattr(self, k) for k in ("running", "freezable", "done", "logged", "pooled", "fed", "lent", "lent_too", "foreground", "token", "worker", "secrets")}
+        named = {k: getattr(self, k) for k in ("running", "freezable", "done", "logged", "pooled", "fed", "lent", "lent_too", "lent_more", "foreground", "token", "worker", "secrets")}
         return {**named, **self.uid, "drop": str(self.drop), "folder": str(self.folder), "held": self.held_job, "pid": self.mill.main_pid(self.running),
                 "unit": self.mill.unit(self.running), "next": self.running + 100000, "evil_unit": "esc-%d.service" % next(self.numbers)}
 
@@ -480,3 +483,14 @@ got = child(f)""", bobs=bobs)
     finally:
         if w.mill.state(bobs) != "done":
             w.mill.call("CancelJob", bobs)
+
+
+def main_pid(w):
+    """A job of hers says that a process of bob's is its main process, which she may signal."""
+    id_ = w.mill.user("alice").submit("systemd-notify --pid=%d MAINPID=%d; echo told >%s/told; exec sleep 60" % (
+        w.mill.main_pid(w.running), w.mill.main_pid(w.running), w.drop), "esc")
+    until((w.drop / "told").exists, 10, "it has said so")
+    got = "bob's process is its main process" if w.mill.main_pid(id_) == w.mill.main_pid(w.running) else ""
+    w.mill.user("alice").call("CancelJob", id_)
+    w.mill.wait(id_)
+    return got

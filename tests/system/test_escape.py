@@ -13,7 +13,7 @@ import tempfile
 
 import pytest
 
-from escape import DENIED, World, code, environment_race, fill, forged, job, line_in, made, made_soon, prop, runs_evil, secret_in, serve, swapped, then
+from escape import DENIED, World, code, environment_race, fill, forged, job, line_in, made, main_pid, made_soon, prop, runs_evil, secret_in, serve, swapped, then
 from mill import SOURCE, BusError
 
 pytestmark = pytest.mark.system_only
@@ -197,6 +197,7 @@ TABLE = {
     ],
     "payloads": [
         ("GetJobInfo", secret_in("argv", "payload")("got = c.call('GetJobInfo', w['held'])"), NOTHING, "escape-reads"),
+        ("GetSchedule", secret_in("argv")("got = c.call('GetSchedule', 'esc-bobs'), c.call('ListFirings', 'esc-bobs', 0)"), NOTHING, "escape-reads"),
         ("ListJobs", secret_in("argv", "payload")("got = c.call('ListJobs', {'ids': [w['held']]}, '', 0)"), NOTHING, "escape-reads"),
         ("Get", secret_in("argv", "payload")("got = line().call('Get', id=w['held'])"), NOTHING, "escape-reads"),
         ("guessed", code("got = c.call('ListJobs', {'name': w['secrets']['argv']}, '', 0)[0]"), NOTHING, "escape-reads"),
@@ -218,6 +219,8 @@ TABLE = {
         ("Get", secret_in("verdict")("got = line().call('Get', id=w['done'])"), NOTHING, "escape-reads"),
         ("after", code("i = c.call('Submit', 'esc', ['/bin/sh', '-c', 'grep -q S3CRET $JOBMILL_INPUTS'], {'after': [(w['done'], 'end')]})[0]; what = 'her job was given it'" + ENDED),
          "NotAllowed", "after-what-one-may-read"),
+        ("Wait", secret_in("verdict")("got = line().call('Wait', id=w['done'])"), NOTHING, "escape-reads"),
+        ("Events", secret_in("verdict", "argv")("got = line().call('Events', after=0)"), NOTHING, None, "events have numbers and words of jobmill's, and nothing of a job's"),
         ("inputs", job("cat /run/jobmill/attempt/%(fed)d-1/inputs.json"), NOTHING, "inputs-are-the-owners"),
     ],
     "spools": [
@@ -234,9 +237,11 @@ TABLE = {
         ("StartTransientUnit", pid1("StartTransientUnit", "ssa(sv)a(sa(sv))", *TRANSIENT), DENY, POLKIT),
         ("Reload", pid1("Reload", ""), DENY, POLKIT),
         ("KillJob", call("c.call('KillJob', w['running'], 18)"), DENY, "own-jobs-only"),
+        ("Cancel", call("line().call('Cancel', id=w['held'])"), "NotAllowed", "own-jobs-only"),
         ("FreezeJob", call("c.call('FreezeJob', w['freezable'])"), DENY, "own-jobs-only"),
         ("LogLevel", call("c.raw('org.jobmill1', '/org/freedesktop/LogControl1', 'org.freedesktop.DBus.Properties', 'Set', 'ssv', 'org.freedesktop.LogControl1', 'LogLevel', "
                           "dbus.String('info', variant_level=1))"), DENY, "escape-log-level"),
+        *((m, call("c.call(%r)" % m), DENY, "escape-queues") for m in ("Repair", "AcceptStore", "CheckIntegrity")),
         ("its-name", call("c.raw('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'RequestName', 'su', 'org.jobmill1', dbus.UInt32(6))"),
          DENY, None, "dbus-daemon: nobody has a name on the system's bus that no policy gives him"),
     ],
@@ -261,6 +266,7 @@ TABLE = {
         ("becomes-root", code(BECOMES_ROOT), "ForeignProcess", "run-one-user"),
         ("is-gone", code(IS_GONE), "ForeignProcess", None, "the kernel: there is no process to be held"),
         ("number-in-a-message", code(RUN + "got = child(lambda: ask(line(), '%032x' % 3, pid=w['pid']))"), "InvalidParameter", None, "nothing reads a number of a process"),
+        ("MAINPID", main_pid, NOTHING, None, "PID 1: what a job says is its main process must be in its unit"),
         ("token-of-bob", code(RUN + "got = child(lambda: ask(line(), w['token']))"), "ForeignProcess", "escape-run-token"),
         ("end-of-bobs", code("got = line().call('Exited', token=w['token'], id=w['foreground'], attempt=1, exit_status=0)"), "ForeignProcess", "run-same-process"),
     ],
@@ -283,6 +289,7 @@ TABLE = {
                                  "c.call('ReleaseJob', i); what = 'root'" + ENDED), "NotAllowed", "type-keeps-what-it-accepts"),
         ("lent-and-update", code("i = w['lent']; c.call('UpdateJob', i, {'argv': ['/bin/sh', '-c', %r]}); c.call('ReleaseJob', i); what = 'root'" % ROOT + ENDED), DENY, "escape-lent"),
         ("lent-and-environment", code("i = w['lent_too']; c.call('UpdateJob', i, {'environment': ['LD_PRELOAD=x']}); c.call('ReleaseJob', i); what = 'root'" + ENDED), DENY, "escape-lent"),
+        ("lent-and-moved", code("i = w['lent_more']; c.call('MoveJob', i, 'jail'); c.call('ReleaseJob', i); what = 'root ran what is in a root of hers'" + ENDED), DENY, "escape-lent"),
         ("schedule-of-bobs-set", call("c.call('SetSchedule', 'esc-bobs', {'Job': {'argv': ['/bin/false']}})"), DENY, "escape-schedule-owner"),
         ("schedule-of-bobs-fired", call("c.call('FireSchedule', 'esc-bobs')"), DENY, "timer-of-its-owner"),
         ("schedule-of-bobs-paused", call("c.call('PauseSchedule', 'esc-bobs')"), DENY, "timer-of-its-owner"),
