@@ -262,7 +262,9 @@ void units_apply(Units *u, Attempt *a, const UnitState *s) {
         log_debug("%s is %s: verdict %i", a->unit, s ? unit_active_state_to_string(s->active) : "absent", verdict);
         if (s) {
                 w->active = s->active;
-                w->frozen = s->frozen || (w->freezer_slot && w->freezer_asked == FREEZER_FREEZING);
+                w->freezer = s->freezer;
+                if (w->freezer_slot && w->freezer_asked == FREEZER_FREEZING)
+                        w->freezer = FREEZER_FROZEN;
         }
 
         if (a->executor == EXECUTOR_SCOPE && scope_apply(u, a, s, verdict, &now))

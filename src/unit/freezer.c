@@ -10,7 +10,12 @@
  * After a daemon-reload systemd 252 calls units of ours "bad-setting" (job-unit.c says why) and refuses both calls, as if they
  * were inactive. What stands still must not do so for ever, so there the cgroup is written by ourselves. The manager's
  * FreezerState= is out of date from then on and the cgroup's own word is taken; stopping the unit puts both right, because then
- * the manager looks at the cgroup too. */
+ * the manager looks at the cgroup too.
+ *
+ * From 257 on the manager does not stop a unit that is not thawed, and says yes all the same. It learns from the kernel that one is, and
+ * if the processes end first, their cgroup goes and nobody tells it any more: the unit is "thawing" (or "freezing") for ever. That there is
+ * nothing to freeze it sees at once when it is asked to; and "thawing", which refuses to be thawed again, may be frozen. So what is to be let go is
+ * thawed whatever it is but running, and frozen before if it is thawing already. */
 
 #include "unit/units.h"
 
@@ -78,7 +83,7 @@ bool units_is_frozen(const UnitWatch *w, const UnitState *s) {
         const Attempt *a = w->attempt;
         _cleanup_free_ char *path = NULL;
 
-        if (!s->bad_setting && !s->frozen)
+        if (!s->bad_setting && s->freezer != FREEZER_FROZEN)
                 return false;
         path = cgroup_unit_path(w->units->cgroup_root, a->queue->slice, a->unit);
         if (!s->bad_setting && path && !cgroup_is_populated(path))
@@ -135,6 +140,11 @@ int units_thaw(UnitWatch *w) {
         units_forget_freezer(w);
         if (w->bad_setting)
                 return by_hand(w, false);
+        if (w->attempt->phase == ATTEMPT_ENDED && w->freezer == FREEZER_THAWING) {
+                r = freezer_call(w, NULL, "FreezeUnit", "s", w->attempt->unit);
+                if (r < 0)
+                        return r;
+        }
         CRASH_POINT("thaw-before");
         r = freezer_call(w, NULL, "ThawUnit", "s", w->attempt->unit);
         CRASH_POINT("thaw-after");

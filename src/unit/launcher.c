@@ -369,12 +369,14 @@ static int release(Units *u, Attempt *a) {
                 CRASH_POINT("release-failed-after");
                 return r;
         }
-        /* From 257 on the manager says yes to stopping a frozen unit, and does not do it. Where it was thawed by its cgroup
-         * (freezer.c), 252 calls it frozen to the end and refuses to thaw it, but stops it. So both, by turns. */
-        if (w->frozen && !w->bad_setting && !w->thaw_sent) {
-                w->frozen = w->release_sent = false;
+        /* From 257 on the manager says yes to stopping one that is not thawed, and does not do it. Where it was thawed by its cgroup,
+         * 252 calls it frozen to the end and refuses to thaw it, but stops it (freezer.c). So both, by turns. */
+        if (w->freezer != FREEZER_THAWED && !w->bad_setting && !w->thaw_sent) {
+                w->release_sent = false;
                 w->thaw_sent = w->look_again = true;
-                return units_thaw(w);
+                r = units_thaw(w);
+                w->freezer = FREEZER_THAWED; /* until the look */
+                return r;
         }
         if (w->release_sent)
                 return 0;

@@ -59,6 +59,14 @@ static int read_id128(sd_bus_message *m, sd_id128_t *ret) {
         return r;
 }
 
+static Freezer read_freezer(const char *s) {
+        if (startswith(s, "frozen")) /* also -by-parent */
+                return FREEZER_FROZEN;
+        if (startswith(s, "freezing"))
+                return FREEZER_FREEZING;
+        return streq(s, "thawing") ? FREEZER_THAWING : FREEZER_THAWED;
+}
+
 static int read_string_property(const char *name, const char *s, UnitState *u) {
         if (streq(name, "LoadState")) {
                 u->loaded = !streq(s, "not-found");
@@ -75,8 +83,8 @@ static int read_string_property(const char *name, const char *s, UnitState *u) {
                 u->restart_no = streq(s, "no");
         else if (streq(name, "KillMode"))
                 u->kill_control_group = streq(s, "control-group");
-        else if (streq(name, "FreezerState")) /* "freezing" and "thawing" pass */
-                u->frozen = streq(s, "frozen") || streq(s, "frozen-by-parent");
+        else if (streq(name, "FreezerState"))
+                u->freezer = read_freezer(s);
         else if (streq(name, "Slice"))
                 return free_and_strdup(&u->slice, s);
         else if (streq(name, "StatusText"))

@@ -61,7 +61,7 @@ typedef struct UnitState {
         usec_t active_realtime, active_monotonic;   /* ActiveEnter…; 0: never */
         usec_t inactivated_monotonic;               /* ActiveExitTimestampMonotonic; 0: never */
         usec_t handoff_monotonic; /* ExecMainHandoffTimestampMonotonic, from 256; USEC_INFINITY: no such property */
-        bool frozen;              /* FreezerState=, or that of a slice above */
+        Freezer freezer;          /* FreezerState=, or that of a slice above */
         usec_t runtime_max;       /* RuntimeMaxUSec; USEC_INFINITY: none */
         uint64_t cpu_nsec, memory_peak, memory_max, io_read_bytes, io_write_bytes; /* UINT64_MAX: not known */
         int32_t kill_signal;

@@ -53,8 +53,8 @@ typedef struct UnitWatch {
         sd_bus_slot *look_slot;   /* a GetAll that is not answered */
         sd_bus_slot *freezer_slot; /* FreezeUnit or ThawUnit, not answered: a kill must not wait for it */
         Freezer freezer_asked;    /* which of the two */
-        bool cgroup_frozen;       /* when it was last sampled */
-        bool bad_setting, frozen; /* as last seen; frozen also while FreezeUnit is not answered */
+        bool cgroup_frozen, bad_setting; /* when it was last sampled; as last seen */
+        Freezer freezer;          /* as last seen; frozen also while FreezeUnit is not answered */
         UnitActiveState active;   /* as last heard */
         unsigned start_round;     /* the full look that was under way when the start was sent */
         bool look_wanted, started; /* StartTransientUnit was answered with success */
@@ -160,7 +160,7 @@ void units_look(UnitWatch *w);
 void units_ask_freezer(UnitWatch *w);
 bool units_is_frozen(const UnitWatch *w, const UnitState *s);
 void units_forget_freezer(UnitWatch *w);
-/* What is about to be signalled must be able to run. Not waited for. */
+/* What is about to be signalled or stopped must be able to run. Not waited for. */
 int units_thaw(UnitWatch *w);
 void units_look_unknown(Units *u, const char *name);
 void units_flush_looks(Units *u);

@@ -263,6 +263,7 @@ class Systemd:
         self.system_state = "running"
         self.stopping = False    # nothing may start
         self.usage = {}          # what units report as used
+        self.freezer_deaf = False  # what is frozen or thawed ends before that is heard
         self.version = "252.39-fake"
 
     def keep_connected(self):
@@ -700,10 +701,11 @@ class Systemd:
 
     def stop(self, u):
         path = self.new_job(u, "stop")
-        if u.get("FreezerState") == "frozen" and int(self.version.split(".")[0]) >= 257:
+        if u.get("FreezerState") != "running" and int(self.version.split(".")[0]) >= 257:
             self.end_job(u, "canceled")  # it says so in its log only
             return path
-        if u.get("FreezerState") == "frozen":
+        if u.get("FreezerState") != "running":
+            u.state["FreezerState"] = "frozen"
             self.set_freezer(u, False)
         if u.scope and u.state["ActiveState"] == "active":
             if u.members():
@@ -818,7 +820,11 @@ class Systemd:
 
     def set_freezer(self, u, frozen):
         """As 252: nobody is told of it, units that are not active are refused, stopping thaws."""
-        u.state["FreezerState"] = "frozen" if frozen else "running"
+        done, passing = ("frozen", "freezing") if frozen else ("running", "thawing")
+        if u.get("FreezerState") == passing:
+            raise Error(NAME + ".UnitBusy", "Previously requested freezer operation for unit is still in progress.")
+        # The manager hears of it from the cgroup, where there is one: never, where that is gone before.
+        u.state["FreezerState"] = passing if self.freezer_deaf and u.pid else done
         u.kill(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def freezer(self, name, frozen):
@@ -1070,6 +1076,9 @@ class Systemd:
     def do_freeze(self, name, frozen=True):
         """As systemctl freeze and thaw."""
         self.set_freezer(self.find(name), frozen)
+
+    def do_freezer_deaf(self, on=True):
+        self.freezer_deaf = on
 
     def do_members(self, name):
         """Processes that a scope is known to have."""

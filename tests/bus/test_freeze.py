@@ -295,6 +295,52 @@ def test_frozen_after_it_ended(running, systemd):
     until(lambda: running.stats()["attempts"] == 0, 5, "and its slots are free")
 
 
+def test_thawed_and_over_before_that_is_seen(frozen, running, systemd):
+    """From systemd 257 on it is "thawing" for ever then, and neither stopped nor thawed."""
+    id_, _ = frozen
+    systemd.do("version", version="262")
+    systemd.do("freezer_deaf")
+    running.call("CancelJob", id_)
+    assert running.result(id_) == "cancelled"
+    until(lambda: not systemd.do("units"), 5, "the unit is released")
+    until(lambda: running.stats()["attempts"] == 0, 5, "and its slots are free")
+
+
+def test_over_before_it_is_seen_frozen(running, systemd):
+    """Likewise, "freezing" for ever."""
+    systemd.do("version", version="262")
+    systemd.do("freezer_deaf")
+    id_ = running.submit("sleep 60")
+    running.reach(id_, "running")
+    systemd.do("freeze", name=running.unit(id_))
+    running.call("KillJob", id_, 15)
+    systemd.do("kill", name=running.unit(id_), signo=18)
+    assert running.result(id_) == "signal"
+    until(lambda: not systemd.do("units"), 5, "the unit is released")
+
+
+@pytest.mark.parametrize("state", ["thawing", "frozen"])
+def test_found_so_after_a_restart(frozen, running, systemd, state):
+    """The daemon was killed before the unit was let go, or between the two calls that undo it."""
+    id_, _ = frozen
+    systemd.do("version", version="262")
+    systemd.do("freezer_deaf")
+    systemd.fault("StopUnit", "never")
+    if state == "frozen":
+        systemd.fault("ThawUnit", "never", skip=1)
+    else:
+        systemd.fault("FreezeUnit", "never")
+    running.call("CancelJob", id_)
+    assert running.result(id_) == "cancelled"
+    until(lambda: len(systemd.do("calls", method="FreezeUnit")) > 1, 5, "it is being undone")
+    running.kill()
+    assert freezer(systemd, running, id_) == state
+    systemd.do("clear_faults")
+    running.start()
+    until(lambda: not systemd.do("units"), 5, "the unit is released")
+    until(lambda: running.stats()["attempts"] == 0, 5, "and its slots are free")
+
+
 def test_called_frozen_to_the_end(running, systemd):
     """As 252 does with one that was thawed by its cgroup: it cannot be thawed then, but it can be stopped."""
     systemd.fault("StopUnit", "pretend", count=1)

@@ -105,6 +105,21 @@ def test_cancel_of_a_frozen_job(mill, counter):
     assert counter.heard_term()
 
 
+def test_cancelled_ones_are_let_go(mill):
+    """They end before the manager sees their thaw, so from 257 on it calls most of them "thawing", and neither stops nor thaws those."""
+    for _ in range(3):
+        ids = [mill.submit("exec sleep 60") for _ in range(2)]
+        for i in ids:
+            mill.reach(i, "running")
+            mill.call("FreezeJob", i)
+        until(lambda: all(mill.info(i).get("frozen") for i in ids), 20, "frozen")
+        for i in ids:
+            mill.call("CancelJob", i)
+        assert [mill.wait(i)["result"] for i in ids] == ["cancelled"] * 2
+        until(lambda: not set(map(mill.unit, ids)) & set(job_units()), 20,
+              lambda: run("systemctl", "show", "--property=Id,SubState,FreezerState", *map(mill.unit, ids)))
+
+
 def test_kill_of_a_frozen_job(mill, counter):
     mill.call("FreezeJob", counter.id)
     until(counter.frozen)

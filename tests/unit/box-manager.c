@@ -153,7 +153,7 @@ static void fill_state(const Unit *u, UnitState *s) {
                 .active_monotonic = u->is == PENDING || u->end == END_EXEC ? 0 : u->started,
                 .inactivated_monotonic = u->halted ? 1 : 0, .ended_monotonic = u->halted ? 2 : 0,
                 .handoff_monotonic = USEC_INFINITY,
-                .frozen = u->frozen,
+                .freezer = u->is == OVER ? u->stuck : u->frozen ? FREEZER_FROZEN : FREEZER_THAWED,
                 .runtime_max = u->net ? 1 : USEC_INFINITY,
                 .cpu_nsec = UINT64_MAX, .memory_peak = UINT64_MAX, .io_read_bytes = UINT64_MAX, .io_write_bytes = UINT64_MAX,
                 .kill_signal = SIGTERM,
@@ -244,6 +244,7 @@ void unit_ends(Unit *u, End end) {
         u->is = OVER;
         u->end = u->last_end = end;
         u->frozen = false;
+        u->stuck = box.kind || chance(90) ? FREEZER_THAWED : any(_FREEZER_MAX);
         u->populated = !box.kind && chance(10);
         signal_changed(id, number);
 }
@@ -370,6 +371,11 @@ static void do_release(FakeCall *c, Unit *u) {
                         answer(c, SYSTEMD_NAME ".NoSuchUnit");
                 return;
         }
+        if (c->what == CALL_STOP && u->is == OVER && u->stuck != FREEZER_THAWED) {
+                if (!c->silent)
+                        answer(c, NULL); /* and does not do it */
+                return;
+        }
         if (lot >= 2 && lot < 92) {
                 u->populated = u->populated && lot < 30;
                 u->goes = true;
@@ -390,6 +396,17 @@ static void do_freeze(FakeCall *c, Unit *u) {
         unsigned lot = box.kind ? 99 : any(100);
         bool freeze = c->what == CALL_FREEZE;
 
+        if (u->there && u->is == OVER && u->end == END_SUCCESS) { /* its cgroup is empty */
+                if (u->stuck == (freeze ? FREEZER_FREEZING : FREEZER_THAWING))
+                        answer(c, SYSTEMD_NAME ".UnitBusy");
+                else {
+                        u->stuck = freeze ? FREEZER_FROZEN : FREEZER_THAWED;
+                        if (c->slot)
+                                naive_seen_frozen(&box.naive, c->id, c->number, freeze, &box.now);
+                        answer(c, NULL);
+                }
+                return;
+        }
         if (!u->there || u->is != ACTIVE) {
                 answer(c, u->there ? SYSTEMD_NAME ".UnitInactive" : SYSTEMD_NAME ".NoSuchUnit");
                 return;

@@ -57,7 +57,7 @@ typedef enum End {
 typedef struct Unit {
         bool there, ours;              /* ours: carries the token of the row */
         enum { PENDING, ACTIVE, OVER, LEAVING } is;
-        End end;
+        End end; Freezer stuck;        /* stuck: what the manager takes it for once it is over, for good: no process tells it better */
         sd_id128_t token;
         unsigned invocation;           /* 0: none */
         unsigned slots, queue;
