@@ -88,7 +88,7 @@ static bool fits(const Job *j, const List *l) {
                 owner = owner || f->owners[i] == j->owner;
         return owner && is_in(j->id, f->ids, f->n_ids) && (!f->queues || strv_contains(f->queues, j->queue_name)) &&
                (f->states == 0 || f->states & 1U << j->state) && (f->results == 0 || f->results & 1U << j->result) &&
-               (!f->name || streq_ptr(f->name, j->name)) && (!f->types || strv_contains(f->types, strempty(j->type))) &&
+               (!f->name || streq_ptr(f->name, j->name)) && (!f->types || (j->type && strv_contains(f->types, j->type))) &&
                (f->dead < 0 || j->dead == (f->dead > 0)) && (f->since_usec == USEC_INFINITY || j->submitted_usec >= f->since_usec) &&
                (f->until_usec == USEC_INFINITY || j->submitted_usec < f->until_usec) && (l->order != JOB_ORDER_RANK || j->state == JOB_READY) &&
                (l->order != JOB_ORDER_FINISHED || j->state == JOB_DONE);
