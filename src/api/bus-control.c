@@ -5,6 +5,7 @@
 
 #include "api/methods.h"
 #include "api/read-json.h"
+#include "api/request.h"
 #include "api/spec-bus.h"
 #include "api/unique.h"
 #include "base/strv.h"
@@ -152,6 +153,9 @@ int control_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
                                  "Job %" PRIu64 " succeeded and its environment was dropped; submit it again", j->id);
         if (r < 0)
                 return api_error_store(c->api, error, r);
+        r = request_check_retry_credentials(c, j, error);
+        if (r < 0)
+                return r;
         at = queue_draining_at(j->queue);
         if (at)
                 return api_error(error, JOBMILL_ERROR_QUEUE_DRAINING, "Queue '%s' is being drained and takes no jobs", at->name);

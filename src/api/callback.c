@@ -17,7 +17,7 @@
 static const char *const keys[] = {
         "id", "name", "queue", "type", "type_version", "type_rules", "owner", "state", "result", "reason", "attempt", "max_attempts", "backoff",
         "backoff_base_usec", "backoff_max_usec", "backoff_jitter", "retry_on", "requeue_lost", "memory_growth", "callback_url",
-        "callback_events", "on_success", "on_failure", "priority", "slots", "slot_numbers", "argv", "cwd", "umask", "properties", "output_file", "error_file", "stdout",
+        "callback_events", "on_success", "on_failure", "credentials", "priority", "slots", "slot_numbers", "argv", "cwd", "umask", "properties", "output_file", "error_file", "stdout",
         "verify", "unit", "invocation_id", "executor", "worker", "causes", "exit_status", "exit_signal", "verdict", "success", "io", "progress",
         "status", "submitted_usec", "not_before_usec", "deadline_usec", "started_usec", "finished_usec", "wait_usec", "runtime_usec",
         "timeout_usec", "stop_timeout_usec", "freezable", "keep_usec", "cpu_usec", "memory_peak", "memory_peak_sampled", "io_read_bytes",

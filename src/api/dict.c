@@ -191,6 +191,7 @@ static int append_spec_field(Reply *d, const JobSpec *s, const SpecField *f) {
         case SPEC_ENUM:
                 return dict_append(d, f->name, type, f->words[spec_field_ptr(uint32_t, s, f)]);
         case SPEC_STRV:
+        case SPEC_CREDENTIALS:
                 return dict_append_strv(d, f->name, spec_field_ptr(char **, s, f));
         case SPEC_TAGS:
                 return dict_append_pairs(d, f->name, spec_field_ptr(char **, s, f));

@@ -226,7 +226,7 @@ int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error) {
         if (s->payload_size > l->payload_max)
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "payload: %zu bytes, at most %" PRIu64
                                  " are allowed here (PayloadMax=)", s->payload_size, l->payload_max);
-        return 0;
+        return request_check_credentials(c, s, error);
 }
 
 /* What waits already is sent however many they are; no more are begun. */

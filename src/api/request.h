@@ -50,6 +50,10 @@ int request_check_type_user(Call *c, const char *name, const User *u, sd_bus_err
 bool request_lists_user(char *const *users, char *const *groups, const User *u);
 /* PayloadMax=, EnvironmentMax=. 0 or negative. */
 int request_check_limits(const Call *c, const JobSpec *s, sd_bus_error *error);
+/* credential.c: what one job may have, what its user may with those of a call (root: anything), and may it be had again? 0 or negative. */
+int request_check_credentials(const Call *c, const JobSpec *s, sd_bus_error *error);
+int requests_check_credentials(const Call *c, const Request *l, size_t n, sd_bus_error *error);
+int request_check_retry_credentials(const Call *c, const Job *j, sd_bus_error *error);
 /* May jobs of this user be in this queue? Or may the caller put them into all? */
 int request_check_queue(Call *c, const char *name, const User *u, Queue **ret, sd_bus_error *error);
 /* q->spec's properties in q->queue, by the caller's rights; sets q->privileged. */

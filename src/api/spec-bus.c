@@ -6,6 +6,7 @@
 #include "api/spec-bus.h"
 
 #include "base/strv.h"
+#include "queue/spec-credential.h"
 #include "queue/spec-change.h"
 
 int bus_read_list(sd_bus_message *m, bool pairs, size_t max, char ***ret) {
@@ -137,6 +138,28 @@ static int read_edges(sd_bus_message *m, JobSpec *s, const SpecField *f, char **
         return r < 0 ? r : spec_set_edges(s, f, TAKE_PTR(l), n, ret_error);
 }
 
+/* What the message holds is wiped with it. */
+static int read_credentials(sd_bus_message *m, JobSpec *s, char **ret_error) {
+        const char *name;
+        const void *data;
+        size_t size;
+        int r;
+
+        r = sd_bus_message_sensitive(m);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{say}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "say")) > 0) {
+                r = sd_bus_message_read_basic(m, 's', &name);
+                if (r >= 0)
+                        r = sd_bus_message_read_array(m, 'y', &data, &size);
+                if (r >= 0)
+                        r = spec_add_credential(s, name, data, size, ret_error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_value(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
         const char *text;
         double number;
@@ -157,6 +180,8 @@ static int read_value(sd_bus_message *m, JobSpec *s, const SpecField *f, char **
                 return r < 0 ? r : spec_set_double(s, f, number, ret_error);
         case SPEC_EDGES:
                 return read_edges(m, s, f, ret_error);
+        case SPEC_CREDENTIALS:
+                return read_credentials(m, s, ret_error);
         default:
                 return read_integer(m, s, f, ret_error);
         }

@@ -241,6 +241,8 @@ static int check_all(Call *c, Request *l, size_t n, Together together, sd_bus_er
                         return r;
         }
         r = check_room(c, l, n, together, error);
+        if (r >= 0)
+                r = requests_check_credentials(c, l, n, error);
         return r < 0 ? r : 1;
 }
 

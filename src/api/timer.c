@@ -76,6 +76,9 @@ static int read_job(Call *c, TimerPolicy *p, sd_bus_error *error) {
                 r = spec_read_bus(c->message, s, &given, &queue, &text);
         if (r < 0)
                 return text ? api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text) : r;
+        if (s->credentials)
+                return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "credentials: a schedule stores its job, which is no place for secrets; give it a job type"
+                                 " with RequireCredentials=");
         p->job = mfree(p->job);
         r = spec_to_job(s, queue, &p->job);
         if (r < 0)

@@ -419,6 +419,7 @@ static const struct {
         { "KEY=VALUE", complete_tags, NULL },
         { "N", NULL, NULL },
         { "NAME", complete_names, NULL },
+        { "NAME=FILE", NULL, NULL },
         { "PROPERTY=VALUE", complete_properties, NULL },
         { "QUEUE", complete_queues, NULL },
         { "RESULT", complete_results, NULL },
@@ -498,8 +499,16 @@ static void complete_alternative(Completion *c, const char *text, int length, bo
 }
 
 void complete_value(Completion *c, const char *argument, int length) {
-        const char *end = argument + length, *shell = NULL;
+        const char *equals = strncmp(argument, "NAME=FILE", length) == 0 ? strchr(c->word, '=') : NULL, *end, *shell = NULL;
         bool list;
+
+        if (equals) { /* the name is the user's, the file the shell's */
+                c->before_length += equals + 1 - c->word;
+                c->word = equals + 1;
+                argument += strlen("NAME=");
+                length -= strlen("NAME=");
+        }
+        end = argument + length;
 
         for (const char *t = argument; t < end; t += strcspn(t, "|") + 1) {
                 int kind = find_kind(t, next_alternative(&t, end, &list));

@@ -69,7 +69,7 @@ typedef struct SubmitArgs {
         char *queue, *type, *name, *directory, *payload, *env, *script, *file, *flow, *output, *error, *request_id,
                         *unique, *unique_policy, *unique_scope, *callback;
         const char *verify, *to; /* words of the spec's "verify" and "stdout"; NULL: not given */
-        char **set, **properties, **tags, **after;
+        char **set, **properties, **tags, **after, **credentials; /* the last: NAME=FILE */
         int32_t priority; /* INT32_MIN: not given */
         uint32_t slots; /* UINT32_MAX: not given */
         usec_t at, in, deadline, timeout, stop_timeout, keep; /* USEC_INFINITY: not given */

@@ -38,6 +38,7 @@ static const DictField job_fields[] = {
         FIELD(memory_growth, "d", J),
         FIELD(callback_url, "s", J),
         FIELD(callback_events, "as", J),
+        FIELD(credentials, "as", J),
         FIELD(on_success, "as", J),
         FIELD(on_failure, "as", J),
         FIELD(priority, "i", J),

@@ -20,7 +20,7 @@ typedef struct JobInfo {
         int32_t priority, exit_status, exit_signal;
         U32List slot_numbers;
         uint64_t flow, worker;
-        char **argv, **properties, **tags, **io, **after, **retry_on, **causes, **type_rules, **callback_events, **on_success, **on_failure; /* tags, io: key, value, …; after: "17:success" */
+        char **argv, **properties, **tags, **io, **after, **retry_on, **causes, **type_rules, **callback_events, **on_success, **on_failure, **credentials; /* tags, io: key, value, …; after: "17:success" */
         double progress, backoff_jitter, memory_growth;
         uint32_t umask;
         uint64_t submitted_usec, not_before_usec, deadline_usec, created_usec, started_usec, finished_usec;

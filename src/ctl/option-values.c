@@ -10,7 +10,7 @@
 #include "base/time-util.h"
 #include "ctl/ctl.h"
 #include "ctl/log-entry.h"
-#include "queue/spec.h"
+#include "queue/spec-credential.h"
 #include "queue/spec-check.h"
 
 int option_true(const char *value, void *target) {
@@ -51,6 +51,16 @@ int option_new_tag(const char *value, void *target) {
 
         if (n == 0 || n > SPEC_TAG_KEY_MAX || value[n] != '=' || strlen(value + n + 1) > SPEC_TAG_VALUE_MAX ||
             !string_is_clean(value + n + 1))
+                return -EINVAL;
+        return strv_extend(target, value);
+}
+
+int option_credential(const char *value, void *target) {
+        _cleanup_free_ char *name = strndup(value, strcspn(value, "="));
+
+        if (!name)
+                return -ENOMEM;
+        if (!credential_name_is_valid(name) || strlen(value) < strlen(name) + 2)
                 return -EINVAL;
         return strv_extend(target, value);
 }

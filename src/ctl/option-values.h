@@ -11,6 +11,7 @@ int option_string(const char *value, void *target);
 int option_append(const char *value, void *target);
 int option_tag(const char *value, void *target);
 int option_new_tag(const char *value, void *target);
+int option_credential(const char *value, void *target);
 int option_queue(const char *value, void *target);
 int option_type(const char *value, void *target);
 int option_types(const char *value, void *target);

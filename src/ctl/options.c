@@ -100,6 +100,8 @@ static const Option options[] = {
           "Run the text of this file, as it is now; the words behind are its arguments", "the path of a file, or -" },
         { "payload", 0, "FILE|-", S, option_file, &arg_submit.payload, "Its standard input",
           "the path of a file, or -" },
+        { "credential", 0, "NAME=FILE", S, option_credential, &arg_submit.credentials,
+          "A secret, as a file of this name in its $CREDENTIALS_DIRECTORY", "NAME of A-Z a-z 0-9 _ . -, FILE the path of a file, or -" },
         { "output", 'o', "FILE", S, option_job_file, &arg_submit.output,
           "Write its standard output to this file; %j is its id", JOB_FILE },
         { "error", 'e', "FILE", S, option_job_file, &arg_submit.error,
@@ -385,7 +387,7 @@ static bool is_string(const Option *o) {
 }
 
 static bool is_list(const Option *o) {
-        return o->parse == option_append || o->parse == option_after || o->parse == option_tag || o->parse == option_new_tag ||
+        return o->parse == option_append || o->parse == option_after || o->parse == option_tag || o->parse == option_new_tag || o->parse == option_credential ||
                o->parse == option_variable || o->parse == option_property || o->parse == option_words ||
                o->parse == option_queues || o->parse == option_types || o->parse == option_groups || o->parse == option_states || o->parse == option_results ||
                o->parse == option_callback_events || o->parse == option_units;

@@ -154,6 +154,8 @@ int line_merge(Line *l, const JobSpec *defaults, uint64_t keys) {
                 m->not_before_usec = USEC_INFINITY;
         m->payload_size = l->own->payload_size;
         m->has_payload = l->own->has_payload;
+        if (line_has_key(keys, "credentials"))
+                m->secrets = l->own->secrets;
         if (line_has_key(keys, "tags") && defaults->tags) {
                 if (merge_lists(defaults->tags, l->own->tags, 2, true, &l->tags) < 0)
                         return -ENOMEM;

@@ -12,6 +12,7 @@
 #include "ctl/output.h"
 #include "ctl/job-dict.h"
 #include "ctl/submit.h"
+#include "queue/spec-credential.h"
 #include "queue/spec-change.h"
 #include <systemd/sd-id128.h>
 
@@ -71,6 +72,28 @@ static int append_edges(sd_bus_message *m, const char *key, const JobSpec *s) {
         return bus_close_value(m, r);
 }
 
+static int append_credentials(sd_bus_message *m, const char *key, const JobSpec *s) {
+        int r;
+
+        r = sd_bus_message_sensitive(m);
+        if (r >= 0)
+                r = bus_open_value(m, 'e', key, "a{say}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{say}");
+        for (size_t i = 0; r >= 0 && s->secrets && s->credentials[i]; i++) {
+                r = sd_bus_message_open_container(m, 'e', "say");
+                if (r >= 0)
+                        r = sd_bus_message_append_basic(m, 's', s->credentials[i]);
+                if (r >= 0)
+                        r = sd_bus_message_append_array(m, 'y', s->secrets[i]->data, s->secrets[i]->size);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return bus_close_value(m, r);
+}
+
 static int append_field(sd_bus_message *m, const JobSpec *s, const SpecField *f) {
         switch (f->type) {
         case SPEC_STRING:
@@ -95,6 +118,8 @@ static int append_field(sd_bus_message *m, const JobSpec *s, const SpecField *f)
                 return sd_bus_message_append(m, "{sv}", f->name, "d", spec_field_ptr(double, s, f));
         case SPEC_EDGES:
                 return append_edges(m, f->name, s);
+        case SPEC_CREDENTIALS:
+                return append_credentials(m, f->name, s);
         }
         return -EINVAL;
 }

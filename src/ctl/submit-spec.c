@@ -10,6 +10,7 @@
 #include "ctl/inherit.h"
 #include "ctl/output.h"
 #include "ctl/submit.h"
+#include "queue/spec-credential.h"
 #include "queue/spec-change.h"
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -118,6 +119,26 @@ static int set_lists(JobSpec *s) {
                 return ctl_oom();
         if (arg_submit.callback_events && !(s->callback_events = strv_copy(arg_submit.callback_events)))
                 return ctl_oom();
+        return 0;
+}
+
+/* NAME=FILE, read by who gives it. */
+int submit_set_credentials(JobSpec *s) {
+        STRV_FOREACH (i, arg_submit.credentials) {
+                _cleanup_free_ char *name = strndup(*i, strcspn(*i, "=")), *data = NULL, *error = NULL;
+                size_t size;
+                int r;
+
+                if (!name)
+                        return ctl_oom();
+                r = submit_read_file("--credential", *i + strlen(name) + 1, &data, &size);
+                if (r < 0)
+                        return r;
+                r = spec_add_credential(s, name, data, size, &error);
+                explicit_bzero(data, size);
+                if (r < 0)
+                        return ctl_error(r, "submit: --credential: %s", strempty(error));
+        }
         return 0;
 }
 

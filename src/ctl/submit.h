@@ -22,6 +22,8 @@ int submit_new_run_spec(JobSpec **ret);
 int submit_check_command(const char *where, const JobSpec *s);
 
 /* All of a file, or of standard input ("-"), with a NUL behind it. option is named in messages. */
+/* --credential */
+int submit_set_credentials(JobSpec *s);
 int submit_read_file(const char *option, const char *path, char **ret, size_t *ret_size);
 
 /* What is only known when everything is there. where: as the messages begin, "submit". */

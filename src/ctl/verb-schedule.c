@@ -287,8 +287,8 @@ static int make_job(char **command, JobSpec **ret) {
         const SubmitArgs *a = &arg_submit;
         int r;
 
-        if (a->script || a->file || a->flow || a->dry_run || arg_wait)
-                return ctl_error(-EINVAL, "schedule set: takes no --script, --file, --flow, --dry-run or --wait");
+        if (a->script || a->file || a->flow || a->credentials || a->dry_run || arg_wait)
+                return ctl_error(-EINVAL, "schedule set: takes no --script, --file, --flow, --credential, --dry-run or --wait");
         if (!*command && !a->type)
                 return options_submit_given() ? ctl_error(-EINVAL, "schedule set: options of the job need all of it: a command behind --, or --type") : 0;
         r = submit_new_spec(a->uid, /* typed = */ true, &s);

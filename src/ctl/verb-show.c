@@ -192,6 +192,13 @@ static void print_retry(const JobInfo *j) {
                 print_row("If too large", "MemoryMax= × %g", j->memory_growth);
 }
 
+static void print_credentials(const JobInfo *j) {
+        _cleanup_free_ char *names = j->credentials ? strv_join(j->credentials, ", ") : NULL;
+
+        if (names)
+                print_row("Credentials", "%s", names);
+}
+
 static void print_callback(const JobInfo *j) {
         _cleanup_free_ char *events = NULL, *good = NULL, *bad = NULL;
 
@@ -320,6 +327,7 @@ static int print_job(const JobInfo *j, const JobInfo *attempts, size_t n) {
         if (j->unit)
                 print_row("Unit", "%s", j->unit);
         print_retry(j);
+        print_credentials(j);
         print_callback(j);
         if (print_attempts(attempts, n) < 0)
                 return ctl_oom();

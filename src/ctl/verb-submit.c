@@ -17,12 +17,12 @@
 static int check_arguments(int argc, char **argv) {
         const SubmitArgs *a = &arg_submit;
 
-        if (a->flow && (argc > 0 || a->script || a->payload || a->file || a->after || a->name))
+        if (a->flow && (argc > 0 || a->script || a->payload || a->credentials || a->file || a->after || a->name))
                 return ctl_error(-EINVAL, "submit: --flow takes no %s", argc > 0 ? "command" :
-                                 "--script, --payload, --file, --after or --name: jobs say that themselves");
-        if (a->file && (argc > 0 || a->script || a->payload))
+                                 "--script, --payload, --credential, --file, --after or --name: jobs say that themselves");
+        if (a->file && (argc > 0 || a->script || a->payload || a->credentials))
                 return ctl_error(-EINVAL, "submit: --file takes no %s",
-                                 argc > 0 ? "command" : "--script or --payload");
+                                 argc > 0 ? "command" : "--script, --payload or --credential");
         if (a->script && a->payload)
                 return ctl_error(-EINVAL, "submit: --script and --payload cannot be combined");
         if (a->script && a->type)
@@ -44,8 +44,10 @@ static int check_arguments(int argc, char **argv) {
 
 /* What the job is made of, besides the options. */
 static int fill_spec(JobSpec *s, Script *script, char **argv) {
-        int r;
+        int r = submit_set_credentials(s);
 
+        if (r < 0)
+                return r;
         if (arg_submit.script)
                 return script_into_spec(script, argv, s);
         if (!(s->argv = strv_copy(argv)))

@@ -168,6 +168,7 @@ static int store_opened(Manager *m) {
         /* Its next id is another one now. */
         r = m->api->restored ? manager_load_model(m) : 0;
         CRASH_POINT("model-loaded");
+        m->units->credentials_path = store_credentials_path(m->store);
         units_connect(m->units);
         return r;
 }

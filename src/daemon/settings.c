@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/time-util.h"
 #include "queue/callback.h"
+#include "queue/spec-credential.h"
 #include "queue/receipt.h"
 #include "queue/spec.h"
 #include "unit/units.h"
@@ -100,6 +101,9 @@ static const struct Setting {
         { "PayloadMax", parse_bytes, offsetof(Settings, api.payload_max), SPEC_PAYLOAD_MAX, 0, SPEC_PAYLOAD_MAX, "0…16M" },
         { "EnvironmentMax", parse_bytes, offsetof(Settings, api.environment_max), SPEC_ENVIRONMENT_MAX, 4 * KIB,
           SPEC_ENVIRONMENT_MAX, "4K…1M" },
+        { "CredentialsMax", parse_number, offsetof(Settings, api.credentials_max), 16, 0, CREDENTIALS_MAX, "0…64" },
+        { "CredentialMax", parse_bytes, offsetof(Settings, api.credential_max), 64 * KIB, KIB, MIB, "1K…1M" },
+        { "CredentialsPerUserMax", parse_bytes, offsetof(Settings, api.credentials_per_user_max), 4 * MIB, 0, 1024 * MIB, "0…1G" },
         { "CallbackURLMax", parse_bytes, offsetof(Settings, api.callback_url_max), CALLBACK_URL_MAX, 64, CALLBACK_URL_MAX, "64…2K" },
         { "CallbackBodyMax", parse_bytes, offsetof(Settings, api.callback_body_max), MIB, 64 * KIB, 4 * MIB, "64K…4M" },
         { "EventsMax", parse_number, offsetof(Settings, events_max), 50000, 1000, 10000000, "1000…10000000" },

@@ -19,6 +19,7 @@
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/strv.h"
 #include "base/time-util.h"
 #include "notify/event.h"
 #include "unit/attempt-files.h"
@@ -374,7 +375,25 @@ static int record(Manager *m, Told *ret) {
 
 /* ---- act ---- */
 
+/* The executor of its queue may be another one than when it was submitted. */
+static int check_credentials(Manager *m, const Attempt *a, const char **ret_reason) {
+        const JobSpec *s = a->job->spec;
+        int r;
+
+        if (strv_length(s->credentials) == 0)
+                return 0;
+        if (a->executor != EXECUTOR_SERVICE) {
+                *ret_reason = "its queue gives jobs no unit of their own now, so it could not have its credentials";
+                return -EPERM;
+        }
+        r = store_check_credentials(m->store, a->job, s);
+        if (r < 0 && r != -ENOMEM)
+                *ret_reason = "its credentials are gone";
+        return r;
+}
+
 bool manager_load_spec(Manager *m, Attempt *a) {
+        const char *reason = NULL;
         Outcome o = OUTCOME_INIT;
         int r;
 
@@ -382,10 +401,12 @@ bool manager_load_spec(Manager *m, Attempt *a) {
         if (r >= 0 && !a->inputs)
                 r = store_load_inputs(m->store, a->job_id, &a->inputs);
         if (r >= 0)
+                r = check_credentials(m, a, &reason);
+        if (r >= 0)
                 return true;
-        log_error_errno(r, "Failed to load the spec of job %" PRIu64 ": %s", a->job_id, store_error(m->store));
+        log_error_errno(r, "Failed to load the spec of job %" PRIu64 ": %s", a->job_id, reason ?: store_error(m->store));
         o.result = JOB_EXEC;
-        (void) free_and_strdup(&o.reason, r == -ENODATA ? "its environment was dropped" : "its spec cannot be read");
+        (void) free_and_strdup(&o.reason, reason ?: r == -ENODATA ? "its environment was dropped" : "its spec cannot be read");
         model_attempt_ended(m->model, a, &o, &m->now);
         return false;
 }

@@ -164,6 +164,7 @@ static int add_default(json_object *o, const char *key, json_object *v) {
 static bool excluded_by(json_object *o, const char *key) {
         static const char *const pairs[][2] = {
                 { "payload", "payload_base64" },
+                { "credentials", "credentials_base64" },
                 { "not_before_usec", "delay_usec" },
         };
 

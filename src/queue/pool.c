@@ -4,6 +4,7 @@
 
 #include "queue/pool.h"
 
+#include "queue/spec-credential.h"
 #include "queue/spec-check.h"
 
 void pool_unit_name(const char *queue, uint32_t owner, char ret[static POOL_UNIT_MAX]) {
@@ -21,5 +22,9 @@ int pool_check_properties(const UnitPropertyList *l, char **ret_error) {
 }
 
 int pool_check_spec(const JobSpec *s, char **ret_error) {
+        int r = spec_refuse_credentials(s, "a job without a unit of its own cannot have them (Executor=pool)", ret_error);
+
+        if (r < 0)
+                return r;
         return s->freezable ? spec_error(ret_error, EPERM, "freezable: a job without a unit of its own cannot be frozen (Executor=pool)") : 0;
 }

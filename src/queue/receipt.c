@@ -77,6 +77,7 @@ static uint64_t mix_field(uint64_t h, const JobSpec *s, const SpecField *f) {
         switch (f->type) {
         case SPEC_STRING:
                 return mix_text(h, spec_field_ptr(const char *, s, f));
+        case SPEC_CREDENTIALS: /* their names: nothing that is kept may help to guess the bytes */
         case SPEC_STRV:
                 STRV_FOREACH(i, spec_field_ptr(char **, s, f))
                         h = mix_text(h, *i);

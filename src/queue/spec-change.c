@@ -99,6 +99,7 @@ static int copy_field(JobSpec *to, const JobSpec *from, const SpecField *f) {
                 return free_and_strdup(&spec_field_ptr(char *, to, f), spec_field_ptr(char *, from, f));
         case SPEC_STRV:
         case SPEC_TAGS:
+        case SPEC_CREDENTIALS: /* the names */
                 return copy_strv(to, from, f);
         case SPEC_BYTES:
                 return copy_payload(to, from);

@@ -28,4 +28,5 @@ int spec_check_callback_url(const SpecField *f, const JobSpec *s, char **ret_err
 bool spec_unit_name_is_valid(const char *s, bool is_template) _pure_; /* is_template: NAME@.TYPE, and not anything else */
 int spec_check_units(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_callback_events(const SpecField *f, const JobSpec *s, char **ret_error);
+int spec_check_credentials(const SpecField *f, const JobSpec *s, char **ret_error);
 int spec_check_request_id(const SpecField *f, const JobSpec *s, char **ret_error);

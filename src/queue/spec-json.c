@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Specs as JSON objects. Keys and types are those of the field table; only the payload has two keys:
- * "payload" for text, "payload_base64" for any bytes. What has its default value is not written.
+/* Specs as JSON objects. Keys and types are those of the field table; only bytes have two keys:
+ * "payload" for text, "payload_base64" for any bytes, and so have credentials. What has its default value is not written, and of
+ * credentials the names alone, whatever it is written for: so nothing that is stored, told or shown can hold a secret.
  *
  * Reading goes through json-c in its strict mode. Writing does not build objects first: a spec is written
  * with each submit, and strings, numbers and one level of nesting are all there is. */
@@ -11,6 +12,7 @@
 #include "base/json-writer.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "queue/spec-credential.h"
 #include "queue/json-ascii.h"
 
 #include <json-c/json.h>
@@ -93,6 +95,7 @@ static void write_field(JsonWriter *w, const JobSpec *s, const SpecField *f) {
                 json_write_string(w, spec_field_ptr(const char *, s, f));
                 break;
         case SPEC_STRV:
+        case SPEC_CREDENTIALS:
                 json_write_strv(w, spec_field_ptr(char **, s, f));
                 break;
         case SPEC_TAGS:
@@ -251,6 +254,42 @@ static int read_bytes(JobSpec *s, const SpecField *f, json_object *v, bool base6
         return spec_set_bytes(s, f, data, size, ret_error);
 }
 
+static int read_credential(JobSpec *s, const SpecField *f, const char *name, json_object *v, bool base64, char **ret_error) {
+        const char *text = json_object_get_string(v);
+        size_t size = json_object_get_string_len(v);
+        char q[SPEC_QUOTE_MAX];
+        uint8_t *data;
+        int r;
+
+        if (!json_object_is_type(v, json_type_string))
+                return spec_error(ret_error, EINVAL, "'%s%s': '%s' must be text", f->name, base64 ? "_base64" : "",
+                                  spec_quote(q, name, strlen(name)));
+        if (!base64)
+                return spec_add_credential(s, name, text, size, ret_error);
+        r = base64_read(text, size, &data, &size);
+        if (r == -EINVAL)
+                return spec_error(ret_error, EINVAL, "'%s_base64': '%s' is not base64", f->name, spec_quote(q, name, strlen(name)));
+        if (r < 0)
+                return r;
+        r = spec_add_credential(s, name, data, size, ret_error);
+        explicit_bzero(data, size);
+        free(data);
+        return r;
+}
+
+static int read_credentials(JobSpec *s, const SpecField *f, json_object *v, bool base64, char **ret_error) {
+        int r;
+
+        if (!json_object_is_type(v, json_type_object))
+                return spec_error(ret_error, EINVAL, "'%s%s' must be an object of text", f->name, base64 ? "_base64" : "");
+        json_object_object_foreach(v, name, value) {
+                r = read_credential(s, f, name, value, base64, ret_error);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int read_integer(JobSpec *s, const SpecField *f, json_object *v, char **ret_error) {
         int64_t i;
 
@@ -310,6 +349,8 @@ static int read_field(JobSpec *s, const char *key, json_object *v, bool of_calle
 
         if (streq(key, "payload_base64"))
                 return read_bytes(s, spec_field_find("payload"), v, true, ret_error);
+        if (of_caller && streq(key, "credentials_base64"))
+                return read_credentials(s, spec_field_find("credentials"), v, true, ret_error);
         f = of_caller ? spec_field_of_caller(key) : spec_field_find(key);
         if (!f)
                 return spec_error_unknown_key(ret_error, key);
@@ -335,6 +376,8 @@ static int read_field(JobSpec *s, const char *key, json_object *v, bool of_calle
                 return read_double(s, f, v, ret_error);
         case SPEC_EDGES:
                 return read_edges(s, f, v, ret_error);
+        case SPEC_CREDENTIALS:
+                return of_caller ? read_credentials(s, f, v, false, ret_error) : read_strv(s, f, v, ret_error);
         }
         return -EINVAL;
 }
@@ -445,7 +488,8 @@ static int read_queue(json_object *v, char **ret, char **ret_error) {
 }
 
 static uint64_t field_bit(const char *key) {
-        const SpecField *f = spec_field_find(streq(key, "payload_base64") ? "payload" : key);
+        const SpecField *f = spec_field_find(streq(key, "payload_base64")     ? "payload" :
+                                             streq(key, "credentials_base64") ? "credentials" : key);
         size_t n;
 
         return UINT64_C(1) << (f - spec_field_table(&n));

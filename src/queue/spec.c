@@ -7,6 +7,7 @@
 
 #include "base/strv.h"
 #include "queue/callback.h"
+#include "queue/spec-credential.h"
 #include "queue/outcome.h"
 
 static const JobSpec spec_default = {
@@ -69,6 +70,8 @@ JobSpec *spec_free(JobSpec *s) {
         strv_free(s->callback_events);
         strv_free(s->on_success);
         strv_free(s->on_failure);
+        spec_forget_secrets(s);
+        strv_free(s->credentials);
         free(s->request_id);
         return mfree(s);
 }
@@ -131,6 +134,7 @@ static const SpecField fields[] = {
         FIELD(callback_events, SPEC_STRV, .max = _CALLBACK_EVENT_MAX, .check = spec_check_callback_events, .flags = SPEC_INHERIT),
         FIELD(on_success, SPEC_STRV, .max = SPEC_UNITS_MAX, .check = spec_check_units, .flags = SPEC_INHERIT),
         FIELD(on_failure, SPEC_STRV, .max = SPEC_UNITS_MAX, .check = spec_check_units, .flags = SPEC_INHERIT),
+        FIELD(credentials, SPEC_CREDENTIALS, .max = CREDENTIALS_MAX, .check = spec_check_credentials),
         FIELD(request_id, SPEC_STRING, .check = spec_check_request_id, .flags = SPEC_NOT_STORED),
         FIELD(type, SPEC_STRING, .check = spec_check_type, .flags = SPEC_NOT_STORED),
         FIELD(type_version, SPEC_STRING, .flags = SPEC_NOT_STORED | SPEC_OURS),
@@ -165,6 +169,7 @@ const char *spec_type_signature(SpecType t) {
                 [SPEC_STRING] = "s", [SPEC_STRV] = "as", [SPEC_BYTES] = "ay", [SPEC_BOOL] = "b",
                 [SPEC_I32] = "i",    [SPEC_U32] = "u",   [SPEC_USEC] = "t",   [SPEC_TAGS] = "a{ss}",
                 [SPEC_ENUM] = "s",   [SPEC_DOUBLE] = "d", [SPEC_EDGES] = "a(ts)",
+                [SPEC_CREDENTIALS] = "a{say}",
         };
 
         return table[t];
@@ -183,6 +188,7 @@ bool spec_field_is_default(const JobSpec *s, const SpecField *f) {
                 return !spec_field_ptr(const char *, s, f);
         case SPEC_STRV:
         case SPEC_TAGS:
+        case SPEC_CREDENTIALS:
                 return !spec_field_ptr(char **, s, f) || !*spec_field_ptr(char **, s, f);
         case SPEC_BYTES:
                 return !s->has_payload;
@@ -248,7 +254,7 @@ int spec_set_strv(JobSpec *s, const SpecField *f, char **consumed, char **ret_er
         _cleanup_strv_free_ char **l = consumed;
         size_t n = strv_length(l), unit = f->type == SPEC_TAGS ? 2 : 1;
 
-        assert(f->type == SPEC_STRV || f->type == SPEC_TAGS);
+        assert(f->type == SPEC_STRV || f->type == SPEC_TAGS || (f->type == SPEC_CREDENTIALS && !s->secrets));
         assert(n % unit == 0);
         if (n / unit > (size_t) f->max)
                 return spec_error(ret_error, E2BIG, "'%s' has more than %" PRIi64 " entries", f->name,

@@ -107,6 +107,8 @@ typedef struct JobSpec {
         char *callback_url;       /* who is to be told (callback.h); NULL: nobody */
         char **callback_events;   /* of what; none: of its end */
         char **on_success, **on_failure; /* units that are started when it is done */
+        char **credentials;       /* names (spec-credential.h); and as many of these, from a request to its commit: */
+        struct Secret **secrets;  /* NULL: they are stored, or there are none */
         char *request_id;         /* the client's name for this request (queue/receipt.h); not a part of the job */
 } JobSpec;
 
@@ -127,6 +129,7 @@ typedef enum SpecType {
         SPEC_ENUM,   /* s: one of f->words; 0, the empty text: not given */
         SPEC_DOUBLE, /* d: double, f->min to f->max; what is not given lies below */
         SPEC_EDGES,  /* a(ts): After* followed by size_t; JSON [[ID, "CONDITION"], …] */
+        SPEC_CREDENTIALS, /* a{say}: credentials and secrets; JSON an object of strings, or NAME_base64. Stored and told: the names (char**) */
 } SpecType;
 
 typedef enum SpecFieldFlags {

@@ -155,6 +155,7 @@ int worker_check_spec(const JobSpec *s, char **ret_error) {
                            : s->output_file               ? "output_file"
                            : s->error_file                ? "error_file"
                            : s->freezable == 1            ? "freezable"
+                           : strv_length(s->credentials)  ? "credentials"
                                                           : NULL;
 
         return what ? spec_error(ret_error, EPERM, "%s: jobs of this queue are given to workers (Executor=)", what) : 0;

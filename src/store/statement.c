@@ -165,6 +165,8 @@ static const char *const statement_table[_STMT_MAX] = {
                 "UPDATE array SET n = ?2, max_running = ?3, used = ?4, held = ?5, waiting = ?6, ready = ?7, starting = ?8, running = ?9,"
                 " stopping = ?10, done = ?11, dead = ?12 WHERE id = ?1",
         [STMT_ARRAY_GET] = "SELECT " ARRAY_COLUMNS " FROM array WHERE id = ?1",
+        [STMT_JOB_OF_VAULT] = "SELECT owner FROM job WHERE id >= ?1 AND id < ?1 + ifnull((SELECT n FROM array WHERE id = ?1), 1)"
+                              " AND (id = ?1 OR array = ?1) AND state <> 'done' LIMIT 1",
         [STMT_ARRAY_WAITING] = "SELECT id FROM job INDEXED BY job_array_waiting"
                                " WHERE array_waits = 1 AND state = 'waiting' AND array = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
         [STMT_ARRAY_NEXT_WAITING] = "SELECT array, id FROM job INDEXED BY job_array_waiting"

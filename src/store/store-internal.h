@@ -40,7 +40,8 @@ struct Store {
         sqlite3 *db;
         int lock_fd;
         bool memory;           /* :memory: */
-        char *folder;          /* that it lies in; NULL: none */
+        char *folder, *credentials_path; /* that it lies in, and what credentials of jobs lie in, below that; NULL: none */
+        struct Vault *vaults;  /* uthash by id: those that are there (store-credential.c) */
         bool relaxed;          /* PRAGMA synchronous is NORMAL, not FULL */
         sqlite3_stmt *statements[_STMT_MAX];
         int bind_error;        /* SQLite's code of the first stmt_bind_*() that failed, told by the next stmt_step() */
@@ -128,6 +129,10 @@ char *history_names_to_json(char *const *names, bool (*is_valid)(const char *));
 
 /* ---- store-backup.c ---- */
 void store_backup_forget(Store *s); /* what a daemon that was killed has left */
+
+/* ---- store-credential.c: before a commit, after it, and at the end ---- */
+int store_credentials_write(Store *s, const Model *m), store_load_credentials(Store *s);
+void store_credentials_recorded(Store *s, Model *m), store_credentials_forget(Store *s);
 
 /* ---- store-file.c ---- */
 

@@ -143,5 +143,7 @@ int store_load(Store *s, Model *m) {
         }
         if (r >= 0)
                 r = store_load_events(s);
+        if (r >= 0)
+                r = store_load_credentials(s);
         return r < 0 ? r : store_load_arrays(s, m);
 }

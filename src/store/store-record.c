@@ -388,6 +388,8 @@ int store_record(Store *s, Model *m) {
                 return relaxed;
         r = store_starts_reserve(s, m->next_id);
         if (r >= 0)
+                r = store_credentials_write(s, m);
+        if (r >= 0)
                 r = store_begin(s, relaxed);
         if (r < 0)
                 return r;
@@ -402,5 +404,6 @@ int store_record(Store *s, Model *m) {
         }
         s->event.last = s->event.next;
         s->next_id = m->next_id;
+        store_credentials_recorded(s, m);
         return 0;
 }

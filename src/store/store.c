@@ -162,8 +162,10 @@ int store_open(const char *path, Store **ret, char **ret_error) {
         if (!s->memory) {
                 const char *slash = strrchr(path, '/');
                 s->folder = slash ? strndup(path, slash - path) : strdup(".");
-                if (!s->folder)
+                if (!s->folder || asprintf(&s->credentials_path, "%s/credentials", s->folder) < 0) {
+                        s->credentials_path = NULL;
                         return -ENOMEM;
+                }
         }
 
         r = store_open_connection(s, path);
@@ -187,6 +189,8 @@ Store *store_close(Store *s) {
         store_file_close(s);
         CRASH_POINT("store-close-after");
         safe_close(s->lock_fd); /* last, so that a successor finds the file closed */
+        store_credentials_forget(s);
+        free(s->credentials_path);
         free(s->folder);
         return mfree(s);
 }

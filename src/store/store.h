@@ -143,6 +143,10 @@ int store_load_spec(Store *s, const Job *j, JobSpec **ret);     /* with payload 
                                                                  * -ENODATA: the environment was dropped */
 int store_read_spec(Store *s, const Job *j, JobSpec **ret);     /* without these two; -EUCLEAN: it is missing or no spec */
 int store_check_spec(Store *s, uint64_t id);                    /* only what it would say */
+/* Credentials: the folder, NULL: there is none; what they take of one user's; are those of a job there? -ENOENT */
+const char *store_credentials_path(const Store *s);
+uint64_t store_credentials_room(const Store *s, uint32_t owner);
+int store_check_credentials(const Store *s, const Job *j, const JobSpec *spec);
 int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret); /* -ENOENT; unit is set */
 /* The first behind `after` that holds a unique key, as it is stored; of an array many may. -ENOENT */
 int store_find_unique(Store *s, const char *queue, uint32_t owner, const char *key, uint64_t after, uint64_t *ret);

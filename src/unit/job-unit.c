@@ -110,6 +110,24 @@ static int append_journal_fields(sd_bus_message *m, const Attempt *a) {
         return bus_close_value(m, r);
 }
 
+/* By their path: what a property says anybody may read. */
+static int append_own_credentials(sd_bus_message *m, const Units *u, const Job *j) {
+        int r = 0;
+
+        STRV_FOREACH(name, j->spec->credentials) {
+                _cleanup_free_ char *path = NULL;
+
+                if (asprintf(&path, "%s/%" PRIu64 "/%s", strempty(u->credentials_path), j->array > 0 ? j->array : j->id, *name) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                r = sd_bus_message_append(m, "(sv)", "LoadCredential", "a(ss)", 1, *name, path);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
 /* Those that its type needs, from the credential store. */
 static int append_credentials(sd_bus_message *m, const JobSpec *s) {
         int r = 0;
@@ -253,6 +271,8 @@ int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *e
                 r = sd_bus_message_append(m, "(sv)", "UMask", "u", s->umask);
         if (r >= 0)
                 r = append_credentials(m, s);
+        if (r >= 0)
+                r = append_own_credentials(m, u, a->job);
         if (r >= 0 && !u->user)
                 r = append_journal_fields(m, a);
         return r < 0 ? r : append_properties(m, u, a, ret_error);

@@ -78,7 +78,7 @@ typedef struct Units {
         Model *model;
         bool user;                /* the user's manager */
         char *run_path;           /* /run/jobmill: attempt/ lies below */
-        const char *exec_path;    /* of jobmill-exec */
+        const char *exec_path, *credentials_path; /* of jobmill-exec; what credentials of jobs lie in (the store's) */
 
         sd_bus *bus;              /* NULL: not connected */
         sd_event_source *reconnect_timer, *tick_timer;

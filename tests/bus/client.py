@@ -33,7 +33,7 @@ TYPES = {
     "name": "s", "type": "s", "argv": "as", "cwd": "s", "umask": "u", "environment": "as", "payload": "ay", "tags": "a{ss}",
     "priority": "i", "slots": "u", "hold": "b", "not_before_usec": "t", "delay_usec": "t", "deadline_usec": "t", "timeout_usec": "t", "stop_timeout_usec": "t",
     "uid": "u", "properties": "as", "unique_key": "s", "array": "u", "array_max_running": "u", "collapse": "b", "after": "a(ts)", "flow": "t", "unique_policy": "s", "unique_scope": "s", "freezable": "b", "queue": "s", "ids": "at", "state": "s", "result": "s", "owner": "u", "dead": "b",
-    "verify": "s", "stdout": "s", "OnCalendar": "as",
+    "credentials": "a{say}", "verify": "s", "stdout": "s", "OnCalendar": "as",
     "max_attempts": "u", "backoff": "s", "backoff_base_usec": "t", "backoff_max_usec": "t", "backoff_jitter": "d", "retry_on": "as",
     "requeue_lost": "b", "memory_growth": "d", "keep_usec": "t", "since_usec": "t", "until_usec": "t", "order": "s", "fields": "as",
 }
@@ -61,6 +61,8 @@ def typed(key, value):
         return SIMPLE[t](value)
     if t == "ay":
         return dbus.ByteArray(value)
+    if t == "a{say}":
+        return dbus.Dictionary({k: dbus.ByteArray(v if isinstance(v, bytes) else v.encode()) for k, v in value.items()}, signature="say")
     if t == "a{ss}":
         return dbus.Dictionary(value, signature="ss")
     if t == "a(ts)":

@@ -75,6 +75,7 @@ def full(mill):
                             deadline_usec=int((time.time() + 3600) * 1e6)))
     mill.killed = mill.submit("kill -9 $$")
     mill.result(mill.killed)
+    mill.result(mill.submit("true", credentials={"token": "s3cret"}))
     mill.live = mill.submit("sleep 60", queue="gpu")
     mill.reach(mill.live, "running")
     mill.submit("true", queue="gpu")

@@ -7,6 +7,7 @@
 
 #include "api/spec-bus.h"
 #include "ctl/submit.h"
+#include "queue/spec-credential.h"
 #include "queue/spec-json.h"
 
 #include <json-c/json.h>
@@ -76,6 +77,8 @@ static void over_bus(const JobSpec *s) {
                 abort();
         }
         check_same(s, again);
+        for (size_t i = 0; s->secrets && s->credentials[i]; i++)
+                check(s->secrets[i]->size == again->secrets[i]->size && memcmp(s->secrets[i]->data, again->secrets[i]->data, s->secrets[i]->size) == 0);
 }
 
 /* With "queue", as the lines of a file of jobs. */
@@ -106,10 +109,37 @@ static void check_nul(const char *text, size_t size, const JobSpec *s) {
         json_object_put(o);
 }
 
+/* Of a caller they are secrets by name, of the store the names: what is written has these alone. */
+static void with_credentials(const char *text, size_t size) {
+        _cleanup_(spec_freep) JobSpec *s = spec_new(), *stored = NULL;
+        _cleanup_free_ char *queue = NULL, *error = NULL, *written = NULL;
+        uint64_t keys;
+
+        if (spec_from_json(text, size, &stored, NULL) >= 0)
+                check(!stored->secrets);
+        if (spec_read_json(text, size, s, &queue, &keys, &error) < 0) {
+                check_names_key(error, text, size);
+                return;
+        }
+        check(!s->credentials == !s->secrets);
+        over_json(s, 0);
+        over_json(s, SPEC_JSON_STORED);
+        if (spec_validate(s, &error) < 0)
+                check_names_field(error);
+        else
+                over_bus(s);
+        spec_forget_secrets(s);
+        check(spec_to_json(s, 0, &written) >= 0 && spec_credentials_room(s) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ char *text = copy_text(data, size), *error = NULL;
         _cleanup_(spec_freep) JobSpec *s = NULL;
 
+        if (memmem(text, size, "credentials", strlen("credentials"))) {
+                with_credentials(text, size);
+                return 0;
+        }
         if (spec_from_json(text, size, &s, &error) < 0) {
                 check(!s);
                 check_names_key(error, text, size);

@@ -170,6 +170,7 @@ FIELDS = {  # field: (option of submit, setting of `set`, key of JSON), where th
     "not_before_usec": ("--at", "at", "not_before_usec"),
     "delay_usec": ("--in", "in", "not_before_usec"),
     "uid": ("--uid", "a job keeps its owner", "owner"),
+    "credentials": ("--credential", "made by the submit, and removed with it", "credentials"),
     "properties": ("--property", "property", "properties"),
     "output_file": ("--output", "output", "output_file"),
     "error_file": ("--error", "error", "error_file"),

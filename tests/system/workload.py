@@ -235,6 +235,10 @@ class Workload:
                     payload=b"payload")
         self.submit("environment that stays", '[ "$A" = %s ] && exit 3' % self.folder, "exit-code",
                     environment=["A=%s" % self.folder])
+        self.submit("credential", '[ "$(cat $CREDENTIALS_DIRECTORY/token)" = secret ]', "success", credentials={"token": "secret", "other": ""})
+        again = '[ $JOBMILL_ATTEMPT = 2 ] && [ "$(cat $CREDENTIALS_DIRECTORY/token)" = secret ]'
+        self.submit("credential of the second attempt", again, "success", "exit-code", runs=None, attempts=2, max_attempts=2, credentials={"token": "secret"},
+                    backoff_base_usec=100_000)
         out = self.submit("output", "echo output; echo error >&2", "success", output_file=str(self.folder / "out.%j"),
                           error_file=str(self.folder / "err.%j"))
         out.files = {self.folder / ("out.%d" % out.id): "output\n", self.folder / ("err.%d" % out.id): "error\n"}
@@ -563,6 +567,8 @@ class Workload:
 
     def check(self):
         """Every promise that can be seen from outside."""
+        left = lambda: [j.id for j in self.jobs if (STATE / "credentials" / str(j.id)).exists()]
+        until(lambda: not left(), 20, lambda: "credentials of jobs that are done: %s" % left())
         self.end_processes()
         self.check_events()
         self.check_callbacks()

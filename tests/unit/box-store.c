@@ -150,6 +150,11 @@ int store_load_attempt(Store *s, uint64_t job, uint32_t number, Attempt **ret) {
         return 0;
 }
 
+/* Nobody has any here. */
+int store_check_credentials(const Store *s, const Job *j, const JobSpec *spec) {
+        return 0;
+}
+
 int store_load_spec(Store *s, const Job *j, JobSpec **ret) {
         if (!box.kind && !box.given[j->id][j->attempt] && chance(2)) {
                 naive_no_spec(&box.naive, j->id);

@@ -5,6 +5,7 @@
 
 #include "api/spec-bus.h"
 #include "base/strv.h"
+#include "queue/spec-credential.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,6 +110,7 @@ static void test_all_keys(void **state) {
                                           "array", "u", 10u, "array_max_running", "u", 2u) >= 0);
         assert_true(sd_bus_message_append(m, "{sv}{sv}", "callback_url", "s", "https://h/", "callback_events", "as", 2, "dead", "started") >= 0);
         assert_true(sd_bus_message_append(m, "{sv}{sv}", "on_success", "as", 1, "a.service", "on_failure", "as", 1, "b.service") >= 0);
+        assert_true(sd_bus_message_append(m, "{sv}", "credentials", "a{say}", 2, "b", 2, 0, 255, "a", 0) >= 0);
         assert_true(sd_bus_message_close_container(m) >= 0);
         assert_true(sd_bus_message_append(m, "s", "after") >= 0);
 
@@ -150,6 +152,9 @@ static void test_all_keys(void **state) {
         assert_string_equal(s->callback_events[1], "started");
         assert_string_equal(s->on_success[0], "a.service");
         assert_string_equal(s->on_failure[0], "b.service");
+        assert_string_equal(s->credentials[0], "b");
+        assert_string_equal(s->credentials[1], "a");
+        assert_true(s->secrets[0]->size == 2 && memcmp(s->secrets[0]->data, "\0\377", 2) == 0 && s->secrets[1]->size == 0);
         f = spec_field_table(&n);
         for (size_t i = 0; i < n; i++)
                 assert_true(spec_field_is_default(s, f + i) == (bool) (f[i].flags & SPEC_OURS));
@@ -217,6 +222,9 @@ static void test_refused(void **state) {
         REFUSED(true, -EINVAL, "'tags' has type a{sv}, wanted is a{ss}", 1, "tags", "a{sv}", 1, "x", "s",
                 "x");
         REFUSED(true, -EINVAL, "'payload' has type s, wanted is ay", 1, "payload", "s", "x");
+        REFUSED(true, -EINVAL, "'credentials' has type a{ss}, wanted is a{say}", 1, "credentials", "a{ss}", 1, "a", "x");
+        REFUSED(true, -EINVAL, "'credentials': '../a' is not the name of a credential", 1, "credentials", "a{say}", 1, "../a", 1, 1);
+        REFUSED(true, -EINVAL, "'credentials': 'a' is given twice", 1, "credentials", "a{say}", 2, "a", 1, 1, "a", 1, 1);
         REFUSED(true, -EINVAL, "'name' has type v, wanted is s", 1, "name", "v", "s", "x");
         REFUSED(true, -ERANGE, "'priority' must be -1000 to 1000, not 1001", 1, "priority", "i", 1001);
         REFUSED(true, -ERANGE, "'uid'", 1, "uid", "u", UINT32_MAX);

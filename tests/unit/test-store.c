@@ -794,6 +794,25 @@ static int on_attempt(void *userdata, const Attempt *a) {
         return 0;
 }
 
+/* What is left behind is looked at at the end of a load. */
+static void load_with_credentials(void) {
+        char folder[] = "/tmp/jobmill-test-XXXXXX", path[64], vault[128];
+        Store *s = NULL;
+
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/credentials", folder);
+        snprintf(vault, sizeof(vault), "%s/1", path);
+        assert_true(mkdir(path, 0700) >= 0 && mkdir(vault, 0700) >= 0);
+        snprintf(vault, sizeof(vault), "%s/jobmill.db", folder);
+        assert_int_equal(store_open(vault, &s, NULL), 0);
+        model_free(load(s));
+        assert_int_equal(rmdir(path), 0);
+        count_and_close(&s);
+        assert_true(unlink(vault) >= 0);
+        snprintf(vault, sizeof(vault), "%s/jobmill.lock", folder);
+        assert_true(unlink(vault) >= 0 && rmdir(folder) >= 0);
+}
+
 static void test_every_statement_ran(void **state) {
         Store *s = open_memory();
         _cleanup_free_ char *cursor = NULL;
@@ -804,6 +823,7 @@ static void test_every_statement_ran(void **state) {
         submit_and_read_events(s);
         register_and_forget(s);
         run_and_end(s);
+        load_with_credentials();
         for (int i = 0; i < 3; i++) /* to hours, to days, away */
                 assert_int_equal(store_fold_usage(s, now.realtime + 1000 * 86400 * USEC_PER_SEC, &(UsageLimits) { .rows_max = 1000 }), 1);
         assert_int_equal(history_list(s, &JOB_FILTER_INIT, JOB_ORDER_RANK, "", 0, false, NULL, NULL, &cursor), 0);
