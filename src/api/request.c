@@ -237,21 +237,52 @@ static int check_callback_room(const Call *c, const Request *q, const Queue *sen
         return r == -EXFULL ? api_error(error, JOBMILL_ERROR_QUEUE_FULL, "callback_url: too many callbacks wait: %s", text) : r;
 }
 
-/* What it, or its type, asks for itself; what a queue's file says is an administrator's, who is not the one to be told here. */
+static bool has_queue(const Call *c, const char *name) {
+        const Queue *q = model_queue(c->api->model, name);
+
+        return q && q->configured;
+}
+
+/* One whose file is bad is there again when that is mended. */
+static bool lacks_queue(const Call *c, const char *name) {
+        const Queue *q = model_queue(c->api->model, name);
+
+        return !q || (!q->configured && !q->broken);
+}
+
+/* What the file of its queue asks for where nobody would do it was told when that was read, and is not left to pile up. */
+static int inherit(const Call *c, JobSpec *s, const JobSpec *defaults) {
+        bool has_url = s->callback_url, has_success = s->on_success, has_failure = s->on_failure;
+        int r;
+
+        if (!defaults)
+                return 0;
+        r = spec_inherit(s, defaults);
+        if (r < 0)
+                return r;
+        if (!has_url && lacks_queue(c, CALLBACK_QUEUE))
+                s->callback_url = mfree(s->callback_url);
+        if (!has_success && lacks_queue(c, TRIGGER_QUEUE))
+                s->on_success = strv_free(s->on_success);
+        if (!has_failure && lacks_queue(c, TRIGGER_QUEUE))
+                s->on_failure = strv_free(s->on_failure);
+        return 0;
+}
+
+/* What it, or its type, asks for itself. */
 static int check_callback(const Call *c, const Request *q, sd_bus_error *error) {
-        const Queue *sender = model_queue(c->api->model, CALLBACK_QUEUE), *starter = model_queue(c->api->model, TRIGGER_QUEUE);
         const JobSpec *d = q->queue->policy.defaults;
 
         if (q->spec->callback_events && !q->spec->callback_url && !(d && d->callback_url))
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "callback_events: there is no callback_url, which they would go to");
-        if (q->spec->callback_url && !(sender && sender->configured))
+        if (q->spec->callback_url && !has_queue(c, CALLBACK_QUEUE))
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "callback_url: there is no queue '" CALLBACK_QUEUE
                                  "', so nobody would send it (jobmill-webhook is not installed)");
-        if ((q->spec->on_success || q->spec->on_failure) && !(starter && starter->configured))
+        if ((q->spec->on_success || q->spec->on_failure) && !has_queue(c, TRIGGER_QUEUE))
                 return api_error(error, JOBMILL_ERROR_INVALID_SPEC, "on_success, on_failure: there is no queue '" TRIGGER_QUEUE
                                  "', so nothing would start them");
-        if (sender && sender->configured && (q->spec->callback_url || (d && d->callback_url)))
-                return check_callback_room(c, q, sender, error);
+        if (has_queue(c, CALLBACK_QUEUE) && (q->spec->callback_url || (d && d->callback_url)))
+                return check_callback_room(c, q, model_queue(c->api->model, CALLBACK_QUEUE), error);
         return 0;
 }
 
@@ -303,8 +334,9 @@ int request_check(Call *c, Request *q, sd_bus_error *error) {
         r = check_callback(c, q, error);
         if (r < 0)
                 return r;
-        if (q->queue->policy.defaults && spec_inherit(q->spec, q->queue->policy.defaults) < 0)
-                return -ENOMEM;
+        r = inherit(c, q->spec, q->queue->policy.defaults);
+        if (r < 0)
+                return r;
         r = verdict_resolve(q->spec, said, NULL, &c->api->model->defaults, &text);
         if (r < 0)
                 return r == -ENOMEM ? r : api_error(error, JOBMILL_ERROR_INVALID_SPEC, "%s", text);

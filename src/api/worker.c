@@ -12,6 +12,7 @@
 #include "base/strv.h"
 #include "base/crash-point.h"
 #include "base/parse.h"
+#include "queue/callback.h"
 #include "queue/pool.h"
 #include "queue/verdict.h"
 
@@ -80,14 +81,20 @@ static int resume(Call *c, Process *p, sd_bus_error *error) {
 }
 
 /* Those of pools are for the runners that we started ourselves. */
-static bool is_for(const Queue *q, const Call *c, const Process *p) {
+static bool is_for(const Queue *q, const Worker *w) {
         char unit[POOL_UNIT_MAX];
 
-        pool_unit_name(q->name, c->client->uid, unit);
-        return q->policy.executor == EXECUTOR_POOL ? streq_ptr(p->unit, unit) : q->policy.executor == EXECUTOR_WORKER;
+        pool_unit_name(q->name, w->uid, unit);
+        return q->policy.executor == EXECUTOR_POOL ? streq_ptr(w->unit, unit) : q->policy.executor == EXECUTOR_WORKER;
 }
 
-static int read_queues(const Call *c, const Process *p, Worker *w, sd_bus_error *error) {
+/* What jobmill itself has put there reaches whom an administrator trusts with it, though it is in the name of its owner: else a user's own worker could
+ * have it that what his jobs tell of is never told. */
+static bool may_serve(const Call *c, const Queue *q, const Worker *w) {
+        return !callback_queue_is(q->name) || c->api->user || w->uid == 0 || worker_is_trusted(w, q);
+}
+
+static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
         json_object *l, *name;
         size_t n;
         int r;
@@ -109,21 +116,24 @@ static int read_queues(const Call *c, const Process *p, Worker *w, sd_bus_error 
                 q = model_queue(c->api->model, text);
                 if (!q || !q->configured)
                         return api_error_no_such_queue(error, text);
-                if (!is_for(q, c, p))
+                if (!is_for(q, w))
                         return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue %s is not for workers (Executor=)", text);
+                if (!may_serve(c, q, w))
+                        return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue %s is jobmill's own: it is served by root, and by whom its file names (WorkerUnit=, WorkerUsers=)",
+                                         text);
                 if (!strv_contains(w->queues, text) && strv_extend(&w->queues, text) < 0)
                         return -ENOMEM;
         }
         return 0;
 }
 
-static int read_registration(const Call *c, const Process *p, Worker *w, sd_bus_error *error) {
+static int read_registration(const Call *c, Worker *w, sd_bus_error *error) {
         const char *name, *metadata = NULL;
         json_object *m = NULL;
         uint64_t slots;
         int r;
 
-        r = read_queues(c, p, w, error);
+        r = read_queues(c, w, error);
         if (r >= 0)
                 r = read_json_u64(c->parameters, "slots", &(uint64_t) { 1 }, &slots, error);
         if (r < 0)
@@ -165,20 +175,20 @@ static int register_new(Call *c, Process *p, const User *u, sd_bus_error *error)
 
         if (!w)
                 return -ENOMEM;
+        w->uid = c->client->uid;
+        w->unit = TAKE_PTR(p->unit);
+        if (u->name && !(w->user = strdup(u->name)))
+                return -ENOMEM;
         r = check_limits(c, error);
         if (r >= 0)
-                r = read_registration(c, p, w, error);
+                r = read_registration(c, w, error);
         if (r >= 0)
                 r = sd_id128_randomize(&w->token);
-        if (r >= 0 && u->name && !(w->user = strdup(u->name)))
-                r = -ENOMEM;
         if (r < 0)
                 return r;
-        w->uid = c->client->uid;
         w->pid = p->pid;
         w->started = p->started;
         w->boot_id = p->boot_id;
-        w->unit = TAKE_PTR(p->unit);
         w->registered_usec = c->api->now.realtime;
         w->id = c->api->model->next_worker;
         r = worker_link_add(c->api, w, p);

@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "daemon/queue-file.h"
+#include "queue/callback.h"
 
 #include <stdarg.h>
 
@@ -194,6 +195,32 @@ static int keep_queues(Model *m, Model *old, int error, char **ret_error) {
                         strerror(-error));
 }
 
+static bool is_there(Model *m, const char *name) {
+        const Queue *q = model_queue(m, name);
+
+        return q && (q->configured || q->broken);
+}
+
+const char *config_vain_key(Model *m, const Queue *q, const char **ret_missing) {
+        const JobSpec *d = q->policy.defaults;
+
+        *ret_missing = CALLBACK_QUEUE;
+        if (d && d->callback_url && !is_there(m, CALLBACK_QUEUE))
+                return "CallbackURL=";
+        *ret_missing = TRIGGER_QUEUE;
+        if (d && (d->on_success || d->on_failure) && !is_there(m, TRIGGER_QUEUE))
+                return d->on_success ? "OnSuccess=" : "OnFailure=";
+        return NULL;
+}
+
+static void warn_of_vain_keys(Model *m) {
+        const char *key, *missing;
+
+        for (const Queue *q = m->queues; q; q = q->hh.next)
+                if (q->configured && (key = config_vain_key(m, q, &missing)))
+                        log_warning("Queue %s: %s has no effect, as there is no queue %s.", q->name, key, missing);
+}
+
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error) {
         _cleanup_strv_free_ char **names = NULL;
         Queue *q, *t;
@@ -213,6 +240,7 @@ int config_load_queues(Model *m, Model *old, char **directories, char **ret_erro
         HASH_ITER(hh, m->queues, q, t)
                 if (!q->seen)
                         queue_is_gone(m, q);
+        warn_of_vain_keys(m);
         return policies_changed(m);
 }
 

@@ -19,6 +19,8 @@ int config_load_settings(Settings *s, char **directories, const char *otherwise,
  * old, which is taken out of it. Where none was good, its jobs and those of the queues below it wait. A queue whose file is
  * gone is "not configured": its jobs wait. Where a directory cannot be listed all queues keep what they had. *ret_error: the first thing that was wrong, or NULL. Negative: out of memory. */
 int config_load_queues(Model *m, Model *old, char **directories, char **ret_error);
+/* What this queue asks for of the jobs in it that nobody does, as jobmill's own queue for that is not there (callbacks, triggers); NULL: nothing. */
+const char *config_vain_key(Model *m, const Queue *q, const char **ret_missing);
 
 /* The same for the files of one queue. */
 int config_load_queue(Model *m, char **directories, const char *name, char **ret_error);

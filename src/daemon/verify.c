@@ -104,8 +104,11 @@ static int check_queue(Verify *v, const char *name, char *const *files, bool who
                 if (!q.policy.allow_users && !q.policy.allow_groups && !callback_queue_is(name))
                         print(v, "%s: note: no AllowUsers= and no AllowGroups=: only root and queue managers may submit", files[0]);
                 r = model_queue_add(v->queues, name, &in_model);
-                if (r >= 0)
+                if (r >= 0) {
+                        in_model->configured = true;
                         in_model->policy.slots = q.policy.slots;
+                        in_model->policy.defaults = TAKE_PTR(q.policy.defaults);
+                }
         }
         queue_policy_done(&q.policy);
         return r;
@@ -241,13 +244,17 @@ static int check_objects(Verify *v, const Kind *k) {
 }
 
 static void check_tree(Verify *v) {
+        const char *key, *missing;
         Queue *q, *t;
 
-        HASH_ITER(hh, v->queues->queues, q, t)
+        HASH_ITER(hh, v->queues->queues, q, t) {
+                if ((key = config_vain_key(v->queues, q, &missing)))
+                        print(v, "queues/%s.queue: note: %s has no effect, as there is no queue %s", q->name, key, missing);
                 if (q->parent && q->policy.slots != UINT32_MAX && queue_too_small(q->parent, q->policy.slots))
                         print(v, "queues/%s.queue: note: Slots=%" PRIu32 ", but queue %s above it has %" PRIu32, q->name,
                               q->policy.slots, queue_too_small(q->parent, q->policy.slots)->name,
                               queue_too_small(q->parent, q->policy.slots)->policy.slots);
+        }
 }
 
 static int check_instance(Verify *v) {

@@ -44,7 +44,7 @@ Worker *worker_free(Worker *w) {
 
 /* ---- who ---- */
 
-static bool is_trusted(const Worker *w, const Queue *q) {
+bool worker_is_trusted(const Worker *w, const Queue *q) {
         char uid[16];
 
         if (w->unit && streq_ptr(q->policy.worker_unit, w->unit))
@@ -62,7 +62,7 @@ static bool is_runner_of(const Worker *w, const Queue *q, uint32_t owner) {
 }
 
 bool worker_serves_all(const Worker *w, const Queue *q) {
-        return !w->gone && q->policy.executor != EXECUTOR_POOL && !worker_is_runner(w) && strv_contains(w->queues, q->name) && is_trusted(w, q);
+        return !w->gone && q->policy.executor != EXECUTOR_POOL && !worker_is_runner(w) && strv_contains(w->queues, q->name) && worker_is_trusted(w, q);
 }
 
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
@@ -70,7 +70,7 @@ bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
                 return false;
         if (q->policy.executor == EXECUTOR_POOL)
                 return is_runner_of(w, q, owner);
-        return !worker_is_runner(w) && (w->uid == owner || is_trusted(w, q));
+        return !worker_is_runner(w) && (w->uid == owner || worker_is_trusted(w, q));
 }
 
 bool job_has_worker(const Model *m, const Queue *q, uint64_t job) {

@@ -16,6 +16,7 @@ import time
 import pytest
 
 import client
+import varlink
 from conftest import DAEMON, ROOT, end, extra, spawn, until
 from tool import tool
 
@@ -214,6 +215,7 @@ def test_refused(mill, remotes):
     mill.queue("told", AllowUsers="daemon", CallbackURL="https://q.example/", CallbackEvents="dead started")
     (mill.folder / "config/jobs").mkdir()
     (mill.folder / "config/jobs/t.job").write_text("[Job]\nCommand=true\nQueue=told\nCallbackURL=https://t.example/\nAccept=callback_url\n")
+    mill.listen()
     mill.start()
     daemon = remotes("daemon")
     for url in "ftp://x/", "https://", "https:///x", "https://h/ x", "https://h/\n", "https://h/ü", "https://" + "h" * 2048:
@@ -221,11 +223,15 @@ def test_refused(mill, remotes):
     refuses(daemon, "InvalidSpec", "'end' is none of", "Submit", "", ["true"], {"callback_url": "https://h/", "callback_events": ["end"]})
     refuses(daemon, "InvalidSpec", "there is no callback_url", "Submit", "", ["true"], {"callback_events": ["dead"]})
     refuses(daemon, "InvalidSpec", "there is no queue 'callbacks'", "Submit", "", ["true"], {"callback_url": "https://h/"})
-    by_queue = daemon.call("Submit", "told", ["false"], {})[0]  # an administrator's: it waits for who would send it
-    mill.result(by_queue)
-    waits, = [j for j in mill.jobs(queue="callbacks") if j["name"] == "dead of job %d" % by_queue]
+    # What only the file of its queue says: that it has no effect is told where the file is read; nothing piles up.
+    assert "Queue told: CallbackURL= has no effect, as there is no queue callbacks." in mill.log_tail()
+    assert mill.result(daemon.call("Submit", "told", ["false"], {})[0]) == "exit-code"
+    assert not mill.jobs(queue="callbacks")
     mill.queue("callbacks", Executor="worker", Slots=1)
     mill.call("Reload")
+    by_queue = daemon.call("Submit", "told", ["false"], {})[0]
+    mill.result(by_queue)
+    waits, = [j for j in mill.jobs(queue="callbacks") if j["name"] == "dead of job %d" % by_queue]
 
     assert waits["owner"] == daemon.uid and waits["argv"][3] == "https://q.example/"
     for spec, url, said in (({}, "https://t.example/", None), ({"callback_url": "https://own.example/"}, "https://own.example/", None)):
@@ -244,6 +250,17 @@ def test_refused(mill, remotes):
     daemon.call("CancelJob", waits["id"])
     assert mill.info(waits["id"])["result"] == "cancelled"
     assert not [j for j in mill.jobs(queue="callbacks") if "job %d" % waits["id"] in j["name"]]
+
+    # No user's own worker takes what his jobs tell of: root's may, and whom the file names.
+    register = {"protocol": 1, "queues": ["callbacks"], "slots": 1}
+    with mill.connect() as root:
+        root.send("Register", register, more=True)
+        assert root.answer()["token"]
+    refused = varlink.call_as(daemon.uid, mill.socket_path, "Register", register, more=True)
+    assert refused.get("error") == "org.jobmill.NotAllowed" and "Queue callbacks is jobmill's own" in refused["parameters"]["message"], refused
+    mill.queue("callbacks", Executor="worker", Slots=1, WorkerUsers=daemon.uid)
+    mill.call("Reload")
+    assert varlink.call_as(daemon.uid, mill.socket_path, "Register", register, more=True)["parameters"]["token"]
 
 
 @pytest.mark.root

@@ -94,7 +94,8 @@ def test_notes(tree):
     """Allowed, but perhaps not meant: no fault."""
     tree.put("etc/queues/closed.queue", "[Queue]\nSlots=1\n")
     tree.put("etc/queues/closed-a.queue", "[Queue]\nSlots=4\nAllowGroups=video\n")
-    tree.put("etc/queues/open.queue", "[Queue]\nAllowUsers=*\n")
+    tree.put("etc/queues/open.queue", "[Queue]\nAllowUsers=*\nOnFailure=mail@.service\n")
+    tree.put("etc/queues/told.queue", "[Queue]\nAllowUsers=*\nCallbackURL=https://ci.example/\n")
     tree.put("etc/queues/open.queue.d/10.con", "")
     tree.put("etc/queues/gpu.que", "")
     (tree.path / "etc/queues/lost.queue").symlink_to("/nowhere/at/all")
@@ -106,7 +107,12 @@ def test_notes(tree):
         "/etc/queues/lost.queue: note: a link that leads nowhere, not read",
         "/etc/queues/open.queue.d/10.con: note: not read, its name does not end in .conf",
         "queues/closed-a.queue: note: Slots=4, but queue closed above it has 1",
+        "queues/open.queue: note: OnFailure= has no effect, as there is no queue triggers",
+        "queues/told.queue: note: CallbackURL= has no effect, as there is no queue callbacks",
     ]
+    tree.put("etc/queues/callbacks.queue", "[Queue]\nExecutor=worker\n")
+    tree.put("etc/queues/triggers.queue", "[Queue]\n")
+    assert not [l for l in tree.verify()[1] if "no effect" in l]
 
 
 def test_single_files_wherever_they_are(tree):

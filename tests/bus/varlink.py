@@ -75,10 +75,10 @@ class Connection:
         return self.answer()
 
 
-def call_as(uid, path, method, parameters):
+def call_as(uid, path, method, parameters, **flags):
     """One call of another user; its reply, or None where it was closed."""
     code = ("import json, socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\ntry: s.sendall(sys.argv[2].encode() + b'\\0')\nexcept BrokenPipeError: pass\nd = b''\n"
             "while b'\\0' not in d:\n    p = s.recv(65536)\n    if not p: break\n    d += p\nprint(d.rstrip(b'\\0').decode())")
     out = subprocess.run(["setpriv", "--reuid=%d" % uid, "--regid=%d" % uid, "--clear-groups", sys.executable, "-c", code, str(path),
-                          Connection.message(method, parameters)[:-1].decode()], stdout=subprocess.PIPE, text=True, check=True, cwd="/").stdout
-    return json.loads(out) if out.strip() else None
+                          Connection.message(method, parameters, **flags)[:-1].decode()], stdout=subprocess.PIPE, text=True, check=True, cwd="/").stdout
+    return json.loads(out.partition("\0")[0]) if out.strip() else None
