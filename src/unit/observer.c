@@ -19,6 +19,7 @@
 #define RECONNECT_MIN (100 * USEC_PER_MSEC)
 #define RECONNECT_MAX (5 * USEC_PER_SEC)
 #define SAMPLES_PER_TICK 1000U
+#define MESSAGES_PER_DRAIN 64U /* what others want comes in between */
 
 void units_now(const Units *u, Now *ret) {
         /* The loop's time: read once per iteration by sd-event. */
@@ -298,6 +299,29 @@ static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_
         return 0;
 }
 
+/* sd-event takes one message a round, each with system calls of its own, and PID 1 says several things at once. So the first one
+ * of a burst wakes the drain, which takes in what else is there before the loop goes on. */
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        Units *u = userdata;
+
+        (void) sd_event_source_set_enabled(u->drain_source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int on_drain(sd_event_source *s, void *userdata) {
+        _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+        Units *u = userdata;
+        int r = 1;
+
+        bus = sd_bus_ref(u->bus);
+        /* A message may be that the connection is lost. */
+        for (unsigned i = 0; r > 0 && bus && bus == u->bus && i < MESSAGES_PER_DRAIN; i++)
+                r = sd_bus_process(bus, NULL);
+        if (r < 0 && bus == u->bus)
+                (void) on_disconnected(NULL, u, NULL);
+        return sd_event_source_set_enabled(s, SD_EVENT_OFF);
+}
+
 static int add_matches(Units *u) {
         static const struct {
                 const char *rule;
@@ -316,6 +340,8 @@ static int add_matches(Units *u) {
         int r;
 
         r = bus_ignore_addressed_signals(u->bus); /* systemd's and the bus's are not */
+        if (r >= 0)
+                r = sd_bus_add_filter(u->bus, NULL, on_message, u);
         if (r >= 0)
                 r = sd_bus_match_signal_async(u->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
                                               on_disconnected, NULL, u);
@@ -467,6 +493,13 @@ int units_new(sd_event *event, bool user, const char *run_path, const char *exec
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(u->tick_timer, SD_EVENT_OFF);
+        r = sd_event_add_defer(event, &u->drain_source, on_drain, u);
+        if (r >= 0)
+                r = sd_event_source_set_priority(u->drain_source, SD_EVENT_PRIORITY_NORMAL - 1);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(u->drain_source, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
         r = units_watch_spools(u);
         if (r < 0)
                 return r;
@@ -482,6 +515,7 @@ Units *units_free(Units *u) {
         units_disconnect(u);
         sd_event_source_disable_unref(u->reconnect_timer);
         sd_event_source_disable_unref(u->tick_timer);
+        sd_event_source_disable_unref(u->drain_source);
         sd_event_source_disable_unref(u->spool_source);
         safe_close(u->spool_fd);
         sd_event_unref(u->event);

@@ -81,7 +81,7 @@ typedef struct Units {
         const char *exec_path, *credentials_path; /* of jobmill-exec; what credentials of jobs lie in (the store's) */
 
         sd_bus *bus;              /* NULL: not connected */
-        sd_event_source *reconnect_timer, *tick_timer;
+        sd_event_source *reconnect_timer, *tick_timer, *drain_source;
         usec_t reconnect_delay;
 
         Epoch epoch;              /* of the manager; boot_id null: not asked yet */
