@@ -355,10 +355,11 @@ class Workload:
             job = Job(kind + ", foreground", results, runs=None)
             argv = ["jobmill", "--quiet", "run", "-q", queue, "-n", kind, "--tag", "run=" + tag, "--", *self.command(words)]
             found, job.process = [], None
-            while not found:  # where the store is full it gives up
-                if not job.process or job.process.poll() is not None:
-                    job.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while not found:  # where the store is full it gives up; one that has ended after the list may have left a job
+                ended = not job.process or job.process.poll() is not None
                 found = self.insist("ListJobs", {"tags": {"run": tag}}, "", 1)[0]
+                if ended and not found:
+                    job.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 time.sleep(0.02)
             job.id = found[0]["id"]
             self.jobs.append(job)
