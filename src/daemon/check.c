@@ -77,7 +77,7 @@ static bool is_of(const char *name, const char *const *names, size_t n) {
 
 static int check_state_file(const Look *l, int fd, const char *folder, const char *name) {
         static const char *const ours[] = { "jobmill.db", "jobmill.db-wal", "jobmill.db-shm", "jobmill.db-journal", "jobmill.lock",
-                                            "starts",     "ballast",        "lost+found" };
+                                            "starts",     "ballast",        "credentials", "lost+found" };
         static const char *const drafts[] = { "starts.new", "backup.new", "backup.new-wal", "backup.new-journal" };
 
         if (name[0] == '.' || is_of(name, ours, ELEMENTSOF(ours)))

@@ -177,6 +177,7 @@ def test_no_store_and_no_backup_has_it(mill, secret):
         mill.user("alice").submit("true", credentials={"tokem": secret}, hold=True, request_id="once")
     assert "was used for another request" in e.value.message
     assert vaults() == [str(id_)]
+    assert list(mill.call("CheckIntegrity")) == []  # no file is a stranger's
     mill.call("CancelJob", id_)
     assert vaults() == []
 
