@@ -237,7 +237,7 @@ TABLE = {
         ("StartTransientUnit", pid1("StartTransientUnit", "ssa(sv)a(sa(sv))", *TRANSIENT), DENY, POLKIT),
         ("Reload", pid1("Reload", ""), DENY, POLKIT),
         ("KillJob", call("c.call('KillJob', w['running'], 18)"), DENY, "own-jobs-only"),
-        ("Cancel", call("line().call('Cancel', id=w['held'])"), "NotAllowed", "own-jobs-only"),
+        ("Cancel", call("line().call('Cancel', id=w['fed'])"), "NotAllowed", "own-jobs-only"),
         ("FreezeJob", call("c.call('FreezeJob', w['freezable'])"), DENY, "own-jobs-only"),
         ("LogLevel", call("c.raw('org.jobmill1', '/org/freedesktop/LogControl1', 'org.freedesktop.DBus.Properties', 'Set', 'ssv', 'org.freedesktop.LogControl1', 'LogLevel', "
                           "dbus.String('info', variant_level=1))"), DENY, "escape-log-level"),
