@@ -111,7 +111,7 @@ class Agent:
 class World:
     """What is attacked: bob's jobs and what is in them, root's files, the machine. Secrets are words that are nowhere else."""
 
-    secrets = {k: "S3CRET-%s" % k for k in ("root", "bob", "open", "argv", "payload", "environment", "verdict", "log", "pool")}
+    secrets = {k: "S3CRET-%s" % k for k in ("root", "bob", "open", "argv", "payload", "environment", "verdict", "log", "pool", "credential")}
 
     def __init__(self, mill: Mill, folder: pathlib.Path):
         self.mill = mill
@@ -215,6 +215,7 @@ class World:
         tell = "echo '{\"success\": true, \"what\": \"%s\"}'" % s["verdict"]
         self.running = self.spooling()
         self.freezable = bob.submit("exec sleep 1000", "esc", freezable=True)
+        self.guarded = bob.submit("exec sleep 1000", "esc", credentials={"secret": s["credential"]})
         self.held_job = bob.submit("echo " + s["argv"], "esc", hold=True, name=s["argv"], tags={"esc": s["argv"]})
         self.done = bob.submit(tell, "esc", stdout="spool", name=s["argv"])
         self.logged = bob.submit("echo " + s["log"], "esc")
@@ -254,7 +255,7 @@ def f():
 got = json.dumps(child(f))""", stay=True))
         assert self.worker["id"] == served
         self.mill.wait_all([self.done, self.logged])
-        for i in (self.running, self.freezable, self.pooled, self.fed):
+        for i in (self.running, self.guarded, self.freezable, self.pooled, self.fed):
             self.mill.reach(i, "running")
         # What she could have read of it by then has arrived.
         until(lambda: s["log"] in self.mill.tool("logs", self.logged).stdout, 10, "it is in the journal")
@@ -286,7 +287,7 @@ got = json.dumps(child(f))""", stay=True))
 
     def words(self):
         """What attempts are told: she can find out all of it but secrets and what is in a token."""
-        named = {k: getattr(self, k) for k in ("running", "freezable", "done", "logged", "pooled", "fed", "lent", "lent_too", "lent_more", "foreground", "token", "worker", "secrets")}
+        named = {k: getattr(self, k) for k in ("running", "guarded", "freezable", "done", "logged", "pooled", "fed", "lent", "lent_too", "lent_more", "foreground", "token", "worker", "secrets")}
         return {**named, **self.uid, "drop": str(self.drop), "folder": str(self.folder), "held": self.held_job, "pid": self.mill.main_pid(self.running),
                 "unit": self.mill.unit(self.running), "next": self.running + 100000, "evil_unit": "esc-%d.service" % next(self.numbers)}
 

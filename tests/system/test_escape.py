@@ -212,6 +212,15 @@ TABLE = {
         ("GetJobInfo", secret_in("environment")("got = c.call('GetJobInfo', w['running']), c.call('PreviewUnit', 'esc', ['x'], {})"), NOTHING, None, "not even its owner is told it"),
         ("NOTIFY_SOCKET", job("[ \"$NOTIFY_SOCKET\" = /x ]", environment=["NOTIFY_SOCKET=/x"]), NOTHING, "escape-environment-words"),
     ],
+    "credentials": [
+        ("stored", job("cat /var/lib/jobmill/credentials/%(guarded)d/secret"), NOTHING, None, "two folders of root's, and the mode of the file: each is enough"),
+        ("given", job("cat /run/credentials/jobmill-job-%(guarded)d-1.service/secret"), NOTHING, "escape-owner"),
+        ("process", job("cat /proc/$(systemctl show -P MainPID jobmill-job-%(guarded)d-1.service)/root/run/credentials/*/secret"), NOTHING, "escape-owner"),
+        ("told", secret_in("credential")("got = [c.call('GetJobInfo', w['guarded']), subprocess.run(['systemctl', 'show', 'jobmill-job-%d-1.service' % w['guarded']], "
+            "stdout=-1, text=True).stdout]"), NOTHING, None, "not even its owner is told it"),
+        ("names", then(code("c.call('Submit', 'esc', ['x'], {'hold': True, 'credentials': {'../../esc-made': b'hers'}})"), made("/var/lib/jobmill/esc-made")),
+            "InvalidSpec", "escape-credential-names"),
+    ],
     "verdicts": [
         ("GetJobInfo", secret_in("verdict")("got = c.call('GetJobInfo', w['done'])"), NOTHING, "escape-reads"),
         ("ListAttempts", secret_in("verdict")("got = c.call('ListAttempts', w['done'])"), NOTHING, "escape-reads"),
