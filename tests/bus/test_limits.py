@@ -51,6 +51,10 @@ FIELDS = [
     Field("one variable", "SPEC_ARG_MAX", 128 * 1024 - 1, lambda n: {"environment": ["A=" + "x" * (n - 2)]}, "'environment'"),
     Field("all variables", "SPEC_ENVIRONMENT_MAX", 1 << 20, lambda n: {"environment": ["A" + w[1:-1] + "=" for w in words(n)]}, "environment"),
     Field("payload", "PayloadMax", 4096, lambda n: {"payload": b"\1" * n}, "payload: 4097 bytes"),
+    Field("credentials", "CredentialsMax", 16, lambda n: {"credentials": {"c%d" % i: "x" for i in range(n)}}, "credentials: 17 of them"),
+    Field("one credential", "CredentialMax", 64 * 1024, lambda n: {"credentials": {"c": "x" * n}}, "credentials: 'c' has 65537 bytes"),
+    Field("name of a credential", "CREDENTIAL_NAME_MAX", 255, lambda n: {"credentials": {"c" * n: "x"}}, "'credentials'"),
+    Field("all credentials", "CREDENTIALS_SIZE_MAX", 1 << 20, lambda n: {"credentials": {"%x" % i: "x" * ((n >> 4) - 1 + (i < n % 16)) for i in range(16)}}, "'credentials'"),
     Field("tags", "SPEC_TAGS_MAX", 64, lambda n: {"tags": {"t%d" % i: "" for i in range(n)}}, "'tags'"),
     Field("key of a tag", "SPEC_TAG_KEY_MAX", 64, lambda n: {"tags": {"x" * n: ""}}, "'tags'"),
     Field("value of a tag", "SPEC_TAG_VALUE_MAX", 256, lambda n: {"tags": {"a": "x" * n}}, "'tags'"),
@@ -109,7 +113,7 @@ OF_A_USER = {"MaxQueued": "test_queued", "MaxQueuedPerUser": "test_queued", "Pen
              "PendingCallsSizePerUserMax": "test_size_of_calls_that_wait", "OpenLogsMax": "test_open_logs", "OpenLogsPerUserMax": "test_open_logs",
              "WorkersMax": "test_workers", "WorkersPerUserMax": "test_workers", "SchedulesPerUserMax": "test_schedules", "QueuesMax": "test_queues",
              "RequestIdsPerUserMax": "test_request_ids", "SocketConnectionsMax": "test_connections", "SocketConnectionsPerUserMax": "test_connections",
-             "ListPageMax": "test_rows_of_a_page", "SocketMessageMax": "test_message", "EnvironmentMax": "test_smaller_environment"}
+             "CredentialsPerUserMax": "test_credentials", "ListPageMax": "test_rows_of_a_page", "SocketMessageMax": "test_message", "EnvironmentMax": "test_smaller_environment"}
 # setting: file::test that is about it
 ELSEWHERE = {
     "IoTailMax": "bus/test_verdict.py::test_tail_is_a_setting",
@@ -125,8 +129,8 @@ ELSEWHERE = {
 NO_LIMITS = {"Storage", "DefaultTimeoutSec", "DefaultStopTimeoutSec", "DefaultStdout", "DefaultVerify", "AccountMinutesSec", "AccountHoursSec",
              "AccountDaysSec", "PoolIdleSec", "PoolMaxSec"}
 # Constants that bound nothing of a caller's: texts that we make, what only root's files say, or what a setting has as its greatest value.
-NO_CONSTANTS = {"SPEC_QUOTE_MAX", "SPEC_TYPE_RULES_MAX", "SPEC_PAYLOAD_MAX", "PAYLOAD_KEYS_MAX", "PAYLOAD_KEY_MAX", "TIMER_UNIT_MAX"}
-HEADERS = ("queue/spec.h", "queue/worker.h", "queue/timer.h", "queue/queue-setting.h", "queue/type-rules.h", "queue/verdict.h", "queue/queue.h")
+NO_CONSTANTS = {"SPEC_QUOTE_MAX", "CREDENTIALS_MAX", "SPEC_TYPE_RULES_MAX", "SPEC_PAYLOAD_MAX", "PAYLOAD_KEYS_MAX", "PAYLOAD_KEY_MAX", "TIMER_UNIT_MAX"}
+HEADERS = ("queue/spec.h", "queue/spec-credential.h", "queue/worker.h", "queue/timer.h", "queue/queue-setting.h", "queue/type-rules.h", "queue/verdict.h", "queue/queue.h")
 ROWS = [*FIELDS, *CALLS.values(), *BUS_CALLS.values(), *WORKER_CALLS.values()]
 
 

@@ -209,6 +209,18 @@ def test_schedules(mill, remotes):
 
 
 @pytest.mark.root
+def test_credentials(mill, remotes):
+    """CredentialsPerUserMax=: files of one user's, in blocks of 4096, of all his jobs that are not done."""
+    configured(mill, CredentialsPerUserMax="8K")
+    submit = lambda user: remotes(user).call("Submit", "", ["true"], {"hold": True, "credentials": {"c": "x"}})[0]  # noqa: E731
+    first, _ = submit("daemon"), submit("daemon")
+    assert "(CredentialsPerUserMax=)" in refused(remotes("daemon"), "TooMany", "Submit", "", ["true"], {"hold": True, "credentials": {"c": ""}})
+    submit("bin")
+    remotes("daemon").call("CancelJob", first)
+    submit("daemon")
+
+
+@pytest.mark.root
 def test_questions_about_times(mill, remotes, systemd):
     """Of schedules that wait for systemd to say whether it understands their times so few are asked about at a time that units can be started
     and stopped, and other users' schedules be set, as if they were not there."""

@@ -108,7 +108,7 @@ def test_spec_of_description_is_the_table():
     table = table[table.index("FIELD(name,"):]
     fields = re.findall(r'FIELD\((\w+), SPEC_|\.name = "(\w+)", \.type', table)
     ours = {"type_version", "type_rules"}  # SPEC_OURS
-    assert sorted(names) == sorted({"queue", "payload_base64", *(a or b for a, b in fields)} - ours)
+    assert sorted(names) == sorted({"queue", "payload_base64", "credentials_base64", *(a or b for a, b in fields)} - ours)
 
 
 def test_submit_wait_get(sock):

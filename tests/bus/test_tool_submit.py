@@ -100,6 +100,7 @@ BAD = [
     ("--uid", "no-such-user", "there is no user no-such-user"),
     ("--callback", "ftp://example.org/", "http or https"),
     ("--callback-on", "finished", "started, success, failure, dead"),
+    ("--credential", "x", "NAME of A-Z"),
     ("--on-success", "no-unit", "names of units"),
     ("--on-failure", "a b.service", "names of units"),
     ("--request-id", "", "1 to 128 bytes"),
