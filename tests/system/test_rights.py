@@ -218,6 +218,7 @@ def town(mill):
     for s in mill.call("ListSchedules"):
         mill.call("RemoveSchedule", s["name"])
     mill.no_units()
+    mill.call("ResumeQueue", "shut")
     for name in {q.name.split(".")[0] for q in pathlib.Path("/run/jobmill/queues").glob("*")}:
         mill.call("RemoveQueue", name)
     TYPE.unlink()
