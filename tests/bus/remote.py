@@ -8,7 +8,7 @@ import sys
 import client
 
 
-def main():
+def main(timeout=30):
     c = client.Client(sys.argv[1])
     print("ready", flush=True)
     for line in sys.stdin:
@@ -24,7 +24,7 @@ def main():
                 c.call("GetStatistics")
                 answer = {"result": [[p.error.name, p.error.message] for p in waiting if p.error]}
             else:
-                answer = {"result": c.call(member, *args)}
+                answer = {"result": c.call(member, *args, timeout=timeout)}
         except client.BusError as e:
             answer = {"error": e.name, "message": e.message}
         print(json.dumps(answer), flush=True)

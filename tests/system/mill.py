@@ -41,8 +41,8 @@ sys.path.insert(0, %r)
 import remote
 u = pwd.getpwnam(sys.argv.pop())
 os.initgroups(u.pw_name, u.pw_gid); os.setgid(u.pw_gid); os.setuid(u.pw_uid)
-remote.main()
-""" % str(BUS_TESTS)
+remote.main(%g)
+""" % (str(BUS_TESTS), 60 * SLOW)
 
 
 def until(condition, timeout=10, what="", interval=0.03):
