@@ -151,6 +151,7 @@ def test_only_the_job_has_it(mill, folder, secret, file, way):
     assert (info["result"], info["io"]["stdout"]) == ("success", "alice\n" + secret + "\n")
     until(lambda: not copy.exists(), 10)
     assert not root_only.parent.exists()
+    until(lambda: not list((RUN / "spool").glob("%d-*" % id_)), 10)  # goes when its unit has gone
     # What it said of itself is recorded with it, and so it is in the store: no more is, nor elsewhere.
     assert [w for w in where_it_is(mill, secret, id_) if not w.startswith((str(STATE / "jobmill.db"), "show", "events"))] == []
 
