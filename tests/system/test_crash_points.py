@@ -227,18 +227,15 @@ def no_store():
     shutil.rmtree(old, ignore_errors=True)
     systemctl("stop", "jobmilld.service")
     shutil.copytree(STATE, old)
-    for f in STATE.iterdir():
-        f.unlink()
+    run("find", STATE, "-mindepth", "1", "-delete")
     with contextlib.closing(sqlite3.connect(old / "jobmill.db")) as db:
         next_id = int(db.execute("SELECT value FROM meta WHERE key = 'next_id'").fetchone()[0])
     a_stray(next_id + 1000)
     systemctl("start", "--no-block", "jobmilld.service")
     yield
     systemctl("stop", "jobmilld.service")
-    for f in STATE.iterdir():
-        f.unlink()
-    for f in old.iterdir():
-        shutil.copy(f, STATE)
+    run("find", STATE, "-mindepth", "1", "-delete")
+    shutil.copytree(old, STATE, dirs_exist_ok=True)
     a_stray(next_id + 20000)  # above all of them
     systemctl("start", "jobmilld.service")
 
