@@ -166,6 +166,7 @@ def test_workers_and_schedules(mill, flooded):
         alice.call("RemoveSchedule", "alice%d" % i)
 
 
+@pytest.mark.skipif(SANITIZERS, reason="what a crowd sends is read too slowly by a daemon with sanitizers: bob's call lies behind it on the bus")
 def test_a_crowd_on_the_bus(mill, flooded):
     """Calls that wait, calls that want no answer, and callers that are gone before it."""
     id_ = mill.submit("true", hold=True)
