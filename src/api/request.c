@@ -245,9 +245,7 @@ static bool has_queue(const Call *c, const char *name) {
 
 /* One whose file is bad is there again when that is mended. */
 static bool lacks_queue(const Call *c, const char *name) {
-        const Queue *q = model_queue(c->api->model, name);
-
-        return !q || (!q->configured && !q->broken);
+        return !queue_has_file(model_queue(c->api->model, name));
 }
 
 /* What the file of its queue asks for where nobody would do it was told when that was read, and is not left to pile up. */

@@ -168,7 +168,7 @@ bool manager_queue_has_files(const Manager *manager, const Queue *q) {
         const Model *m = manager->model;
 
         for (const Queue *c = m->queues; c; c = c->hh.next)
-                for (const Queue *p = c; (c->configured || c->broken) && p; p = p->parent)
+                for (const Queue *p = c; queue_has_file(c) && p; p = p->parent)
                         if (p == q)
                                 return true;
         return false;

@@ -158,7 +158,7 @@ static int policies_changed(Model *m) {
 static void queue_is_gone(Model *m, Queue *q) {
         if (q->configured)
                 log_info("Queue %s has no file any more; its jobs wait.", q->name);
-        q->policy_changed = q->policy_changed || q->configured || q->broken;
+        q->policy_changed = q->policy_changed || queue_has_file(q);
         q->cap_changed = q->cap_changed || q->policy.slots != UINT32_MAX;
         queue_policy_done(&q->policy);
         q->policy.stop_timeout_usec = m->stop_timeout_default;
@@ -195,20 +195,14 @@ static int keep_queues(Model *m, Model *old, int error, char **ret_error) {
                         strerror(-error));
 }
 
-static bool is_there(Model *m, const char *name) {
-        const Queue *q = model_queue(m, name);
-
-        return q && (q->configured || q->broken);
-}
-
 const char *config_vain_key(Model *m, const Queue *q, const char **ret_missing) {
         const JobSpec *d = q->policy.defaults;
 
         *ret_missing = CALLBACK_QUEUE;
-        if (d && d->callback_url && !is_there(m, CALLBACK_QUEUE))
+        if (d && d->callback_url && !queue_has_file(model_queue(m, CALLBACK_QUEUE)))
                 return "CallbackURL=";
         *ret_missing = TRIGGER_QUEUE;
-        if (d && (d->on_success || d->on_failure) && !is_there(m, TRIGGER_QUEUE))
+        if (d && (d->on_success || d->on_failure) && !queue_has_file(model_queue(m, TRIGGER_QUEUE)))
                 return d->on_success ? "OnSuccess=" : "OnFailure=";
         return NULL;
 }

@@ -43,13 +43,13 @@ static bool are_too_many(const Manager *m) {
         Queue *q, *t;
 
         HASH_ITER(hh, m->model->queues, q, t)
-                n += q->configured || q->broken;
+                n += queue_has_file(q);
         return n >= m->settings.queues_max;
 }
 
 static int set_queue(Manager *m, const QueuePlaces *p, const QueueEdit *e, char **ret_error) {
         Queue *q = model_queue(m->model, e->name);
-        bool is_new = !q || (!q->configured && !q->broken);
+        bool is_new = !queue_has_file(q);
         int r;
 
         if (is_new && are_too_many(m))

@@ -140,6 +140,10 @@ char *queue_slice_name(const char *name);
 char *queue_name_from_slice(const char *slice);
 
 /* The nearest of q and its ancestors that is paused / broken / at which slots are missing; NULL: none. */
+/* Is there a file of it, good or bad? NULL: there is not even a queue. */
+static inline bool queue_has_file(const Queue *q) {
+        return q && (q->configured || q->broken);
+}
 const Queue *queue_paused_at(const Queue *q);
 const Queue *queue_broken_at(const Queue *q);
 const Queue *queue_draining_at(const Queue *q);

@@ -39,7 +39,7 @@ static int shut_reason(const Model *m, const Queue *q, const Now *now, char **re
 
         if (m->dispatch_blocked)
                 return reason_say(ret, "%s", m->dispatch_blocked);
-        if (!q || (!q->configured && !q->broken))
+        if (!queue_has_file(q))
                 return reason_say(ret, "its queue has no file");
         at = queue_broken_at(q);
         if (at)
@@ -129,7 +129,7 @@ char *schedule_reason(const Model *m, const Job *j, const Queue *q, const Now *n
 }
 
 char *queue_reason(const Model *m, const Queue *q, const Now *now) {
-        bool has_file = q->configured || q->broken;
+        bool has_file = queue_has_file(q);
         char *s = NULL;
         int r = 0;
 

@@ -72,6 +72,15 @@ uint64_t spec_credentials_room(const JobSpec *s) {
         return room;
 }
 
+int credential_path(const char *folder, const Job *j, const char *name, char **ret) {
+        char *path;
+
+        if (asprintf(&path, "%s/%" PRIu64 "/%s", strempty(folder), credential_folder(j), name) < 0)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
+}
+
 int spec_refuse_credentials(const JobSpec *s, const char *what, char **ret_error) {
         return s->credentials && *s->credentials ? spec_error(ret_error, EPERM, "credentials: %s", what) : 0;
 }

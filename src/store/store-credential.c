@@ -24,10 +24,6 @@ struct Vault {
         UT_hash_handle hh; /* store->vaults, by id */
 };
 
-static uint64_t vault_of(const Job *j) {
-        return j->array > 0 ? j->array : j->id;
-}
-
 static int vault_add(Store *s, uint64_t id, uint32_t owner, uint64_t room) {
         struct Vault *v = new0(struct Vault, 1);
 
@@ -167,7 +163,7 @@ static int write_all(Store *s, const Model *m) {
         int r;
 
         TAILQ_FOREACH(j, &m->changed, changed_entry) {
-                uint64_t id = vault_of(j);
+                uint64_t id = credential_folder(j);
 
                 if (!has_secrets_to_keep(j))
                         continue;
@@ -243,7 +239,7 @@ void store_credentials_recorded(Store *s, Model *m) {
         if (!s->vaults)
                 return;
         TAILQ_FOREACH(j, &m->changed, changed_entry) {
-                uint64_t id = vault_of(j);
+                uint64_t id = credential_folder(j);
                 _cleanup_close_ int parent = -EBADF;
 
                 if (j->spec && j->spec->secrets)
@@ -314,11 +310,10 @@ int store_load_credentials(Store *s) {
 int store_check_credentials(const Store *s, const Job *j, const JobSpec *spec) {
         STRV_FOREACH(name, spec->credentials) {
                 _cleanup_free_ char *path = NULL;
+                int r = credential_path(s->credentials_path, j, *name, &path);
 
-                if (asprintf(&path, "%s/%" PRIu64 "/%s", strempty(s->credentials_path), vault_of(j), *name) < 0) {
-                        path = NULL;
-                        return -ENOMEM;
-                }
+                if (r < 0)
+                        return r;
                 if (access(path, F_OK) < 0)
                         return -errno;
         }

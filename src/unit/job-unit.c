@@ -7,6 +7,7 @@
 
 #include "base/bus-util.h"
 #include "base/strv.h"
+#include "queue/spec-credential.h"
 #include "queue/type-rules.h"
 #include "queue/retry.h"
 #include "unit/attempt-files.h"
@@ -117,11 +118,9 @@ static int append_own_credentials(sd_bus_message *m, const Units *u, const Job *
         STRV_FOREACH(name, j->spec->credentials) {
                 _cleanup_free_ char *path = NULL;
 
-                if (asprintf(&path, "%s/%" PRIu64 "/%s", strempty(u->credentials_path), j->array > 0 ? j->array : j->id, *name) < 0) {
-                        path = NULL;
-                        return -ENOMEM;
-                }
-                r = sd_bus_message_append(m, "(sv)", "LoadCredential", "a(ss)", 1, *name, path);
+                r = credential_path(u->credentials_path, j, *name, &path);
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "(sv)", "LoadCredential", "a(ss)", 1, *name, path);
                 if (r < 0)
                         return r;
         }

@@ -109,6 +109,18 @@ static void check_nul(const char *text, size_t size, const JobSpec *s) {
         json_object_put(o);
 }
 
+/* One that was read: all ways out and in again give the same. */
+static void there_and_back(JobSpec *s) {
+        _cleanup_free_ char *error = NULL;
+
+        over_json(s, 0);
+        over_json(s, SPEC_JSON_STORED);
+        if (spec_validate(s, &error) < 0)
+                check_names_field(error);
+        else
+                over_bus(s);
+}
+
 /* Of a caller they are secrets by name, of the store the names: what is written has these alone. */
 static void with_credentials(const char *text, size_t size) {
         _cleanup_(spec_freep) JobSpec *s = spec_new(), *stored = NULL;
@@ -122,12 +134,7 @@ static void with_credentials(const char *text, size_t size) {
                 return;
         }
         check(!s->credentials == !s->secrets);
-        over_json(s, 0);
-        over_json(s, SPEC_JSON_STORED);
-        if (spec_validate(s, &error) < 0)
-                check_names_field(error);
-        else
-                over_bus(s);
+        there_and_back(s);
         spec_forget_secrets(s);
         check(spec_to_json(s, 0, &written) >= 0 && spec_credentials_room(s) == 0);
 }
@@ -149,11 +156,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check(!error);
         check_nul(text, size, s);
         as_line(text, size, s);
-        over_json(s, 0);
-        over_json(s, SPEC_JSON_STORED);
-        if (spec_validate(s, &error) < 0)
-                check_names_field(error);
-        else
-                over_bus(s);
+        there_and_back(s);
         return 0;
 }
