@@ -11,6 +11,7 @@ import time
 import pytest
 
 from conftest import ROOT, until
+from test_clock import Clock
 
 DATA = ROOT / "tests/data"
 VERSION = len(re.findall(r"^        /\* \d+( \*/$|: )", (ROOT / "src/store/schema.c").read_text(), re.M))
@@ -33,6 +34,10 @@ class Golden:
         for name, slots in (("default", 8), ("halted", 4), ("halted-below", 2), ("closing", 1), ("full", 1), ("live", 20)):
             mill.queue(name, Slots=slots, AllowUsers="* daemon", **({"SlotVariable": "GPU"} if name == "live" else {}))
         mill.queue("served", Slots=4, AllowUsers="* daemon", Executor="worker", WorkerUsers="root")
+        # A minute after: what is kept for a day, or begins one day, stays as it was in the years to come.
+        clock = Clock(mill.folder / "clock")
+        clock.set(max(j["info"]["submitted_usec"] for j in self.said["jobs"]) / 1e6 + 60 - time.time())
+        self.environment = clock.environment()
 
     def sql(self, *statement):
         db = sqlite3.connect(self.file)
@@ -96,7 +101,7 @@ def test_each_version_has_one():
 
 def test_after_a_reboot(golden, systemd):
     """What lived is lost, or what was wanted of it; the rest is as it was, and goes on."""
-    mill = golden.mill.start()
+    mill = golden.mill.start(**golden.environment)
     assert not golden.mill.stats()["dispatch"].startswith("store")
     golden.check_same()
     golden.check_schedules()
@@ -159,7 +164,7 @@ def test_with_everything_running(golden, systemd):
     """Nothing of it is touched, and each ends as it ends."""
     live = adopt(golden, systemd)
     before = {n: u["pid"] for n, u in systemd.do("units").items()}
-    mill = golden.mill.start()
+    mill = golden.mill.start(**golden.environment)
     mill.settled()
     golden.check_same()
     golden.check_queues()
@@ -197,11 +202,11 @@ def end(golden, mill, systemd):
 def test_killed_while_it_migrates(golden):
     """At any moment of its start, again and again."""
     for n in range(8):
-        golden.mill.spawn()
+        golden.mill.spawn(**golden.environment)
         time.sleep(0.002 * n)
         golden.mill.process.kill()
         golden.mill.process.wait()
-    golden.mill.start()
+    golden.mill.start(**golden.environment)
     golden.check_same()
     golden.check_queues()
 
@@ -211,7 +216,7 @@ def test_newer_is_refused(golden):
     newer = len(list(VERSIONS)) + 1
     golden.sql("PRAGMA user_version = %d" % newer)
     before = golden.file.read_bytes()
-    golden.mill.spawn()
+    golden.mill.spawn(**golden.environment)
     assert golden.mill.process.wait(20) == 65
     assert "Made by a newer version (schema %d, this one knows %d)" % (newer, VERSION) in golden.mill.log_tail()
     assert "Install the newer jobmill" in golden.mill.log_tail()
