@@ -127,6 +127,15 @@ static bool is_ended_before(const sigset_t *mask, Ended *e) {
         return true;
 }
 
+/* The service manager told all of the scope while there was no command yet: it would not be told once more. It may have it twice. */
+static void tell_newborn(void) {
+        sigset_t pending;
+
+        (void) sigpending(&pending);
+        if (sigismember(&pending, SIGTERM) > 0)
+                (void) kill(child, SIGTERM);
+}
+
 static void run_child(char *const *argv, char **environment, int status, const sigset_t *mask) {
         int error;
 
@@ -224,6 +233,8 @@ int foreground_run(char *const *argv, char *const *environment, const sigset_t *
         if (child == 0)
                 run_child(argv, all, status[1], mask);
         r = child < 0 ? -errno : 0;
+        if (r >= 0)
+                tell_newborn();
         block = *mask;
         (void) sigaddset(&block, SIGCHLD);
         (void) sigprocmask(SIG_SETMASK, &block, NULL);

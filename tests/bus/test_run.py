@@ -4,6 +4,8 @@
 import contextlib
 import json
 import os
+import pathlib
+import re
 import resource
 import select
 import shlex
@@ -16,7 +18,7 @@ import time
 
 import pytest
 
-from conftest import end, spawn, until
+from conftest import DAEMON, end, spawn, until
 from fake_systemd import alive
 from test_cgroup import cgroups  # noqa: F401 (a fixture)
 from tool import Terminal, argv_of, environment, tool
@@ -378,6 +380,10 @@ def test_children_are_ignored(mill_r):
     assert int(p.communicate()[0].split()[1], 16) >> signal.SIGCHLD - 1 & 1
 
 
+def signals(pid, which):
+    return int(re.search(r"^%s:\t(\w+)" % which, pathlib.Path("/proc/%d/status" % pid).read_text(), re.M)[1], 16)
+
+
 def test_ignored_while_waiting(mill_r):
     """As under nohup: also where signals are held back, as while a line is written."""
     hold = mill_r.submit("exec sleep 60", "one")
@@ -387,12 +393,7 @@ def test_ignored_while_waiting(mill_r):
     fd = os.open("/proc/%d/fd/2" % t.process.pid, os.O_WRONLY | os.O_NOCTTY)
     termios.tcflow(fd, termios.TCOOFF)  # as by ^S, but at once: nothing can be written now
     mill_r.call("HoldJob", newest(mill_r)["id"])
-
-    def holds():
-        [blocked] = [l for l in open("/proc/%d/status" % t.process.pid) if l.startswith("SigBlk")]
-        return int(blocked.split()[1], 16) >> signal.SIGINT - 1 & 1
-
-    until(holds, 10, "it writes")
+    until(lambda: signals(t.process.pid, "SigBlk") >> signal.SIGINT - 1 & 1, 10, "it writes")
     t.process.send_signal(signal.SIGHUP)
     termios.tcflow(fd, termios.TCOON)
     os.close(fd)
@@ -448,6 +449,22 @@ def test_cancel_and_timeout(mill_r):
     mill_r.call("CancelJob", id_)
     assert p.wait(20) == -signal.SIGKILL
     p.stdout.close()
+    assert mill_r.result(id_) == "cancelled"
+
+
+def test_cancelled_as_it_begins(mill_r):
+    """The manager's SIGTERM was for all of the scope, and there was no command yet, but there will be one."""
+    held = mill_r.folder / "held"
+    held.touch()
+    p = spawn(argv_of(["run", "-q", "one", "--", "sleep", "60"]), stdin=subprocess.DEVNULL,
+              env=environment(mill_r, **where(mill_r, LD_PRELOAD=DAEMON.parent.parent / "tests/bus/libhold-fork.so", JOBMILL_HOLD_FORK=held,
+                                              ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")))
+    id_ = job(mill_r, "running")
+    until(lambda: signals(p.pid, "SigBlk") >> signal.SIGUSR1 - 1 & 1, 10, "it is about to fork")
+    mill_r.call("CancelJob", id_)
+    until(lambda: signals(p.pid, "ShdPnd") >> signal.SIGTERM - 1 & 1, 10, "it is told to end")
+    held.unlink()
+    assert p.wait(20) == 125
     assert mill_r.result(id_) == "cancelled"
 
 
