@@ -6,6 +6,7 @@
  * the same, since we are subscribed to all. What is not known yet, or cannot be looked at, is shut. */
 
 #include "unit/units.h"
+#include "unit/unit-read.h"
 
 #include "base/crash-point.h"
 #include "base/log.h"

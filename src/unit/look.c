@@ -8,15 +8,18 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "unit/unit-read.h"
 
-static int get_all(Units *u, const char *path, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
+#define SYSTEMD_SERVICE "org.freedesktop.systemd1.Service"
+
+static int get_all(Units *u, const char *path, const char *interface, sd_bus_message_handler_t callback, void *userdata, sd_bus_slot **slot) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
         r = units_new_call(u, &m, path, "org.freedesktop.DBus.Properties", "GetAll");
         if (r < 0)
                 return r;
-        r = sd_bus_message_append(m, "s", "");
+        r = sd_bus_message_append(m, "s", interface);
         if (r < 0)
                 return r;
         return sd_bus_call_async(u->bus, slot, m, callback, userdata, 0);
@@ -60,14 +63,50 @@ static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         return 0;
 }
 
+/* Where it is not as the signal said, all of it is looked at. */
+static int on_look_ended(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+        UnitWatch *w = userdata;
+        Units *u = w->units;
+        UnitState state;
+
+        CRASH_POINT("look-answered");
+        w->look_slot = sd_bus_slot_unref(w->look_slot);
+        w->end_told = false;
+        u->looks_in_flight--;
+        unit_state_init(&state);
+        if (sd_bus_message_is_method_error(m, NULL) && !error_means_absent(sd_bus_message_get_error(m)))
+                w->look_again = true;
+        else if (!sd_bus_message_is_method_error(m, NULL) && unit_state_read_service(m, &state) >= 0 &&
+                 unit_state_add_end(&state, &w->end, w->attempt->invocation_id))
+                units_apply(u, w->attempt, &state);
+        else
+                units_look(w);
+        unit_state_done(&state);
+        units_round_check(u);
+        return 0;
+}
+
 /* Read it as soon as there is room: looks are bounded like actions are. */
 void units_look(UnitWatch *w) {
         if (w->look_slot)
                 w->look_again = true; /* what is on its way may have been read before */
-        if (w->look_wanted || w->look_slot)
+        if (w->look_slot)
+                return;
+        w->end_told = false;
+        if (w->look_wanted)
                 return;
         TAILQ_INSERT_TAIL(&w->units->looks, w, look_entry);
         w->look_wanted = true;
+}
+
+void units_look_ended(UnitWatch *w, const UnitState *signal) {
+        if (w->look_slot || w->look_wanted) {
+                units_look(w);
+                return;
+        }
+        units_look(w);
+        w->end_told = true;
+        w->end = unit_state_end(signal);
 }
 
 UnknownUnit *unknown_unit_free(UnknownUnit *x) {
@@ -122,7 +161,7 @@ static int send_look_unknown(UnknownUnit *x) {
         CRASH_POINT("unknown-before");
         r = sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, x->name, &path);
         if (r >= 0)
-                r = get_all(x->units, path, on_look_unknown, x, &x->slot);
+                r = get_all(x->units, path, "", on_look_unknown, x, &x->slot);
         if (r < 0)
                 return r;
         x->units->looks_in_flight++;
@@ -171,7 +210,7 @@ void units_flush_looks(Units *u) {
                 CRASH_POINT("look-before");
                 r = sd_bus_path_encode(SYSTEMD_UNIT_PREFIX, w->attempt->unit, &path);
                 if (r >= 0)
-                        r = get_all(u, path, on_look, w, &w->look_slot);
+                        r = get_all(u, path, w->end_told ? SYSTEMD_SERVICE : "", w->end_told ? on_look_ended : on_look, w, &w->look_slot);
                 if (r < 0) {
                         w->look_again = true;
                         continue;

@@ -15,7 +15,9 @@
 #include "base/strv.h"
 #include "unit/cgroup.h"
 #include "unit/spool.h"
+#include "unit/unit-read.h"
 
+#define CALL_TIMEOUT (120 * USEC_PER_SEC)
 #define RECONNECT_MIN (100 * USEC_PER_MSEC)
 #define RECONNECT_MAX (5 * USEC_PER_SEC)
 #define SAMPLES_PER_TICK 1000U
@@ -101,6 +103,12 @@ static Attempt *find_attempt(Units *u, const char *unit) {
         return a;
 }
 
+/* The same process that we know to run, in a unit that is as asked for. */
+static bool is_end_of(const Units *u, const Attempt *a, const UnitState *s) {
+        return a->executor == EXECUTOR_SERVICE && a->phase == ATTEMPT_RUNNING && u->contract_checked && unit_state_is_ended(s) &&
+               s->active != UNIT_INACTIVE && s->active_monotonic > 0 && sd_id128_equal(s->invocation_id, a->invocation_id);
+}
+
 static void heed_change(Units *u, Attempt *a, const UnitState *s) {
         UnitWatch *w = units_watch(u, a);
 
@@ -118,7 +126,9 @@ static void heed_change(Units *u, Attempt *a, const UnitState *s) {
         /* A failing job passes through "deactivating" too; this counts only for a unit that then vanishes. */
         if (s->active == UNIT_DEACTIVATING)
                 w->stop_seen = true;
-        if (unit_state_is_ended(s))
+        if (is_end_of(u, a, s))
+                units_look_ended(w, s);
+        else if (unit_state_is_ended(s))
                 units_look(w);
         else if (a->executor == EXECUTOR_SCOPE) {
                 if (a->phase == ATTEMPT_STARTING)

@@ -8,6 +8,7 @@
  * before a job is called cancelled and when a start is refused, the manager is asked: by the full look, which begins with that. */
 
 #include "unit/units.h"
+#include "unit/unit-read.h"
 
 #include "base/log.h"
 

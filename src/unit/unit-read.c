@@ -3,7 +3,7 @@
 /* Properties of a unit from a message, GetAll's answer or PropertiesChanged: what is there is set, what we do not use is
  * passed over, words become enums. */
 
-#include "unit/units.h"
+#include "unit/unit-read.h"
 
 #include "base/strv.h"
 
@@ -195,7 +195,6 @@ static int read_entry(sd_bus_message *m, UnitState *u) {
         return r < 0 ? r : 1;
 }
 
-/* An a{sv}. Only what is there is set. */
 int unit_state_read(sd_bus_message *m, UnitState *ret) {
         int r;
 
@@ -206,6 +205,18 @@ int unit_state_read(sd_bus_message *m, UnitState *ret) {
                 r = read_entry(m, ret);
         while (r > 0);
         return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+int unit_state_read_service(sd_bus_message *m, UnitState *ret) {
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        while ((r = read_entry(m, ret)) > 0)
+                if (!sd_id128_is_null(ret->token))
+                        return 0;
+        return r;
 }
 
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret) {

@@ -80,6 +80,32 @@ bool unit_state_was_stopped(const UnitState *u) {
         return u->active_monotonic == 0 || (u->inactivated_monotonic > 0 && u->inactivated_monotonic < u->ended_monotonic);
 }
 
+UnitEnd unit_state_end(const UnitState *u) {
+        return (UnitEnd) {
+                .active = u->active,
+                .exited = u->exited,
+                .freezer = u->freezer,
+                .active_realtime = u->active_realtime,
+                .active_monotonic = u->active_monotonic,
+                .inactivated_monotonic = u->inactivated_monotonic,
+        };
+}
+
+/* One that was started again since the signal has a process that is younger than what was active then. */
+bool unit_state_add_end(UnitState *u, const UnitEnd *end, sd_id128_t invocation_id) {
+        if (sd_id128_is_null(u->token) || u->ended_monotonic == 0 || u->started_monotonic == 0 || u->started_monotonic > end->active_monotonic)
+                return false;
+        u->loaded = true;
+        u->invocation_id = invocation_id;
+        u->active = end->active;
+        u->exited = end->exited;
+        u->freezer = end->freezer;
+        u->active_realtime = end->active_realtime;
+        u->active_monotonic = end->active_monotonic;
+        u->inactivated_monotonic = end->inactivated_monotonic;
+        return true;
+}
+
 const char *unit_state_mismatch(const UnitState *u) {
         return !u->type_exec ? "Type=" :
                !u->restart_no ? "Restart=" :

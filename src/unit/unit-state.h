@@ -70,6 +70,18 @@ typedef struct UnitState {
         char **drop_ins;
 } UnitState;
 
+/* What the signal tells of a service that has ended, of what all units have; the rest is what only services have. */
+typedef struct UnitEnd {
+        UnitActiveState active;
+        bool exited;
+        Freezer freezer;
+        usec_t active_realtime, active_monotonic, inactivated_monotonic;
+} UnitEnd;
+
+UnitEnd unit_state_end(const UnitState *u);
+/* Into what was read of the service, of which invocation_id is told. false: that is of another invocation, or it does not tell. */
+bool unit_state_add_end(UnitState *u, const UnitEnd *end, sd_id128_t invocation_id);
+
 void unit_state_init(UnitState *u);
 void unit_state_done(UnitState *u);
 

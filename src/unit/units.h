@@ -51,6 +51,7 @@ typedef struct UnitWatch {
         AttemptPhase action_phase; /* of the attempt when that was asked */
         AttemptPhase asked_phase; /* … when term_sent, kill_sent, release_sent were set */
         sd_bus_slot *look_slot;   /* a GetAll that is not answered */
+        UnitEnd end; bool end_told; /* it ended, as its signal said: the look that is wanted, or not answered, is at what only services have */
         sd_bus_slot *freezer_slot; /* FreezeUnit or ThawUnit, not answered: a kill must not wait for it */
         Freezer freezer_asked;    /* which of the two */
         bool cgroup_frozen, bad_setting; /* when it was last sampled; as last seen */
@@ -157,6 +158,7 @@ void units_apply(Units *u, Attempt *a, const UnitState *state);
 /* ---- between the files of unit/ ---- */
 UnitWatch *units_watch(Units *u, Attempt *a); /* NULL: it has no unit, or out of memory */
 void units_look(UnitWatch *w);
+void units_look_ended(UnitWatch *w, const UnitState *signal); /* at what its signal, which was read to its end, does not tell */
 void units_ask_freezer(UnitWatch *w);
 bool units_is_frozen(const UnitWatch *w, const UnitState *s);
 void units_forget_freezer(UnitWatch *w);
@@ -164,7 +166,6 @@ void units_forget_freezer(UnitWatch *w);
 int units_thaw(UnitWatch *w);
 void units_look_unknown(Units *u, const char *name);
 void units_flush_looks(Units *u);
-int unit_state_read(sd_bus_message *m, UnitState *ret);
 /* A call to the manager; never one that would have the bus start it: that it is away for a moment is all. */
 int units_new_call(Units *u, sd_bus_message **ret, const char *path, const char *interface, const char *member);
 /* shutdown.c: whether the system goes down, by a signal of shutdown.target or by SystemState=. */
@@ -181,8 +182,6 @@ int units_callv(Units *u, sd_bus_slot **slot, const char *interface, const char 
                 sd_bus_message_handler_t callback, void *userdata, const char *types, va_list ap);
 void units_abort_round(Units *u);
 void units_reloaded(Units *u);
-/* Of PropertiesChanged, which begins with ActiveState: where that is all that matters, the rest is not read: that costs most of all. */
-int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *ret);
 void units_round_check(Units *u);
 /* The properties that m stands at as a unit's file, behind the comment. */
 int unit_text_format(sd_bus_message *m, const char *comment, char **ret);
@@ -197,4 +196,3 @@ void units_arm_tick(Units *u, usec_t after); /* or sooner */
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 #define SYSTEMD_UNIT "org.freedesktop.systemd1.Unit"
 #define SYSTEMD_UNIT_PREFIX "/org/freedesktop/systemd1/unit"
-#define CALL_TIMEOUT (120 * USEC_PER_SEC)

@@ -55,10 +55,10 @@ SERVICE_PROPERTIES = {
 }
 TIMER_PROPERTIES = {"LastTriggerUSec": "t", "LastTriggerUSecMonotonic": "t", "NextElapseUSecRealtime": "t", "NextElapseUSecMonotonic": "t"}
 SCOPE_PROPERTIES = {k: SERVICE_PROPERTIES[k] for k in ("Result", "Slice", "KillMode", "KillSignal", "RuntimeMaxUSec", "TimeoutStopUSec")}
-UNIT_SIGNALLED = ("ActiveState", "SubState", "StateChangeTimestamp", "StateChangeTimestampMonotonic",
+UNIT_SIGNALLED = ("ActiveState", "FreezerState", "SubState", "StateChangeTimestamp", "StateChangeTimestampMonotonic",
                   "InactiveExitTimestamp", "InactiveExitTimestampMonotonic", "ActiveEnterTimestamp",
                   "ActiveEnterTimestampMonotonic", "ActiveExitTimestamp", "ActiveExitTimestampMonotonic",
-                  "InactiveEnterTimestamp", "InactiveEnterTimestampMonotonic", "Job")
+                  "InactiveEnterTimestamp", "InactiveEnterTimestampMonotonic", "Job", "InvocationID")
 SERVICE_SIGNALLED = ("MainPID", "ControlPID", "StatusText", "Result", "NRestarts", "ExecMainPID", "ExecMainCode",
                      "ExecMainStatus", "ExecMainStartTimestamp", "ExecMainStartTimestampMonotonic",
                      "ExecMainExitTimestamp", "ExecMainExitTimestampMonotonic")

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import busfake
 import client
 from conftest import AS_ROOT, DAEMON, Bus, Fake, Mill, until
 
@@ -323,6 +324,27 @@ def test_restarted_from_outside(running, systemd):
     result, _ = running.wait(id_)
     assert result == "lost" and "restarted" in running.info(id_)["reason"]
     until(lambda: not systemd.do("units"), 5, "what runs there is killed")
+
+
+@pytest.mark.parametrize("again", ["ended", "runs"])
+def test_restarted_before_it_is_read(running, systemd, again):
+    """Its end was signalled; what is read then is of another invocation."""
+    assert running.result(running.submit("true")) == "success"
+    go = running.out / "go"
+    id_ = running.submit("while [ ! -e %s ]; do sleep 0.02; done" % go)
+    running.reach(id_, "running")
+    systemd.fault("GetAll", "keep", count=1, match="*/" + busfake.escape(running.unit(id_)))
+    go.touch()
+    until(lambda: systemd.do("fired") == [1], 5, "it is asked for")
+    if again == "runs":
+        go.unlink()
+    before = systemd.do("units")[running.unit(id_)]["invocation"]
+    systemd.do("restart", name=running.unit(id_))
+    until(lambda: systemd.do("units")[running.unit(id_)]["invocation"] != before, 5, "it is started again")
+    if again == "ended":
+        until(lambda: systemd.do("units")[running.unit(id_)]["sub"] == "exited", 5, "it ends again")
+    systemd.do("answer")
+    assert running.result(id_) == "lost" and "restarted" in running.info(id_)["reason"]
 
 
 def test_restarted_while_the_daemon_was_away(running, systemd):

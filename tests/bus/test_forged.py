@@ -71,6 +71,7 @@ def test_started(running, systemd, forge):
 
 
 def test_manager_is_gone(running, systemd, forge):
+    running.settled()
     forge("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "sss", "org.freedesktop.systemd1", ":1.0", "")
     assert running.stats()["dispatch"] == ""
     assert running.result(running.submit("true")) == "success"

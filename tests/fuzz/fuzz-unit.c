@@ -8,6 +8,7 @@
 
 #include "base/strv.h"
 #include "unit/units.h"
+#include "unit/unit-read.h"
 
 static const char *const types[] = { "s", "o", "as", "ay", "aay", "(bas)", "a(ss)", "a(sb)", "a(st)", "a(ssbt)", "a(sasas)", "(uo)", "t", "x", "u", "i", "b" };
 

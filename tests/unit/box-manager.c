@@ -11,6 +11,7 @@
 #include "unit/cgroup.h"
 #include "unit/journal.h"
 #include "unit/pool.h"
+#include "unit/unit-read.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -151,7 +152,7 @@ static void fill_state(const Unit *u, UnitState *s) {
                 .started_realtime = 1, .started_monotonic = u->started,
                 .active_realtime = u->is == PENDING || u->end == END_EXEC ? 0 : 1,
                 .active_monotonic = u->is == PENDING || u->end == END_EXEC ? 0 : u->started,
-                .inactivated_monotonic = u->halted ? 1 : 0, .ended_monotonic = u->halted ? 2 : 0,
+                .inactivated_monotonic = u->halted ? 1 : 0, .ended_monotonic = u->is == OVER ? MAX(2U, u->started) : 0,
                 .handoff_monotonic = USEC_INFINITY,
                 .freezer = u->is == OVER ? u->stuck : u->frozen ? FREEZER_FROZEN : FREEZER_THAWED,
                 .runtime_max = u->net ? 1 : USEC_INFINITY,
@@ -171,6 +172,15 @@ int unit_state_read(sd_bus_message *m, UnitState *s) {
         s->slice = queue_slice_name(queue_names[m->source->queue]);
         s->slots = strndup("0,1,2,3", 2 * m->source->slots - 1);
         return s->slice && s->slots ? 0 : -ENOMEM;
+}
+int unit_state_read_service(sd_bus_message *m, UnitState *s) {
+        fill_state(m->source, s);
+        s->loaded = s->exited = s->unit_job = false;
+        s->active = UNIT_INACTIVE;
+        s->freezer = FREEZER_THAWED;
+        s->invocation_id = SD_ID128_NULL;
+        s->active_realtime = s->active_monotonic = s->inactivated_monotonic = 0;
+        return 0;
 }
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *s) {
         fill_state(m->source, s);

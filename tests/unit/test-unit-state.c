@@ -173,6 +173,43 @@ static void test_ended(void **state) {
         }
 }
 
+/* What is read of the service is of the process whose end was signalled, or it counts for nothing. */
+static void test_end_of_a_service(void **state) {
+        static const struct {
+                bool no_token;
+                usec_t started, ended;
+                bool expect;
+        } rows[] = {
+                { false, 100, 300, true }, { false, 99, 300, true },
+                { false, 101, 300, false }, /* again */
+                { false, 100, 0, false }, { false, 0, 0, false }, { false, 0, 300, false }, { true, 100, 300, false },
+        };
+        UnitState told = unit_of(EXITED, NULL_ID, invocation);
+        UnitEnd end;
+
+        told.active_realtime = 7;
+        told.inactivated_monotonic = 200;
+        told.freezer = FREEZER_FROZEN;
+        end = unit_state_end(&told);
+        FOREACH_ELEMENT(i, rows) {
+                UnitState u;
+
+                unit_state_init(&u);
+                if (!i->no_token)
+                        u.token = token;
+                u.started_monotonic = i->started;
+                u.ended_monotonic = i->ended;
+                assert_int_equal(unit_state_add_end(&u, &end, invocation), i->expect);
+                if (!i->expect)
+                        continue;
+                assert_true(unit_state_is_ended(&u) && u.loaded && u.exited && u.freezer == FREEZER_FROZEN);
+                assert_int_equal(u.active_monotonic, 100);
+                assert_int_equal(u.active_realtime, 7);
+                assert_int_equal(u.inactivated_monotonic, 200);
+                assert_true(sd_id128_equal(u.invocation_id, invocation));
+        }
+}
+
 /* ---- how it ended ---- */
 
 typedef struct End {
@@ -396,7 +433,7 @@ static void test_done(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_decide),   cmocka_unit_test(test_ended), cmocka_unit_test(test_outcome),
+                cmocka_unit_test(test_decide),   cmocka_unit_test(test_ended), cmocka_unit_test(test_end_of_a_service), cmocka_unit_test(test_outcome),
                 cmocka_unit_test(test_helper),
                 cmocka_unit_test(test_helper_long),
                 cmocka_unit_test(test_usage),    cmocka_unit_test(test_mismatch), cmocka_unit_test(test_words),
