@@ -63,7 +63,7 @@ static int on_look(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         return 0;
 }
 
-/* Where it is not as the signal said, all of it is looked at. */
+/* Where it is not as the signal said, or may no longer be as asked for, all of it is looked at. */
 static int on_look_ended(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
         UnitWatch *w = userdata;
         Units *u = w->units;
@@ -76,7 +76,7 @@ static int on_look_ended(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
         unit_state_init(&state);
         if (sd_bus_message_is_method_error(m, NULL) && !error_means_absent(sd_bus_message_get_error(m)))
                 w->look_again = true;
-        else if (!sd_bus_message_is_method_error(m, NULL) && unit_state_read_service(m, &state) >= 0 &&
+        else if (!sd_bus_message_is_method_error(m, NULL) && u->contract_checked && unit_state_read_service(m, &state) >= 0 &&
                  unit_state_add_end(&state, &w->end, w->attempt->invocation_id))
                 units_apply(u, w->attempt, &state);
         else

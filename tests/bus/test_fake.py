@@ -135,7 +135,7 @@ def test_signals_only_when_subscribed(user):
     assert members[-1] == "UnitRemoved"
     changes = [(a[0], a[1]) for m, _, a in user.seen if m == "PropertiesChanged"]
     assert [i for i, _ in changes[:2]] == [SYSTEMD + ".Service", SYSTEMD + ".Unit"]
-    assert not any("InvocationID" in d for _, d in changes)
+    assert all(("InvocationID" in d) == ("FreezerState" in d) == i.endswith(".Unit") for i, d in changes)
     states = [str(d["SubState"]) for i, d in changes if i.endswith(".Unit")]
     assert states == ["start", "running", "exited", "dead"]
 

@@ -347,6 +347,22 @@ def test_restarted_before_it_is_read(running, systemd, again):
     assert running.result(id_) == "lost" and "restarted" in running.info(id_)["reason"]
 
 
+def test_reloaded_before_it_is_read(running, systemd):
+    """What is read then is of the service alone, and does not tell that the unit is as asked for."""
+    assert running.result(running.submit("true")) == "success"
+    go = running.out / "go"
+    id_ = running.submit("while [ ! -e %s ]; do sleep 0.02; done" % go)
+    running.reach(id_, "running")
+    systemd.fault("GetAll", "keep", count=1, match="*/" + busfake.escape(running.unit(id_)))
+    go.touch()
+    until(lambda: systemd.do("fired") == [1], 5, "it is asked for")
+    systemd.do("reloading")
+    systemd.do("answer")
+    assert running.result(id_) == "success"
+    assert running.result(running.submit("true")) == "success"
+    running.settled()
+
+
 def test_restarted_while_the_daemon_was_away(running, systemd):
     id_ = running.submit("sleep 60")
     running.reach(id_, "running")
