@@ -69,7 +69,7 @@ static int on_look_ended(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
         Units *u = w->units;
         UnitState state;
 
-        CRASH_POINT("look-answered");
+        CRASH_POINT("end-answered");
         w->look_slot = sd_bus_slot_unref(w->look_slot);
         w->end_told = false;
         u->looks_in_flight--;
