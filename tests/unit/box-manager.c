@@ -180,6 +180,7 @@ int unit_state_read_service(sd_bus_message *m, UnitState *s) {
         s->freezer = FREEZER_THAWED;
         s->invocation_id = SD_ID128_NULL;
         s->active_realtime = s->active_monotonic = s->inactivated_monotonic = 0;
+        s->kill_control_group = s->start_limit_one = false; /* behind what is read, and of all units */
         return 0;
 }
 int unit_state_read_signal(sd_bus_message *m, bool active_only, UnitState *s) {
