@@ -87,7 +87,8 @@ def test_upgrade_goes_under_the_jobs(job):
 
 
 def test_remove_ends_jobs(job):
-    said = run("rpm", "--erase", *NAMES)
+    run("rpm", "--erase", *NAMES[1:])
+    said = run("rpm", "--erase", NAMES[0])
     assert "stopping jobmill.slice, with running jobs: 1" in said
     assert run("systemctl", "list-units", "--all", "--no-legend", "--plain", "jobmill-job-*", "jobmill-schedule-*") == ""
     assert value("jobmilld.service", "ActiveState") == value("jobmilld.socket", "ActiveState") == "inactive"
