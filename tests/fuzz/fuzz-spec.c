@@ -5,24 +5,10 @@
 
 #include "fuzz.h"
 
-#include "api/spec-bus.h"
-#include "ctl/submit.h"
 #include "queue/spec-credential.h"
 #include "queue/spec-json.h"
 
 #include <json-c/json.h>
-
-static void check_names_field(const char *error) {
-        const SpecField *fields;
-        size_t n;
-
-        check_message(error);
-        fields = spec_field_table(&n);
-        for (size_t i = 0; i < n; i++)
-                if (strstr(error, fields[i].name))
-                        return;
-        check(false);
-}
 
 /* One of the keys that are there. */
 static void check_names_key(const char *error, const char *text, size_t size) {
@@ -41,46 +27,6 @@ static void check_names_key(const char *error, const char *text, size_t size) {
         json_object_put(o);
 }
 
-static void check_same(const JobSpec *a, const JobSpec *b) {
-        _cleanup_free_ char *x = NULL, *y = NULL;
-
-        check(spec_to_json(a, 0, &x) >= 0 && spec_to_json(b, 0, &y) >= 0);
-        if (!streq(x, y)) {
-                fprintf(stderr, "%s\n%s\n", x, y);
-                abort();
-        }
-}
-
-static void over_json(const JobSpec *s, SpecJsonFlags flags) {
-        _cleanup_(spec_freep) JobSpec *again = NULL;
-        _cleanup_free_ char *text = NULL;
-
-        check(spec_to_json(s, flags, &text) >= 0);
-        check_json(text);
-        check(spec_from_json(text, strlen(text), &again, NULL) >= 0);
-        if (!(flags & SPEC_JSON_STORED))
-                check_same(s, again);
-}
-
-/* As the tool sends it and the daemon takes it. */
-static void over_bus(const JobSpec *s) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = bus_message_new();
-        _cleanup_(spec_freep) JobSpec *again = spec_new();
-        char *error = NULL;
-        uint64_t given;
-
-        check(sd_bus_message_open_container(m, 'a', "{sv}") >= 0 && request_append_spec(m, s, 0, true) >= 0 &&
-              sd_bus_message_close_container(m) >= 0);
-        bus_message_turn(m);
-        if (spec_read_bus(m, again, &given, NULL, &error) < 0) {
-                fprintf(stderr, "%s\n", error);
-                abort();
-        }
-        check_same(s, again);
-        for (size_t i = 0; s->secrets && s->credentials[i]; i++)
-                check(s->secrets[i]->size == again->secrets[i]->size && memcmp(s->secrets[i]->data, again->secrets[i]->data, s->secrets[i]->size) == 0);
-}
-
 /* With "queue", as the lines of a file of jobs. */
 static void as_line(const char *text, size_t size, const JobSpec *s) {
         _cleanup_(spec_freep) JobSpec *line = spec_new();
@@ -94,7 +40,7 @@ static void as_line(const char *text, size_t size, const JobSpec *s) {
         if (r < 0)
                 check_names_key(error, text, size);
         else if (s)
-                check_same(s, line);
+                check_same_spec(s, line);
 }
 
 /* Of what has a NUL only a payload is taken. */
@@ -107,18 +53,6 @@ static void check_nul(const char *text, size_t size, const JobSpec *s) {
         if (strstr(again, "\\u0000") && !strstr(again, "\\\\"))
                 check(s->payload_size > 0 && memchr(s->payload, 0, s->payload_size));
         json_object_put(o);
-}
-
-/* One that was read: all ways out and in again give the same. */
-static void there_and_back(JobSpec *s) {
-        _cleanup_free_ char *error = NULL;
-
-        over_json(s, 0);
-        over_json(s, SPEC_JSON_STORED);
-        if (spec_validate(s, &error) < 0)
-                check_names_field(error);
-        else
-                over_bus(s);
 }
 
 /* Of a caller they are secrets by name, of the store the names: what is written has these alone. */

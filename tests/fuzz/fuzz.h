@@ -6,6 +6,7 @@
 
 #include "base/macro.h"
 #include "base/parse.h"
+#include "queue/spec.h"
 
 #include <systemd/sd-bus.h>
 
@@ -52,3 +53,7 @@ static inline void check_json(const char *text) {
         fprintf(stderr, "not JSON: %s\n", text);
         abort();
 }
+
+/* fuzz-ways.c: what was read goes all ways out and in again, and what is not valid says which key is not. */
+void there_and_back(JobSpec *s);
+void check_same_spec(const JobSpec *a, const JobSpec *b);
