@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """dbus/org.jobmill1.*.xml is the contract; this holds the documents and the daemon to it.
 
-    check-introspection.py                     every member, and every argument of it, is documented in its comment
+    check-introspection.py                     every member, and every argument of it, is documented in its comment; states and results
+                                               are those of src/queue/job.c
     check-introspection.py FILE…               FILEs are what Introspect answered: together they must have all three
                                                interfaces, exactly as in dbus/
     check-introspection.py --address ADDRESS   asks the org.jobmill1 on that bus; it must have a job (--job ID, else the
@@ -82,6 +83,18 @@ def undocumented(interface, directory=DBUS):
         comment = ""
 
 
+def words():
+    """The lists of words that differ from the code's tables."""
+    about = (DBUS / "org.jobmill1.Manager.xml").read_text()
+    code = (DBUS.parent / "src/queue/job.c").read_text()
+    for name in "state", "result":
+        table = re.search(rf"job_{name}_table\[.*?\n\}};", code, re.S)[0]
+        wanted = [w for w in re.findall(r'= "([^"]*)"', table) if w]
+        said = re.search(rf"\n +{name.title()}s: ((?:[a-z-]+ ?)+)", about)[1].split()
+        if said != wanted:
+            yield f"{name}s: documented {said}, there are {wanted}"
+
+
 def introspect(address, job):
     """The three objects' XML from a live daemon."""
     import dbus
@@ -123,6 +136,7 @@ def main():
     else:
         for interface in INTERFACES:
             problems += undocumented(interface, arguments.directory)
+        problems += words()
     members = sum(len(documented(i, arguments.directory)) for i in INTERFACES)
     print("\n".join(problems + [f"{members} members, {len(problems)} problems"]))
     return 1 if problems else 0

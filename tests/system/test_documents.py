@@ -47,8 +47,8 @@ def blocks(document):
             if document.suffix != ".scd" or block[0][:2] in ("$ ", "# "):
                 found.append((heading, block))
             block = None
-        else:
-            block.append(line)
+        else:  # scdoc takes what stands behind a backslash as it is
+            block.append(re.sub(r"\\(.)", r"\1", line) if document.suffix == ".scd" else line)
     assert block is None, "%s: a block has no end" % document.name
     return found
 
