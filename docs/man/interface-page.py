@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes org.jobmill1(5), in scdoc's plain text, from the interfaces' XML and the comments in it:
 
-    interface-page.py TEXT.scd.in INTERFACE.xml...
+    interface-page.py TEXT.scd INTERFACE.xml...
 
 The interfaces stand where TEXT has @INTERFACES@. A comment that stands before a member is about it: it begins with the member's name, says what each @argument is,
 and then the rest in paragraphs; what is indented is a dictionary, its keys between "·". The one before an interface is about all of it, and

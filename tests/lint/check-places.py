@@ -16,7 +16,7 @@ import sys
 
 SOURCE = pathlib.Path(__file__).parents[2]
 
-pages = {p.name.removesuffix(".in"): p.read_text() for p in (SOURCE / "docs/man").glob("*.scd*")}
+pages = {p.name.replace(".head.", ".5."): p.read_text() for p in (SOURCE / "docs/man").glob("*.scd")}
 # without the marks of bold and underlined
 manuals = re.sub(r"\\(.)", r"\1", re.sub(r"(?<!\\)\*|(?<![\w\\])_|(?<!\\)_(?!\w)", "", "\n".join(pages.values())))
 hacking = (SOURCE / "docs/hacking.md").read_text()
