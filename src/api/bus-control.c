@@ -6,6 +6,7 @@
 #include "api/methods.h"
 #include "api/read-json.h"
 #include "api/request.h"
+#include "api/room.h"
 #include "api/spec-bus.h"
 #include "api/unique.h"
 #include "base/strv.h"
@@ -165,6 +166,8 @@ int control_retry(Call *c, Job *j, const Update *up, sd_bus_error *error) {
                         return r;
         }
         r = control_reopen_edges(c, j, error);
+        if (r >= 0)
+                r = room_for_attempt(c, j, error);
         if (r < 0)
                 return r;
         r = model_retry(c->api->model, j, MAX(up->spec->max_attempts, UINT32_C(1)), delay, &c->api->now);

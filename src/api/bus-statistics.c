@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* What is counted, for everybody: how many jobs are in which state, how the daemon and its parts are; and the same as metrics. Nothing
- * of any one job or user. */
+ * of any one job, or of another user than the caller. */
 
 #include "api/long-calls.h"
 #include "api/methods.h"
@@ -76,6 +76,15 @@ static int append_diagnostics(Reply *reply, const Diagnostics *d) {
         return r;
 }
 
+/* What the caller has stored, and may have. */
+static int append_own(Reply *reply, const Call *c) {
+        uint32_t uid = c->client->uid;
+        uint64_t max = c->api->limits.stored_per_user_max;
+        int r = dict_append(reply, "user_bytes", "t", store_room(c->api->store, uid));
+
+        return r < 0 || uid == 0 || max == UINT64_MAX ? r : dict_append(reply, "user_bytes_max", "t", max);
+}
+
 int handle_get_statistics(Call *c, sd_bus_error *error) {
         const Api *a = c->api;
         Diagnostics d;
@@ -96,6 +105,8 @@ int handle_get_statistics(Call *c, sd_bus_error *error) {
                 r = dict_append(&reply, "storage", "s", d.storage);
         if (r >= 0)
                 r = append_diagnostics(&reply, &d);
+        if (r >= 0)
+                r = append_own(&reply, c);
         r = reply_close_dict(&reply, r);
         return call_send(c, &reply, r);
 }

@@ -9,6 +9,7 @@
 
 #include "api/methods.h"
 #include "api/request.h"
+#include "api/room.h"
 #include "api/spec-bus.h"
 #include "api/unique.h"
 #include "base/strv.h"
@@ -278,6 +279,9 @@ int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error) {
                 if (r < 0)
                         return r;
         }
+        r = room_for_update(c, j, spec, up->fields, error);
+        if (r < 0)
+                return r;
         r = model_update(c->api->model, j, to, spec, up->fields, &c->api->now, &text);
         if (r < 0)
                 return update_error(r, text, error);

@@ -14,6 +14,7 @@ typedef struct ApiLimits {
         uint64_t logs_max, logs_per_user_max; /* streams of OpenLog that are open */
         uint64_t payload_max, environment_max; /* bytes */
         uint64_t credentials_max, credential_max, credentials_per_user_max; /* of a job; bytes of one; bytes that all of one user take */
+        uint64_t stored_per_user_max; /* bytes that the records of one user take */
         uint64_t callback_url_max, callback_body_max; /* bytes */
         uint64_t connections_max, connections_per_user_max; /* to the socket */
         uint64_t workers_max, workers_per_user_max;

@@ -19,6 +19,7 @@ typedef struct Request {
          * with that; "of": the same of an earlier one of the batch, its place from 1. 0: none. */
         uint64_t answer, replaces, n_replaced;
         size_t answer_of, replaces_of;
+        uint64_t room;         /* that it takes in the store (room.h) */
         size_t n_gone;         /* purged ones of the arrays that it comes after, which were looked for, too */
 } Request;
 

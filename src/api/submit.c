@@ -9,6 +9,7 @@
 
 #include "api/submit.h"
 
+#include "api/room.h"
 #include "api/unique.h"
 #include "queue/flow.h"
 
@@ -285,11 +286,18 @@ int submit_all(Call *c, Request *l, size_t n, Together together, Answer *ret, sd
         if (r <= 0)
                 return r;
         r = make_receipt(c, l[0].spec->request_id, &receipt, error);
-        if (r >= 0 && together == FLOW)
+        if (r >= 0)
+                r = requests_take_room(c, l, n, together, error);
+        if (r < 0)
+                return r;
+        if (together == FLOW)
                 ret->flow = c->api->model->next_id++;
         first_new = c->api->model->next_id;
-        for (size_t i = 0; r >= 0 && i < n; i++)
+        for (size_t i = 0; r >= 0 && i < n; i++) {
                 r = make_one(c, l + i, ret, ret->ids + i, error);
+                if (r < 0)
+                        requests_leave_room(c, l + i, n - i);
+        }
         api_taken_jobs(c->api, c->api->model->next_id - first_new);
         if (r >= 0 && receipt)
                 r = keep_receipt(c, TAKE_PTR(receipt), ret, n, first_new);

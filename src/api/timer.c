@@ -6,6 +6,7 @@
 #include "api/timer.h"
 
 #include "api/methods.h"
+#include "api/room.h"
 #include "api/share.h"
 #include "api/spec-bus.h"
 
@@ -259,6 +260,9 @@ static int set_schedule(Call *c, const char *name, TimerPolicy *p, sd_bus_error 
         if (r > 0)
                 r = call_user(c, owner, &u);
         if (r <= 0)
+                return r;
+        r = room_for_timer(c, t, owner, p, error);
+        if (r < 0)
                 return r;
         r = model_timer_set(c->api->model, name, p, owner, u->name, /* of_file = */ false, &c->api->now);
         return r < 0 ? r : call_hold_empty(c);

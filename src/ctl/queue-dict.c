@@ -124,6 +124,7 @@ static const DictField statistics_fields[] = {
         FIELD(turns, "t"), FIELD(turn_usec, "t"), FIELD(turn_usec_max, "t"), FIELD(systemd_calls, "t"), FIELD(systemd_errors, "t"),
         FIELD(systemd_in_flight, "u"), FIELD(jobs_in_memory, "u"), FIELD(workers, "u"), FIELD(clients, "u"), FIELD(connections, "u"),
         FIELD(subscribers, "u"), FIELD(calls_waiting, "u"), FIELD(answers_held, "u"), FIELD(waits, "u"), FIELD(last_event, "t"),
+        FIELD(user_bytes, "t"), FIELD(user_bytes_max, "t"),
 };
 
 void statistics_done(Statistics *s) {

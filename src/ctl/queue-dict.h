@@ -40,6 +40,7 @@ typedef struct Statistics {
         uint32_t queues, attempts, strays;
         uint64_t store_log_bytes, commits, commit_usec, commit_errors, turns, turn_usec, turn_usec_max, systemd_calls, systemd_errors, last_event;
         uint32_t systemd_in_flight, jobs_in_memory, workers, clients, connections, subscribers, calls_waiting, answers_held, waits;
+        uint64_t user_bytes, user_bytes_max; /* of whom asks */
 } Statistics;
 
 int statistics_get(sd_bus *bus, Statistics *ret);

@@ -36,6 +36,10 @@ int verb_stats(int argc, char **argv) {
         printf("   Store: %s%s%s\n", human_size(size, sizeof(size), s.store_bytes), s.storage ? ", " : "", strempty(s.storage));
         printf("          %" PRIu64 " commits, %s each; %" PRIu64 " failed\n", s.commits,
                human_span(size, sizeof(size), s.commits > 0 ? s.commit_usec / s.commits : UINT64_MAX), s.commit_errors);
+        printf("    Mine: %s", human_size(size, sizeof(size), s.user_bytes));
+        if (s.user_bytes_max > 0)
+                printf(" of at most %s", human_size(size, sizeof(size), s.user_bytes_max));
+        printf(" are stored\n");
         printf("    Loop: %" PRIu64 " turns, %s each", s.turns, human_span(size, sizeof(size), s.turns > 0 ? s.turn_usec / s.turns : UINT64_MAX));
         printf(", %s at most\n", human_span(size, sizeof(size), s.turn_usec_max));
         printf(" Systemd: %" PRIu64 " starts and stops, %" PRIu64 " refused\n", s.systemd_calls, s.systemd_errors);

@@ -62,6 +62,10 @@ static int parse_bytes(const char *value, uint64_t *ret) {
         return parse_size(value, 1024, ret);
 }
 
+static int parse_room(const char *value, uint64_t *ret) {
+        return streq(value, "infinity") ? parse_number(value, ret) : parse_bytes(value, ret);
+}
+
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 #define DAY (24 * 60 * 60 * USEC_PER_SEC)
@@ -104,6 +108,7 @@ static const struct Setting {
         { "CredentialsMax", parse_number, offsetof(Settings, api.credentials_max), 16, 0, CREDENTIALS_MAX, "0…64" },
         { "CredentialMax", parse_bytes, offsetof(Settings, api.credential_max), 64 * KIB, KIB, MIB, "1K…1M" },
         { "CredentialsPerUserMax", parse_bytes, offsetof(Settings, api.credentials_per_user_max), 4 * MIB, 0, 1024 * MIB, "0…1G" },
+        { "StoredBytesPerUserMax", parse_room, offsetof(Settings, api.stored_per_user_max), 4096 * MIB, 64 * KIB, INFINITE, "a size of at least 64K, or infinity" },
         { "CallbackURLMax", parse_bytes, offsetof(Settings, api.callback_url_max), CALLBACK_URL_MAX, 64, CALLBACK_URL_MAX, "64…2K" },
         { "CallbackBodyMax", parse_bytes, offsetof(Settings, api.callback_body_max), MIB, 64 * KIB, 4 * MIB, "64K…4M" },
         { "EventsMax", parse_number, offsetof(Settings, events_max), 50000, 1000, 10000000, "1000…10000000" },

@@ -61,6 +61,7 @@ struct Attempt {
         char *inputs;               /* what its job is given of those that it came after; from the commit until it is asked for */
         AttemptPhase phase;
         uint32_t owner;             /* of its job; UINT32_MAX: not known */
+        uint64_t room;              /* bytes that its row takes, as they are counted (store/store-room.c) */
         Job *job;                   /* NULL: ended, or a stray */
         Queue *queue;               /* that it takes slots of; NULL: of none */
         Worker *worker;             /* NULL: none, or it is gone */

@@ -340,6 +340,25 @@ static const char *const migrations[] = {
 
         /* 14: the events that a job tells of, as a set. */
         "ALTER TABLE job ADD COLUMN callbacks INTEGER NOT NULL DEFAULT 0;",
+
+        /* 15: how many bytes the records of each user take (store-room.c), so whose an environment is: it is shared by the jobs of one user. One that two
+         * had is of one of them. */
+        "ALTER TABLE environment ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE environment SET owner = o FROM (SELECT environment AS e, min(owner) AS o FROM job WHERE environment > 0 GROUP BY 1) WHERE e = id;"
+        "CREATE TABLE room (owner INTEGER PRIMARY KEY, bytes INTEGER NOT NULL) STRICT;"
+        "INSERT INTO room SELECT o, sum(b) FROM ("
+        "  SELECT owner AS o, 512 AS b FROM job NOT INDEXED"
+        "  UNION ALL SELECT owner, length(CAST(s.spec AS BLOB)) + ifnull(length(s.payload), 0) FROM job_spec AS s CROSS JOIN job ON job.id = s.job"
+        "  UNION ALL SELECT (SELECT owner FROM job WHERE job.id >= a.id AND job.id < a.id + a.n AND job.array = a.id LIMIT 1),"
+        "   length(CAST(a.spec AS BLOB)) + ifnull(length(a.payload), 0) FROM array AS a"
+        "  UNION ALL SELECT owner, 192 + ifnull(length(CAST(t.slot_numbers AS BLOB)), 0) + ifnull(length(CAST(t.reason AS BLOB)), 0)"
+        "   + ifnull(length(CAST(t.verdict AS BLOB)), 0) + ifnull(length(CAST(t.io_stdout AS BLOB)), 0) + ifnull(length(CAST(t.io_stderr AS BLOB)), 0)"
+        "   FROM attempt AS t CROSS JOIN job ON job.id = t.job"
+        "  UNION ALL SELECT owner, 64 FROM edge CROSS JOIN job ON job.id = edge.job"
+        "  UNION ALL SELECT owner, 64 + length(content) FROM environment_content CROSS JOIN environment ON id = environment"
+        "  UNION ALL SELECT caller, 128 + length(CAST(request_id AS BLOB)) + ifnull(length(CAST(ids AS BLOB)), 0) FROM receipt"
+        "  UNION ALL SELECT owner, 512 + ifnull(length(CAST(calendar AS BLOB)), 0) + ifnull(length(CAST(job AS BLOB)), 0) FROM timer"
+        ") WHERE o IS NOT NULL GROUP BY o;",
 };
 
 unsigned schema_version(void) {
@@ -473,7 +492,7 @@ static int schema_look(Store *s) {
                         " (SELECT min(span) FROM usage), (SELECT max(span) FROM usage),"
                         " (SELECT min(n) FROM (SELECT n FROM event ORDER BY first LIMIT 1)), (SELECT n FROM event ORDER BY first DESC LIMIT 1),"
                         " (SELECT max(hash) FROM environment), (SELECT max(environment) FROM environment_content),"
-                        " (SELECT max(name) FROM timer), (SELECT max(timer) FROM firing),"
+                        " (SELECT max(name) FROM timer), (SELECT max(timer) FROM firing), (SELECT max(bytes) FROM (SELECT bytes FROM room ORDER BY owner DESC LIMIT 1)),"
                         " (SELECT max(first_id) FROM receipt), (SELECT max(caller) FROM receipt INDEXED BY receipt_request)",
                         &value);
 }

@@ -173,13 +173,18 @@ static const char *const statement_table[_STMT_MAX] = {
                                     " WHERE array_waits = 1 AND state = 'waiting' AND array > ?1 ORDER BY array LIMIT 1",
         [STMT_ARRAY_DELETE_WITH_LAST] = /* ids of an array follow one another */
                 "DELETE FROM array WHERE id = (SELECT array FROM job WHERE id = ?1) AND NOT EXISTS (SELECT 1 FROM job NOT INDEXED"
-                " WHERE job.id >= array.id AND job.id < array.id + array.n AND job.array = array.id AND job.id <> ?1)",
+                " WHERE job.id >= array.id AND job.id < array.id + array.n AND job.array = array.id AND job.id <> ?1)"
+                " RETURNING (SELECT owner FROM job WHERE id = ?1), " ROOM_OF_SPEC,
         [STMT_SPEC_DELETE] = "DELETE FROM job_spec WHERE job = ?1",
+        [STMT_SPEC_SIZES] = /* its own, or those of its array ?2 */
+                "SELECT 1, " ROOM_BYTES("spec") ", ifnull(length(payload), 0) FROM job_spec WHERE job = ?1"
+                " UNION ALL SELECT 0, " ROOM_BYTES("spec") ", ifnull(length(payload), 0) FROM array WHERE id = ?2"
+                " AND NOT EXISTS (SELECT 1 FROM job_spec WHERE job = ?1)",
 
         [STMT_ENVIRONMENT_FIND] = "SELECT e.id, c.content FROM environment AS e INDEXED BY environment_hash"
-                                  " CROSS JOIN environment_content AS c ON c.environment = e.id WHERE e.hash = ?1",
+                                  " CROSS JOIN environment_content AS c ON c.environment = e.id WHERE e.hash = ?1 AND e.owner = ?2",
         [STMT_ENVIRONMENT_GET] = "SELECT content FROM environment_content WHERE environment = ?1",
-        [STMT_ENVIRONMENT_INSERT] = "INSERT INTO environment (hash, refs) VALUES (?1, 0)",
+        [STMT_ENVIRONMENT_INSERT] = "INSERT INTO environment (hash, refs, owner) VALUES (?1, 0, ?2)",
         [STMT_ENVIRONMENT_CONTENT_INSERT] = "INSERT INTO environment_content (environment, content) VALUES (?1, ?2)",
         [STMT_ENVIRONMENT_COUNT] = "UPDATE environment SET refs = refs + ?2 WHERE id = ?1",
         [STMT_ENVIRONMENT_DELETE] = "DELETE FROM environment WHERE id = ?1 AND refs <= 0",
@@ -239,8 +244,15 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_RECEIPT_COUNT] = "SELECT n FROM receipt_count WHERE caller = ?1",
         [STMT_RECEIPT_EXPIRE] = "DELETE FROM receipt WHERE first_id IN"
                                 " (SELECT first_id FROM receipt NOT INDEXED ORDER BY first_id LIMIT ?1)"
-                                " AND (created_usec < ?2 OR created_usec > ?3)",
+                                " AND (created_usec < ?2 OR created_usec > ?3) RETURNING caller, " ROOM_OF_RECEIPT,
         [STMT_RECEIPT_OLDEST] = "SELECT created_usec FROM receipt NOT INDEXED ORDER BY first_id LIMIT 1",
+        [STMT_ROOM_ALL] = "SELECT owner, bytes FROM room",
+        [STMT_ROOM_UPSERT] = "INSERT INTO room (owner, bytes) VALUES (?1, ?2) ON CONFLICT (owner) DO UPDATE SET bytes = excluded.bytes",
+        [STMT_ROOM_DELETE] = "DELETE FROM room WHERE owner = ?1",
+        [STMT_ROOM_OF_JOB] = "SELECT owner, " ROOM_OF_JOB " FROM job WHERE id = ?1",
+        [STMT_ROOM_OF_ENVIRONMENT] = "SELECT owner, " ROOM_OF_ENVIRONMENT " FROM environment_content JOIN environment ON id = environment"
+                                     " WHERE environment = ?1 AND refs <= 0",
+        [STMT_ROOM_OF_TIMER] = "SELECT owner, " ROOM_OF_TIMER " FROM timer WHERE name = ?1",
         [STMT_USAGE_ADD] = "INSERT INTO usage (" USAGE_COLUMNS ")"
                            " VALUES ('minute', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)" USAGE_SUMS,
         [STMT_USAGE_OLDEST] = "SELECT begin_usec FROM usage WHERE span = ?1 ORDER BY begin_usec LIMIT 1",

@@ -32,7 +32,10 @@ int store_record_array(Store *s, const Array *a) {
                         stmt_bind_blob(s, stmt, ARRAY_N_COLUMNS + 2, a->spec->payload, a->spec->payload_size);
         }
         array_to_row(s, stmt, a);
-        return stmt_exec(s, stmt);
+        r = stmt_exec(s, stmt);
+        if (r < 0 || !a->is_new)
+                return r;
+        return store_room_add(s, TAILQ_FIRST(&a->elements)->owner, strlen(text) + (a->spec->has_payload ? a->spec->payload_size : 0));
 }
 
 /* A row that is missing is told by a check; its jobs can still be cancelled and purged. */

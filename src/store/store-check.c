@@ -57,6 +57,13 @@ static const struct Part {
         " sum(dead) h FROM job NOT INDEXED WHERE array IS NOT NULL GROUP BY array"
 #define BACKLOG_SUMS \
         "SELECT queue, owner, count(*) k FROM job NOT INDEXED WHERE state IN ('held', 'waiting', 'ready') GROUP BY 1, 2"
+#define ROOM_SUMS \
+        "SELECT o, sum(b) k FROM (SELECT owner o, " ROOM_OF_JOB " b FROM job NOT INDEXED" \
+        " UNION ALL SELECT (SELECT owner FROM job WHERE job.id >= array.id AND job.id < array.id + array.n AND job.array = array.id LIMIT 1), " \
+        ROOM_OF_SPEC " FROM array" \
+        " UNION ALL SELECT owner, " ROOM_OF_ENVIRONMENT " FROM environment_content JOIN environment ON id = environment" \
+        " UNION ALL SELECT caller, " ROOM_OF_RECEIPT " FROM receipt" \
+        " UNION ALL SELECT owner, " ROOM_OF_TIMER " FROM timer) WHERE o IS NOT NULL GROUP BY o"
 #define ENVIRONMENT_SUMS "SELECT environment e, count(*) k FROM job WHERE environment > 0 GROUP BY 1"
 #define EDGES_OPEN "count(*) FROM edge AS e WHERE e.job = job.id AND e.met = 0"
 /* One that is purged has no end any more that could be told: what waits for it is as if it were told already. */
@@ -125,7 +132,8 @@ static const struct Sum {
           " WHERE environment NOT IN (SELECT id FROM environment)",
           "environment", "they are counted again, and what nobody has is dropped",
           /* One that has lost its row can still be read; that it is not found by its content any more costs room. */
-          { "INSERT INTO environment (id, hash, refs) SELECT environment, 0, 0 FROM environment_content"
+          { "INSERT INTO environment (id, hash, refs, owner) SELECT environment, 0, 0,"
+            " ifnull((SELECT owner FROM job WHERE job.environment = environment_content.environment LIMIT 1), 0) FROM environment_content"
             " WHERE environment NOT IN (SELECT id FROM environment)",
             "WITH r AS (" ENVIRONMENT_SUMS "), n AS (SELECT id, k FROM environment LEFT JOIN r ON e = id)"
             " UPDATE environment SET refs = ifnull(k, 0) FROM n WHERE n.id = environment.id",
@@ -143,6 +151,12 @@ static const struct Sum {
           " WHERE u NOT IN (SELECT caller FROM receipt_count)",
           "receipts", "they are counted again",
           { "DELETE FROM receipt_count", "INSERT INTO receipt_count SELECT caller, count(*) FROM receipt GROUP BY caller" } },
+        { "WITH r AS (" ROOM_SUMS ")"
+          " SELECT 'user ' || owner || ': ' || ifnull(k, 0) || ' bytes are stored, ' || bytes || ' are counted'"
+          " FROM room LEFT JOIN r ON o = owner WHERE bytes != ifnull(k, 0)"
+          " UNION ALL SELECT 'user ' || o || ': ' || k || ' bytes are stored, and none counted' FROM r"
+          " WHERE o NOT IN (SELECT owner FROM room)",
+          "room", "they are counted again", { "DELETE FROM room", "INSERT INTO room " ROOM_SUMS } },
         { "PRAGMA quick_check(20)", "damaged", NULL, {} },
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Environments, stored once per content: thousands of jobs of one shell carry the same one, and it may hold secrets that
+/* Environments, stored once per user and content: thousands of jobs of one shell carry the same one, and it may hold secrets that
  * nobody needs any more when the job is done.
  *
  * A row is found by the hash of its content and taken only if the content is the same byte for byte: users choose the
@@ -56,10 +56,10 @@ static int content_to_strv(const char *content, size_t size, char ***ret) {
 }
 
 /* Without making the content: most jobs have that of the job before. */
-static bool cache_matches(const EnvironmentCache *c, char *const *environment) {
+static bool cache_matches(const EnvironmentCache *c, char *const *environment, uint32_t owner) {
         const char *p, *end;
 
-        if (c->id == 0)
+        if (c->id == 0 || c->owner != owner)
                 return false;
         p = c->content;
         end = p + c->size;
@@ -102,6 +102,11 @@ int store_environment_flush(Store *s) {
         if (c->pending > 0)
                 return 0;
 
+        stmt = store_stmt(s, STMT_ROOM_OF_ENVIRONMENT);
+        stmt_bind_i64(s, stmt, 1, id);
+        r = store_room_take_away(s, stmt);
+        if (r < 0)
+                return r;
         stmt = store_stmt(s, STMT_ENVIRONMENT_DELETE);
         stmt_bind_i64(s, stmt, 1, id);
         r = stmt_exec(s, stmt);
@@ -131,11 +136,12 @@ static int environment_count(Store *s, int64_t id, int64_t change) {
 }
 
 /* 0 in *ret_id: there is none. */
-static int environment_find(Store *s, uint64_t hash, const char *content, size_t size, int64_t *ret_id) {
+static int environment_find(Store *s, uint64_t hash, uint32_t owner, const char *content, size_t size, int64_t *ret_id) {
         _cleanup_stmt_ sqlite3_stmt *stmt = store_stmt(s, STMT_ENVIRONMENT_FIND);
         int r;
 
         stmt_bind_i64(s, stmt, 1, (int64_t) hash);
+        stmt_bind_u64(s, stmt, 2, owner);
         while ((r = stmt_step(s, stmt)) > 0)
                 if ((size_t) sqlite3_column_bytes(stmt, 1) == size &&
                     (size == 0 || memcmp(sqlite3_column_blob(stmt, 1), content, size) == 0)) {
@@ -148,12 +154,13 @@ static int environment_find(Store *s, uint64_t hash, const char *content, size_t
         return 0;
 }
 
-static int environment_insert(Store *s, uint64_t hash, const char *content, size_t size, int64_t *ret_id) {
+static int environment_insert(Store *s, uint64_t hash, uint32_t owner, const char *content, size_t size, int64_t *ret_id) {
         sqlite3_stmt *stmt = store_stmt(s, STMT_ENVIRONMENT_INSERT);
         int64_t id;
         int r;
 
         stmt_bind_i64(s, stmt, 1, (int64_t) hash);
+        stmt_bind_u64(s, stmt, 2, owner);
         r = stmt_exec(s, stmt);
         if (r < 0)
                 return r;
@@ -163,32 +170,35 @@ static int environment_insert(Store *s, uint64_t hash, const char *content, size
         stmt_bind_i64(s, stmt, 1, id);
         stmt_bind_blob(s, stmt, 2, content, size);
         r = stmt_exec(s, stmt);
+        if (r >= 0)
+                r = store_room_add(s, owner, ROOM_ENVIRONMENT + (int64_t) size);
         if (r < 0)
                 return r;
         *ret_id = id;
         return 0;
 }
 
-int store_environment_reference(Store *s, char *const *environment, int64_t *ret_id) {
+int store_environment_reference(Store *s, char *const *environment, uint32_t owner, int64_t *ret_id) {
         _cleanup_free_ char *content = NULL;
         EnvironmentCache *c = &s->environment;
         size_t size;
         int64_t id;
         int r;
 
-        if (!cache_matches(c, environment)) {
+        if (!cache_matches(c, environment, owner)) {
                 r = content_from_strv(environment, &content, &size);
                 if (r < 0)
                         return r;
                 uint64_t hash = content_hash(content, size);
-                r = environment_find(s, hash, content, size, &id);
+                r = environment_find(s, hash, owner, content, size, &id);
                 if (r >= 0 && id == 0)
-                        r = environment_insert(s, hash, content, size, &id);
+                        r = environment_insert(s, hash, owner, content, size, &id);
                 if (r < 0)
                         return r;
                 cache_clear(c);
                 c->content = TAKE_PTR(content);
                 c->size = size;
+                c->owner = owner;
                 c->id = id;
         }
         id = c->id;

@@ -5,13 +5,14 @@
  * statement.h's. */
 
 #include "store/statement.h"
-#include "store/store.h"
+#include "store/store-room.h"
 
 #include <sys/stat.h>
 
 /* Environments are shared by content (store-environment.c). */
 typedef struct EnvironmentCache {
         int64_t id;         /* of content, 0: none */
+        uint32_t owner;     /* whose it is */
         char *content;      /* the one that was used last */
         size_t size;
         int64_t pending_id; /* 0: none. Its row's refs lack pending, until store_environment_flush() */
@@ -53,6 +54,7 @@ struct Store {
         int log_pages;         /* in the log, after the last commit */
         int log_pages_max;     /* then it is written back */
         EnvironmentCache environment;
+        struct Room *rooms; TAILQ_HEAD(, Room) rooms_changed; /* uthash by owner (store-room.c); those that this turn changes */
         StoreEvents event;
         char error[256];
 };
@@ -188,7 +190,7 @@ int store_load_timers(Store *s, Model *m);
 
 /* ---- store-environment.c ---- */
 
-int store_environment_reference(Store *s, char *const *environment, int64_t *ret_id);
+int store_environment_reference(Store *s, char *const *environment, uint32_t owner, int64_t *ret_id);
 /* The job's reference, if it has one. mark: the job's row stays and remembers that it had one. */
 int store_environment_drop(Store *s, uint64_t job, bool mark);
 /* Writes the count that is still in memory: before each commit. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the daemon loads when it starts: the queues with their counts, what is live with its attempts, what is next. */
+/* What the daemon loads when it starts: the queues with their counts, what is live with its attempts, what users have stored, what is next. */
 
 #include "store/store-internal.h"
 
@@ -132,6 +132,8 @@ int store_load(Store *s, Model *m) {
                 r = store_load_runs(s, m);
         if (r >= 0)
                 r = store_load_timers(s, m);
+        if (r >= 0)
+                r = store_load_rooms(s);
         if (r < 0)
                 return r;
 

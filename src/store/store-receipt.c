@@ -35,6 +35,7 @@ static int ids_from_text(Store *s, const char *text, Receipt *r) {
 int store_record_receipt(Store *s, const Receipt *r) {
         sqlite3_stmt *stmt = store_stmt(s, STMT_RECEIPT_INSERT);
         _cleanup_free_ char *ids = NULL;
+        int rc;
 
         if (r->ids) {
                 ids = ids_to_text(r);
@@ -49,7 +50,8 @@ int store_record_receipt(Store *s, const Receipt *r) {
         stmt_bind_i64(s, stmt, 5, (int64_t) r->digest);
         stmt_bind_u64(s, stmt, 6, r->created_usec);
         stmt_bind_text(s, stmt, 7, ids);
-        return stmt_exec(s, stmt);
+        rc = stmt_exec(s, stmt);
+        return rc < 0 ? rc : store_room_add(s, r->caller, ROOM_RECEIPT + strlen(r->request_id) + strlen(strempty(ids)));
 }
 
 int store_load_receipt(Store *s, uint32_t caller, const char *request_id, Receipt **ret) {
@@ -117,9 +119,12 @@ int store_expire_receipts(Store *s, usec_t before, usec_t after, size_t n, usec_
         stmt_bind_u64(s, stmt, 1, n);
         stmt_bind_u64(s, stmt, 2, before);
         stmt_bind_u64(s, stmt, 3, after);
-        r = stmt_exec(s, stmt);
+        r = store_room_take_away(s, stmt);
+        if (r >= 0)
+                r = store_rooms_flush(s);
         if (r >= 0)
                 r = store_commit(s);
+        store_rooms_ended(s, r >= 0);
         if (r < 0) {
                 store_rollback(s);
                 return r;

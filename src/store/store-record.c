@@ -2,7 +2,7 @@
 
 /* Record: all that a turn of the loop changed in the model, in one transaction (design.md, section 3).
  *
- * Order within it: arrays, jobs, attempts, workers, those who wait in the foreground, queues, what is purged, who waits for whom, schedules, callbacks, receipts of requests, events, the counts of environments, the next id. All or nothing: on any
+ * Order within it: arrays, jobs, attempts, workers, those who wait in the foreground, queues, what is purged, who waits for whom, schedules, callbacks, receipts of requests, events, the counts of environments, what users have stored, the next id. All or nothing: on any
  * error it is rolled back, and the model's lists are left alone, for the caller drops the model and loads it again. */
 
 #include "base/crash-point.h"
@@ -57,6 +57,8 @@ static int record_new_spec(Store *s, const Job *j) {
         int r;
 
         r = spec_to_json(j->spec, SPEC_JSON_STORED, &text);
+        if (r >= 0)
+                r = store_room_add(s, j->owner, strlen(text) + (j->spec->has_payload ? j->spec->payload_size : 0));
         if (r < 0)
                 return r;
         stmt = store_stmt(s, STMT_SPEC_INSERT);
@@ -75,7 +77,7 @@ static int record_new_job(Store *s, const Job *j) {
         if (!j->spec)
                 return store_set_error(s, -EINVAL, "New job %" PRIu64 " has no spec", j->id);
         if (j->spec->environment && *j->spec->environment) {
-                r = store_environment_reference(s, j->spec->environment, &environment);
+                r = store_environment_reference(s, j->spec->environment, j->owner, &environment);
                 if (r < 0)
                         return r;
         }
@@ -86,6 +88,8 @@ static int record_new_job(Store *s, const Job *j) {
         r = stmt_exec(s, stmt);
         if (r >= 0)
                 r = store_record_new_edges(s, j);
+        if (r >= 0)
+                r = store_room_add(s, j->owner, store_room_of_jobs(j->spec, 1));
         if (r < 0 || (j->in_array && !j->own_spec))
                 return r;
         return record_new_spec(s, j);
@@ -108,7 +112,7 @@ static int record_new_environment(Store *s, const Job *j) {
 
         /* First the new one: it may be the old one. */
         if (j->edited->environment && *j->edited->environment)
-                r = store_environment_reference(s, j->edited->environment, &environment);
+                r = store_environment_reference(s, j->edited->environment, j->owner, &environment);
         if (r >= 0)
                 r = store_environment_drop(s, j->id, /* mark = */ false);
         if (r < 0)
@@ -139,7 +143,7 @@ static int record_spec_of_array(Store *s, const Job *j) {
 }
 
 /* What stands beside the job's row, as far as it was changed. */
-static int record_edited(Store *s, const Job *j) {
+static int record_edited_fields(Store *s, const Job *j) {
         uint64_t environment = spec_field_bit(spec_field_find("environment")),
                  payload = spec_field_bit(spec_field_find("payload"));
         _cleanup_free_ char *text = NULL;
@@ -161,6 +165,20 @@ static int record_edited(Store *s, const Job *j) {
         stmt_bind_u64(s, stmt, 1, j->id);
         stmt_bind_text(s, stmt, 2, text);
         return exec_update(s, stmt, "the spec of job", j->id);
+}
+
+static int record_edited(Store *s, const Job *j) {
+        StoredSpec before, after;
+        int r;
+
+        r = store_stored_spec(s, j, &before);
+        if (r >= 0)
+                r = record_edited_fields(s, j);
+        if (r >= 0)
+                r = store_stored_spec(s, j, &after);
+        if (r < 0)
+                return r;
+        return store_room_add(s, j->owner, (after.own ? (int64_t) (after.text + after.payload) : 0) - (before.own ? (int64_t) (before.text + before.payload) : 0));
 }
 
 static int record_job(Store *s, const Job *j) {
@@ -201,7 +219,8 @@ static int record_callback(Store *s, const Job *j) {
         stmt = store_stmt(s, STMT_SPEC_SET_PAYLOAD);
         stmt_bind_u64(s, stmt, 1, j->id);
         stmt_bind_blob(s, stmt, 2, body, size);
-        return exec_update(s, stmt, "the spec of job", j->id);
+        r = exec_update(s, stmt, "the spec of job", j->id);
+        return r < 0 ? r : store_room_add(s, j->owner, size);
 }
 
 /* They say what this commit leaves, so they come behind it. */
@@ -217,9 +236,28 @@ static int record_callbacks(Store *s, const Model *m) {
 
 /* ---- attempts, queues, purges ---- */
 
-static int record_attempt(Store *s, const Attempt *a) {
+/* a->room is what is recorded, or will be: where the commit fails, the attempt is loaded anew. */
+static int record_attempt_room(Store *s, Attempt *a, uint64_t room) {
+        int64_t more = (int64_t) room - (int64_t) a->room;
+        _cleanup_(job_freep) Job *j = NULL;
+        int r;
+
+        if (more == 0)
+                return 0;
+        if (a->owner == UINT32_MAX) { /* one that had ended when it was loaded */
+                r = store_load_job(s, a->job_id, &j);
+                if (r < 0)
+                        return r == -ENOENT ? 0 : r;
+                a->owner = j->owner;
+        }
+        a->room = room;
+        return store_room_add(s, a->owner, more);
+}
+
+static int record_attempt(Store *s, Attempt *a) {
         _cleanup_free_ char *numbers = NULL;
         sqlite3_stmt *stmt;
+        int r;
 
         if (a->phase == ATTEMPT_STRAY) /* has no row */
                 return 0;
@@ -227,7 +265,8 @@ static int record_attempt(Store *s, const Attempt *a) {
                 stmt = store_stmt(s, STMT_ATTEMPT_DELETE_ONE);
                 stmt_bind_u64(s, stmt, 1, a->job_id);
                 stmt_bind_u64(s, stmt, 2, a->number);
-                return stmt_exec(s, stmt);
+                r = stmt_exec(s, stmt);
+                return r < 0 ? r : record_attempt_room(s, a, 0);
         }
 
         if (a->slot_numbers) {
@@ -237,7 +276,8 @@ static int record_attempt(Store *s, const Attempt *a) {
         }
         stmt = store_stmt(s, a->is_new ? STMT_ATTEMPT_INSERT : STMT_ATTEMPT_UPDATE);
         attempt_to_row(s, stmt, a, numbers);
-        return exec_update(s, stmt, "an attempt of job", a->job_id);
+        r = exec_update(s, stmt, "an attempt of job", a->job_id);
+        return r < 0 ? r : record_attempt_room(s, a, store_room_of_attempt(&a->outcome, numbers));
 }
 
 static int record_backlog(Store *s, const Queue *q) {
@@ -279,7 +319,7 @@ static int record_queue(Store *s, const Queue *q) {
 }
 
 static int record_purge(Store *s, uint64_t id) {
-        static const StatementId deletes[] = { STMT_ARRAY_DELETE_WITH_LAST, STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE,
+        static const StatementId deletes[] = { STMT_ROOM_OF_JOB, STMT_ARRAY_DELETE_WITH_LAST, STMT_JOB_DELETE, STMT_SPEC_DELETE, STMT_ATTEMPT_DELETE,
                                                STMT_EDGE_DELETE };
         int r;
 
@@ -291,7 +331,7 @@ static int record_purge(Store *s, uint64_t id) {
                 sqlite3_stmt *stmt = store_stmt(s, *i);
 
                 stmt_bind_u64(s, stmt, 1, id);
-                r = stmt_exec(s, stmt);
+                r = store_room_take_away(s, stmt); /* they have no rows, but the first two */
                 if (r < 0)
                         return r;
         }
@@ -314,11 +354,11 @@ static int record_next_id(Store *s, uint64_t next_id) {
 static int record_changes(Store *s, const Model *m) {
         const Receipt *receipt;
         const Array *array;
-        const Attempt *a;
         const Worker *w;
         const Run *run;
         const Queue *q;
         const Job *j;
+        Attempt *a;
         int r;
 
         TAILQ_FOREACH(array, &m->changed_arrays, changed_entry) {
@@ -375,6 +415,8 @@ static int record_changes(Store *s, const Model *m) {
                 return r;
         CRASH_POINT("record-written");
         r = store_environment_flush(s);
+        if (r >= 0)
+                r = store_rooms_flush(s);
         if (r < 0)
                 return r;
         return record_next_id(s, m->next_id);
@@ -397,6 +439,8 @@ int store_record(Store *s, Model *m) {
         if (r >= 0)
                 r = store_commit(s);
         store_announce(s, NULL, 0, s->event.max);
+        store_rooms_ended(s, r >= 0);
+        store_rooms_recorded(s);
         if (r < 0) {
                 store_rollback(s);
                 store_environment_forget(s);

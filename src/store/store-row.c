@@ -344,6 +344,7 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
                 return -ENOMEM;
         if (r >= 0 && a->freezer < 0)
                 r = -EUCLEAN;
+        a->room = store_room_of_attempt(&a->outcome, stmt_text(stmt, 7));
         if (r == -EUCLEAN)
                 return store_set_error(s, r, "Attempt %" PRIu32 " of job %" PRIu64 " cannot be understood", a->number,
                                        a->job_id);

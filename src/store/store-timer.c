@@ -24,10 +24,17 @@ static void bind_policy(Store *s, sqlite3_stmt *stmt, const TimerPolicy *p, cons
 }
 
 static int record_timer(Store *s, const Timer *t) {
-        sqlite3_stmt *stmt = store_stmt(s, t->removed ? STMT_TIMER_DELETE : STMT_TIMER_UPSERT);
+        sqlite3_stmt *stmt = store_stmt(s, STMT_ROOM_OF_TIMER);
         _cleanup_free_ char *calendar = NULL;
         int r;
 
+        stmt_bind_text(s, stmt, 1, t->name);
+        r = store_room_take_away(s, stmt);
+        if (r >= 0 && !t->removed)
+                r = store_room_add(s, t->owner, store_room_of_timer(&t->policy));
+        if (r < 0)
+                return r;
+        stmt = store_stmt(s, t->removed ? STMT_TIMER_DELETE : STMT_TIMER_UPSERT);
         stmt_bind_text(s, stmt, 1, t->name);
         if (!t->removed) {
                 calendar = strv_join(t->policy.calendar, "\n");

@@ -159,6 +159,7 @@ int store_open(const char *path, Store **ret, char **ret_error) {
         mind_quotas();
         s->lock_fd = -EBADF;
         s->memory = streq(path, STORE_MEMORY);
+        TAILQ_INIT(&s->rooms_changed);
         if (!s->memory) {
                 const char *slash = strrchr(path, '/');
                 s->folder = slash ? strndup(path, slash - path) : strdup(".");
@@ -185,6 +186,7 @@ Store *store_close(Store *s) {
 
         store_finalize_all(s);
         store_environment_forget(s);
+        store_rooms_forget(s);
         CRASH_POINT("store-close-before");
         store_file_close(s);
         CRASH_POINT("store-close-after");

@@ -69,6 +69,15 @@ typedef struct UsageLimits {
 /* A step of what is to be folded, or forgotten, in a transaction of its own. 1: there is more. */
 int store_fold_usage(Store *s, usec_t now, const UsageLimits *limits);
 
+/* What users have stored (store-room.c), in bytes: as recorded and expected; so many more, or less, with the commit of this turn (-ENOMEM). What a spec with
+ * payload takes, an environment (which a user's jobs share), so many jobs besides, a schedule, an attempt. What a job's spec takes; own: not its array's. */
+uint64_t store_room(const Store *s, uint32_t owner), store_room_of_environment(char *const *environment);
+uint64_t store_room_of_jobs(const JobSpec *spec, uint64_t n), store_room_of_timer(const TimerPolicy *p);
+int store_room_expect(Store *s, uint32_t owner, int64_t bytes), store_room_of_spec(const JobSpec *spec, uint64_t *ret);
+#define STORE_ROOM_OF_ATTEMPT 192
+typedef struct StoredSpec { bool own; uint64_t text, payload; } StoredSpec;
+int store_stored_spec(Store *s, const Job *j, StoredSpec *ret);
+
 /* ---- starts ---- */
 
 /* At each start and each stop in order. *ret_restored: an old copy of the store was put back and nobody has accepted that yet; true
@@ -116,10 +125,8 @@ int store_repair(Store *s, usec_t now, store_finding_t found, void *userdata);
 
 #define STORE_BALLAST_SIZE (8U * 1024U * 1024U)
 
-/* 0: it is there; -ENOSPC, -EDQUOT: no room. */
-int store_ballast_make(Store *s);
-/* Whether there was one. */
-bool store_ballast_give(Store *s);
+int store_ballast_make(Store *s); /* 0: it is there; -ENOSPC, -EDQUOT: no room */
+bool store_ballast_give(Store *s); /* whether there was one */
 bool store_ballast_is_kept(Store *s);
 
 /* ---- events ---- */

@@ -60,7 +60,7 @@ def typed(key, value):
     if t in SIMPLE:
         return SIMPLE[t](value)
     if t == "ay":
-        return dbus.ByteArray(value)
+        return dbus.ByteArray(value.encode() if isinstance(value, str) else value)
     if t == "a{say}":
         return dbus.Dictionary({k: dbus.ByteArray(v if isinstance(v, bytes) else v.encode()) for k, v in value.items()}, signature="say")
     if t == "a{ss}":

@@ -227,8 +227,8 @@ def test_large_store_in_parts(mill):
     pending = mill.bus.start("CheckIntegrity")
     assert mill.submit(["true"]) > ids[-1]
     found = mill.bus.finish(pending)
-    assert sorted((f["kind"], f["job"]) for f in found) == [("job-without-spec", i) for i in (1, 10000, 10001, 25000)] + [
-        ("spec-without-job", 90000)]
+    assert sorted((f["kind"], f.get("job")) for f in found) == [("job-without-spec", i) for i in (1, 10000, 10001, 25000)] + [
+        ("room", None), ("spec-without-job", 90000)]
 
 
 @pytest.mark.parametrize("statement, wanted", [
@@ -245,7 +245,10 @@ def test_large_store_in_parts(mill):
     ("DELETE FROM environment_content", ("environment-missing", None)),
     ("UPDATE receipt_count SET n = 5", ("receipts", None)),
     ("DELETE FROM receipt_count", ("receipts", None)),
-    ("INSERT INTO environment VALUES (99, 1, 0)", ("environment", None)),
+    ("UPDATE room SET bytes = bytes + 1", ("room", None)),
+    ("DELETE FROM room", ("room", None)),
+    ("INSERT INTO room VALUES (99, 1)", ("room", None)),
+    ("INSERT INTO environment VALUES (99, 1, 0, 0)", ("environment", None)),
     ("INSERT INTO environment_content VALUES (99, x'00')", ("environment", None)),
     ("INSERT INTO edge VALUES (77, 1, 'end', 'fail', 1)", ("edge-without-job", 77)),
     ("UPDATE edge SET met = 0", ("edges", None)),
@@ -268,10 +271,11 @@ def test_rows_that_do_not_fit(mill, statement, wanted):
     rows = json.loads(tool(mill, "check", "-j", check=False).stdout)
     assert wanted[0] in {f["kind"] for f in rows} and {f["repaired"] for f in rows} == {None}
     mended = wanted[0] != "job-without-spec"
-    assert all(bool(f["repair"]) == mended for f in rows) and ("[--repair: " in p.stdout) == mended
+    about = lambda rows: [f for f in rows if mended or f["kind"] == wanted[0]]  # noqa: E731; a sum is made of what is left
+    assert all(bool(f["repair"]) == mended for f in about(rows)) and ("[--repair: " in p.stdout) == any(f["repair"] for f in rows)
 
     rows = mill.call("Repair")
-    assert sorted((f["kind"], f.get("job")) for f in rows) == found and {f["repaired"] for f in rows} == {mended}
+    assert sorted((f["kind"], f.get("job")) for f in rows) == found and {f["repaired"] for f in about(rows)} == {mended}
     if not mended:  # it says what to do
         mill.call("PurgeJobs", {"ids": [1]})
     assert kinds(mill) == []
@@ -299,9 +303,10 @@ def test_specs_in_the_way(mill):
     mill.result(1)
     edit(mill, "INSERT INTO job_spec VALUES (2, '{}', NULL)", "UPDATE attempt SET job = 3")
     assert mill.submit("true", hold=True) == 4
-    assert tool(mill, "check", "--repair", check=False).stdout.splitlines() == [
-        "job 2: spec-without-job: there is a spec, but no such job [it is dropped]",
-        "job 3: attempt-without-job: there are attempts, but no such job [they are dropped]"]
+    *lines, room = tool(mill, "check", "--repair", check=False).stdout.splitlines()
+    assert lines == ["job 2: spec-without-job: there is a spec, but no such job [it is dropped]",
+                     "job 3: attempt-without-job: there are attempts, but no such job [they are dropped]"]
+    assert room.startswith("room: user %d: " % os.geteuid()) and room.endswith(" are counted [they are counted again]")
     works(mill, 4)
 
 

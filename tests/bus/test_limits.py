@@ -116,6 +116,7 @@ OF_A_USER = {"MaxQueued": "test_queued", "MaxQueuedPerUser": "test_queued", "Pen
              "CredentialsPerUserMax": "test_credentials", "ListPageMax": "test_rows_of_a_page", "SocketMessageMax": "test_message", "EnvironmentMax": "test_smaller_environment"}
 # setting: file::test that is about it
 ELSEWHERE = {
+    "StoredBytesPerUserMax": "bus/test_stored_bytes.py::test_at_the_limit",
     "IoTailMax": "bus/test_verdict.py::test_tail_is_a_setting",
     "PoisonAttempts": "bus/test_retry.py",
     "CallbackBodyMax": "bus/test_callback.py::test_limits",

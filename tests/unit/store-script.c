@@ -550,7 +550,7 @@ bool script_ignore_reasons;
 
 uint64_t script_digest(sqlite3 *db) {
         static const char *const tables[] = { "meta", "queue", "job", "job_spec", "environment", "environment_content",
-                                              "attempt", "receipt", "receipt_count", "backlog", "array" };
+                                              "attempt", "receipt", "receipt_count", "backlog", "array", "room" };
         uint64_t h = UINT64_C(14695981039346656037);
 
         FOREACH_ELEMENT(i, tables) {
@@ -609,6 +609,19 @@ void script_check(sqlite3 *db) {
                 " OR NOT EXISTS (SELECT 1 FROM environment_content WHERE environment = e.id)",
                 "SELECT count(*) FROM environment_content AS c WHERE NOT EXISTS (SELECT 1 FROM environment WHERE id = c.environment)",
                 "SELECT count(*) FROM receipt_count AS c WHERE n <> (SELECT count(*) FROM receipt WHERE caller = c.caller)",
+                "WITH b AS (SELECT owner, count(*) * 512 AS n FROM job GROUP BY owner"
+                " UNION ALL SELECT owner, sum(length(CAST(spec AS BLOB)) + length(ifnull(payload, x''))) FROM job_spec JOIN job ON id = job GROUP BY owner"
+                " UNION ALL SELECT j.owner, length(CAST(a.spec AS BLOB)) + length(ifnull(a.payload, x'')) FROM array AS a"
+                "  JOIN (SELECT DISTINCT array, owner FROM job) AS j ON j.array = a.id"
+                " UNION ALL SELECT owner, 192 + length(CAST(ifnull(slot_numbers, '') || ifnull(a.reason, '') || ifnull(verdict, '') || ifnull(io_stdout, '')"
+                "  || ifnull(io_stderr, '') AS BLOB)) FROM attempt AS a JOIN job ON id = job"
+                " UNION ALL SELECT owner, 64 FROM edge JOIN job ON id = job"
+                " UNION ALL SELECT owner, 64 + length(content) FROM environment JOIN environment_content ON id = environment"
+                " UNION ALL SELECT caller, 128 + length(CAST(request_id || ifnull(ids, '') AS BLOB)) FROM receipt"
+                " UNION ALL SELECT owner, 512 + length(CAST(ifnull(calendar, '') || ifnull(job, '') AS BLOB)) FROM timer),"
+                " s AS (SELECT owner, sum(n) AS bytes FROM b GROUP BY owner)"
+                " SELECT count(*) FROM (SELECT * FROM (SELECT owner, bytes FROM s EXCEPT SELECT owner, bytes FROM room)"
+                "  UNION ALL SELECT * FROM (SELECT owner, bytes FROM room EXCEPT SELECT owner, bytes FROM s))",
                 "SELECT count(*) FROM receipt AS r WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = r.first_id)",
         };
         char text[256] = "";
