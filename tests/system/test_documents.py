@@ -83,6 +83,7 @@ def begin(mill):
             mill.drop_everything()
             mill.no_units()
             empty(["/etc/jobmill", "/run/jobmill/queues", "/run/jobmill/jobmill.conf.d"], "*")
+            run("systemd-tmpfiles", "--create", "jobmill-webhook.conf")
             mill.call("Reload")
             run("loginctl", "disable-linger", "alice")
             empty([pwd.getpwnam("alice").pw_dir], "[!.]*")
