@@ -19,7 +19,14 @@ BINARY = {".db", ".png", ".gz", ".xz"}
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3]) + r")\b")
 # bus/test_flow.py, tests/unit/test-growth.c: all below tests/
 TEST = re.compile(r"(?<![\w/.-])(?:tests/)?((?:bus|fuzz|system|unit|vm)/(?:[\w-]+/)*(?:test|fuzz)[-_][a-z0-9_-]+\.(?:py|c))\b")
-LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
+RUNBOOK = re.compile(r"docs/(runbook\.md)#([\w-]+)")
+
+
+def sections(path):
+    """The names by which links find its headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", h).lower()).replace(" ", "-") for h in headings}
 
 
 def problems_of(top, path, name):
@@ -37,12 +44,20 @@ def problems_of(top, path, name):
         if UNFINISHED.search(line):
             yield number, "a mark of unfinished work"
         if path.suffix == ".md":
-            for link in LINK.findall(line):
-                if not (path.parent / link).exists():
+            for link, section in LINK.findall(line):
+                there = path.parent / link if link else path
+                if not there.exists():
                     yield number, f"no such file: {link}"
+                elif section and there.suffix == ".md" and section not in sections(there):
+                    yield number, f"no such section: {link}#{section}"
             for test in TEST.findall(line):
                 if not (top / "tests" / test).exists():
                     yield number, f"no such test: tests/{test}"
+        for link, section in RUNBOOK.findall(line):
+            if section not in sections(top / "docs" / link):
+                yield number, f"no such section: {link}#{section}"
+    if name == "docs/monitoring/alerts.yml" and text.count("- alert: ") != text.count("runbook_url: "):
+        yield 1, "an alert has no runbook_url"
 
 
 def main():
