@@ -247,7 +247,7 @@ static const char *const statement_table[_STMT_MAX] = {
                                 " AND (created_usec < ?2 OR created_usec > ?3) RETURNING caller, " ROOM_OF_RECEIPT,
         [STMT_RECEIPT_OLDEST] = "SELECT created_usec FROM receipt NOT INDEXED ORDER BY first_id LIMIT 1",
         [STMT_ROOM_ALL] = "SELECT owner, bytes FROM room",
-        [STMT_ROOM_UPSERT] = "INSERT INTO room (owner, bytes) VALUES (?1, ?2) ON CONFLICT (owner) DO UPDATE SET bytes = excluded.bytes",
+        [STMT_ROOM_UPSERT] = "INSERT OR REPLACE INTO room (owner, bytes) VALUES (?1, ?2)",
         [STMT_ROOM_DELETE] = "DELETE FROM room WHERE owner = ?1",
         [STMT_ROOM_OF_JOB] = "SELECT owner, " ROOM_OF_JOB " FROM job WHERE id = ?1",
         [STMT_ROOM_OF_ENVIRONMENT] = "SELECT owner, " ROOM_OF_ENVIRONMENT " FROM environment_content JOIN environment ON id = environment"
