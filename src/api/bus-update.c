@@ -247,6 +247,7 @@ int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error) {
         _cleanup_(spec_freep) JobSpec *spec = NULL;
         _cleanup_free_ char *text = NULL;
         bool privileged, sandboxed;
+        uint64_t room;
         Queue *to;
         int r;
 
@@ -279,12 +280,14 @@ int update_apply(Call *c, const Update *up, Job *j, sd_bus_error *error) {
                 if (r < 0)
                         return r;
         }
-        r = room_for_update(c, j, spec, up->fields, error);
+        r = room_for_update(c, j, spec, up->fields, &room, error);
         if (r < 0)
                 return r;
         r = model_update(c->api->model, j, to, spec, up->fields, &c->api->now, &text);
-        if (r < 0)
+        if (r < 0) {
+                room_leave(c, j->owner, room);
                 return update_error(r, text, error);
+        }
         TAKE_PTR(spec);
         j->privileged = privileged;
         return 1;

@@ -54,16 +54,21 @@ int requests_take_room(const Call *c, Request *l, size_t n, Together together, s
 
 void requests_leave_room(const Call *c, const Request *l, size_t n) {
         for (size_t i = 0; i < n; i++)
-                if (l[i].room > 0)
-                        (void) store_room_expect(c->api->store, l[i].owner, -(int64_t) l[i].room);
+                room_leave(c, l[i].owner, l[i].room);
 }
 
-int room_for_update(const Call *c, const Job *j, const JobSpec *spec, uint64_t fields, sd_bus_error *error) {
+void room_leave(const Call *c, uint32_t owner, uint64_t n) {
+        if (owner != 0 && n > 0)
+                (void) store_room_expect(c->api->store, owner, -(int64_t) n);
+}
+
+int room_for_update(const Call *c, const Job *j, const JobSpec *spec, uint64_t fields, uint64_t *ret, sd_bus_error *error) {
         bool payload = fields & spec_field_bit(spec_field_find("payload"));
         StoredSpec had = {};
         uint64_t more;
         int r;
 
+        *ret = 0;
         if (j->owner == 0 || !(fields & ~spec_fields_of_job()))
                 return 0;
         r = store_room_of_spec(spec, &more); /* with its payload, if that is given anew */
@@ -77,7 +82,9 @@ int room_for_update(const Call *c, const Job *j, const JobSpec *spec, uint64_t f
                 more -= MIN(more, had.text + (payload ? had.payload : 0));
         if (fields & spec_field_bit(spec_field_find("environment")))
                 more += store_room_of_environment(spec->environment);
-        return take(c, j->owner, more, error);
+        r = take(c, j->owner, more, error);
+        *ret = r < 0 ? 0 : more;
+        return r;
 }
 
 int room_for_attempt(const Call *c, const Job *j, sd_bus_error *error) {

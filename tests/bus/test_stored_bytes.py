@@ -152,6 +152,21 @@ def test_what_makes_jobs_larger(mill, remotes):
 
 
 @pytest.mark.root
+def test_refused_for_something_else(mill, remotes):
+    """What is not stored after all leaves its room, although nothing is recorded meanwhile."""
+    configured(mill, StoredBytesPerUserMax="64K")
+    user = remotes("daemon")
+    id_ = user.call("Submit", "", ["true"], HELD)[0]
+    before = stored(user)
+    for _ in range(3):
+        refused(user, "InvalidSpec", "UpdateJob", id_, {"payload": "x" * 40000, "slots": 100})
+        assert stored(user) == before
+        refused(user, "TooMany", "SubmitMany", [{"argv": ["true"], **HELD, "payload": "x" * 40000}] * 2)
+        assert stored(user) == before
+    user.call("UpdateJob", id_, {"payload": "x" * 40000})
+
+
+@pytest.mark.root
 def test_arrays_that_become_jobs(mill, remotes):
     """One of an array that is changed has a spec and a payload of its own from then on."""
     configured(mill, StoredBytesPerUserMax="64K")

@@ -3,6 +3,7 @@
 done its worst, and stays until it is killed.
 
   submits N        N jobs by SubmitMany, whatever becomes of them, and then some one by one
+  payloads N       N jobs, each with a MiB of input
   flows N          documents of N jobs
   connections N    opens N connections
   halves N         N connections, each with a message that has begun
@@ -64,6 +65,12 @@ def submits(n):
     while data.count(b"\0") < 1000:
         data += s.recv(1 << 20)
     said(replies + [json.loads(t) for t in data.split(b"\0")[:1000]])
+
+
+def payloads(n):
+    s = connect()
+    job = {**JOB, "payload": "x" * (1 << 20)}
+    said([call(s, "Submit", job=job) for _ in range(n)])
 
 
 def flows(n):

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.system_only
 TEXTS = {name: (pathlib.Path(__file__).parent / (name + ".py")).read_text() for name in ("flood", "bus_abuse")}  # she may not be able to read them
 MAX = 100000 if os.environ.get("JOBMILL_FAULTS_FULL") == "1" else 20000
 MOST = 2048 if SANITIZERS else 320  # MiB while she is at it: her messages and answers, SocketBuffersPerUserMax= each, and what is made of one of them
+STORED = 64  # MiB that one user may have stored
 LEFT = 1024 if SANITIZERS else 64  # MiB more than before, when she is gone: what malloc() keeps
 ALICE = pwd.getpwnam("alice").pw_uid
 LIVE = 60  # seconds in which bob is answered, on a machine that does much else
@@ -75,7 +76,7 @@ def scene(mill, request):
     """Limits, a queue for workers, bob at work, and what the daemon had before."""
     path = pathlib.Path("/etc/jobmill/jobmill.conf.d/90-flood.conf")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("[Daemon]\nMaxQueuedPerUser=%d\n" % MAX)
+    path.write_text("[Daemon]\nMaxQueuedPerUser=%d\nStoredBytesPerUserMax=%dM\n" % (MAX, max(STORED, MAX // 500)))
     mill.call("SetQueue", "w", {"Executor": "worker", "AllowUsers": "*"}, True)
     mill.call("Reload")
     pid = mill.daemon_pid()
@@ -105,6 +106,18 @@ def flooded(mill, scene, figure, request):
 
 def counts(line):
     return json.loads(line)
+
+
+def test_payloads(mill, flooded):
+    """To what she may have stored; once that is purged she may again."""
+    most = max(STORED, MAX // 500)
+    for n in (most + 20, 3):
+        with started("payloads", n) as (_, line):
+            flooded.goes_on(mill)
+            c = counts(line)
+            assert c == ({"taken": most - 1, "TooMany": 21} if n > 3 else {"taken": 3}), c
+        assert mill.stats()["store_bytes"] < (most + 40) << 20
+        assert mill.call("CancelJobs", {"owner": ALICE}) == mill.call("PurgeJobs", {"owner": ALICE, "state": "done"}) == c["taken"]
 
 
 def test_submits(mill, flooded):
