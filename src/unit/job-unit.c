@@ -152,8 +152,17 @@ int job_unit_append_description(sd_bus_message *m, const Attempt *a) {
         return sd_bus_message_append(m, "(sv)", "Description", "s", description);
 }
 
+int units_append_accounting(sd_bus_message *m, const Units *u) {
+        int r = 0;
+
+        /* Since systemd 258 CPU time is always counted, and a unit's file that asks for it is warned of. */
+        if (u->version_number < 258)
+                r = sd_bus_message_append(m, "(sv)", "CPUAccounting", "b", 1);
+        return r < 0 ? r : sd_bus_message_append(m, "(sv)(sv)(sv)", "MemoryAccounting", "b", 1, "IOAccounting", "b", 1, "TasksAccounting", "b", 1);
+}
+
 /* What every job's unit is, whatever its spec says (design.md, section 4). */
-static int append_fixed(sd_bus_message *m, Attempt *a) {
+static int append_fixed(sd_bus_message *m, const Units *u, Attempt *a) {
         const Job *j = a->job;
         usec_t stop = attempt_stop_timeout(a);
         int r;
@@ -173,15 +182,13 @@ static int append_fixed(sd_bus_message *m, Attempt *a) {
                                   "IgnoreSIGPIPE", "b", 0);
         if (r < 0)
                 return r;
-        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+        r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)",
                                   "After", "as", 1, "jobmilld.service",
                                   "StartLimitIntervalUSec", "t", USEC_INFINITY,
                                   "StartLimitBurst", "u", UINT32_C(1),
-                                  "CPUAccounting", "b", 1,
-                                  "MemoryAccounting", "b", 1,
-                                  "IOAccounting", "b", 1,
-                                  "TasksAccounting", "b", 1,
                                   "TimeoutStopUSec", "t", stop);
+        if (r >= 0)
+                r = units_append_accounting(m, u);
         a->has_net = j->timeout_usec != USEC_INFINITY && !j->spec->freezable;
         if (r < 0 || !a->has_net)
                 return r;
@@ -253,7 +260,7 @@ int job_unit_append(sd_bus_message *m, const Units *u, Attempt *a, const char *e
         const JobSpec *s = a->job->spec;
         int r;
 
-        r = append_fixed(m, a);
+        r = append_fixed(m, u, a);
         if (r >= 0)
                 r = append_owner(m, u, a->job);
         if (r >= 0)

@@ -7,6 +7,8 @@
 
 /* What jobmill adds to the environment, as VAR=VALUE. */
 int job_environment(const Units *u, const Attempt *a, char ***ret);
+/* What is measured of a unit, of whatever kind. */
+int units_append_accounting(sd_bus_message *m, const Units *u);
 /* Queue's [Service] and the job's own, as the rights of the submitter allow (unit_property_merge()). Sets a->kill_signal. *ret_error is set (and
  * the return negative) where it is refused. */
 int job_properties(const Units *u, Attempt *a, UnitPropertyList *ret, char **ret_error);

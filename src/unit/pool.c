@@ -9,6 +9,7 @@
 #include "base/bus-util.h"
 #include "base/parse.h"
 #include "unit/cgroup.h"
+#include "unit/job-unit.h"
 
 #define STOP_TELL (1 * USEC_PER_SEC)
 
@@ -61,13 +62,11 @@ static int append_unit(sd_bus_message *m, const Units *u, const Server *s, const
                                   "IgnoreSIGPIPE", "b", 0,
                                   "CollectMode", "s", "inactive-or-failed");
         if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)",
+                r = sd_bus_message_append(m, "(sv)(sv)",
                                           "After", "as", 1, "jobmilld.service",
-                                          "StartLimitIntervalUSec", "t", UINT64_C(0),
-                                          "CPUAccounting", "b", 1,
-                                          "MemoryAccounting", "b", 1,
-                                          "IOAccounting", "b", 1,
-                                          "TasksAccounting", "b", 1);
+                                          "StartLimitIntervalUSec", "t", UINT64_C(0));
+        if (r >= 0)
+                r = units_append_accounting(m, u);
         if (r >= 0)
                 r = sd_bus_message_append(m, "(sv)", "TasksMax", "t", UINT64_MAX);
         if (r >= 0 && privileges && privileges->b)

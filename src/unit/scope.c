@@ -93,14 +93,12 @@ int scope_unit_append(sd_bus_message *m, const Units *u, Attempt *a, char **ret_
         if (r >= 0)
                 r = append_word(m, a);
         if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)",
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)",
                                           "Slice", "s", a->queue->slice,
                                           "After", "as", 1, "jobmilld.service",
-                                          "CPUAccounting", "b", 1,
-                                          "MemoryAccounting", "b", 1,
-                                          "IOAccounting", "b", 1,
-                                          "TasksAccounting", "b", 1,
                                           "TimeoutStopUSec", "t", stop);
+        if (r >= 0)
+                r = units_append_accounting(m, u);
         a->has_net = has_pidfds(u) && a->job->timeout_usec != USEC_INFINITY; /* it cannot be set later */
         if (r >= 0 && a->has_net)
                 r = sd_bus_message_append(m, "(sv)", "RuntimeMaxUSec", "t",

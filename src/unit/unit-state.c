@@ -123,12 +123,13 @@ static const char *unit_state_helper_failure(const UnitState *u) {
 }
 
 /* The command was never executed: statuses 200–243 are systemd's own for that (systemd.exec(5), "Process Exit Codes").
- * From 256 on PID 1 tells when it handed over; before, a program that exits so by itself at once looks the same. */
+ * From 256 on PID 1 tells when it handed over, which is just before execve(): if that fails, as for a script whose interpreter is not
+ * there, it is 203. Before 256, and with 203, a program that exits so by itself at once looks the same. */
 static bool unit_state_never_executed(const UnitState *u) {
         if (unit_state_helper_failure(u))
                 return true;
         if (u->code == CLD_EXITED && u->status >= 200 && u->status <= 243)
-                return u->handoff_monotonic != USEC_INFINITY ? u->handoff_monotonic == 0 : u->active_monotonic == 0;
+                return u->handoff_monotonic == 0 || (u->active_monotonic == 0 && (u->handoff_monotonic == USEC_INFINITY || u->status == EXEC_EXIT_EXEC));
         return u->code == 0 && u->active_monotonic == 0;
 }
 

@@ -36,8 +36,8 @@ static void as_line(const char *text, size_t size, const JobSpec *s) {
         int r;
 
         r = spec_read_json(text, size, line, &queue, &keys, &error);
-        /* That key is all that it takes more. */
-        check(r < 0 ? !s : !s == !!queue);
+        /* That key is all that it takes more, and what is ours it does not take. */
+        check(r < 0 ? !s || s->type_version || s->type_rules : !s == !!queue);
         if (r < 0)
                 check_names_key(error, text, size);
         else if (s)

@@ -279,7 +279,8 @@ static void test_outcome(void **state) {
                 { UNIT_RESULT_SUCCESS, CLD_EXITED, 0, 0, no, JOB_SUCCESS, 0, 0, NULL },
                 /* From 256 the hand-over tells */
                 { UNIT_RESULT_EXIT_CODE, CLD_EXITED, 203, 0, 0, JOB_EXEC, 203, 0, "cannot be executed" },
-                { UNIT_RESULT_EXIT_CODE, CLD_EXITED, 203, 0, 9, JOB_EXIT_CODE, 203, 0, NULL },
+                { UNIT_RESULT_EXIT_CODE, CLD_EXITED, 203, 0, 9, JOB_EXEC, 203, 0, "cannot be executed" }, /* execve() itself failed */
+                { UNIT_RESULT_EXIT_CODE, CLD_EXITED, 217, 0, 9, JOB_EXIT_CODE, 217, 0, NULL },
                 { UNIT_RESULT_EXIT_CODE, CLD_EXITED, 203, 1, 9, JOB_EXIT_CODE, 203, 0, NULL },
                 { UNIT_RESULT_EXIT_CODE, CLD_EXITED, 7, 0, 9, JOB_EXIT_CODE, 7, 0, NULL },
 
