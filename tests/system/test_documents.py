@@ -31,7 +31,8 @@ class Command:
         self.user, self.text, self.expected = user, text, []
 
 
-DOCUMENTS = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md")), *sorted((SOURCE / "docs/man").glob("*.scd"))]
+RUNBOOK = SOURCE / "docs/runbook.md"  # of troubles, which test_runbook.py brings about
+DOCUMENTS = [SOURCE / "README.md", *sorted({*(SOURCE / "docs").glob("*.md")} - {RUNBOOK}), *sorted((SOURCE / "docs/man").glob("*.scd"))]
 
 
 def blocks(document):
@@ -129,9 +130,7 @@ def test_there_are_ten():
     assert len([d for d, *_ in EXAMPLES if d.name == "README.md"]) >= 10
 
 
-@pytest.mark.parametrize("document,heading,block", EXAMPLES, ids=["%s: %s" % (d.name, heading) for d, heading, _ in EXAMPLES])
-def test_example(begin, document, heading, block):
-    begin(document)
+def play(document, block):
     while block:
         n = next((i for i, c in enumerate(block) if c.user != block[0].user), len(block))
         now, block = block[:n], block[n:]
@@ -142,3 +141,9 @@ def test_example(begin, document, heading, block):
             expected = "\n".join(command.expected)
             assert re.fullmatch(pattern(command.expected), lines), (
                 f"{command.text}\n{document.name} says:\n{expected}\nit printed:\n{output}")
+
+
+@pytest.mark.parametrize("document,heading,block", EXAMPLES, ids=["%s: %s" % (d.name, heading) for d, heading, _ in EXAMPLES])
+def test_example(begin, document, heading, block):
+    begin(document)
+    play(document, block)
