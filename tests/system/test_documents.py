@@ -59,7 +59,7 @@ def commands(lines):
     for line in lines:
         if line[:2] in ("$ ", "# "):
             found.append(Command(USERS[line[0]], line[2:]))
-        elif line[:2] == "> " and not found[-1].expected:
+        elif line[:2] in ("> ", ">") and not found[-1].expected:
             found[-1].text += "\n" + line[2:]
         else:
             found[-1].expected.append(line)
