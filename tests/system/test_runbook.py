@@ -128,7 +128,7 @@ def run_full(mill, folder):
     id_ = running(mill, folder)
     fill("/run/filler")
     new = mill.submit("true")
-    until(lambda: "asking again" in mill.info(new)["reason"], 20, lambda: mill.info(new))
+    until(lambda: "asking again" in mill.info(new).get("reason", ""), 20, lambda: mill.info(new))
     yield
     (folder / "go").touch()
     yield
@@ -212,7 +212,7 @@ def stands(mill, folder):
     systemctl("daemon-reload")
     mill.write_queue("llm", "Slots=1", "GateUnit=model.service", "AllowUsers=*")
     id_ = mill.submit("true", queue="llm")
-    until(lambda: "gate" in mill.info(id_)["reason"], 10, lambda: mill.info(id_))
+    until(lambda: "gate" in mill.info(id_).get("reason", ""), 10, lambda: mill.info(id_))
     yield
     yield
     assert mill.wait(id_)["result"] == "success"
