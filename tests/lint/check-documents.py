@@ -9,7 +9,7 @@ import re
 import sys
 
 TOP = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2])
-TEST = re.compile(r"(?:bus|fuzz|system|unit|vm)/(?:inside/)?(?:test|fuzz)[-_][\w-]+\.(?:py|c)|^(?:bench|lint)\b")
+TEST = re.compile(r"(?:bus|fuzz|package|system|unit|vm)/(?:inside/)?(?:test|fuzz)[-_][\w-]+\.(?:py|c)|^(?:bench|lint)\b")
 bad = []
 
 

@@ -18,7 +18,7 @@ SEEDS = "tests/fuzz/corpus/"  # which may be anything
 BINARY = {".db", ".png", ".gz", ".xz"}
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3]) + r")\b")
 # bus/test_flow.py, tests/unit/test-growth.c: all below tests/
-TEST = re.compile(r"(?<![\w/.-])(?:tests/)?((?:bus|fuzz|system|unit|vm)/(?:[\w-]+/)*(?:test|fuzz)[-_][a-z0-9_-]+\.(?:py|c))\b")
+TEST = re.compile(r"(?<![\w/.-])(?:tests/)?((?:bus|fuzz|package|system|unit|vm)/(?:[\w-]+/)*(?:test|fuzz)[-_][a-z0-9_-]+\.(?:py|c))\b")
 LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
 RUNBOOK = re.compile(r"docs/(runbook\.md)#([\w-]+)")
 
