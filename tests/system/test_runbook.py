@@ -128,6 +128,7 @@ def run_full(mill, folder):
     id_ = running(mill, folder)
     fill("/run/filler")
     new = mill.submit("true")
+    # What others free in /run lets a start through now and then: it was told once, that is all that is sure.
     until(lambda: "asking again" in mill.info(new).get("reason", ""), 20, lambda: mill.info(new))
     yield
     (folder / "go").touch()
