@@ -44,6 +44,7 @@ def test_installed(mill):
     receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver.got = []
     threading.Thread(target=receiver.serve_forever, args=(0.05,), daemon=True).start()
+    systemctl("stop", UNIT)  # it reads keys when it starts
     try:
         alice = mill.user("alice")
         id_ = alice.submit("exit 0", callback_url="http://127.0.0.1:%d/" % receiver.server_port)

@@ -84,6 +84,7 @@ def begin(mill):
             mill.drop_everything()
             mill.no_units()
             empty(["/etc/jobmill", "/run/jobmill/queues", "/run/jobmill/jobmill.conf.d"], "*")
+            run("systemctl", "stop", "jobmill-webhook.service", check=False)  # it has read keys that are gone
             run("systemd-tmpfiles", "--create", "jobmill-webhook.conf")
             mill.call("Reload")
             run("loginctl", "disable-linger", "alice")

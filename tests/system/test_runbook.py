@@ -329,6 +329,18 @@ def paused(mill, queue):
     return "paused" in mill.tool("queue", "show", queue, check=True).splitlines()[0]
 
 
+def give_number(uid):
+    """To alice, who may have nothing that runs then: not even the session of an earlier test."""
+    leave_alice()
+    run("usermod", "--uid", str(uid), "alice")
+
+
+def leave_alice():
+    systemctl("stop", "user@%d.service" % pwd.getpwnam("alice").pw_uid, check=False)
+    run("pkill", "-KILL", "-u", "alice", check=False)
+    until(lambda: run("pgrep", "-u", "alice", check=False).returncode != 0, 20, "nothing of alice's runs")
+
+
 @part("Move to another host")
 def move(mill, folder):
     """The second host is this one, with nothing of the first left, whose alice has another number."""
@@ -338,7 +350,7 @@ def move(mill, folder):
     runs = mill.submit("until jobmill queue show work | head -n 1 | grep -q paused; do sleep 0.1; done", queue="work")
     mill.reach(runs, "running")
     alice = pwd.getpwnam("alice").pw_uid
-    run("usermod", "--uid", "12345", "alice")  # what she has on the first
+    give_number(12345)  # what she has on the first
     mill.forget_users()
     (folder / "secret").write_text("of hers\n")
     script = "id -un >>{0}/who; pwd >>{0}/who; cat $CREDENTIALS_DIRECTORY/key >>{0}/who".format(folder)
@@ -348,12 +360,13 @@ def move(mill, folder):
     assert unit_properties("jobmilld.service", "ActiveState")["ActiveState"] == "inactive"
     for what in ("/etc/jobmill", STATE, "/run/jobmill/attempt"):
         empty([what], "*")
-    run("usermod", "--uid", str(alice), "alice")
+    give_number(alice)
     pathlib.Path("/etc/jobmill/queues").mkdir(exist_ok=True)
     systemctl("start", "jobmilld.service")  # as its package does; it makes a store of its own
     mill.settled()
     yield
     assert mill.stats()["dispatch"] == "store restored"
+    leave_alice()
     yield
     assert mill.wait(waits)["result"] == "success" and (folder / "who").read_text() == "alice\n/home/alice\nof hers\n"
     assert mill.info(runs)["result"] == "success" and paused(mill, shut)
@@ -361,7 +374,7 @@ def move(mill, folder):
     assert mill.call("CheckIntegrity") == []
     mill.tool("schedule", "remove", "nightly", check=True)
     mill.forget_users()
-    run("usermod", "--uid", str(alice), "alice")
+    give_number(alice)
 
 
 JOB = {"queue": "default", "argv": ["/bin/true"]}
@@ -426,7 +439,7 @@ def clean(mill):
     mill.settled()
     if pwd.getpwnam("alice").pw_uid != alice:
         mill.forget_users()
-        run("usermod", "--uid", str(alice), "alice")
+        give_number(alice)
     for queue, _ in mill.call("ListQueues"):
         with contextlib.suppress(BusError):
             mill.call("ResumeQueue", queue)
