@@ -83,6 +83,9 @@ def begin(mill):
         if last and last[0] != document:
             mill.drop_everything()
             mill.no_units()
+            for line in mill.tool("schedule", "list", "--no-legend", check=True).splitlines():
+                mill.tool("schedule", "remove", line.split()[0], check=True)
+            mill.call("PurgeJobs", {"state": "done"})
             empty(["/etc/jobmill", "/run/jobmill/queues", "/run/jobmill/jobmill.conf.d"], "*")
             run("systemctl", "stop", "jobmill-webhook.service", check=False)  # it has read keys that are gone
             run("systemd-tmpfiles", "--create", "jobmill-webhook.conf")

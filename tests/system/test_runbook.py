@@ -329,16 +329,17 @@ def paused(mill, queue):
     return "paused" in mill.tool("queue", "show", queue, check=True).splitlines()[0]
 
 
-def give_number(uid):
+def give_number(mill, uid):
     """To alice, who may have nothing that runs then: not even the session of an earlier test."""
-    leave_alice()
+    leave_alice(mill)
     run("usermod", "--uid", str(uid), "alice")
 
 
-def leave_alice():
+def leave_alice(mill):
+    mill.forget_users()
     systemctl("stop", "user@%d.service" % pwd.getpwnam("alice").pw_uid, check=False)
     run("pkill", "-KILL", "-u", "alice", check=False)
-    until(lambda: run("pgrep", "-u", "alice", check=False).returncode != 0, 20, "nothing of alice's runs")
+    until(lambda: run("pgrep", "-u", "alice", check=False).returncode != 0, 20, lambda: run("ps", "-f", "-u", "alice", check=False).stdout)
 
 
 @part("Move to another host")
@@ -350,8 +351,7 @@ def move(mill, folder):
     runs = mill.submit("until jobmill queue show work | head -n 1 | grep -q paused; do sleep 0.1; done", queue="work")
     mill.reach(runs, "running")
     alice = pwd.getpwnam("alice").pw_uid
-    give_number(12345)  # what she has on the first
-    mill.forget_users()
+    give_number(mill, 12345)  # what she has on the first
     (folder / "secret").write_text("of hers\n")
     script = "id -un >>{0}/who; pwd >>{0}/who; cat $CREDENTIALS_DIRECTORY/key >>{0}/who".format(folder)
     waits = int(mill.tool("submit", "-q", "work", "--credential", "key=%s/secret" % folder, "--", "sh", "-c", script, user="alice", check=True))
@@ -360,21 +360,20 @@ def move(mill, folder):
     assert unit_properties("jobmilld.service", "ActiveState")["ActiveState"] == "inactive"
     for what in ("/etc/jobmill", STATE, "/run/jobmill/attempt"):
         empty([what], "*")
-    give_number(alice)
+    give_number(mill, alice)
     pathlib.Path("/etc/jobmill/queues").mkdir(exist_ok=True)
     systemctl("start", "jobmilld.service")  # as its package does; it makes a store of its own
     mill.settled()
     yield
     assert mill.stats()["dispatch"] == "store restored"
-    leave_alice()
+    leave_alice(mill)
     yield
     assert mill.wait(waits)["result"] == "success" and (folder / "who").read_text() == "alice\n/home/alice\nof hers\n"
     assert mill.info(runs)["result"] == "success" and paused(mill, shut)
     systemctl("is-active", "jobmill-schedule-nightly.timer")
     assert mill.call("CheckIntegrity") == []
     mill.tool("schedule", "remove", "nightly", check=True)
-    mill.forget_users()
-    give_number(alice)
+    give_number(mill, alice)
 
 
 JOB = {"queue": "default", "argv": ["/bin/true"]}
@@ -438,8 +437,7 @@ def clean(mill):
         mill.call("AcceptStore")
     mill.settled()
     if pwd.getpwnam("alice").pw_uid != alice:
-        mill.forget_users()
-        give_number(alice)
+        give_number(mill, alice)
     for queue, _ in mill.call("ListQueues"):
         with contextlib.suppress(BusError):
             mill.call("ResumeQueue", queue)
