@@ -71,6 +71,7 @@ def extra(program):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "root: needs root, as it acts as several users")
+    config.addinivalue_line("markers", "plain: measures what is of another size with sanitizers")
     for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored where the tests run in the background: what they start must not
         if signal.getsignal(s) == signal.SIG_IGN:
             signal.signal(s, signal.SIG_DFL)
@@ -80,6 +81,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("root") and not AS_ROOT:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+        if item.get_closest_marker("plain") and "asan" in str(DAEMON):
+            item.add_marker(pytest.mark.skip(reason="needs a build without sanitizers"))
 
 
 def pytest_terminal_summary(terminalreporter):

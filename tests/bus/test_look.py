@@ -249,9 +249,8 @@ def peak_memory(mill, *argv):
     return int(p.stdout)
 
 
+@pytest.mark.plain
 def test_memory_is_that_of_a_page(crowd):
-    if "asan" in str(TOOL):
-        pytest.skip("the sanitizer keeps what was freed")
     for options in ([], ["-j"]):
         one = min(peak_memory(crowd, "list", "-n", "1000", *options) for _ in range(2))
         all_ = min(peak_memory(crowd, "list", *options) for _ in range(2))
