@@ -699,9 +699,12 @@ class Systemd:
         u.kill(signal.SIGKILL)
         return GLib.SOURCE_REMOVE
 
+    def major(self):
+        return int(re.match(r"\d+", self.version)[0])
+
     def stop(self, u):
         path = self.new_job(u, "stop")
-        if u.get("FreezerState") != "running" and int(self.version.split(".")[0]) >= 257:
+        if u.get("FreezerState") != "running" and self.major() >= 257:
             self.end_job(u, "canceled")  # it says so in its log only
             return path
         if u.get("FreezerState") != "running":
@@ -783,7 +786,7 @@ class Systemd:
                 u.state["DropInPaths"] = self.drop_ins
         self.add(u)
         path = self.new_job(u, "start")
-        if "PIDFDs" in settings and int(self.version.split(".")[0]) < 255:
+        if "PIDFDs" in settings and self.major() < 255:
             self.forget(u)
             raise Error("org.freedesktop.DBus.Error.PropertyReadOnly", "Cannot set property PIDFDs, or unknown property.")
         if u.kind in self.held:

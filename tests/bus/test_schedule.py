@@ -471,6 +471,7 @@ def test_owners(mill, systemd, polkit, remotes):
     mine = {s["name"]: s for s in alice.call("ListSchedules")}["hers"]
     assert mine["owner"] == alice.uid and "job" in mine
     assert "job" not in {s["name"]: s for s in bob.call("ListSchedules")}["hers"]
+    assert "nobody who could be asked" in refused(bob, "NotAllowed", "SetSchedule", "theirs", {**when, "Job": {**TRUE, "uid": alice.uid}})
     for member in ("RemoveSchedule", "PauseSchedule", "ResumeSchedule", "FireSchedule"):
         assert refused(bob, "org.freedesktop.DBus.Error.AccessDenied", member, "hers")
     assert refused(bob, "org.freedesktop.DBus.Error.AccessDenied", "SetSchedule", "hers", when)
