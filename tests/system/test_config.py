@@ -134,10 +134,15 @@ def test_volatile(mill, files):
     store = RUN / "store"
     assert store.stat().st_mode & 0o777 == 0o700 and (store / "jobmill.db").exists()
     assert mill.stats()["storage"] == "volatile" and mill.stats()["held"] == 0
+    secret = mill.submit('grep -q "^of a night$" "$CREDENTIALS_DIRECTORY/token"', hold=True, credentials={"token": "of a night\n"})
     id_ = mill.submit("sleep 60")
     mill.reach(id_, "running")
     mill.restart_daemon(kill=True)
     assert mill.state(id_) == "running", "a restart is no reboot"
+    assert (store / "credentials" / str(secret) / "token").exists()
+    mill.call("ReleaseJob", secret)
+    assert mill.wait(secret)["result"] == "success"
+    until(lambda: not (store / "credentials" / str(secret)).exists(), 10, "a job that is over has none")
     mill.call("CancelJob", id_)
     assert mill.wait(id_)["result"] == "cancelled"
     assert run("runuser", "-u", "alice", "--", "cat", str(store / "jobmill.db"), check=False).returncode != 0

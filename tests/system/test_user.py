@@ -70,6 +70,22 @@ def test_submit_wait_logs(session, folder):
     session.tool("wait", id_)
 
 
+def test_her_credential(session):
+    """It is in her job, and in a file of her daemon's until then."""
+    vault = pathlib.Path("/home/%s/.local/state/jobmill/credentials" % USER)
+    session.run("sh", "-c", "umask 77; echo 'of her session' >token")
+    try:
+        read = 'grep -q "^of her session$" "$CREDENTIALS_DIRECTORY/token"'
+        id_ = session.tool("submit", "--hold", "--credential", "token=token", "--", "sh", "-c", read).strip()
+        kept = vault / id_ / "token"
+        assert (kept.stat().st_uid, kept.stat().st_mode & 0o777) == (session.uid, 0o600)
+        session.tool("release", id_)
+        assert session.tool("wait", id_, check=False).returncode == 0
+        until(lambda: not kept.exists(), 10, "a job that is over has none")
+    finally:
+        session.run("rm", "token")
+
+
 def test_it_is_another_daemon(session, mill):
     id_ = session.tool("submit", "--hold", "--name", "only-here", "--", "true").strip()
     assert not mill.jobs(name="only-here")
