@@ -30,6 +30,7 @@ typedef struct Verify {
         FILE *out;
         int faults;
         char **directories;
+        bool user;     /* a user's own instance */
         Model *queues; /* those that are good, for what only shows between them */
 } Verify;
 
@@ -101,7 +102,7 @@ static int check_queue(Verify *v, const char *name, char *const *files, bool who
         if (r >= 0 && whole)
                 r = queue_file_check(&q, files, &error);
         if (r >= 0 && whole && v->faults == before) {
-                if (!q.policy.allow_users && !q.policy.allow_groups && !callback_queue_is(name))
+                if (!v->user && !q.policy.allow_users && !q.policy.allow_groups && !callback_queue_is(name))
                         print(v, "%s: note: no AllowUsers= and no AllowGroups=: only root and queue managers may submit", files[0]);
                 r = model_queue_add(v->queues, name, &in_model);
                 if (r >= 0) {
@@ -348,7 +349,7 @@ static int check_file(Verify *v, char *path) {
 }
 
 int verify(bool user, char *const *files, FILE *out) {
-        Verify v = { .out = out, .queues = model_new() };
+        Verify v = { .out = out, .user = user, .queues = model_new() };
         int r = v.queues ? 0 : -ENOMEM;
 
         if (r >= 0 && files[0])

@@ -16,8 +16,16 @@
 static int round_call(Units *u, sd_bus_slot **slot, const char *member, const char *interface,
                       sd_bus_message_handler_t callback, const char *types, ...);
 
+/* It is started, or starts what needs it, before it is on the bus: a user's manager at each login. Its name is told when it is there. */
+static bool is_not_there_yet(const sd_bus_error *e) {
+        return sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN);
+}
+
 static void round_failed(Units *u, const sd_bus_error *e) {
-        log_warning("Failed to look at the manager's units, trying again: %s", e ? e->message : "no memory");
+        if (is_not_there_yet(e))
+                log_info("The manager is not on the bus yet, waiting for it.");
+        else
+                log_warning("Failed to look at the manager's units, trying again: %s", e ? e->message : "no memory");
         units_abort_round(u);
         u->round_failed = true;
         units_arm_tick(u, UNITS_TICK);
@@ -230,7 +238,7 @@ static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
         Units *u = userdata;
         bool failed = e && !sd_bus_error_has_name(e, SYSTEMD_NAME ".AlreadySubscribed");
 
-        if (failed && !u->subscribe_failed)
+        if (failed && !u->subscribe_failed && !is_not_there_yet(e))
                 log_warning("The manager does not send signals, looking at its units each second: %s", strempty(e->message));
         u->subscribe_failed = failed;
         return 0;

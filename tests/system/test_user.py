@@ -146,7 +146,8 @@ def test_her_configuration(session):
     session.run("sh", "-c", put, config + "/queues/places.queue.d/50.conf", "[Queue]\\nSlots=3\\n")
     session.run("sh", "-c", put, config + "/jobmill.conf", "[Daemon]\\nStorage=volatile\\nDefaultTimeoutSec=200ms\\n")
     try:
-        assert session.tool("verify", check=False).returncode == 0
+        p = session.tool("verify", check=False)
+        assert (p.returncode, p.stderr) == (0, ""), "whom a queue of hers is for needs no saying"
         session.run("systemctl", "--user", "restart", "jobmilld.service")
         rows = {q["name"]: q for q in json.loads(session.tool("queue", "list", "-j"))}
         assert rows["places"]["slots"] == 3 and rows["default"]["slots"]
