@@ -64,7 +64,11 @@ static int stop(Manager *m, Attempt *a) {
                 return 1;
         }
         if (a->kill_due) {
-                model_attempt_kill_process(m->model, a, &m->now);
+                Now now = m->now;
+
+                /* All of its time, however long this turn has taken so far: what else it runs would end with the runner. */
+                now.monotonic = now_usec(CLOCK_MONOTONIC);
+                model_attempt_kill_process(m->model, a, &now);
                 a->cancel_sent = false;
         }
         if (a->cancel_sent)
