@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A full disk: the ballast is given up for the outcomes of running jobs. Until there is room for it again no jobs are taken and none
- * are started, so that they do not use up what was kept for those that run. */
+/* A full disk: the ballast is given up for the outcomes of running jobs. Until there is room for it again, and as much
+ * beside it, no jobs are taken and none are started, so that they do not use up what was kept for those that run. */
 
 #include "daemon/manager.h"
 
@@ -19,7 +19,7 @@ void manager_make_ballast(Manager *m) {
         full = r == -ENOSPC || r == -EDQUOT;
         if (full && !m->api->storage_full)
                 log_error("Less than %u MiB are free for the store: no jobs are taken or started until there are.",
-                          STORE_BALLAST_SIZE >> 20);
+                          STORE_BALLAST_ROOM >> 20);
         else if (r < 0 && !full)
                 log_warning_errno(r, "There is nothing to give up when the disk is full: %s", store_error(m->store));
         else if (!full && m->api->storage_full)

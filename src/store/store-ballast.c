@@ -57,10 +57,10 @@ int store_ballast_make(Store *s) {
         if (ballast_is_whole(fd))
                 return 0;
         CRASH_POINT("ballast-make");
-        r = posix_fallocate(fd, 0, STORE_BALLAST_SIZE);
+        r = posix_fallocate(fd, 0, STORE_BALLAST_ROOM);
         CRASH_POINT("ballast-made");
         if (r == 0)
-                return fsync(fd) < 0 ? -errno : 0;
+                return ftruncate(fd, STORE_BALLAST_SIZE) < 0 || fsync(fd) < 0 ? -errno : 0;
         (void) ballast_empty(fd); /* not half of it */
         return store_set_error(s, -r, "Cannot make the file ballast: %s", strerror(r));
 }

@@ -450,8 +450,8 @@ def clean(mill):
 
 @pytest.mark.parametrize("heading", PARTS)
 def test_part(mill, clean, folder, heading):
-    scenario = SCENARIOS[heading](mill, folder)
-    for block in PARTS[heading]:
-        next(scenario)
-        play(RUNBOOK, block)
-    assert next(scenario, "over") == "over", "the scenario waits for one more block"
+    with contextlib.closing(SCENARIOS[heading](mill, folder)) as scenario:  # one that fails undoes what it did
+        for block in PARTS[heading]:
+            next(scenario)
+            play(RUNBOOK, block)
+        assert next(scenario, "over") == "over", "the scenario waits for one more block"
