@@ -66,6 +66,7 @@ def test_install():
     assert run("dpkg", "--verify", *NAMES) == ""
     for unit in "jobmilld.service", "jobmilld.socket", "jobmill-exporter.socket":
         assert (value(unit, "ActiveState"), value(unit, "UnitFileState")) == ("active", "enabled"), unit
+    assert not list(pathlib.Path("/etc/systemd/user").rglob("jobmill*")), "a daemon in everybody's session"
     assert value("run-jobmill-spool.mount", "ActiveState") == "active"
     assert value("jobmill-webhook.service", "ActiveState") == "inactive"  # by need: the daemon starts it
     run("systemd-analyze", "verify", "jobmilld.service", "jobmill-exporter.socket", "jobmill-webhook.service")
