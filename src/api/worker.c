@@ -12,7 +12,6 @@
 #include "base/strv.h"
 #include "base/crash-point.h"
 #include "base/parse.h"
-#include "queue/callback.h"
 #include "queue/pool.h"
 #include "queue/verdict.h"
 
@@ -88,12 +87,6 @@ static bool is_for(const Queue *q, const Worker *w) {
         return q->policy.executor == EXECUTOR_POOL ? streq_ptr(w->unit, unit) : q->policy.executor == EXECUTOR_WORKER;
 }
 
-/* What jobmill itself has put there reaches whom an administrator trusts with it, though it is in the name of its owner: else a user's own worker could
- * have it that what his jobs tell of is never told. */
-static bool may_serve(const Call *c, const Queue *q, const Worker *w) {
-        return !callback_queue_is(q->name) || c->api->user || w->uid == 0 || worker_is_trusted(w, q);
-}
-
 static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
         json_object *l, *name;
         size_t n;
@@ -118,7 +111,7 @@ static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
                         return api_error_no_such_queue(error, text);
                 if (!is_for(q, w))
                         return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue %s is not for workers (Executor=)", text);
-                if (!may_serve(c, q, w))
+                if (!worker_may_serve(w, q))
                         return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Queue %s is jobmill's own: it is served by root, and by whom its file names (WorkerUnit=, WorkerUsers=)",
                                          text);
                 if (!strv_contains(w->queues, text) && strv_extend(&w->queues, text) < 0)

@@ -6,10 +6,13 @@
 #include "queue/worker.h"
 
 #include "base/strv.h"
+#include "queue/callback.h"
 #include "queue/crew.h"
 #include "queue/model-internal.h"
 #include "queue/pool.h"
 #include "queue/reason.h"
+
+#include <unistd.h>
 
 static const char *const executor_names[_EXECUTOR_MAX] = {
         [EXECUTOR_SERVICE] = "service",
@@ -53,6 +56,12 @@ bool worker_is_trusted(const Worker *w, const Queue *q) {
         return strv_contains(q->policy.worker_users, uid) || (w->user && strv_contains(q->policy.worker_users, w->user));
 }
 
+/* What jobmill itself has put there reaches whom an administrator trusts with it, though it is in the name of its owner: else a user's own worker could
+ * have it that what his jobs tell of is never told. A user's own jobmill is hers. */
+bool worker_may_serve(const Worker *w, const Queue *q) {
+        return !callback_queue_is(q->name) || w->uid == geteuid() || worker_is_trusted(w, q);
+}
+
 /* A runner has jobs of its own user and queue, whatever else it says, and nobody else has them. */
 static bool is_runner_of(const Worker *w, const Queue *q, uint32_t owner) {
         char unit[POOL_UNIT_MAX];
@@ -70,7 +79,7 @@ bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
                 return false;
         if (q->policy.executor == EXECUTOR_POOL)
                 return is_runner_of(w, q, owner);
-        return !worker_is_runner(w) && (w->uid == owner || worker_is_trusted(w, q));
+        return !worker_is_runner(w) && ((w->uid == owner && worker_may_serve(w, q)) || worker_is_trusted(w, q));
 }
 
 bool job_has_worker(const Model *m, const Queue *q, uint64_t job) {

@@ -79,6 +79,7 @@ bool job_has_worker(const Model *m, const Queue *q, uint64_t job);
 /* Does it get jobs of this user there? Its own; those of all where the queue's file names its user or its unit. */
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner);
 bool worker_is_trusted(const Worker *w, const Queue *q); /* the file of the queue names its user or its unit */
+bool worker_may_serve(const Worker *w, const Queue *q);  /* at all; of jobmill's own queues not everybody */
 bool worker_serves_all(const Worker *w, const Queue *q);
 bool worker_takes_jobs(const Worker *w);
 /* Whether busy or not, connected or not: somebody of the unit that would be started for jobs of this user. */

@@ -124,9 +124,7 @@ int store_repair(Store *s, usec_t now, store_finding_t found, void *userdata);
 /* ---- ballast ---- */
 
 #define STORE_BALLAST_SIZE (8U * 1024U * 1024U)
-/* What must be free to make it: what it gave up is no room, or a disk that is full all the time would be it for seconds only. */
-#define STORE_BALLAST_ROOM (2U * STORE_BALLAST_SIZE)
-
+#define STORE_BALLAST_ROOM (2U * STORE_BALLAST_SIZE) /* must be free to make it: what it gave up itself is no room */
 int store_ballast_make(Store *s); /* 0: it is there; -ENOSPC, -EDQUOT: no room */
 bool store_ballast_give(Store *s); /* whether there was one */
 bool store_ballast_is_kept(Store *s);

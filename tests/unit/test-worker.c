@@ -3,7 +3,10 @@
 /* Workers in the model: who is given what, what takes their slots and gives them back, and what becomes of jobs whose worker goes. */
 
 #include "model-util.h"
+#include "queue/callback.h"
 #include "queue/spec-change.h"
+
+#include <unistd.h>
 
 static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *queue) {
         Worker *w = new0(Worker, 1);
@@ -200,6 +203,22 @@ static void test_trust(void **state) {
         (void) free_and_strdup(&w->unit, "other.service");
         assert_false(worker_serves(w, q, 1000));
         assert_true(worker_serves(w, q, 2000));
+}
+
+/* jobmill's own jobs are in the name of their owner, who has not their worker for it: not before he is trusted, nor when he is not any more. */
+static void test_own_queue(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_worker_queue(m, CALLBACK_QUEUE);
+        Worker *w = make_worker(m, 2000, 1, CALLBACK_QUEUE), *own = make_worker(m, geteuid(), 1, CALLBACK_QUEUE);
+
+        assert_false(worker_serves(w, q, 2000));
+        assert_true(worker_serves(own, q, geteuid()));
+        assert_int_equal(strv_extend(&q->policy.worker_users, "2000"), 0);
+        assert_int_equal(workers_configure(m), 0);
+        assert_ptr_equal(worker_choose(m, q, 2000, 1), w);
+        q->policy.worker_users = strv_free(q->policy.worker_users);
+        assert_int_equal(workers_configure(m), 0);
+        assert_null(worker_choose(m, q, 2000, 1));
 }
 
 static void test_gone(void **state) {
@@ -470,7 +489,7 @@ static void test_server(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_lacking), cmocka_unit_test(test_timeouts), cmocka_unit_test(test_foreground), cmocka_unit_test(test_again), cmocka_unit_test(test_return_late), cmocka_unit_test(test_shutdown), cmocka_unit_test(test_choice), cmocka_unit_test(test_trust),
+                cmocka_unit_test(test_slots), cmocka_unit_test(test_server), cmocka_unit_test(test_room),     cmocka_unit_test(test_lacking), cmocka_unit_test(test_timeouts), cmocka_unit_test(test_foreground), cmocka_unit_test(test_again), cmocka_unit_test(test_return_late), cmocka_unit_test(test_shutdown), cmocka_unit_test(test_choice), cmocka_unit_test(test_trust), cmocka_unit_test(test_own_queue),
                 cmocka_unit_test(test_gone),  cmocka_unit_test(test_complete), cmocka_unit_test(test_return), cmocka_unit_test(test_act),
         };
 
