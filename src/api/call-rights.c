@@ -112,10 +112,9 @@ int call_authorize(Call *c, const char *action, const char *const *details, sd_b
 
         if (call_is_root(c))
                 return 1;
-        if (!c->message && !c->client->connection)
-                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Needs %s, and when a schedule fires there is nobody who could be asked", action);
         if (!c->message) /* polkit knows callers by their name on the bus */
-                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Needs %s, which only the bus can be asked for", action);
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Needs %s, %s", action,
+                                 c->client->connection ? "which only the bus can be asked for" : "and when a schedule fires there is nobody who could be asked");
         interactive = sd_bus_message_get_allow_interactive_authorization(c->message) > 0;
         a = call_answer(c, action);
         if (!a)

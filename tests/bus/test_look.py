@@ -15,7 +15,7 @@ import pytest
 
 import client
 from conftest import SLOW, until
-from tool import SEQUENCE, TOOL, Terminal, argv_of, environment, on_terminal, tool, width
+from tool import SEQUENCE, Terminal, argv_of, environment, on_terminal, tool, width
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 WIDE = "名前の長いジョブです、とても長い名前"
