@@ -23,7 +23,7 @@ import pytest
 
 from client import BusError, entry
 from mill import RUN, SOURCE, VERSION, run, systemctl, unit_properties, until
-from workload import STATE, Workload, workers, write_queues
+from workload import SCHEDULE, STATE, Workload, workers, write_queues
 
 DIR = pathlib.Path("/var/lib/jobmill-crash")  # of its own: it must take writes when /run or the store's place is full
 DROP_INS = pathlib.Path("/run/systemd/system")
@@ -52,7 +52,7 @@ def armed_daemon(mill):
         path.write_text(text)
     systemctl("daemon-reload")
     systemctl("stop", "jobmilld.service")
-    run("mount", "-t", "tmpfs", "-o", "mode=0700,size=64m", "tmpfs", STATE)
+    run("mount", "-t", "tmpfs", "-o", "mode=0700,size=256m", "tmpfs", STATE)
     systemctl("start", "jobmilld.service")
     with workers():
         yield
@@ -261,11 +261,13 @@ def fail_once(w):
     full = full_disk(w)
     try:
         with contextlib.suppress(BusError):
-            w.mill.call("Submit", "crash", ["/bin/true"], {"payload": b"x" * (16 << 20)}, timeout=10)
+            w.mill.call("Submit", "crash", ["/bin/true"], {"payload": b"x" * (16 << 20), "name": "too large", "hold": True}, timeout=10)
         time.sleep(1.5)
     finally:
         full.over()
     w.insist("CancelJobs", {"ids": [job.id]})  # of several: heard twice, as where its answer was lost with the bus, is no error
+    w.insist("CancelJobs", {"name": "too large"})  # the disk may have had room again when it came
+    w.insist("PurgeJobs", {"name": "too large"})
 
 
 def fail_page(w):
@@ -461,6 +463,8 @@ def test_round(mill, folder, points):
         mill.drop_everything()
         mill.no_units()
         mill.call("PurgeJobs", {"state": "done"})
+        with contextlib.suppress(BusError):
+            mill.call("RemoveSchedule", SCHEDULE)
     BROKEN[:] = [points]
     FIRED.update(a_round(mill, folder, points))
     BROKEN.clear()

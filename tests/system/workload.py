@@ -531,10 +531,12 @@ class Workload:
         """A copy that is whole, and knows what was answered before."""
         path, deadline = self.folder / "backup", time.monotonic() + 120 * SLOW
         while True:
-            with path.open("wb") as f, contextlib.suppress(BusError):  # an attempt that failed has left something in the file
-                self.mill.call("Backup", client.dbus.types.UnixFd(f.fileno()), timeout=10)
+            try:
+                with path.open("wb") as f:  # an attempt that failed has left something in the file
+                    self.mill.call("Backup", client.dbus.types.UnixFd(f.fileno()), timeout=10)
                 break
-            assert time.monotonic() < deadline, "there was never a backup"
+            except BusError as e:
+                assert time.monotonic() < deadline, "there was never a backup: %s" % e
         with contextlib.closing(sqlite3.connect(path)) as db:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok", )]
             ids = {row[0] for row in db.execute("SELECT id FROM job")}
