@@ -149,28 +149,11 @@ class AsyncClient:
         await self.call("Retry", _wire.given(id=id, max_attempts=max_attempts, delay_usec=_wire.microseconds(delay)), timeout)
 
     async def events(self, after=None):
-        """An asynchronous generator; the first connection is made when it is first asked for an event. aclose() ends it."""
-        last, backoff = after, _wire.Backoff()
-        while True:
-            connection = None
-            try:
-                connection = await Connection.open(self.path)
-                await connection.send(_wire.message("Events", _wire.given(after=last), more=True))
-                while True:
-                    for reply in await connection.receive():
-                        error = _wire.error_of(reply)
-                        if error:
-                            raise error
-                        for event in reply["parameters"]["events"]:
-                            last = event["number"]
-                            yield event
-                        last = reply["parameters"]["last"]
-                        backoff = _wire.Backoff()
-            except OSError:
-                await asyncio.sleep(backoff.next())
-            finally:
-                if connection:
-                    connection.close()
+        """Connected when it is there: whatever is done from then on is seen. An asynchronous iterator, as Events."""
+        events = AsyncEvents(self, after)
+        async with within(_wire.Deadline(self.timeout)):
+            await events._connect()
+        return events
 
     # -- the rest --
 
@@ -188,6 +171,65 @@ class AsyncClient:
 
     async def report(self, filter=None, group_by=None, timeout=...):
         return (await self.call("Report", _wire.given(filter=filter, group_by=group_by), timeout))["rows"]
+
+
+class AsyncEvents:
+    """Does not end, until close(). last: the number to go on after."""
+
+    def __init__(self, client, after):
+        self.client, self.last = client, after
+        self._connection = None
+        self._come = collections.deque()
+        self._closed = False
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        while not self._come:
+            if self._closed:
+                raise StopAsyncIteration
+            try:
+                await self._read()
+            except OSError:
+                await self._connect()
+        event = self._come.popleft()
+        self.last = event["number"]
+        return event
+
+    async def close(self):
+        self._closed = True
+        if self._connection:
+            self._connection.close()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
+
+    async def _connect(self):
+        """Until it is answered."""
+        backoff = _wire.Backoff()
+        while not self._closed:
+            try:
+                if self._connection:
+                    self._connection.close()
+                self._connection = await Connection.open(self.client.path)
+                await self._connection.send(_wire.message("Events", _wire.given(after=self.last), more=True))
+                return await self._read()
+            except OSError:
+                await asyncio.sleep(backoff.next())
+
+    async def _read(self):
+        for reply in await self._connection.receive():
+            error = _wire.error_of(reply)
+            if error:
+                await self.close()
+                raise error
+            self._come.extend(reply["parameters"]["events"])
+            if not self._come:
+                self.last = reply["parameters"]["last"]
 
 
 class Session:

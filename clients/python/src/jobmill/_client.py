@@ -220,6 +220,8 @@ class Events:
         backoff, deadline = _wire.Backoff(), _wire.Deadline(self.client.timeout if self._connection is None else None)
         while not self._closed:
             try:
+                if self._connection:
+                    self._connection.close()
                 self._connection = Connection(self.client.path, deadline)
                 self._connection.send(_wire.message("Events", _wire.given(after=self.last), more=True), deadline)
                 self._read(deadline)
