@@ -8,7 +8,7 @@ import contextlib
 from . import _wire
 from ._client import Flow, Outcome
 from ._error import DeadlineExceeded, Disconnected, MethodError
-from ._work import State
+from ._work import DRAIN, Drain, State
 
 
 class Connection:
@@ -239,7 +239,7 @@ class Session:
         self.worker, self.state = worker, worker._state
         self.orders, self.reports = orders, reports
         self.asked = collections.deque()
-        self.drain_asked = False
+        self.drain = Drain(self.state)
 
     def ask(self, token, message):
         self.asked.append(token)
@@ -265,19 +265,21 @@ class Session:
         while True:
             for reply in await self.orders.receive():
                 self.worker._order(reply)
-            self.drain_if_stopped()
+            self.look()
 
-    def drain_if_stopped(self):
-        if self.worker._stop and self.state.token and not self.drain_asked:
-            self.drain_asked = True
-            self.ask(None, self.state.drain())
+    def look(self):
+        """Whether it is over, or how it stands is to be asked."""
+        if self.worker._stop and self.drain.due():
+            self.ask(DRAIN, self.state.drain())
+        if self.drain.over:
+            self.worker._over.set()
 
     async def read_answers(self):
         while True:
             for reply in await self.reports.receive():
                 if not self.state.answered(self.asked.popleft(), reply):
                     raise ConnectionAbortedError("a result could not be recorded yet")
-            self.worker._look()
+            self.look()
 
 
 class AsyncWorker:
@@ -296,7 +298,7 @@ class AsyncWorker:
         """It is given nothing more, and run() returns when all that it has is done and recorded. From the loop's thread."""
         self._stop = True
         if self._session:
-            self._session.drain_if_stopped()
+            self._session.look()
 
     async def run(self, work):
         """Until stop(), or a drain. Who cancels it cancels its jobs, and waits until that is recorded."""
@@ -334,15 +336,12 @@ class AsyncWorker:
     def _order(self, reply):
         what, job = self._state.order(self, reply)
         self._backoff = _wire.Backoff()
-        if what == "start":
+        if what == "stop":
+            self._stop = True
+        elif what == "start":
             self._tasks[job] = asyncio.create_task(self._run(job))
         elif what == "cancel":
             self._tasks[job].cancel()
-        self._look()
-
-    def _look(self):
-        if self._state.draining and self._state.idle:
-            self._over.set()
 
     def _status(self, job, status):
         if self._session:

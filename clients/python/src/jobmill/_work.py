@@ -22,7 +22,7 @@ class Job:
         self.queue, self.owner, self.name = assignment["queue"], assignment["owner"], assignment.get("name", "")
         self.spec = assignment["job"]
         self.slot_numbers = assignment["slot_numbers"]
-        self.inputs = assignment.get("inputs", {})  # results of the jobs that it came after, by name
+        self.inputs = assignment.get("inputs", [])  # of the jobs that it came after: id, name, result, verdict, …
         self.cancel_reason = None                   # what its result will be: cancelled, timeout; None: it goes on
 
     @property
@@ -56,22 +56,23 @@ class State:
         self.token = None
         self.jobs = {}         # attempt token: Job that runs
         self.done = {}         # attempt token: parameters of a Complete that was not answered yet
-        self.draining = False  # it is given nothing more
+        self.drained = None    # at the last answer to a Drain: how many jobs the daemon still had given it
+        self.completed = 0     # answers to Complete
 
     def register(self):
         who = {"token": self.token} if self.token else self.who
         return _wire.message("Register", {"protocol": _wire.PROTOCOL, **who}, more=True)
 
     def order(self, worker, reply):
-        """("start" or "cancel", Job), or (None, None)."""
+        """("start" or "cancel", Job), ("stop", None), or (None, None)."""
         error = _wire.error_of(reply)
         if error:
             raise error
         parameters = reply["parameters"]
         self.token = parameters.get("token", self.token)
         if "drain" in parameters:
-            self.draining = True
-        elif "assign" in parameters:
+            return "stop", None
+        if "assign" in parameters:
             assignment = parameters["assign"]
             token = assignment["attempt_token"]
             if token not in self.jobs and token not in self.done:
@@ -89,7 +90,7 @@ class State:
         jobs = list(self.jobs.values())
         for job in jobs:
             job.cancel_reason = job.cancel_reason or "lost"
-        self.jobs, self.done, self.token = {}, {}, None
+        self.jobs, self.done, self.token, self.drained = {}, {}, None, None
         return jobs
 
     def complete(self, job, value, error):
@@ -107,20 +108,23 @@ class State:
         return _wire.message("Progress", {"token": self.token, "id": job.id, "attempt": job.attempt, "status": status})
 
     def drain(self):
-        """May be said several times."""
+        """May be said several times: what was on its way while it was said is seen by the next answer."""
         return _wire.message("Drain", {"token": self.token})
 
     def answered(self, token, reply):
-        """The answer to what was known by token. False: it is to be sent again, after a while; a result that comes too late, or twice,
-        is one less."""
+        """The answer to what was known by token (DRAIN, None: a status). False: it is to be sent again, after a while; a result that comes
+        too late, or twice, is one less."""
         error = reply.get("error", "").rpartition(".")[2]
+        if token is DRAIN:
+            self.drained = reply["parameters"]["attempts"] if not error else None
+            return not error
         if error in NOT_NOW:
             return False
         if error == "InvalidParameter" and token in self.done and "error" not in self.done[token]:
             how = {"error": "The verdict was refused: %s" % _wire.error_of(reply)}
             self.done[token] = {**{k: self.done[token][k] for k in ("id", "attempt")}, **how}
             return False
-        self.done.pop(token, None)
+        self.completed += self.done.pop(token, None) is not None
         return True
 
     @property
@@ -128,6 +132,29 @@ class State:
         return not self.jobs and not self.done
 
 
+class Drain:
+    """When a worker that is to stop asks for it: at once, and whenever it has completed all that it knows of and the daemon had more.
+    Of one session."""
+
+    def __init__(self, state):
+        self.state = state
+        self.asked_at = None  # how much was completed when it was asked for
+        state.drained = None
+
+    def due(self):
+        s = self.state
+        if not s.token or (self.asked_at is not None and (s.drained in (None, 0) or not s.idle or self.asked_at == s.completed)):
+            return False
+        self.asked_at = s.completed
+        s.drained = None
+        return True
+
+    @property
+    def over(self):
+        return self.state.drained == 0 and self.state.idle
+
+
+DRAIN = object()
 NOT_NOW = ("StorageFull", "StorageError", "TooMany")
 
 

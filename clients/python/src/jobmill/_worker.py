@@ -14,7 +14,7 @@ import time
 from . import _wire
 from ._client import Connection
 from ._error import MethodError
-from ._work import State
+from ._work import DRAIN, Drain, State
 
 CONNECT_SEC = 10
 
@@ -53,8 +53,8 @@ class Session:
     def __init__(self, worker, orders, reports):
         self.worker, self.state = worker, worker._state
         self.orders, self.reports = orders, reports
-        self.asked = collections.deque()  # what the next answers are to: an attempt's token, or None
-        self.drain_asked = False
+        self.asked = collections.deque()  # what the next answers are to: an attempt's token, DRAIN, or None
+        self.drain = Drain(self.state)
         orders.out += self.state.register()
         for token in self.state.done:
             self.ask(token, self.state.completion(token))
@@ -64,7 +64,9 @@ class Session:
         self.reports.out += message
 
     def serve(self):
-        while not (self.state.draining and self.state.idle):
+        while not self.drain.over:
+            if self.worker._stop and self.drain.due():
+                self.ask(DRAIN, self.state.drain())
             for link in self.orders, self.reports:
                 link.flush()
             self.wait()
@@ -75,9 +77,6 @@ class Session:
             for reply in self.reports.receive():
                 if not self.state.answered(self.asked.popleft(), reply):
                     raise ConnectionAbortedError("a result could not be recorded yet")
-            if self.worker._stop and self.state.token and not self.drain_asked:
-                self.drain_asked = True
-                self.ask(None, self.state.drain())
 
     def wait(self):
         poll = select.poll()
@@ -123,8 +122,8 @@ class Worker:
         self._work = work
         try:
             with self._on_sigterm():
-                while not (self._state.draining and self._state.idle):
-                    self._session()
+                while not self._session():
+                    time.sleep(self._backoff.next())
         finally:
             for _ in range(self._threads):
                 self._handed.put(None)
@@ -143,24 +142,25 @@ class Worker:
             signal.signal(signal.SIGTERM, before)
 
     def _session(self):
+        """Whether it was the last one."""
         try:
             with contextlib.closing(Link(self.path)) as orders, contextlib.closing(Link(self.path)) as reports:
                 Session(self, orders, reports).serve()
-                return
+                return True
         except OSError:
-            if self._stop and not self._state.token:  # nobody has ever heard of it
-                self._state.draining = True
-                return
+            return self._stop and not self._state.token  # nobody has ever heard of it
         except MethodError as e:
             if e.name != "NoSuchWorker" or not self._state.token:
                 raise
             self._state.forgotten()
-        time.sleep(self._backoff.next())
+            return False
 
     def _order(self, reply):
         what, job = self._state.order(self, reply)
         self._backoff = _wire.Backoff()
-        if what == "start":
+        if what == "stop":
+            self._stop = True
+        elif what == "start":
             self._running += 1
             if self._threads < self._running:
                 self._threads += 1
