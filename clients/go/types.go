@@ -318,8 +318,8 @@ type Event struct {
 	New     *bool  `json:"new,omitempty"`
 }
 
-// Worker: A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
-type Worker struct {
+// WorkerInfo: A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
+type WorkerInfo struct {
 	ID             int64           `json:"id"`
 	Name           string          `json:"name,omitempty"`
 	UID            int64           `json:"uid"`

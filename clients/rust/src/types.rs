@@ -540,7 +540,7 @@ pub struct Event {
 /// A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Worker {
+pub struct WorkerInfo {
     pub id: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

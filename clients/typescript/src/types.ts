@@ -312,7 +312,7 @@ export interface Event {
 }
 
 // A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
-export interface Worker {
+export interface WorkerInfo {
   id: number;
   name?: string;
   uid: number;

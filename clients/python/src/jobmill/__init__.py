@@ -6,7 +6,7 @@ from ._client import Client, Events, Flow, Outcome
 from ._error import DeadlineExceeded, Disconnected, JobmillError, MethodError
 from ._types import *  # noqa: F401,F403
 from ._wire import default_path, user_path
-from ._work import Cancelled, Job
+from ._work import Cancelled, Task
 from ._worker import Worker
 
 __version__ = "0.1.0"

@@ -289,7 +289,7 @@ class AsyncWorker:
         self.path = path or _wire.default_path()
         self._state = State(queues, slots, name, metadata)
         self._backoff = _wire.Backoff()
-        self._tasks = {}  # Job: its task
+        self._tasks = {}  # Task: the asyncio one
         self._session = None
         self._stop = False
         self._over = asyncio.Event()

@@ -317,7 +317,7 @@ class Event(TypedDict):
 
 
 # A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
-class Worker(TypedDict):
+class WorkerInfo(TypedDict):
     id: int
     name: NotRequired[str]
     uid: int

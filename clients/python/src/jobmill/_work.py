@@ -9,11 +9,11 @@ from ._error import JobmillError
 
 
 class Cancelled(JobmillError):
-    """The job is to end: raised by Job.check()."""
+    """The job is to end: raised by Task.check()."""
 
 
-class Job:
-    """What a worker was given. Its handler may look at and call all of this from its own thread or task."""
+class Task:
+    """A job that a worker was given. Its handler may look at and call all of this from its own thread or task."""
 
     def __init__(self, worker, assignment):
         self._worker = worker
@@ -54,7 +54,7 @@ class State:
         queues = [queues] if isinstance(queues, str) else list(queues)
         self.who = _wire.given(queues=queues, slots=slots, name=name, metadata=metadata)
         self.token = None
-        self.jobs = {}         # attempt token: Job that runs
+        self.jobs = {}         # attempt token: Task that runs
         self.done = {}         # attempt token: parameters of a Complete that was not answered yet
         self.drained = None    # at the last answer to a Drain: how many jobs the daemon still had given it
         self.completed = 0     # answers to Complete
@@ -64,7 +64,7 @@ class State:
         return _wire.message("Register", {"protocol": _wire.PROTOCOL, **who}, more=True)
 
     def order(self, worker, reply):
-        """("start" or "cancel", Job), ("stop", None), or (None, None)."""
+        """("start" or "cancel", Task), ("stop", None), or (None, None)."""
         error = _wire.error_of(reply)
         if error:
             raise error
@@ -76,7 +76,7 @@ class State:
             assignment = parameters["assign"]
             token = assignment["attempt_token"]
             if token not in self.jobs and token not in self.done:
-                self.jobs[token] = Job(worker, assignment)
+                self.jobs[token] = Task(worker, assignment)
                 return "start", self.jobs[token]
         elif "cancel" in parameters:
             job = self.jobs.get(parameters["cancel"]["attempt_token"])

@@ -1,0 +1,3 @@
+module jobmill
+
+go 1.19
