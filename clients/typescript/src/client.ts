@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Client: calls that are made until they are answered. Each call under way has a connection of its own; those that are not needed are kept. */
+
+import { DeadlineExceeded, Disconnected, MethodError } from "./errors.js";
+import type {
+  Attempt, DaemonStatistics, Event, Filter, Job, JobType, ReportRow, Schedule, Spec, WorkerInfo,
+} from "./types.js";
+import { Backoff, Connection, defaultPath, errorOf, message, newRequestId, PAGE, Parameters, Reply, REPEATABLE, sleep } from "./wire.js";
+
+export interface ClientOptions {
+  /** Of the daemon's socket; userPath() for one's own instance. */
+  path?: string;
+  /** Milliseconds for each call that is not given another, with all that it takes to connect again (60,000); Infinity: for ever. */
+  timeout?: number;
+}
+
+export interface CallOptions {
+  /** Milliseconds. */
+  timeout?: number;
+  /** Gives the call up; it is rejected with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** A Spec whose payload and credentials may be bytes. */
+export type Submission = Omit<Spec, "payload" | "credentials"> & {
+  payload?: string | Uint8Array;
+  credentials?: Record<string, string | Uint8Array>;
+};
+
+export interface Flow {
+  flow: number;
+  /** Ids by name. */
+  jobs: Record<string, number>;
+}
+
+export interface Outcome {
+  state: string;
+  result: string;
+  /** The last attempt. */
+  outcome: Attempt;
+}
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
+
+function onWire(spec: Submission): Parameters {
+  const { payload, credentials, ...wire } = spec as Parameters & Submission;
+  if (payload instanceof Uint8Array) wire.payload_base64 = base64(payload);
+  else if (payload !== undefined) wire.payload = payload;
+  for (const [name, secret] of Object.entries(credentials ?? {})) {
+    const key = secret instanceof Uint8Array ? "credentials_base64" : "credentials";
+    wire[key] = { ...(wire[key] as object | undefined), [name]: secret instanceof Uint8Array ? base64(secret) : secret };
+  }
+  return wire;
+}
+
+const withRequestId = (wire: Parameters): Parameters => ({ request_id: newRequestId(), ...wire });
+
+/** All calls may be made at any time, beside each other. */
+export class Client {
+  readonly path: string;
+  readonly timeout: number;
+  private idle: Connection[] = [];
+  private closed = false;
+
+  constructor({ path = defaultPath(), timeout = 60_000 }: ClientOptions = {}) {
+    this.path = path;
+    this.timeout = timeout;
+  }
+
+  /** Closes the connections that are kept; what is under way goes on, and is not made again. */
+  close(): void {
+    this.closed = true;
+    for (const connection of this.idle.splice(0)) connection.close();
+  }
+
+  /** Any method. One that changes nothing by being made twice is made until it is answered; any other is rejected with Disconnected where the
+   * connection breaks. Resolves to the reply's parameters. */
+  async call(method: string, parameters: object = {}, options: CallOptions = {}): Promise<Parameters> {
+    const timeout = options.timeout ?? this.timeout;
+    const giveUp = new AbortController();
+    const late = timeout < Infinity ? setTimeout(() => giveUp.abort(new DeadlineExceeded(timeout)), timeout) : undefined;
+    const abort = () => giveUp.abort(options.signal!.reason);
+    if (options.signal?.aborted) abort();
+    else options.signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const reply = await this.answered(method, message(method, parameters), giveUp.signal);
+      const error = errorOf(reply);
+      if (error) throw error;
+      return reply.parameters ?? {};
+    } finally {
+      clearTimeout(late);
+      options.signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  private async answered(method: string, text: string, signal: AbortSignal): Promise<Reply> {
+    const repeatable = REPEATABLE.has(method);
+    for (const backoff = new Backoff(); ; await sleep(backoff.next(), signal)) {
+      try {
+        return await this.attempt(text, signal, !repeatable);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        const code = (error as { code?: string }).code; // nobody was there to hear it
+        if (this.closed || (!repeatable && code !== "ECONNREFUSED" && code !== "ENOENT")) throw new Disconnected(method, error);
+      }
+    }
+  }
+
+  /** fresh: a connection that was kept may turn out to be closed only after something was sent. */
+  private attempt(text: string, signal: AbortSignal, fresh: boolean): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const abort = () => {
+        connection.close(); // an answer that nobody waits for must not be the next one's
+        reject(signal.reason);
+      };
+      const onReply = (reply: Reply) => {
+        signal.removeEventListener("abort", abort);
+        this.keep(connection);
+        resolve(reply);
+      };
+      const onEnd = (error: Error) => {
+        signal.removeEventListener("abort", abort);
+        reject(error);
+      };
+      const kept = fresh ? undefined : this.idle.pop();
+      const connection = kept ?? new Connection(this.path, onReply, onEnd);
+      connection.serve(onReply, onEnd);
+      connection.keepsProcess(true);
+      signal.addEventListener("abort", abort, { once: true });
+      connection.send(text);
+      return undefined;
+    });
+  }
+
+  private keep(connection: Connection): void {
+    if (this.closed) return connection.close();
+    const forget = () => void (this.idle = this.idle.filter((c) => c !== connection));
+    connection.serve(() => connection.close(), forget);
+    connection.keepsProcess(false);
+    this.idle.push(connection);
+  }
+
+  /** The job's id, once it is stored: exactly one job, whatever happens to the connection. */
+  async submit(spec: Submission, options?: CallOptions): Promise<number> {
+    return (await this.call("Submit", { job: withRequestId(onWire(spec)) }, options)).id as number;
+  }
+
+  /** All or none of them. */
+  async submitMany(specs: readonly Submission[], options?: CallOptions): Promise<number[]> {
+    const jobs = specs.map(onWire);
+    if (jobs.length > 0) jobs[0] = withRequestId(jobs[0]!);
+    return (await this.call("SubmitMany", { jobs }, options)).ids as number[];
+  }
+
+  /** Jobs that wait for one another: the document of "jobmill submit --flow". */
+  async submitFlow(document: Parameters, options?: CallOptions): Promise<Flow> {
+    return (await this.call("SubmitFlow", { flow: withRequestId(document) }, options)) as unknown as Flow;
+  }
+
+  async get(id: number, options?: CallOptions): Promise<Job> {
+    return (await this.call("Get", { id }, options)).job as Job;
+  }
+
+  /** Each job that matches, a page at a time. */
+  async *list(filter?: Filter, options?: CallOptions): AsyncGenerator<Job, void, undefined> {
+    let cursor: unknown;
+    do {
+      const page: Parameters = await this.call("List", { filter, cursor, limit: PAGE }, options);
+      yield* page.jobs as Job[];
+      cursor = page.next;
+    } while (cursor);
+  }
+
+  /** Until the job has ended, over restarts of the daemon, too. Without a timeout it takes as long as that takes. */
+  async wait(id: number, options: CallOptions = {}): Promise<Outcome> {
+    return (await this.call("Wait", { id }, { timeout: Infinity, ...options })) as unknown as Outcome;
+  }
+
+  async cancel(id: number, options?: CallOptions): Promise<void> {
+    await this.call("Cancel", { id }, options);
+  }
+
+  async hold(id: number, options?: CallOptions): Promise<void> {
+    await this.call("Hold", { id }, options);
+  }
+
+  async release(id: number, options?: CallOptions): Promise<void> {
+    await this.call("Release", { id }, options);
+  }
+
+  /** So many attempts more (1), after so many milliseconds. Not made twice by itself: Disconnected. */
+  async retry(id: number, { maxAttempts, delay, ...options }: CallOptions & { maxAttempts?: number; delay?: number } = {}): Promise<void> {
+    await this.call("Retry", { id, max_attempts: maxAttempts, delay_usec: delay === undefined ? undefined : Math.round(delay * 1000) }, options);
+  }
+
+  /** What becomes of jobs, as it comes, behind the number after (else from now on). Goes on over restarts of the daemon, and misses nothing: else
+   * it throws EventsLost, whose parameters.last is the number to go on after. Connected when it resolves. */
+  async events(after?: number, { signal, timeout = this.timeout }: CallOptions = {}): Promise<Events> {
+    const events = new Events(this.path, after, signal);
+    let late: ReturnType<typeof setTimeout> | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      if (timeout < Infinity) late = setTimeout(() => reject(new DeadlineExceeded(timeout)), timeout);
+    });
+    try {
+      await Promise.race([events.connected, tooLate]);
+      return events;
+    } catch (error) {
+      events.close();
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async types(options?: CallOptions): Promise<JobType[]> {
+    return (await this.call("ListTypes", {}, options)).types as JobType[];
+  }
+
+  async schedules(options?: CallOptions): Promise<Schedule[]> {
+    return (await this.call("ListSchedules", {}, options)).schedules as Schedule[];
+  }
+
+  async workers(options?: CallOptions): Promise<WorkerInfo[]> {
+    return (await this.call("ListWorkers", {}, options)).workers as WorkerInfo[];
+  }
+
+  async statistics(options?: CallOptions): Promise<DaemonStatistics> {
+    return (await this.call("Statistics", {}, options)).statistics as DaemonStatistics;
+  }
+
+  async report(filter?: Filter, groupBy?: string, options?: CallOptions): Promise<ReportRow[]> {
+    return (await this.call("Report", { filter, group_by: groupBy }, options)).rows as ReportRow[];
+  }
+}
+
+/** An asynchronous iterator that does not end, until close(). */
+export class Events implements AsyncIterableIterator<Event> {
+  /** The number to go on after. */
+  last?: number;
+  /** @internal */
+  readonly connected: Promise<void>;
+  private connection?: Connection;
+  private come: Event[] = [];
+  private error?: unknown;
+  private over = false;
+  private backoff = new Backoff();
+  private wake: () => void = () => {};
+  private isConnected: () => void = () => {};
+
+  /** @internal */
+  constructor(private readonly path: string, after: number | undefined, private readonly signal?: AbortSignal) {
+    this.last = after;
+    this.connected = new Promise((resolve, reject) => {
+      this.isConnected = () => (this.error === undefined ? resolve() : reject(this.error));
+    });
+    signal?.addEventListener("abort", this.abort, { once: true });
+    if (signal?.aborted) this.abort();
+    else this.connect();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Event, undefined>> {
+    for (;;) {
+      const event = this.come.shift();
+      if (event) {
+        this.last = event.number;
+        return { value: event, done: false };
+      }
+      if (this.error !== undefined) throw this.error;
+      if (this.over) return { value: undefined, done: true };
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+
+  async return(): Promise<IteratorResult<Event, undefined>> {
+    this.close();
+    return { value: undefined, done: true };
+  }
+
+  close(): void {
+    this.over = true;
+    this.signal?.removeEventListener("abort", this.abort);
+    this.connection?.close();
+    this.wake();
+  }
+
+  private readonly abort = (): void => this.fail(this.signal!.reason);
+
+  private fail(error: unknown): void {
+    this.error = error;
+    this.isConnected();
+    this.close();
+  }
+
+  private connect(): void {
+    if (this.over) return;
+    const after = this.come.length > 0 ? this.come[this.come.length - 1]!.number : this.last;
+    this.connection = new Connection(
+      this.path,
+      (reply) => this.take(reply),
+      () => void setTimeout(() => this.connect(), this.backoff.next()),
+    );
+    this.connection.send(message("Events", { after }, true));
+  }
+
+  private take(reply: Reply): void {
+    const error: MethodError | undefined = errorOf(reply);
+    if (error) return this.fail(error);
+    this.backoff = new Backoff();
+    this.come.push(...(reply.parameters!.events as Event[]));
+    if (this.come.length === 0) this.last = reply.parameters!.last as number;
+    this.isConnected();
+    this.wake();
+    return undefined;
+  }
+}
