@@ -36,9 +36,9 @@ def build_go(folder):
 
 
 def build_rust(folder):
-    run(["cargo", "build", "--release", "--offline", "--examples", "--config", 'source.crates-io.replace-with="debian"',
+    run(["cargo", "build", "--offline", "--examples", "--config", 'source.crates-io.replace-with="debian"',
          "--config", 'source.debian.directory="/usr/share/cargo/registry"'], cwd=CLIENTS / "rust", env={"CARGO_TARGET_DIR": str(folder), "CARGO_HOME": str(folder / "home")})
-    return [folder / "release/examples/conformance"]
+    return [folder / "debug/examples/conformance"]
 
 
 TOOLS = {"typescript": ("tsc", build_typescript), "go": ("go", build_go), "rust": ("cargo", build_rust)}
