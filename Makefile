@@ -39,7 +39,7 @@ build-fuzz/build.ninja:
 check try shell: export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
 check:
-	@packaging/install-deps
+	@packaging/install-deps clients
 	@tests/check $(TIER)
 
 try:

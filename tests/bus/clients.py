@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import queue
+import re
 import shutil
 import subprocess
 import threading
@@ -14,7 +15,6 @@ import time
 
 CLIENTS = pathlib.Path(__file__).resolve().parent.parent.parent / "clients"
 CASES = json.loads((CLIENTS / "conformance/cases.json").read_text())
-LANGUAGES = ("python-sync", "python-asyncio", "typescript", "go", "rust")
 # Debian's own come first: what is packaged must do.
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", "")
 
@@ -24,43 +24,92 @@ def run(argv, **kwargs):
     assert out.returncode == 0, "%s:\n%s" % (" ".join(map(str, argv)), out.stdout)
 
 
+def blocks(language, kind):
+    """The programs in its README: the first submits, the last is a worker."""
+    return re.findall(r"```%s\n(.*?)```" % kind, (CLIENTS / language / "README.md").read_text(), re.S)
+
+
+# Each returns (driver, what submits, worker), as command lines. The two from the README are built as a user of the package would.
+
+def build_python(folder):
+    programs = []
+    for i, text in enumerate(blocks("python", "python")):
+        programs.append(folder / ("%d.py" % i))
+        programs[-1].write_text("import sys\nsys.path.insert(0, %r)\n%s" % (str(CLIENTS / "python/src"), text))
+    return ["/usr/bin/python3", CLIENTS / "python/conformance.py", "sync"], ["/usr/bin/python3", programs[0]], ["/usr/bin/python3", programs[-1]]
+
+
+def build_asyncio(folder):
+    driver, _, worker = build_python(folder)
+    return [*driver[:-1], "asyncio"], ["/usr/bin/python3", folder / "1.py"], worker
+
+
 def build_typescript(folder):
-    run(["tsc", "--project", CLIENTS / "typescript", "--outDir", folder])
-    shutil.copy(CLIENTS / "typescript/package.json", folder)
-    return ["node", *folder.rglob("conformance.js")]
+    package = folder / "node_modules/jobmill"
+    run(["tsc", "--project", CLIENTS / "typescript", "--outDir", package / "dist"])
+    shutil.copy(CLIENTS / "typescript/package.json", package)
+    (folder / "package.json").write_text('{"type": "module"}')
+    programs = []
+    for i, text in enumerate(blocks("typescript", "ts")):
+        (folder / ("%d.ts" % i)).write_text(text)
+        programs.append(["node", folder / ("%d.js" % i)])
+    run(["tsc", "--target", "es2022", "--module", "es2022", "--moduleResolution", "node", "--strict", *folder.glob("?.ts")])
+    return ["node", package / "dist/conformance.js"], programs[0], programs[-1]
 
 
 def build_go(folder):
-    run(["go", "build", "-o", folder, "./cmd/conformance"], cwd=CLIENTS / "go", env={"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache")})
-    return [folder / "conformance"]
+    (folder / "go.mod").write_text("module user\n\ngo 1.19\n\nrequire jobmill v0.1.0\n\nreplace jobmill => %s\n" % (CLIENTS / "go"))
+    environment = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "path")}
+    programs = []
+    for i, text in enumerate(blocks("go", "go")):
+        (folder / str(i)).mkdir()
+        (folder / str(i) / "main.go").write_text(text)
+        run(["go", "build", "-o", "program-%d" % i, "./%d" % i], cwd=folder, env=environment)
+        programs.append([folder / ("program-%d" % i)])
+    run(["go", "build", "-o", folder, "./cmd/conformance"], cwd=CLIENTS / "go", env=environment)
+    run(["go", "vet", "./..."], cwd=CLIENTS / "go", env=environment)
+    return [folder / "conformance"], programs[0], programs[-1]
 
 
 def build_rust(folder):
-    run(["cargo", "build", "--offline", "--examples", "--config", 'source.crates-io.replace-with="debian"',
-         "--config", 'source.debian.directory="/usr/share/cargo/registry"'], cwd=CLIENTS / "rust", env={"CARGO_TARGET_DIR": str(folder), "CARGO_HOME": str(folder / "home")})
-    return [folder / "debug/examples/conformance"]
+    cargo = ["cargo", "build", "--offline", "--config", 'source.crates-io.replace-with="debian"', "--config", 'source.debian.directory="/usr/share/cargo/registry"']
+    environment = {"CARGO_TARGET_DIR": str(folder / "target"), "CARGO_HOME": str(folder / "home")}
+    crate = folder / "crate"  # cargo leaves a Cargo.lock where it builds
+    shutil.copytree(CLIENTS / "rust", crate, ignore=shutil.ignore_patterns("target"))
+    (folder / "src/bin").mkdir(parents=True)
+    (folder / "Cargo.toml").write_text('[package]\nname = "user"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\njobmill = { path = "crate" }\nserde_json = "1"\n')
+    for i, text in enumerate(blocks("rust", "rust")):
+        (folder / ("src/bin/program-%d.rs" % i)).write_text(text)
+    run([*cargo, "--bins"], cwd=folder, env=environment)
+    run([*cargo, "--examples"], cwd=crate, env=environment)
+    debug = folder / "target/debug"
+    return [debug / "examples/conformance"], [debug / "program-0"], [debug / "program-1"]
 
 
-TOOLS = {"typescript": ("tsc", build_typescript), "go": ("go", build_go), "rust": ("cargo", build_rust)}
+LANGUAGES = {"python-sync": (None, build_python), "python-asyncio": (None, build_asyncio), "typescript": ("tsc", build_typescript), "go": ("go", build_go),
+             "rust": ("cargo", build_rust)}
 
 
-def command(language, folder):
-    """What starts its driver, or None where what builds it is not there."""
-    if language.startswith("python"):
-        return ["/usr/bin/python3", CLIENTS / "python/conformance.py", language.partition("-")[2]]
-    tool, build = TOOLS[language]
-    if not shutil.which(tool, path=PATH):
+def build(language, folder):
+    """What its builder returns, or None where what builds it is not there."""
+    tool, builder = LANGUAGES[language]
+    if tool and not shutil.which(tool, path=PATH):
         return None
     folder = folder / language
     folder.mkdir()
-    return build(folder)
+    return builder(folder)
+
+
+def environment(folder):
+    """For a client of the daemon whose socket is in folder."""
+    return {**os.environ, "PATH": PATH, "JOBMILL_RUNTIME_PATH": str(folder)}
 
 
 class Driver:
     """argv: of a driver. folder: where the daemon's socket is."""
 
     def __init__(self, argv, folder, spawn):
-        self.process = spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PATH": PATH, "JOBMILL_RUNTIME_PATH": str(folder)})
+        self.process = spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(folder))
         self.numbers = itertools.count(1)
         self.lines = queue.SimpleQueue()
         self.come = []

@@ -1,42 +1,51 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The clients in clients/: one conformance suite for all of them, against a real daemon that is killed in the midst of calls."""
 
+import signal
 import subprocess
 
 import pytest
 
-from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, command
-from conftest import PATIENCE, ROOT, SLOW, extra, spawn
+from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, build, environment
+from conftest import PATIENCE, SLOW, extra, spawn
 
 pytestmark = pytest.mark.root  # a user's own daemon has no queues of others; the socket is the same
 
 
 @pytest.fixture(scope="session")
-def drivers(tmp_path_factory):
-    """drivers(language): what starts its driver, built once."""
-    made, folder = {}, tmp_path_factory.mktemp("clients")
+def built(folder):
+    """built(language): command lines of its driver and of the programs in its README, built once."""
+    made, place = {}, folder / "clients"
+    place.mkdir()
 
     def get(language):
         if language not in made:
-            made[language] = command(language, folder)
+            made[language] = build(language, place)
         if made[language] is None:
-            assert not extra({"typescript": "tsc", "rust": "cargo"}.get(language, language))
+            assert not extra(LANGUAGES[language][0])
             pytest.skip("nothing here builds it")
         return made[language]
 
     return get
 
 
+@pytest.fixture
+def listening(mill):
+    """A daemon with a queue for workers and one for those of the documents."""
+    for queue in "w", "words":
+        mill.queue(queue, Executor="worker", Slots=64, AllowUsers="*")
+    mill.listen()
+    return mill
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"].replace(" ", "-"))
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_conformance(mill, drivers, language, case):
-    argv = drivers(language)
+def test_conformance(listening, built, language, case):
+    mill, argv = listening, built(language)[0]
     if language in case.get("not", ()):
         pytest.skip("not by its nature")
-    mill.queue("w", Executor="worker", Slots=64, AllowUsers="*")
     for name, keys in case.get("queues", {}).items():
         mill.queue(name, **keys)
-    mill.listen()
     mill.start()
 
     def raw(method, parameters):
@@ -50,14 +59,38 @@ def test_conformance(mill, drivers, language, case):
         driver.close()
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_readme(listening, built, language):
+    """Its programs do what they say."""
+    mill = listening.start()
+    _, submits, worker = built(language)
+    process = spawn(worker, env=environment(mill.folder))
+    try:
+        with mill.connect() as connection:
+            for words in ["a"], ["b", "c"]:
+                id_ = connection.call("Submit", job={"queue": "words", "argv": words})["id"]
+                answer = connection.call("Wait", id=id_)
+                assert answer["result"] == "success" and answer["outcome"]["verdict"] == {"success": True, "words": len(words)}
+        process.terminate()
+        status = process.wait(20 * SLOW)
+        assert status == (0 if language in ("python-sync", "python-asyncio", "go") else -signal.SIGTERM)  # the others leave it to their user
+    finally:
+        process.kill()
+        process.wait()
+    out = subprocess.run(submits, env=environment(mill.folder), stdout=subprocess.PIPE, text=True, timeout=60 * SLOW, check=True).stdout
+    assert out.splitlines() in (["success", "3 success"], ["success", "3 success", "2 success", "1 success"], [str(["success"] * 3)]), out
+
+
 def test_types_are_written():
     """What clients/generate would write is what is there."""
     out = subprocess.run([CLIENTS / "generate", "--check"], stderr=subprocess.PIPE, text=True)
     assert out.returncode == 0, out.stderr
 
 
-def test_readmes():
-    """Each client tells of all that the table promises, and nobody calls it what it is not."""
-    table = (ROOT / "clients/README.md").read_text()
-    for folder in "python", "typescript", "go", "rust":
-        assert "(%s)" % folder in table and "../README.md" in (CLIENTS / folder / "README.md").read_text()
+@pytest.mark.parametrize("language, example", [("python", "examples/worker.py"), ("typescript", "examples/worker.ts"),
+                                               ("go", "examples/worker/main.go"), ("rust", "examples/worker.rs")])
+def test_worker_of_readme(language, example):
+    """The worker in each README is the one that lies beside it."""
+    readme = (CLIENTS / language / "README.md").read_text()
+    assert (CLIENTS / language / example).read_text() in readme and "../README.md" in readme
+    assert "](%s)" % language in (CLIENTS / "README.md").read_text()
