@@ -2,13 +2,21 @@
 """The ways for many short jobs, and for one that shall run now: pool, worker, and from submit until it runs."""
 
 import functools
+import json
 import os
+import pathlib
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 
 import peers
-from harness import CAP, QUEUES, SOCKET, STATE, TOOLS, WARM_UP, WORK, by_turns, not_available, ratio, run, start_fresh, stop, tool
+from harness import CAP, QUEUES, SOCKET, STATE, TOOLS, WARM_UP, WORK, by_turns, cpu_seconds, line, not_available, ratio, run, start_fresh, stop, tool
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bus"))
+
+import clients  # noqa: E402
 
 ROUNDS = 3
 POOL_JOBS, TSP_JOBS, PARALLEL_JOBS, SLURM_JOBS = 3000, 800, 500, 40
@@ -77,6 +85,36 @@ def worker():
     sides = [lambda fsync=f: alone(lambda: peers.bullmq(fsync, "work", WORKER_JOBS, WORKER_SLOTS)) for f in peers.FSYNC]
     ours, *others = by_turns(ROUNDS, worker_jobmill, *(sides if peers.BULLMQ.exists() else []))
     peers.bullmq_rows("worker jobs/s : BullMQ", ours, others, "≥ 2")
+
+
+def worker_of(driver):
+    """The same, by a client's driver (clients/conformance/README.md): jobs/s from its start, and its seconds of CPU."""
+    start_fresh()
+    tool("submit-socket", SOCKET, "noop", WORKER_JOBS)
+    begin = time.monotonic()
+    process = subprocess.Popen([str(a) for a in driver], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    print(json.dumps({"n": 1, "op": "work", "args": {"queues": ["noop"], "slots": WORKER_SLOTS}}), file=process.stdin, flush=True)
+    while int(run("busctl", "get-property", "org.jobmill1", "/org/jobmill1/queue/noop", "org.jobmill1.Queue", "Ready").split()[1]) > 0:
+        time.sleep(0.02)
+    print(json.dumps({"n": 2, "op": "stop"}), file=process.stdin, flush=True)
+    for _ in range(2):
+        process.stdout.readline()
+    seconds = time.monotonic() - begin
+    used = cpu_seconds(process.pid)
+    process.stdin.close()
+    process.wait()
+    return WORKER_JOBS / seconds, used / WORKER_JOBS * 1e6
+
+
+def of_clients():
+    """jobs/s through a worker of each client library that does nothing, 100 at a time, beside one in C; processor time of each a job"""
+    queue("noop", WORKER_SLOTS, "worker")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        drivers = {language: clients.build(language, pathlib.Path(folder), fast=True) for language in clients.LANGUAGES}
+        bare, *rates = by_turns(ROUNDS, worker_jobmill, *(functools.partial(worker_of, d[0]) for d in drivers.values() if d))
+        for language, rounds in zip((name for name, d in drivers.items() if d), rates):
+            line("%s jobs/s" % language, "%.0f, %.0f µs of its own CPU each" % tuple(statistics.median(column) for column in zip(*rounds)))
+            ratio("worker in %s : in C, jobs/s" % language, [r[0] for r in rounds], bare)
 
 
 # ---- from submit until it runs ----

@@ -98,7 +98,7 @@ def million():
     streams()
 
 
-SCENARIOS = {f.__name__: f for f in (service, lanes.latency, lanes.pool, lanes.worker, submit.submit, submit.bulk, million, scale.scale, scale.crowds)}
+SCENARIOS = {f.__name__: f for f in (service, lanes.latency, lanes.pool, lanes.worker, lanes.of_clients, submit.submit, submit.bulk, million, scale.scale, scale.crowds)}
 
 
 def attempt(name):

@@ -31,7 +31,7 @@ def blocks(language, kind):
 
 # Each returns (driver, what submits, worker), as command lines. The two from the README are built as a user of the package would.
 
-def build_python(folder):
+def build_python(folder, fast):
     programs = []
     for i, text in enumerate(blocks("python", "python")):
         programs.append(folder / ("%d.py" % i))
@@ -39,12 +39,12 @@ def build_python(folder):
     return ["/usr/bin/python3", CLIENTS / "python/conformance.py", "sync"], ["/usr/bin/python3", programs[0]], ["/usr/bin/python3", programs[-1]]
 
 
-def build_asyncio(folder):
-    driver, _, worker = build_python(folder)
+def build_asyncio(folder, fast):
+    driver, _, worker = build_python(folder, fast)
     return [*driver[:-1], "asyncio"], ["/usr/bin/python3", folder / "1.py"], worker
 
 
-def build_typescript(folder):
+def build_typescript(folder, fast):
     package = folder / "node_modules/jobmill"
     run(["tsc", "--project", CLIENTS / "typescript", "--outDir", package / "dist"])
     shutil.copy(CLIENTS / "typescript/package.json", package)
@@ -57,7 +57,7 @@ def build_typescript(folder):
     return ["node", package / "dist/conformance.js"], programs[0], programs[-1]
 
 
-def build_go(folder):
+def build_go(folder, fast):
     (folder / "go.mod").write_text("module user\n\ngo 1.19\n\nrequire jobmill v0.1.0\n\nreplace jobmill => %s\n" % (CLIENTS / "go"))
     environment = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "path")}
     programs = []
@@ -71,7 +71,7 @@ def build_go(folder):
     return [folder / "conformance"], programs[0], programs[-1]
 
 
-def build_rust(folder):
+def build_rust(folder, fast):
     cargo = ["cargo", "build", "--offline", "--config", 'source.crates-io.replace-with="debian"', "--config", 'source.debian.directory="/usr/share/cargo/registry"']
     environment = {"CARGO_TARGET_DIR": str(folder / "target"), "CARGO_HOME": str(folder / "home")}
     crate = folder / "crate"  # cargo leaves a Cargo.lock where it builds
@@ -80,24 +80,25 @@ def build_rust(folder):
     (folder / "Cargo.toml").write_text('[package]\nname = "user"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\njobmill = { path = "crate" }\nserde_json = "1"\n')
     for i, text in enumerate(blocks("rust", "rust")):
         (folder / ("src/bin/program-%d.rs" % i)).write_text(text)
-    run([*cargo, "--bins"], cwd=folder, env=environment)
-    run([*cargo, "--examples"], cwd=crate, env=environment)
-    debug = folder / "target/debug"
-    return [debug / "examples/conformance"], [debug / "program-0"], [debug / "program-1"]
+    release = ["--release"] if fast else []
+    run([*cargo, "--bins", *release], cwd=folder, env=environment)
+    run([*cargo, "--examples", *release], cwd=crate, env=environment)
+    made = folder / "target" / ("release" if fast else "debug")
+    return [made / "examples/conformance"], [made / "program-0"], [made / "program-1"]
 
 
 LANGUAGES = {"python-sync": (None, build_python), "python-asyncio": (None, build_asyncio), "typescript": ("tsc", build_typescript), "go": ("go", build_go),
              "rust": ("cargo", build_rust)}
 
 
-def build(language, folder):
-    """What its builder returns, or None where what builds it is not there."""
+def build(language, folder, fast=False):
+    """What its builder returns, or None where what builds it is not there. fast: for being measured, where that takes longer."""
     tool, builder = LANGUAGES[language]
     if tool and not shutil.which(tool, path=PATH):
         return None
     folder = folder / language
     folder.mkdir()
-    return builder(folder)
+    return builder(folder, fast)
 
 
 def environment(folder):

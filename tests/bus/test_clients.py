@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The clients in clients/: one conformance suite for all of them, against a real daemon that is killed in the midst of calls."""
 
+import re
 import signal
 import subprocess
 
 import pytest
 
 from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, build, environment
-from conftest import PATIENCE, SLOW, extra, spawn
+from conftest import PATIENCE, ROOT, SLOW, extra, spawn
 
 pytestmark = pytest.mark.root  # a user's own daemon has no queues of others; the socket is the same
 
@@ -92,5 +93,23 @@ def test_types_are_written():
 def test_worker_of_readme(language, example):
     """The worker in each README is the one that lies beside it."""
     readme = (CLIENTS / language / "README.md").read_text()
-    assert (CLIENTS / language / example).read_text() in readme and "../README.md" in readme
+    assert (CLIENTS / language / example).read_text().partition("\n\n")[2] in readme and "../README.md" in readme
     assert "](%s)" % language in (CLIENTS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("language", ("python", "go"))
+def test_on_the_bus(mill, language, tmp_path):
+    """The programs in docs/dbus-api.md."""
+    if language == "go" and not extra("go"):
+        pytest.skip("there is no go")
+    code = re.search(r"```%s\n(.*?)```" % language, (ROOT / "docs/dbus-api.md").read_text(), re.S)[1]
+    program = tmp_path / ("main." + {"python": "py", "go": "go"}[language])
+    program.write_text(code)
+    (tmp_path / "go.mod").write_text("module user\n\ngo 1.19\n\nrequire github.com/godbus/dbus/v5 v5.1.0\n\n"
+                                     "replace github.com/godbus/dbus/v5 => /usr/share/gocode/src/github.com/godbus/dbus\n")
+    argv = {"python": ["/usr/bin/python3", program], "go": ["go", "run", "."]}[language]
+    go = {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "GOCACHE": str(tmp_path / "cache"), "GOPATH": str(tmp_path / "path")}
+    mill.start()
+    out = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=120 * SLOW, check=True, cwd=tmp_path,
+                         env={**environment(mill.folder), **go, "DBUS_SYSTEM_BUS_ADDRESS": mill.address}).stdout
+    assert out.splitlines() == [{"python": "exit-code 7", "go": "exit-code"}[language], "org.jobmill1.Error.JobFinished"], out

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
 use jobmill::Worker;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
 import { Worker } from "jobmill";
 
 await new Worker("words", { slots: 4 }).run(async (task) => {
