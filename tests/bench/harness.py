@@ -58,11 +58,17 @@ def daemon_pid():
 
 
 def cpu_seconds(pid):
+    """Of a process with one thread."""
     try:
         return int(pathlib.Path("/proc/%d/schedstat" % pid).read_text().split()[0]) / 1e9
     except OSError:
-        words = pathlib.Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return process_seconds(pid)
+
+
+def process_seconds(pid):
+    """Of all its threads, to the tick."""
+    words = pathlib.Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(pid):

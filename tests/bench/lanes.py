@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import peers
-from harness import CAP, QUEUES, SOCKET, STATE, TOOLS, WARM_UP, WORK, by_turns, cpu_seconds, line, not_available, ratio, run, start_fresh, stop, tool
+from harness import CAP, QUEUES, SOCKET, STATE, TOOLS, WARM_UP, WORK, by_turns, line, not_available, process_seconds, ratio, run, start_fresh, stop, tool
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bus"))
 
@@ -100,7 +100,7 @@ def worker_of(driver):
     for _ in range(2):
         process.stdout.readline()
     seconds = time.monotonic() - begin
-    used = cpu_seconds(process.pid)
+    used = process_seconds(process.pid)
     process.stdin.close()
     process.wait()
     return WORKER_JOBS / seconds, used / WORKER_JOBS * 1e6

@@ -73,7 +73,7 @@ def build_go(folder, fast):
 
 def build_rust(folder, fast):
     cargo = ["cargo", "build", "--offline", "--config", 'source.crates-io.replace-with="debian"', "--config", 'source.debian.directory="/usr/share/cargo/registry"']
-    environment = {"CARGO_TARGET_DIR": str(folder / "target"), "CARGO_HOME": str(folder / "home")}
+    environment = {"CARGO_TARGET_DIR": str(folder / "target"), "CARGO_HOME": str(folder / "home"), "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
     crate = folder / "crate"  # cargo leaves a Cargo.lock where it builds
     shutil.copytree(CLIENTS / "rust", crate, ignore=shutil.ignore_patterns("target"))
     (folder / "src/bin").mkdir(parents=True)

@@ -104,7 +104,9 @@ class Worker:
         self.path = path or _wire.default_path()
         self._state = State(queues, slots, name, metadata)
         self._backoff = _wire.Backoff()
-        self._handed = queue.SimpleQueue()   # to the threads: jobs
+        self._handed = collections.deque()   # to the threads: jobs
+        self._calls = queue.SimpleQueue()    # to one of them: there are some (True), or it is over
+        self._called = False                 # and it has not come yet
         self._noted = collections.deque()    # from them: ("done", job, value, error), ("status", job, status)
         self._threads = self._running = 0
         self._stop = self._woken = False
@@ -126,7 +128,7 @@ class Worker:
                     time.sleep(self._backoff.next())
         finally:
             for _ in range(self._threads):
-                self._handed.put(None)
+                self._calls.put(False)
 
     # -- in the thread of run() --
 
@@ -165,7 +167,8 @@ class Worker:
             if self._threads < self._running:
                 self._threads += 1
                 threading.Thread(target=self._thread, daemon=True).start()
-            self._handed.put(job)
+            self._handed.append(job)
+            self._call()
 
     def _come(self):
         """What the threads have noted since."""
@@ -192,11 +195,29 @@ class Worker:
     def _status(self, job, status):
         self._note("status", job, status)
 
+    def _call(self):
+        """A thread, unless one is on its way. Short jobs are so done by few, one after another; whoever takes one of several calls the next
+        thread first, so that a long one holds up nobody."""
+        if not self._called:
+            self._called = True
+            self._calls.put(True)
+
     def _thread(self):
-        while job := self._handed.get():
-            value = error = None
-            try:
-                value = self._work(job)
-            except BaseException as e:  # also SystemExit: it is the job that has failed
-                error = e
-            self._note("done", job, value, error)
+        while self._calls.get():
+            self._called = False
+            while True:
+                try:
+                    job = self._handed.popleft()
+                except IndexError:
+                    break
+                if self._handed:
+                    self._call()
+                self._perform(job)
+
+    def _perform(self, job):
+        value = error = None
+        try:
+            value = self._work(job)
+        except BaseException as e:  # also SystemExit: it is the job that has failed
+            error = e
+        self._note("done", job, value, error)
