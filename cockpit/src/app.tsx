@@ -49,7 +49,7 @@ export function App() {
     return (
         <MessageGroup>
             <Dialogs>
-                <Page isContentFilled mainContainerId="main" mainAriaLabel="Job queues"
+                <Page className="pf-m-no-sidebar" isContentFilled mainContainerId="main" mainAriaLabel="Job queues"
                       skipToContent={<SkipToContent href="#main" onClick={event => { event.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to content</SkipToContent>}
                       horizontalSubnav={
                           <Nav variant="horizontal-subnav" aria-label="Views">

@@ -11,9 +11,6 @@ import type { Job } from "./types";
 
 type Texts = Record<string, string>;
 
-/** The largest t, which takes a time away, as Cockpit makes it from JSON. */
-const NEVER = -1;
-
 function texts(job: Job): Texts {
     return {
         name: job.name ?? "", queue: job.queue, argv: job.argv && !job.type ? joinWords(job.argv) : "", priority: String(job.priority ?? 0), slots: String(job.slots ?? 1),
@@ -35,6 +32,13 @@ function duration(text: string): number {
     return usec;
 }
 
+/** It would be taken away by the largest number of 64 bits, which Cockpit's bridge cannot send: JSON's numbers are too small there. */
+function timeout(job: Job, text: string): number {
+    if (text.trim() === "")
+        throw new Error(`Here a time-out can be changed, not taken away: jobmill set ${job.id} timeout= does that.`);
+    return duration(text);
+}
+
 /** Tags are set one by one: those that are gone are sent empty. */
 function tags(before: Record<string, string>, text: string): Record<string, string> {
     const gone = Object.fromEntries(Object.keys(before).map(key => [key, ""]));
@@ -44,7 +48,7 @@ function tags(before: Record<string, string>, text: string): Record<string, stri
 function changes(job: Job, before: Texts, now: Texts): Dictionary {
     const read: Record<string, (text: string) => unknown> = {
         argv: splitWords, priority: integer, slots: integer, max_attempts: integer, delay_usec: duration,
-        timeout_usec: text => text.trim() === "" ? NEVER : duration(text), tags: text => tags(job.tags ?? {}, text),
+        timeout_usec: text => timeout(job, text), tags: text => tags(job.tags ?? {}, text),
     };
     const changed = Object.keys(now).filter(key => now[key] !== before[key]);
     return Object.fromEntries(changed.map(key => [key, read[key] ? read[key](now[key]) : now[key]]));
@@ -79,7 +83,7 @@ export function EditJob({ job, close, done }: { job: Job; close: () => void; don
                 <Field label="Start not before" {...field("delay_usec")} help="In so much time, as 10min. Empty: as it is." />
             </>}
             {(early || live) && <>
-                <Field label="Time-out" {...field("timeout_usec")} help="As 1h 30min. Empty: what its queue says." />
+                <Field label="Time-out" {...field("timeout_usec")} help="As 1h 30min." />
                 <Field label="Attempts" type="number" {...field("max_attempts")} />
             </>}
             <Field label="Tags" {...field("tags")} help="KEY=VALUE, with blanks between." />

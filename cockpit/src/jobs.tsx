@@ -107,7 +107,7 @@ function JobRow({ job, chosen, choose, reload }: { job: Job; chosen: boolean; ch
             <Td dataLabel="Queue">{job.queue}</Td>
             <Td dataLabel="State">
                 <StateLabel job={job} />{job.progress !== undefined && ` ${Math.round(job.progress)} %`}
-                {job.reason && <div className="jm-quiet">{job.reason}</div>}
+                {job.reason && job.reason !== "frozen" && <div className="jm-quiet">{job.reason}</div>}
             </Td>
             <Td dataLabel="Owner">{job.owner_name ?? job.owner}</Td>
             <Td dataLabel="Started">{job.started_usec ? time(begun) : <span className="jm-quiet">submitted {time(begun)}</span>}</Td>

@@ -22,7 +22,12 @@ async function loadQueues(page: number): Promise<{ queues: Queue[]; all: number 
     const [names] = await mill.call<[[string, string][]]>("ListQueues");
     const some = names.sort(([a], [b]) => a < b ? -1 : 1).slice(page * PAGE, (page + 1) * PAGE);
     const queues = await Promise.all(some.map(([, path]) => mill.properties<Queue>(path, "org.jobmill1.Queue")));
-    return { queues, all: names.length };
+    return { queues: queues.filter(isThere), all: names.length };
+}
+
+/** Of a queue that was removed the name stays. */
+function isThere({ Files, SlotsUsed, Held, Waiting, Ready, Dead, Paused }: Queue): boolean {
+    return Files.length > 0 || SlotsUsed + Held + Waiting + Ready + Dead > 0 || Paused;
 }
 
 /** Jobs done in each of the last 60 minutes, by queue. */

@@ -86,10 +86,11 @@ export class Visitor {
     /** A view without the shell around it: the same page, the same session. */
     async open(view) {
         const url = `${BASE}/cockpit/@localhost/jobmill/index.html#/${view}`;
-        if (this.page.url().includes("/jobmill/index.html"))
+        // A dialog that a failed test left would be in the way.
+        if (this.page.url().includes("/jobmill/index.html") && await this.dialog().count() === 0)
             await this.page.evaluate(hash => { location.hash = hash; }, `#/${view}`);
         else
-            await this.page.goto(url);
+            await this.page.goto("about:blank").then(() => this.page.goto(url));
         await this.page.waitForSelector("h1");
         await this.settled();
     }
@@ -114,7 +115,8 @@ export class Visitor {
     /** Confirms the dialog, and waits until it is gone. */
     async confirm(name) {
         await this.button(name, this.dialog()).click();
-        await this.dialog().waitFor({ state: "detached" });
+        await until(async () => await this.dialog().count() === 0, `the dialog is gone`, 10000)
+            .catch(async error => { throw new Error(`${error.message}: ${await this.dialog().innerText()}`); });
     }
 
     async says(text) {
