@@ -9,13 +9,11 @@ import { build } from "esbuild";
 rmSync("dist", { recursive: true, force: true });
 mkdirSync("dist");
 
-/** PatternFly's fonts, by the names that Cockpit has for them. */
+/** Without PatternFly's fonts: page.css names those that Cockpit has. */
 const hostFonts = {
     name: "host-fonts",
-    setup: ({ onResolve }) => onResolve({ filter: /\.woff2$/ }, ({ path }) => {
-        const file = path.split("/").pop().replace("VF.", "-Regular.").replace("VF-", "-");
-        return { path: `../../static/fonts/${file}`, external: true };
-    }),
+    setup: ({ onLoad }) => onLoad({ filter: /styles\/base\.css$/ }, ({ path }) =>
+        ({ contents: readFileSync(path, "utf8").replace(/@font-face\s*\{[^}]*\}/g, ""), loader: "css" })),
 };
 
 const options = {
@@ -30,6 +28,7 @@ const options = {
     loader: { ".svg": "empty", ".jpg": "empty", ".png": "empty" },
     legalComments: "none",
     metafile: true,
+    external: ["*.woff2"],
     plugins: [hostFonts],
 };
 

@@ -73,9 +73,9 @@ function Picture({ jobs, here }: { jobs: Job[]; here: number }) {
                     const { job } = node, word = job.state === "done" ? job.result : job.state;
                     const after = (job.after ?? []).map(([id]) => id).join(", ");
                     return (
-                        <a key={job.id} href={address(["job", String(job.id)])} aria-label={`Job ${job.id}, ${title(job)}, ${word}${after ? `, after ${after}` : ""}`}>
+                        <a key={job.id} href={address(["job", String(job.id)])} aria-description={after ? `after ${after}` : undefined}>
                             <rect className={`jm-node ${kind(job)} ${job.id === here ? "jm-node-here" : ""}`} x={x(node)} y={y(node)} width={WIDTH} height={HEIGHT} rx={6} />
-                            <text x={x(node) + 10} y={y(node) + 18} fontWeight={job.id === here ? "bold" : undefined}>{title(job).length > 20 ? `${title(job).slice(0, 19)}…` : title(job)}</text>
+                            <text x={x(node) + 10} y={y(node) + 18} fontWeight={job.id === here ? "bold" : undefined}>{title(job).length > 20 ? `${title(job).slice(0, 19)}…` : title(job)}</text>{" "}
                             <text x={x(node) + 10} y={y(node) + 34}>{`${job.id} ${word}`}</text>
                         </a>
                     );

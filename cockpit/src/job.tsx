@@ -72,7 +72,7 @@ function Status({ job }: { job: Job }) {
     ];
     return (
         <Section title="Status">
-            {job.progress !== undefined && <Progress title="Progress" value={job.progress} size="sm" />}
+            {job.progress !== undefined && <Progress className="jm-progress" title="Progress" value={job.progress} size="sm" />}
             <Rows rows={rows.map(([term, value]) => [term, value === false ? undefined : value])} />
         </Section>
     );
@@ -175,10 +175,10 @@ function Job({ job, attempts, reload }: { job: Job; attempts: Attempt[]; reload:
                 {rest.length > 0 && <Menu label={`More actions for job ${job.id}`} actions={rest} />}
             </div>
             <div className="jm-cards"><Status job={job} /><Spec job={job} /></div>
-            <div className="jm-cards jm-below"><Usage job={job} /><Verdict job={job} /></div>
-            <div className="jm-below"><Section title="Attempts"><Attempts attempts={attempts} /></Section></div>
-            {(job.flow !== undefined || !!job.after?.length) && <div className="jm-below"><Section title="Flow"><FlowGraph job={job} /></Section></div>}
-            {readable && <div className="jm-below"><Section title="Log"><JobLog id={job.id} attempt={job.attempt} live={job.state !== "done"} /></Section></div>}
+            <div className="jm-cards"><Usage job={job} /><Verdict job={job} /></div>
+            <Section title="Attempts"><Attempts attempts={attempts} /></Section>
+            {(job.flow !== undefined || !!job.after?.length) && <Section title="Flow"><FlowGraph job={job} /></Section>}
+            {readable && <Section title="Log"><JobLog id={job.id} attempt={job.attempt} live={job.state !== "done"} /></Section>}
         </>
     );
 }
@@ -196,6 +196,7 @@ export function JobPage({ id }: { id: number }) {
                 <BreadcrumbItem to={address(["jobs"])}>Jobs</BreadcrumbItem>
                 <BreadcrumbItem isActive>Job {id}</BreadcrumbItem>
             </Breadcrumb>
+            {!loaded.data && <Title headingLevel="h1">Job {id}</Title>}
             <Loaded from={loaded} what="job">{({ job, attempts }) => <Job job={job} attempts={attempts} reload={loaded.reload} />}</Loaded>
         </>
     );

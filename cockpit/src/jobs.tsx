@@ -172,18 +172,21 @@ function JobList({ options, view, dead }: { options: Options; view: string; dead
                                          : dead ? undefined : <Button component="a" href={address(["submit"])}>Submit a job</Button>}>
                                 {dead ? "Jobs that failed for good stay here until they are tried again or purged." : "Jobs are submitted here, by the command jobmill, or by a schedule."}
                             </Empty>
-                            : <Table aria-label={dead ? "Dead letters" : "Jobs"} variant="compact" gridBreakPoint="grid-lg">
+                            : <>
+                            <Checkbox id="choose-page" label="Choose all jobs of this page" isChecked={jobs.length > 0 && jobs.every(job => chosen.has(job.id))}
+                                      onChange={(_event, on) => { setChosen(new Set(on ? jobs.map(job => job.id) : [])); setAll(false); }} />
+                            <Table aria-label={dead ? "Dead letters" : "Jobs"} variant="compact" gridBreakPoint="grid-lg">
                                 <Thead>
                                     <Tr>
-                                        <Th><Checkbox id="choose-page" aria-label="Choose all jobs of this page" isChecked={jobs.length > 0 && jobs.every(job => chosen.has(job.id))}
-                                                      onChange={(_event, on) => { setChosen(new Set(on ? jobs.map(job => job.id) : [])); setAll(false); }} /></Th>
-                                        <Th>Job</Th><Th width={25}>Name</Th><Th>Queue</Th><Th>State</Th><Th>Owner</Th><Th>Started</Th><Th>Run time</Th><Th screenReaderText="Actions" />
+                                        <Th screenReaderText="Choose" />
+                                        <Th>Job</Th><Th width={25}>Name</Th><Th>Queue</Th><Th>State</Th><Th>Owner</Th><Th>Started</Th><Th modifier="nowrap">Run time</Th><Th screenReaderText="Actions" />
                                     </Tr>
                                 </Thead>
                                 <Tbody>
                                     {jobs.map(job => <JobRow key={job.id} job={job} chosen={chosen.has(job.id)} choose={on => choose(job.id, on)} reload={loaded.reload} />)}
                                 </Tbody>
-                            </Table>}
+                            </Table>
+                            </>}
                         <nav className="jm-paging" aria-label="Pages">
                             <Filter label="Jobs per page" value={size} change={value => { setSize(value); setCursors([""]); }} choices={SIZES.map(n => [n, n])} />
                             <span aria-live="polite">Page {cursors.length}</span>

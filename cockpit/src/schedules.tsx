@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The schedules: when each submits its job next and did last, and what came of it; fire, pause, resume, remove, make one. The runs after the
-// next one are asked of systemd-analyze, whose calendar it is. A timer that elapses is told by the job that it submits.
+// next one are asked of systemd-analyze, whose calendar it is. Timers change without a signal.
 
 import { Button, Label, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
@@ -107,7 +107,7 @@ function ScheduleRows({ schedule, reload, index }: { schedule: Schedule; reload:
 
 export function Schedules() {
     const open = useDialog();
-    const loaded = useData(() => mill.list<Schedule>("ListSchedules"), ["schedules"], { every: 15000 });
+    const loaded = useData(() => mill.list<Schedule>("ListSchedules"), ["schedules"], { every: 5000 });
     return (
         <>
             <div className="jm-head">

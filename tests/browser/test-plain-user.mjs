@@ -3,6 +3,7 @@
 // word where polkit or the daemon say no.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import { as, job, jobmill, queue, quit, until, Visitor } from "./browser.mjs";
 
@@ -67,7 +68,7 @@ test("her own job: submitted, held, released, edited, read, cancelled, tried aga
     await alice.button("Submit").click();
     await alice.page.getByRole("heading", { name: /^Job \d+/ }).waitFor();
     const id = Number(/\d+/.exec(await alice.page.getByRole("heading", { name: /^Job \d+/ }).innerText())[0]);
-    assert.deepEqual([job(id).state, job(id).owner_name], ["held", "alice"]);
+    assert.deepEqual([job(id).state, job(id).owner], ["held", Number(execFileSync("id", ["-u", "alice"]))]);
     await alice.button("Edit").click();
     await alice.dialog().getByLabel("Priority").fill("2");
     await alice.confirm("Save");

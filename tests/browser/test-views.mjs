@@ -119,12 +119,12 @@ test("a flow is drawn, and leads to its jobs", async () => {
     await mila.open(`job/${build}`);
     const graph = mila.page.getByRole("region", { name: "Graph of the flow" });
     for (const name of ["fetch", "build", "lint", "pack"])
-        await graph.getByRole("link", { name: new RegExp(`, ${name}, `) }).waitFor();
-    await until(() => graph.getByRole("link", { name: /lint, exit-code/ }).count(), "the failed one is shown so");
+        await graph.getByRole("link", { name: new RegExp(`^${name} ?\\d+ `) }).waitFor();
+    await until(() => graph.getByRole("link", { name: /lint ?\d+ exit-code/ }).count(), "the failed one is shown so");
     assert.equal(await graph.locator("path.jm-edge").count(), 4);
     await graph.scrollIntoViewIfNeeded();
     await mila.picture("flow");
-    await graph.getByRole("link", { name: /, pack, / }).click();
+    await graph.getByRole("link", { name: /^pack ?\d+ / }).click();
     await mila.page.getByRole("heading", { name: /\(pack\)/ }).waitFor();
     jobmill("cancel", String(build));
 });
@@ -172,7 +172,7 @@ test("a schedule by a span", async () => {
     jobmill("schedule", "remove", "often");
 });
 
-writeFileSync("/var/tmp/proof", ""); // its first word has to be there
+writeFileSync("/var/tmp/proof", "", { mode: 0o755 }); // its first word has to be there
 
 test("a worker is shown with what it has, and drained", async () => {
     const worker = spawn("/usr/bin/python3", [`${process.env.JOBMILL_SOURCE}/tests/system/worker.py`, "/run/jobmill/org.jobmill",
