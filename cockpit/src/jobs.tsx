@@ -128,7 +128,7 @@ function Chosen({ ids, filter, all, clear, reload }: { ids: number[]; filter: Di
     const what = all ? (count === undefined ? "all jobs of this filter" : `all ${count} jobs of this filter`) : `${ids.length} chosen ${ids.length === 1 ? "job" : "jobs"}`;
     const actions = useBulkActions(all ? filter : { ids }, what, () => { clear(); reload(); });
     return (
-        <div className="jm-row jm-problem" role="group" aria-label="Actions for the chosen jobs">
+        <div className="jm-row" role="group" aria-label="Actions for the chosen jobs">
             <span>{what}:</span>
             {actions.map(({ title, danger, act }) => <Button key={title} size="sm" variant="secondary" isDanger={danger} onClick={act}>{title}</Button>)}
             <Button size="sm" variant="link" onClick={clear}>Choose none</Button>
