@@ -21,8 +21,14 @@ const browser = await chromium.launch({
     args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
 });
 
+/** The end of a file of tests: the next one finds no jobs that take slots, and no schedules. */
 export async function quit() {
     await browser.close();
+    for (const { id } of JSON.parse(jobmill("list", "--json=short", "--state", "held,waiting,ready,starting,running")))
+        jobmill("cancel", String(id));
+    for (const { name } of JSON.parse(jobmill("schedule", "list", "--json=short")))
+        jobmill("schedule", "remove", name);
+    await until(() => JSON.parse(jobmill("queue", "list", "--json=short")).every(each => each.slots_used === 0), "all slots are free", 120000);
 }
 
 /** jobmill as root, or as another user: its output, as text. */
