@@ -56,6 +56,22 @@ function filterOf(options: Options, dead: boolean): Dictionary {
     };
 }
 
+/** The daemon ends a page also when it has looked at some thousand jobs: so it is asked on until the page is full, but not without an end. */
+const CALLS = 20;
+
+async function loadPage(filter: Dictionary, cursor: string, size: number): Promise<{ jobs: Job[]; next: string }> {
+    const jobs: Job[] = [];
+    let next = cursor;
+    for (let call = 0; call < CALLS; call++) {
+        const page = await mill.jobs<Job>(filter, next, size - jobs.length);
+        jobs.push(...page.jobs);
+        next = page.next;
+        if (!next || jobs.length >= size)
+            break;
+    }
+    return { jobs, next };
+}
+
 function Filters({ options, view, dead }: { options: Options; view: string; dead: boolean }) {
     const queues = useData(() => mill.call<[[string, string][]]>("ListQueues"), ["names"], { least: 10000 });
     const types = useData(() => mill.list<JobType>("ListTypes"), ["types"], { least: 60000 });
@@ -143,7 +159,8 @@ function JobList({ options, view, dead }: { options: Options; view: string; dead
     const [all, setAll] = useState(false);
     const filter = useMemo(() => Object.fromEntries(Object.entries(filterOf(options, dead)).filter(([, value]) => value !== undefined)), [JSON.stringify(options), dead]);
     const cursor = cursors[cursors.length - 1];
-    const loaded = useData(() => mill.jobs<Job>({ ...filter, order: options.order || "newest", fields: FIELDS }, cursor, Number(size)), [filter, options.order, cursor, size]);
+    const loaded = useData(() => loadPage({ ...filter, order: options.order || "newest", fields: FIELDS }, cursor, Number(size)), [filter, options.order, cursor, size],
+                           { least: options.q ? 3000 : 1000 }); // what is searched for may take many calls
     const clear = () => { setChosen(new Set()); setAll(false); };
     const key = JSON.stringify(options);
     useEffect(() => { setCursors([""]); clear(); }, [key]);
@@ -166,8 +183,8 @@ function JobList({ options, view, dead }: { options: Options; view: string; dead
                         {chosen.size > 0 && !all && filtered && jobs.every(job => chosen.has(job.id)) && (next || cursors.length > 1) &&
                             <Alert isInline variant="info" title="All jobs of this page are chosen" className="jm-problem"
                                    actionLinks={<Button variant="link" isInline onClick={() => setAll(true)}>Choose all that match the filter</Button>} />}
-                        {jobs.length === 0 && !next && cursors.length === 1
-                            ? <Empty title={dead ? "No dead letters" : filtered ? "No jobs match" : "No jobs yet"}
+                        {jobs.length === 0 && next && <Empty title="None so far">There are more jobs to look at: Next does that.</Empty>}
+                        {jobs.length === 0 ? !next && <Empty title={dead ? "No dead letters" : filtered ? "No jobs match" : "No jobs yet"}
                                      action={filtered && !dead ? <Button variant="link" component="a" href={address([view])}>Clear the filters</Button>
                                          : dead ? undefined : <Button component="a" href={address(["submit"])}>Submit a job</Button>}>
                                 {dead ? "Jobs that failed for good stay here until they are tried again or purged." : "Jobs are submitted here, by the command jobmill, or by a schedule."}
