@@ -9,6 +9,7 @@ help:
 	@echo 'make try      build jobmill and watch it work in a throw-away system (as root; nothing of this machine is changed)'
 	@echo 'make check    build it and run the tests (as root); TIER=bench measures, TIER=vm boots virtual machines'
 	@echo 'make build    build it into build/'
+	@echo 'make cockpit  make the page for Cockpit (npm), which is then installed and packaged with the rest'
 	@echo 'make shell    a root shell in a throw-away system with it'
 
 build: build/build.ninja
@@ -35,6 +36,12 @@ build-asan/build.ninja:
 build-fuzz/build.ninja:
 	@CC=clang $(setup) -Dfuzz=true -Dwerror=false -Dman=disabled -Db_sanitize=address,undefined -Db_lundef=false build-fuzz
 
+# dist/tree: of which committed sources it is, so that no tarball takes an older one.
+cockpit:
+	@cd cockpit && npm ci --no-progress --loglevel=error && npm run --silent build
+	@[ -n "$$(git status --porcelain cockpit)" ] || git rev-parse HEAD:cockpit >cockpit/dist/tree
+	@touch cockpit/meson.build
+
 # PATH: meson and the tests want Debian's python3, with Debian's modules.
 check try shell: export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
@@ -54,4 +61,4 @@ shell:
 	@$(MAKE) --no-print-directory build
 	@tests/system/boot --build build --shell
 
-.PHONY: help build build-asan build-crash build-fuzz check try shell
+.PHONY: help build cockpit build-asan build-crash build-fuzz check try shell

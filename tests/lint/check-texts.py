@@ -12,7 +12,7 @@ import sys
 
 SPDX = "SPDX-License-Identifier: LGPL-2.1-or-later"
 SOURCE = {".c", ".h", ".py", ".sh", ".build", ".in", ".xml", ".policy", ".conf", ".service", ".queue", ".example", ".js",
-          ".target", ".ini"}
+          ".target", ".ini", ".mjs", ".ts", ".tsx", ".css"}
 SOURCE_NAMES = {"Makefile", "meson_options.txt", "run"}
 SEEDS = "tests/fuzz/corpus/"  # which may be anything
 BINARY = {".db", ".png", ".gz", ".xz"}
