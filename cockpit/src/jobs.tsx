@@ -83,6 +83,9 @@ function Filters({ options, view, dead }: { options: Options; view: string; dead
     };
     const names = queues.data?.[0].map(([name]) => name).sort() ?? [];
 
+    // A link may have led to another search.
+    useEffect(() => setText(options.q ?? ""), [options.q]);
+
     // What is typed is looked for once the typing rests.
     useEffect(() => {
         if (text === (options.q ?? ""))
@@ -123,7 +126,7 @@ function JobRow({ job, chosen, choose, reload }: { job: Job; chosen: boolean; ch
             <Td dataLabel="Queue">{job.queue}</Td>
             <Td dataLabel="State">
                 <StateLabel job={job} />{job.progress !== undefined && ` ${Math.round(job.progress)} %`}
-                {job.reason && job.reason !== "frozen" && <div className="jm-quiet">{job.reason}</div>}
+                {job.reason && !["frozen", "held"].includes(job.reason) && <div className="jm-quiet">{job.reason}</div>}
             </Td>
             <Td dataLabel="Owner">{job.owner_name ?? job.owner}</Td>
             <Td dataLabel="Started">{job.started_usec ? time(begun) : <span className="jm-quiet">submitted {time(begun)}</span>}</Td>
