@@ -30,13 +30,20 @@ func NewClient() *Client { return &Client{Path: DefaultPath(), Timeout: DefaultT
 // Close closes the connections that are kept. Calls under way go on, and are not made again.
 func (c *Client) Close() error {
 	c.lock.Lock()
-	defer c.lock.Unlock()
 	c.closed = true
+	c.lock.Unlock()
+	c.drop()
+	return nil
+}
+
+// drop closes the connections that are kept.
+func (c *Client) drop() {
+	c.lock.Lock()
+	defer c.lock.Unlock()
 	for _, k := range c.idle {
 		k.Close()
 	}
 	c.idle = nil
-	return nil
 }
 
 // Call makes any call, and reads the reply's parameters into result, unless that is nil. One that changes nothing by being made twice is made
@@ -61,7 +68,7 @@ func (c *Client) call(ctx context.Context, method string, parameters, result any
 		switch {
 		case err == nil && r.Error != "":
 			return r.err()
-		case err == nil && result == nil:
+		case err == nil && (result == nil || len(r.Parameters) == 0):
 			return nil
 		case err == nil:
 			return json.Unmarshal(r.Parameters, result)
@@ -87,6 +94,9 @@ func (c *Client) try(ctx context.Context, message []byte, fresh bool) (r *reply,
 		r, err = k.read()
 	}
 	over()
+	if err != nil && ctx.Err() == nil {
+		c.drop() // the daemon is gone, and so is what else is kept
+	}
 	if err != nil || ctx.Err() != nil { // an answer that nobody waits for must not be the next one's
 		k.Close()
 		return r, true, err

@@ -5,6 +5,8 @@ package jobmill
 import (
 	"context"
 	"encoding/json"
+	"net"
+	"sync"
 	"time"
 )
 
@@ -12,8 +14,11 @@ import (
 type Events struct {
 	client *Client
 	last   *int64
-	conn   *conn
 	come   []Event
+
+	lock   sync.Mutex // of what Close touches
+	conn   *conn
+	closed bool
 }
 
 // Events begins behind the number after, or, if that is nil, with what happens once it has returned.
@@ -24,10 +29,14 @@ func (c *Client) Events(ctx context.Context, after *int64) (*Events, error) {
 		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
 	}
-	return e, e.connect(ctx)
+	if err := e.connect(ctx); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
 }
 
-// Next waits for the next event. ErrEventsLost: list the jobs, and go on behind the number that the error's parameters tell.
+// Next waits for the next event; net.ErrClosed after Close. ErrEventsLost: list the jobs, and go on behind the number that the error's parameters tell.
 func (e *Events) Next(ctx context.Context) (Event, error) {
 	for len(e.come) == 0 {
 		err := e.read(ctx)
@@ -53,8 +62,37 @@ func (e *Events) Next(ctx context.Context) (Event, error) {
 // Last is the number to go on after.
 func (e *Events) Last() int64 { return *e.last }
 
-// Close ends the stream.
-func (e *Events) Close() error { return e.conn.Close() }
+// Close ends the stream, and a Next that waits. Any goroutine may call it.
+func (e *Events) Close() error {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	e.closed = true
+	if e.conn == nil {
+		return nil
+	}
+	return e.conn.Close()
+}
+
+// take replaces the connection, unless the stream was closed meanwhile.
+func (e *Events) take(c *conn) error {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	if e.conn != nil {
+		e.conn.Close()
+	}
+	if e.closed {
+		c.Close()
+		return net.ErrClosed
+	}
+	e.conn = c
+	return nil
+}
+
+func (e *Events) isClosed() bool {
+	e.lock.Lock()
+	defer e.lock.Unlock()
+	return e.closed
+}
 
 // connect goes on until it is answered.
 func (e *Events) connect(ctx context.Context) error {
@@ -65,10 +103,13 @@ func (e *Events) connect(ctx context.Context) error {
 		return err
 	}
 	for backoff := backoffFirst; ; {
-		if e.conn != nil {
-			e.conn.Close()
+		if e.isClosed() {
+			return net.ErrClosed
 		}
-		if e.conn, err = dial(ctx, e.client.Path); err == nil {
+		if c, err := dial(ctx, e.client.Path); err == nil {
+			if err := e.take(c); err != nil {
+				return err
+			}
 			if _, err = e.conn.Write(message); err == nil {
 				err = e.read(ctx)
 			}

@@ -85,7 +85,7 @@ func (w *Worker) Run(ctx context.Context, work Work) error {
 	if w.Slots == 0 {
 		w.Slots = 1
 	}
-	w.tasks, w.done = map[string]*Task{}, map[string]any{}
+	w.token, w.tasks, w.done = "", map[string]*Task{}, map[string]any{}
 	stop := make(chan struct{})
 	stopOnce := sync.Once{}
 	returned := make(chan struct{})
@@ -197,6 +197,7 @@ type session struct {
 	drained         int // at its answer: how many jobs the daemon still had given it; -1: not known
 	flush           chan struct{}
 	heard           bool
+	before          map[string]bool // tokens of attempts that it had when it began: they are told again, maybe after their results are recorded
 	over            chan struct{}
 }
 
@@ -266,7 +267,12 @@ func (s *session) begin() error {
 		return err
 	}
 	w.session = s
+	s.before = map[string]bool{}
+	for token := range w.tasks {
+		s.before[token] = true
+	}
 	for token := range w.done {
+		s.before[token] = true
 		s.askDone(token)
 	}
 	return nil
@@ -360,7 +366,7 @@ func (s *session) order(parameters json.RawMessage) error {
 // start runs a job, unless it is known.
 func (s *session) start(a *Assignment) {
 	w := s.worker
-	if w.tasks[a.AttemptToken] != nil || w.done[a.AttemptToken] != nil {
+	if s.before[a.AttemptToken] || w.tasks[a.AttemptToken] != nil || w.done[a.AttemptToken] != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -369,10 +375,13 @@ func (s *session) start(a *Assignment) {
 	work := s.work
 	go func() {
 		defer cancel()
-		value, err := guarded(ctx, t, work)
-		w.complete(t, value, err)
+		value, err := any(nil), error(errGoexit)
+		defer func() { w.complete(t, value, err) }() // also where work ends its goroutine
+		value, err = guarded(ctx, t, work)
 	}()
 }
+
+var errGoexit = errors.New("the handler has ended its goroutine")
 
 func guarded(ctx context.Context, t *Task, work Work) (value any, err error) {
 	defer func() {

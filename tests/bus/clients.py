@@ -57,9 +57,13 @@ def build_typescript(folder, fast):
     return ["node", package / "dist/conformance.js"], programs[0], programs[-1]
 
 
+def go_environment(folder):
+    return {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "path")}
+
+
 def build_go(folder, fast):
     (folder / "go.mod").write_text("module user\n\ngo 1.19\n\nrequire jobmill v0.1.0\n\nreplace jobmill => %s\n" % (CLIENTS / "go"))
-    environment = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "path")}
+    environment = go_environment(folder)
     programs = []
     for i, text in enumerate(blocks("go", "go")):
         (folder / str(i)).mkdir()

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, build, environment
+from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, build, environment, go_environment, run
 from conftest import PATIENCE, ROOT, SLOW, extra, spawn
 
 pytestmark = pytest.mark.root  # a user's own daemon has no queues of others; the socket is the same
@@ -80,6 +80,13 @@ def test_readme(listening, built, language):
         process.wait()
     out = subprocess.run(submits, env=environment(mill.folder), stdout=subprocess.PIPE, text=True, timeout=60 * SLOW, check=True).stdout
     assert out.splitlines() in (["success", "3 success"], ["success", "3 success", "2 success", "1 success"], [str(["success"] * 3)]), out
+
+
+def test_go_by_itself(tmp_path):
+    """Its own tests, against a daemon that is played."""
+    if not extra("go"):
+        pytest.skip("there is no go")
+    run(["go", "test", "-count=1", "./..."], cwd=CLIENTS / "go", env=go_environment(tmp_path))
 
 
 def test_types_are_written():

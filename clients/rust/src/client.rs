@@ -166,6 +166,9 @@ impl Client {
         *sent = true;
         let reply = conn.send(message, deadline).and_then(|_| conn.read(deadline));
         self.cancel.forget(watched);
+        if reply.is_err() {
+            self.idle.lock().unwrap().clear(); // they are of a daemon that is gone, too
+        }
         if reply.is_ok() && !self.cancel.is_cancelled() {
             self.idle.lock().unwrap().push(conn);
         }

@@ -8,7 +8,7 @@ use crate::types::{Assignment, Cancellation, ErrorName, Spec};
 use crate::wire::{default_path, encode, Backoff, Conn, Deadline, Reply, PROTOCOL};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -174,6 +174,7 @@ struct State {
     token: Option<String>,
     tasks: HashMap<String, Arc<Ending>>,         // by attempt token: those that run
     done: HashMap<String, (Arc<Ending>, How)>,   // those whose Complete was not answered yet
+    known: HashSet<String>, // all these when the session began, which is told of them again: perhaps after it has answered
     completed: u64,                              // answers to Complete
     stopping: bool,
 }
@@ -296,6 +297,7 @@ impl Worker {
                 encode(&mut register, "Register", who, true)?;
             }
         }
+        self.state.known = self.state.tasks.keys().chain(self.state.done.keys()).cloned().collect();
         let mut session = Session::new(&mut self.state, to_reports, pool);
         session.send_again()?;
         let readers = [read_all(orders, number, self.tell.clone(), Told::Order), read_all(reports, number, self.tell.clone(), Told::Answer)];
@@ -451,7 +453,7 @@ impl<'a> Session<'a> {
     /// Runs a job, unless it is known.
     fn start(&mut self, assignment: Assignment) {
         let token = assignment.attempt_token.clone();
-        if self.state.tasks.contains_key(&token) || self.state.done.contains_key(&token) {
+        if self.state.tasks.contains_key(&token) || self.state.done.contains_key(&token) || self.state.known.contains(&token) {
             return;
         }
         let ending = Arc::new(Ending {

@@ -79,6 +79,7 @@ export class Worker {
   private token?: string;
   private readonly tasks = new Map<string, Task>(); // by attempt token: those that run
   private readonly done = new Map<string, Parameters>(); // those whose Complete was not answered yet
+  private known = new Set<string>(); // all these when the session began, which is told of them again: perhaps after it has answered
   private completed = 0; // answers to Complete
   private stopping = false;
   private session?: Session;
@@ -110,6 +111,7 @@ export class Worker {
 
   /** Whether it was the last time. */
   private async connected(heard: () => void): Promise<boolean> {
+    this.known = new Set([...this.tasks.keys(), ...this.done.keys()]);
     const session = new Session(this.path, this.state, heard);
     this.session = session;
     try {
@@ -138,7 +140,7 @@ export class Worker {
 
   private start(assignment: Assignment): void {
     const token = assignment.attempt_token;
-    if (this.tasks.has(token) || this.done.has(token)) return;
+    if (this.tasks.has(token) || this.done.has(token) || this.known.has(token)) return;
     const task = new Task(assignment, (t, status) => this.session?.ask(undefined, "Progress", { ...this.naming(t), status }));
     this.tasks.set(token, task);
     void this.guarded(task).then((how) => this.complete(task, how));

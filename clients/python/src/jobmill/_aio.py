@@ -60,6 +60,9 @@ class AsyncClient:
 
     async def close(self):
         self._closed = True
+        self._forget_idle()
+
+    def _forget_idle(self):
         while self._idle:
             self._idle.pop().close()
 
@@ -90,6 +93,7 @@ class AsyncClient:
                     await connection.send(data)
                     return (await connection.receive())[0]
             except OSError as e:
+                self._forget_idle()  # they are of a daemon that is gone, too
                 if self._closed or (sent and method not in _wire.REPEATABLE):
                     raise Disconnected("%s: %s" % (method, e)) from e
             await asyncio.sleep(backoff.next(deadline))

@@ -57,8 +57,12 @@ class Client:
 
     def close(self):
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        self._forget_idle()
+
+    def _forget_idle(self):
+        with contextlib.suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._idle.pop().close()
 
     def __enter__(self):
         return self
@@ -84,6 +88,7 @@ class Client:
             except TimeoutError as e:
                 raise e if isinstance(e, DeadlineExceeded) else deadline.error() from None
             except OSError as e:
+                self._forget_idle()  # they are of a daemon that is gone, too
                 if self._closed or (sent and method not in _wire.REPEATABLE):
                     raise Disconnected("%s: %s" % (method, e)) from e
             time.sleep(backoff.next(deadline))

@@ -56,10 +56,12 @@ class State:
         self.token = None
         self.jobs = {}         # attempt token: Task that runs
         self.done = {}         # attempt token: parameters of a Complete that was not answered yet
+        self.known = set()     # attempt tokens of all these when the session began, which it is told of again: perhaps after it has answered
         self.drained = None    # at the last answer to a Drain: how many jobs the daemon still had given it
         self.completed = 0     # answers to Complete
 
     def register(self):
+        self.known = {*self.jobs, *self.done}
         who = {"token": self.token} if self.token else self.who
         return _wire.message("Register", {"protocol": _wire.PROTOCOL, **who}, more=True)
 
@@ -75,7 +77,7 @@ class State:
         if "assign" in parameters:
             assignment = parameters["assign"]
             token = assignment["attempt_token"]
-            if token not in self.jobs and token not in self.done:
+            if token not in self.jobs and token not in self.done and token not in self.known:
                 self.jobs[token] = Task(worker, assignment)
                 return "start", self.jobs[token]
         elif "cancel" in parameters:
