@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -154,7 +155,7 @@ type completion struct {
 	how
 }
 
-const errorMax = 4096
+const errorMax = 1024 // bytes: a longer one is no error text for the daemon
 
 func howItEnded(value any, err error) how {
 	if err == nil && value == nil {
@@ -170,8 +171,9 @@ func howItEnded(value any, err error) how {
 	if text == "" {
 		text = fmt.Sprintf("%T", err)
 	}
+	text = strings.ReplaceAll(text, "\x00", " ")
 	if len(text) > errorMax {
-		text = text[:errorMax]
+		text = strings.ToValidUTF8(text[:errorMax], "")
 	}
 	return how{Error: text}
 }
@@ -425,11 +427,10 @@ func (s *session) answer(r *reply) error {
 		s.drained = p.Attempts
 	}
 	if c, ok := w.done[q.token].(completion); ok {
-		if err != nil && err.Is(ErrInvalidParameter) && c.Error == "" {
-			c.how = how{Error: "The verdict was refused: " + err.Error()}
+		if err != nil && (err.Is(ErrInvalidParameter) || err.Is(ErrInvalidMessage)) && c.Error == "" {
+			c.how = how{Error: "The verdict was refused: " + err.Error()} // too long, or nested too deeply
 			w.done[q.token] = c
-			s.askDone(q.token)
-			return nil
+			return errNotNow
 		}
 		delete(w.done, q.token)
 		w.completed++

@@ -191,7 +191,8 @@ class Play:
         self.known = {
             "many": [{"argv": ["true"], "name": "many", "hold": True}] * 2500, "all": [{}] * 2500,
             "work": [{"queue": "w", "argv": ["x"]}] * 2000, "work_done": [{}] * 2000,
-            "long_verdict": json.dumps({"return": {"success": True, "x": "y" * (70 << 10)}}), "megabyte": "x" * (1 << 20)}
+            "long_verdict": json.dumps({"return": {"success": True, "x": "y" * (70 << 10)}}), "megabyte": "x" * (1 << 20),
+            "long_error": json.dumps({"raise": "€" * 3000}), "deep_verdict": '{"return": {"success": true, "x": %s1%s}}' % ("[" * 100, "]" * 100)}
 
     def filled(self, text):
         """With what is known in the place of "$name"."""

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// What a handler returns: a verdict, an object; none is success, an error the reason that people see.
 pub type Handled = std::result::Result<Option<Value>, Box<dyn std::error::Error + Send + Sync>>;
 
-const ERROR_MAX: usize = 4096;
+const ERROR_MAX: usize = 1024; // bytes: a longer one is no error text for the daemon
 
 // What the thread of run() is told. Of a session: with its number, as another may have begun.
 enum Told {
@@ -146,7 +146,11 @@ struct How {
 
 impl How {
     fn error(text: String) -> Self {
-        let text = if text.is_empty() { "error".to_string() } else { text.chars().take(ERROR_MAX).collect() };
+        let mut text = if text.is_empty() { "error".to_string() } else { text.replace('\0', " ") };
+        if text.len() > ERROR_MAX {
+            let end = (0..=ERROR_MAX).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
+            text.truncate(end);
+        }
         How { exit_status: None, error: Some(text), verdict: None }
     }
 }
@@ -479,11 +483,12 @@ impl<'a> Session<'a> {
             (Some(Asked::Drain), Ok(parameters)) => self.drained = parameters["attempts"].as_i64(),
             (Some(Asked::Drain), Err(_)) => return Ok(Some(End::Broken)),
             (Some(Asked::Complete(token)), result) => {
-                if let (Some(ErrorName::InvalidParameter), Err(e), Some((_, how))) = (name, &result, self.state.done.get_mut(&token)) {
+                if let (Some(ErrorName::InvalidParameter | ErrorName::InvalidMessage), Err(e), Some((_, how))) =
+                    (name, &result, self.state.done.get_mut(&token))
+                {
                     if how.error.is_none() {
-                        *how = How::error(format!("The verdict was refused: {}", e));
-                        self.ask_done(token)?;
-                        return Ok(None);
+                        *how = How::error(format!("The verdict was refused: {}", e)); // too long, or nested too deeply
+                        return Ok(Some(End::Broken));
                     }
                 }
                 self.state.completed += u64::from(self.state.done.remove(&token).is_some());

@@ -5,8 +5,9 @@ import { DeadlineExceeded, Disconnected, MethodError } from "./errors.js";
 import type {
   Attempt, DaemonStatistics, Event, Filter, Job, JobType, ReportRow, Schedule, Spec, WorkerInfo,
 } from "./types.js";
-import { Backoff, Connection, defaultPath, errorOf, message, newRequestId, PAGE, Parameters, Reply, REPEATABLE, sleep } from "./wire.js";
+import { Backoff, Connection, defaultPath, errorOf, later, message, newRequestId, PAGE, Parameters, Reply, REPEATABLE, sleep } from "./wire.js";
 
+/** Of a Client. */
 export interface ClientOptions {
   /** Of the daemon's socket; userPath() for one's own instance. */
   path?: string;
@@ -14,8 +15,9 @@ export interface ClientOptions {
   timeout?: number;
 }
 
+/** Of one call. */
 export interface CallOptions {
-  /** Milliseconds. */
+  /** Milliseconds; Infinity: for ever. */
   timeout?: number;
   /** Gives the call up; it is rejected with the signal's reason. */
   signal?: AbortSignal;
@@ -27,12 +29,15 @@ export type Submission = Omit<Spec, "payload" | "credentials"> & {
   credentials?: Record<string, string | Uint8Array>;
 };
 
+/** What was submitted as one. */
 export interface Flow {
+  /** Its id. */
   flow: number;
   /** Ids by name. */
   jobs: Record<string, number>;
 }
 
+/** How a job has ended. */
 export interface Outcome {
   state: string;
   result: string;
@@ -53,7 +58,7 @@ function onWire(spec: Submission): Parameters {
   return wire;
 }
 
-const withRequestId = (wire: Parameters): Parameters => ({ request_id: newRequestId(), ...wire });
+const withRequestId = (wire: Parameters): Parameters => ({ ...wire, request_id: wire.request_id ?? newRequestId() });
 
 /** All calls may be made at any time, beside each other. */
 export class Client {
@@ -78,7 +83,7 @@ export class Client {
   async call(method: string, parameters: object = {}, options: CallOptions = {}): Promise<Parameters> {
     const timeout = options.timeout ?? this.timeout;
     const giveUp = new AbortController();
-    const late = timeout < Infinity ? setTimeout(() => giveUp.abort(new DeadlineExceeded(timeout)), timeout) : undefined;
+    const inTime = later(timeout, () => giveUp.abort(new DeadlineExceeded(timeout)));
     const abort = () => giveUp.abort(options.signal!.reason);
     if (options.signal?.aborted) abort();
     else options.signal?.addEventListener("abort", abort, { once: true });
@@ -88,7 +93,7 @@ export class Client {
       if (error) throw error;
       return reply.parameters ?? {};
     } finally {
-      clearTimeout(late);
+      inTime();
       options.signal?.removeEventListener("abort", abort);
     }
   }
@@ -100,8 +105,8 @@ export class Client {
         return await this.attempt(text, signal, !repeatable);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
-        const code = (error as { code?: string }).code; // nobody was there to hear it
-        if (this.closed || (!repeatable && code !== "ECONNREFUSED" && code !== "ENOENT")) throw new Disconnected(method, error);
+        const unheard = (error as { syscall?: string }).syscall === "connect";
+        if (this.closed || (!repeatable && !unheard)) throw new Disconnected(method, error);
       }
     }
   }
@@ -136,7 +141,11 @@ export class Client {
   private keep(connection: Connection): void {
     if (this.closed) return connection.close();
     const forget = () => void (this.idle = this.idle.filter((c) => c !== connection));
-    connection.serve(() => connection.close(), forget);
+    const unasked = () => {
+      forget();
+      connection.close();
+    };
+    connection.serve(unasked, forget);
     connection.keepsProcess(false);
     this.idle.push(connection);
   }
@@ -158,6 +167,7 @@ export class Client {
     return (await this.call("SubmitFlow", { flow: withRequestId(document) }, options)) as unknown as Flow;
   }
 
+  /** A job as it is. */
   async get(id: number, options?: CallOptions): Promise<Job> {
     return (await this.call("Get", { id }, options)).job as Job;
   }
@@ -174,17 +184,20 @@ export class Client {
 
   /** Until the job has ended, over restarts of the daemon, too. Without a timeout it takes as long as that takes. */
   async wait(id: number, options: CallOptions = {}): Promise<Outcome> {
-    return (await this.call("Wait", { id }, { timeout: Infinity, ...options })) as unknown as Outcome;
+    return (await this.call("Wait", { id }, { ...options, timeout: options.timeout ?? Infinity })) as unknown as Outcome;
   }
 
+  /** Ends it; JobFinished if it has ended already. */
   async cancel(id: number, options?: CallOptions): Promise<void> {
     await this.call("Cancel", { id }, options);
   }
 
+  /** Not to be started until release(). */
   async hold(id: number, options?: CallOptions): Promise<void> {
     await this.call("Hold", { id }, options);
   }
 
+  /** Undoes hold(). */
   async release(id: number, options?: CallOptions): Promise<void> {
     await this.call("Release", { id }, options);
   }
@@ -198,9 +211,9 @@ export class Client {
    * it throws EventsLost, whose parameters.last is the number to go on after. Connected when it resolves. */
   async events(after?: number, { signal, timeout = this.timeout }: CallOptions = {}): Promise<Events> {
     const events = new Events(this.path, after, signal);
-    let late: ReturnType<typeof setTimeout> | undefined;
+    let inTime = () => {};
     const tooLate = new Promise<never>((_, reject) => {
-      if (timeout < Infinity) late = setTimeout(() => reject(new DeadlineExceeded(timeout)), timeout);
+      inTime = later(timeout, () => reject(new DeadlineExceeded(timeout)));
     });
     try {
       await Promise.race([events.connected, tooLate]);
@@ -209,30 +222,37 @@ export class Client {
       events.close();
       throw error;
     } finally {
-      clearTimeout(late);
+      inTime();
     }
   }
 
+  /** Job types. */
   async types(options?: CallOptions): Promise<JobType[]> {
     return (await this.call("ListTypes", {}, options)).types as JobType[];
   }
 
+  /** Those who submit by the clock. */
   async schedules(options?: CallOptions): Promise<Schedule[]> {
     return (await this.call("ListSchedules", {}, options)).schedules as Schedule[];
   }
 
+  /** The workers that there are. */
   async workers(options?: CallOptions): Promise<WorkerInfo[]> {
     return (await this.call("ListWorkers", {}, options)).workers as WorkerInfo[];
   }
 
+  /** How many jobs are in which state, and of the daemon. */
   async statistics(options?: CallOptions): Promise<DaemonStatistics> {
     return (await this.call("Statistics", {}, options)).statistics as DaemonStatistics;
   }
 
+  /** Sums, by queue, type, owner, day, hour, minute (with commas between). */
   async report(filter?: Filter, groupBy?: string, options?: CallOptions): Promise<ReportRow[]> {
     return (await this.call("Report", { filter, group_by: groupBy }, options)).rows as ReportRow[];
   }
 }
+
+const COME_MAX = 4096; // events that nobody has asked for: more of them wait in the daemon
 
 /** An asynchronous iterator that does not end, until close(). */
 export class Events implements AsyncIterableIterator<Event> {
@@ -245,7 +265,8 @@ export class Events implements AsyncIterableIterator<Event> {
   private error?: unknown;
   private over = false;
   private backoff = new Backoff();
-  private wake: () => void = () => {};
+  private paused = false;
+  private waiting: (() => void)[] = [];
   private isConnected: () => void = () => {};
 
   /** @internal */
@@ -259,10 +280,12 @@ export class Events implements AsyncIterableIterator<Event> {
     else this.connect();
   }
 
+  /** For "for await". */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** The next event. */
   async next(): Promise<IteratorResult<Event, undefined>> {
     for (;;) {
       const event = this.come.shift();
@@ -272,15 +295,25 @@ export class Events implements AsyncIterableIterator<Event> {
       }
       if (this.error !== undefined) throw this.error;
       if (this.over) return { value: undefined, done: true };
-      await new Promise<void>((resolve) => (this.wake = resolve));
+      if (this.paused) {
+        this.paused = false;
+        this.connection?.resume();
+      }
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
   }
 
+  private wake(): void {
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  /** What a loop that is left calls. */
   async return(): Promise<IteratorResult<Event, undefined>> {
     this.close();
     return { value: undefined, done: true };
   }
 
+  /** Ends it, and the loop that waits for the next event. */
   close(): void {
     this.over = true;
     this.signal?.removeEventListener("abort", this.abort);
@@ -299,6 +332,7 @@ export class Events implements AsyncIterableIterator<Event> {
   private connect(): void {
     if (this.over) return;
     const after = this.come.length > 0 ? this.come[this.come.length - 1]!.number : this.last;
+    this.paused = false;
     this.connection = new Connection(
       this.path,
       (reply) => this.take(reply),
@@ -313,6 +347,10 @@ export class Events implements AsyncIterableIterator<Event> {
     this.backoff = new Backoff();
     this.come.push(...(reply.parameters!.events as Event[]));
     if (this.come.length === 0) this.last = reply.parameters!.last as number;
+    if (this.come.length > COME_MAX && !this.paused) {
+      this.paused = true;
+      this.connection?.pause();
+    }
     this.isConnected();
     this.wake();
     return undefined;

@@ -30,6 +30,7 @@ async function obey(task: Task): Promise<object | void> {
   if (orders?.until_cancelled)
     await new Promise((resolve, reject) => {
       const timer = setTimeout(resolve, 30_000);
+      if (task.signal.aborted) reject(task.signal.reason);
       task.signal.addEventListener("abort", () => (clearTimeout(timer), reject(task.signal.reason)));
     });
   if (orders?.raise !== undefined) throw new Error(orders.raise);

@@ -10,6 +10,7 @@ export class JobmillError extends Error {}
 export class MethodError extends JobmillError {
   /** As on the wire, without the interface. */
   readonly code: ErrorName;
+  /** With message, what is wrong, for people. */
   readonly parameters: Record<string, unknown>;
 
   constructor(code: string, parameters: Record<string, unknown>) {

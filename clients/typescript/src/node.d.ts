@@ -9,6 +9,8 @@ declare module "node:net" {
     write(data: string): boolean;
     cork(): void;
     uncork(): void;
+    pause(): this;
+    resume(): this;
     destroy(error?: Error): this;
     ref(): this;
     unref(): this;

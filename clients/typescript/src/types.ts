@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What is sent and received, and the errors by name. Written by clients/generate from org.jobmill.varlink. */
 
-// What to run, with the keys of "jobmill submit --file". All that is not given has its default.
+/** What to run, with the keys of "jobmill submit --file". All that is not given has its default. */
 export interface Spec {
   queue?: string;
   name?: string;
@@ -35,7 +35,7 @@ export interface Spec {
   memory_growth?: number;
   deadline_usec?: number;
   keep_usec?: number;
-  // Each [ID, "success"], or "failure", or "end".
+  /** Each [ID, "success"], or "failure", or "end". */
   after?: unknown[];
   unique_key?: string;
   unique_policy?: string;
@@ -47,16 +47,16 @@ export interface Spec {
   callback_events?: string[];
   on_success?: string[];
   on_failure?: string[];
-  // Secrets by name: text, or any bytes as base64.
+  /** Secrets by name: text, or any bytes as base64. */
   credentials?: Record<string, string>;
   credentials_base64?: Record<string, string>;
   request_id?: string;
-  // A job type. argv is then added to its command.
+  /** A job type. argv is then added to its command. */
   type?: string;
 }
 
-// A job, as "jobmill show --json" has it. From unit on: of its newest attempt. Of others' jobs only what every local
-// user may know.
+/** A job, as "jobmill show --json" has it. From unit on: of its newest attempt. Of others' jobs only what every local
+ * user may know. */
 export interface Job {
   id?: number;
   queue?: string;
@@ -117,7 +117,7 @@ export interface Job {
   callback_events?: string[];
   on_success?: string[];
   on_failure?: string[];
-  // Names.
+  /** Names. */
   credentials?: string[];
   keep_usec?: number;
   freezable?: boolean;
@@ -140,7 +140,7 @@ export interface Job {
   io?: Record<string, string>;
 }
 
-// One attempt of a job; empty where there was none.
+/** One attempt of a job; empty where there was none. */
 export interface Attempt {
   attempt?: number;
   unit?: string;
@@ -169,8 +169,8 @@ export interface Attempt {
   io?: Record<string, string>;
 }
 
-// Which jobs: all that is given must match, a list matches any of its entries. order: newest, oldest, rank or finished;
-// fields: what to tell of each job; collapse: one for each flow or array.
+/** Which jobs: all that is given must match, a list matches any of its entries. order: newest, oldest, rank or finished;
+ * fields: what to tell of each job; collapse: one for each flow or array. */
 export interface Filter {
   ids?: number[];
   queue?: string[];
@@ -190,8 +190,8 @@ export interface Filter {
   collapse?: boolean;
 }
 
-// available: jobs of it can be submitted; else reason says why not. accept: the keys of a Spec that callers may give;
-// absent: all.
+/** available: jobs of it can be submitted; else reason says why not. accept: the keys of a Spec that callers may give;
+ * absent: all. */
 export interface Schedule {
   name: string;
   owner: number;
@@ -239,7 +239,7 @@ export interface JobType {
   files?: string[];
 }
 
-// How many jobs are in which state, and of the daemon. dispatch: why nothing starts, "" if something does.
+/** How many jobs are in which state, and of the daemon. dispatch: why nothing starts, "" if something does. */
 export interface DaemonStatistics {
   version: string;
   held: number;
@@ -278,7 +278,7 @@ export interface DaemonStatistics {
   last_event: number;
 }
 
-// Sums of what was in a time, of the jobs of a queue, a type or a user. Times are those of attempts together.
+/** Sums of what was in a time, of the jobs of a queue, a type or a user. Times are those of attempts together. */
 export interface ReportRow {
   day?: string;
   minute_usec?: number;
@@ -299,7 +299,7 @@ export interface ReportRow {
   cpu_usec?: number;
 }
 
-// What became of a job. result: of one that is done. Numbers grow, with gaps.
+/** What became of a job. result: of one that is done. Numbers grow, with gaps. */
 export interface Event {
   number: number;
   id: number;
@@ -311,7 +311,7 @@ export interface Event {
   new?: boolean;
 }
 
-// A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
+/** A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself. */
 export interface WorkerInfo {
   id: number;
   name?: string;
@@ -329,7 +329,7 @@ export interface WorkerInfo {
   metadata?: unknown;
 }
 
-// What a worker is to run. inputs: of those that it came after, by name.
+/** What a worker is to run. inputs: of those that it came after, by name. */
 export interface Assignment {
   id: number;
   attempt: number;
@@ -343,7 +343,7 @@ export interface Assignment {
   job: Spec;
 }
 
-// What it is to end. reason: what its result will be.
+/** What it is to end. reason: what its result will be. */
 export interface Cancellation {
   id: number;
   attempt: number;
@@ -351,13 +351,13 @@ export interface Cancellation {
   reason: string;
 }
 
-// It may start its command, with these variables beside its own.
+/** It may start its command, with these variables beside its own. */
 export interface Go {
   attempt: number;
   environment: string[];
 }
 
-// What became of a job that was not started here, or was while nobody was there to be told.
+/** What became of a job that was not started here, or was while nobody was there to be told. */
 export interface Done {
   result: string;
   reason?: string;
@@ -387,27 +387,27 @@ export type ErrorName =
   | "StorageFull"
   | "StorageError"
   | "TooMany"
-  // Some of those behind this number are not kept any more, or it is none that there was: list the jobs, and go on
-  // after last.
+  /** Some of those behind this number are not kept any more, or it is none that there was: list the jobs, and go on
+   * after last. */
   | "EventsLost"
   | "NoSuchWorker"
-  // Who connected is not the process that it has to be: gone, another one, or not of its user alone.
+  /** Who connected is not the process that it has to be: gone, another one, or not of its user alone. */
   | "ForeignProcess"
   | "NoSuchAttempt"
   | "AttemptFinished"
-  // What came is no call. The connection is closed.
+  /** What came is no call. The connection is closed. */
   | "InvalidMessage"
-  // A mistake of the daemon.
+  /** A mistake of the daemon. */
   | "Failed"
-  // The requested interface was not found.
+  /** The requested interface was not found. */
   | "InterfaceNotFound"
-  // The requested method was not found
+  /** The requested method was not found */
   | "MethodNotFound"
-  // The interface defines the requested method, but the service does not implement it.
+  /** The interface defines the requested method, but the service does not implement it. */
   | "MethodNotImplemented"
-  // One of the passed parameters is invalid.
+  /** One of the passed parameters is invalid. */
   | "InvalidParameter"
-  // Client is denied access
+  /** Client is denied access */
   | "PermissionDenied"
-  // Method is expected to be called with 'more' set to true, but wasn't
+  /** Method is expected to be called with 'more' set to true, but wasn't */
   | "ExpectedMore";

@@ -36,6 +36,16 @@ export function errorOf(reply: Reply): MethodError | undefined {
   return reply.error === undefined ? undefined : new MethodError(reply.error.slice(reply.error.lastIndexOf(".") + 1), reply.parameters ?? {});
 }
 
+/** What the daemon takes as an error or a status: a line of UTF-8, of so many bytes. */
+const TEXT_MAX = 1024;
+
+export function line(text: string): string {
+  const bytes = new TextEncoder().encode(text.replace(/[\x00-\x1f\x7f]/g, " "));
+  let n = Math.min(bytes.length, TEXT_MAX);
+  while (n < bytes.length && (bytes[n]! & 0xc0) === 0x80) n--; // not inside of a character
+  return new TextDecoder().decode(bytes.subarray(0, n));
+}
+
 /** 128 random bits. */
 export const newRequestId = (): string => randomBytes(16).toString("hex");
 
@@ -92,8 +102,13 @@ export class Connection {
     this.socket.destroy();
   }
 
-  get closed(): boolean {
-    return this.over;
+  /** Nothing more is read until resume(). */
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
   }
 
   /** Whether the process is to go on for it. */
@@ -130,6 +145,18 @@ export class Backoff {
     this.milliseconds = Math.min(now * 2, 1000);
     return now;
   }
+}
+
+const TIMER_MAX = 2 ** 31 - 1; // what setTimeout() takes
+
+/** Calls then after so many milliseconds, not at all after Infinity; returns what keeps it from that. */
+export function later(milliseconds: number, then: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const arm = (left: number): void => {
+    timer = setTimeout(() => (left > TIMER_MAX ? arm(left - TIMER_MAX) : then()), Math.min(left, TIMER_MAX));
+  };
+  if (milliseconds < Infinity) arm(milliseconds);
+  return () => clearTimeout(timer);
 }
 
 /** Rejects when the signal aborts. */

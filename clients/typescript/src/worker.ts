@@ -4,8 +4,9 @@
 
 import type { Assignment, Cancellation, Spec } from "./types.js";
 import { MethodError } from "./errors.js";
-import { Backoff, Connection, defaultPath, errorOf, message, Parameters, PROTOCOL, Reply, sleep } from "./wire.js";
+import { Backoff, Connection, defaultPath, errorOf, line, message, Parameters, PROTOCOL, Reply, sleep } from "./wire.js";
 
+/** Of a Worker. */
 export interface WorkerOptions {
   /** How many jobs at once (1). */
   slots?: number;
@@ -23,18 +24,24 @@ export class Task {
   cancelReason?: string;
 
   /** @internal */
-  constructor(readonly assignment: Assignment, private readonly tell: (task: Task, status: string) => void) {}
+  constructor(/** As it came. */ readonly assignment: Assignment, private readonly tell: (task: Task, status: string) => void) {}
 
+  /** The job's. */
   get id(): number { return this.assignment.id; }
+  /** Which one of the job's, from 1. */
   get attempt(): number { return this.assignment.attempt; }
   get queue(): string { return this.assignment.queue; }
+  /** Its user's uid. */
   get owner(): number { return this.assignment.owner; }
+  /** "" if it has none. */
   get name(): string { return this.assignment.name ?? ""; }
+  /** What was submitted. */
   get spec(): Spec { return this.assignment.job; }
   get argv(): string[] { return this.spec.argv ?? []; }
   /** Of the jobs that it came after: id, name, result, verdict, … */
   get inputs(): Parameters[] { return (this.assignment.inputs as Parameters[] | undefined) ?? []; }
 
+  /** In bytes, whichever way it was submitted. */
   get payload(): Uint8Array {
     const { payload, payload_base64 } = this.spec;
     return payload_base64 === undefined ? Buffer.from(payload ?? "") : Buffer.from(payload_base64, "base64");
@@ -50,7 +57,7 @@ export class Task {
 
   /** How far it is, for people; "40%" at its beginning is understood. */
   progress(status: string): void {
-    this.tell(this, status);
+    this.tell(this, line(String(status)));
   }
 
   /** @internal */
@@ -64,12 +71,37 @@ export class Task {
 export type Work = (task: Task) => Promise<object | void> | object | void;
 
 const NOT_NOW = ["StorageFull", "StorageError", "TooMany"];
-const ERROR_MAX = 4096;
+const REFUSED = ["InvalidParameter", "InvalidMessage"]; // what was said of the result, and will not be otherwise later
+const VERDICT_MAX = 1 << 20; // characters: far more than the daemon takes, and less than it reads
 
-function howItEnded(value: unknown, failed: boolean): Parameters {
-  if (failed) return { error: (value instanceof Error ? `${value.name}: ${value.message}` : String(value)).slice(0, ERROR_MAX) };
-  if (value === undefined || value === null) return { exit_status: 0 };
-  return typeof value === "object" ? { verdict: value } : { error: `the handler returned a ${typeof value}; a verdict is an object` };
+/** A result that was not recorded yet. */
+interface Result {
+  naming: Parameters;
+  /** The call: of the value as it was when it was returned. */
+  text: string;
+  isError: boolean;
+}
+
+function failure(naming: Parameters, error: unknown): Result {
+  let why = "error"; // none at all would be success
+  try {
+    why = line(error instanceof Error ? `${error.name}: ${error.message}` : String(error)) || why;
+  } catch {
+    // there are objects that have no text
+  }
+  return { naming, text: message("Complete", { ...naming, error: why }), isError: true };
+}
+
+function success(naming: Parameters, value: unknown): Result {
+  if (value === undefined || value === null) return { naming, text: message("Complete", { ...naming, exit_status: 0 }), isError: false };
+  try {
+    if (typeof value !== "object") throw new TypeError(`the handler returned a ${typeof value}; a verdict is an object`);
+    const text = message("Complete", { ...naming, verdict: value });
+    if (text.length > VERDICT_MAX) throw new RangeError("the verdict is too long");
+    return { naming, text, isError: false };
+  } catch (error) {
+    return failure(naming, error);
+  }
 }
 
 /** queues: a name, or several, whose files say Executor=worker. */
@@ -78,16 +110,16 @@ export class Worker {
   private readonly path: string;
   private token?: string;
   private readonly tasks = new Map<string, Task>(); // by attempt token: those that run
-  private readonly done = new Map<string, Parameters>(); // those whose Complete was not answered yet
+  private readonly done = new Map<string, Result>(); // those whose Complete was not answered yet
   private known = new Set<string>(); // all these when the session began, which is told of them again: perhaps after it has answered
   private completed = 0; // answers to Complete
   private stopping = false;
   private session?: Session;
   private work!: Work;
 
-  constructor(queues: string | readonly string[], { path = defaultPath(), ...who }: WorkerOptions = {}) {
+  constructor(queues: string | readonly string[], { path = defaultPath(), slots = 1, name, metadata }: WorkerOptions = {}) {
     this.path = path;
-    this.who = { queues: typeof queues === "string" ? [queues] : queues, slots: 1, ...who };
+    this.who = { queues: typeof queues === "string" ? [queues] : queues, slots, name, metadata };
   }
 
   /** It is given nothing more, and run() resolves when all that it has is done and recorded. */
@@ -143,31 +175,28 @@ export class Worker {
     if (this.tasks.has(token) || this.done.has(token) || this.known.has(token)) return;
     const task = new Task(assignment, (t, status) => this.session?.ask(undefined, "Progress", { ...this.naming(t), status }));
     this.tasks.set(token, task);
-    void this.guarded(task).then((how) => this.complete(task, how));
+    void this.perform(task);
   }
 
-  private async guarded(task: Task): Promise<Parameters> {
+  private async perform(task: Task): Promise<void> {
+    let value: unknown;
     try {
-      return howItEnded(await this.work(task), false);
+      value = await this.work(task);
     } catch (error) {
-      return howItEnded(error, true);
+      return this.complete(task, failure, error);
     }
+    this.complete(task, success, value);
   }
 
   private naming(task: Task): Parameters {
     return { token: this.token, id: task.id, attempt: task.attempt };
   }
 
-  private complete(task: Task, how: Parameters): void {
+  private complete(task: Task, how: typeof success, value: unknown): void {
     const token = task.assignment.attempt_token;
     if (this.tasks.get(token) !== task) return; // nobody waits for its result any more
     this.tasks.delete(token);
-    try {
-      JSON.stringify(how);
-    } catch (error) {
-      how = howItEnded(error, true);
-    }
-    this.done.set(token, { ...this.naming(task), ...how });
+    this.done.set(token, how(this.naming(task), value));
     this.session?.askDone(token);
   }
 
@@ -193,7 +222,7 @@ export class Worker {
 interface State {
   register(): Parameters;
   token(): string | undefined;
-  done: Map<string, Parameters>;
+  done: Map<string, Result>;
   counts(): { idle: boolean; completed: number; stopping: boolean };
   order(parameters: Parameters): void;
   recorded(token: string): void;
@@ -230,13 +259,14 @@ class Session {
     this.reports.close();
   }
 
-  ask(token: string | typeof DRAIN | undefined, method: string, parameters: Parameters): void {
+  ask(token: typeof DRAIN | undefined, method: string, parameters: Parameters): void {
     this.asked.push(token);
     this.reports.send(message(method, parameters));
   }
 
   askDone(token: string): void {
-    this.ask(token, "Complete", this.state.done.get(token)!);
+    this.asked.push(token);
+    this.reports.send(this.state.done.get(token)!.text);
   }
 
   /** Asks how it stands if the worker is to stop: at once, and whenever all that it knows of is completed and the daemon had more, which was on its
@@ -276,9 +306,8 @@ class Session {
       this.drained = reply.parameters!.attempts as number;
     } else if (token !== undefined) {
       const how = this.state.done.get(token);
-      if (error?.code === "InvalidParameter" && how && how.error === undefined) {
-        const { verdict: _, exit_status: __, ...naming } = how;
-        this.state.done.set(token, { ...naming, error: `The verdict was refused: ${error.message}` });
+      if (error && REFUSED.includes(error.code) && how && !how.isError) {
+        this.state.done.set(token, failure(how.naming, `The verdict was refused: ${error.message}`));
         return this.askDone(token);
       }
       this.state.recorded(token);

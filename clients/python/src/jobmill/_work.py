@@ -122,7 +122,7 @@ class State:
             return not error
         if error in NOT_NOW:
             return False
-        if error == "InvalidParameter" and token in self.done and "error" not in self.done[token]:
+        if error in REFUSED and token in self.done and "error" not in self.done[token]:
             how = {"error": "The verdict was refused: %s" % _wire.error_of(reply)}
             self.done[token] = {**{k: self.done[token][k] for k in ("id", "attempt")}, **how}
             return False
@@ -132,6 +132,10 @@ class State:
     @property
     def idle(self):
         return not self.jobs and not self.done
+
+
+# What was said of the result, and will not be otherwise later: a verdict that is too long, or nested too deeply.
+REFUSED = ("InvalidParameter", "InvalidMessage")
 
 
 class Drain:
@@ -173,7 +177,8 @@ def how_it_ended(value, error):
         except (TypeError, ValueError) as e:
             error = e
     name = type(error).__name__
-    return {"error": ("%s: %s" % (name, error) if str(error) else name)[:ERROR_MAX]}
+    text = ("%s: %s" % (name, error) if str(error) else name).replace("\0", " ")
+    return {"error": text.encode(errors="replace")[:ERROR_MAX].decode(errors="ignore")}
 
 
-ERROR_MAX = 4096
+ERROR_MAX = 1024  # bytes: a longer one is no error text for the daemon
