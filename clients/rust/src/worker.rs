@@ -8,7 +8,7 @@ use crate::types::{Assignment, Cancellation, ErrorName, Spec};
 use crate::wire::{default_path, encode, Backoff, Conn, Deadline, Reply, PROTOCOL};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -343,6 +343,7 @@ enum Asked {
 struct Session<'a> {
     state: &'a mut State,
     pool: &'a mut Pool,
+    known: HashSet<String>, // attempts that may be given again: answers can overtake orders, and a result be recorded before that is seen
     stream: UnixStream,
     out: Vec<u8>, // to be written
     asked: VecDeque<Asked>,
@@ -352,7 +353,8 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(state: &'a mut State, stream: UnixStream, pool: &'a mut Pool) -> Self {
-        Session { state, pool, stream, out: Vec::new(), asked: VecDeque::new(), drain_asked_at: None, drained: None }
+        let known = state.tasks.keys().chain(state.done.keys()).cloned().collect();
+        Session { state, pool, known, stream, out: Vec::new(), asked: VecDeque::new(), drain_asked_at: None, drained: None }
     }
 
     fn send_again(&mut self) -> Result<()> {
@@ -451,7 +453,7 @@ impl<'a> Session<'a> {
     /// Runs a job, unless it is known.
     fn start(&mut self, assignment: Assignment) {
         let token = assignment.attempt_token.clone();
-        if self.state.tasks.contains_key(&token) || self.state.done.contains_key(&token) {
+        if self.known.contains(&token) || self.state.tasks.contains_key(&token) || self.state.done.contains_key(&token) {
             return;
         }
         let ending = Arc::new(Ending {
