@@ -75,8 +75,12 @@ def build_go(folder, fast):
     return [folder / "conformance"], programs[0], programs[-1]
 
 
+CARGO = ["--offline", "--config", 'source.crates-io.replace-with="debian"', "--config", 'source.debian.directory="/usr/share/cargo/registry"']
+
+
 def build_rust(folder, fast):
-    cargo = ["cargo", "build", "--offline", "--config", 'source.crates-io.replace-with="debian"', "--config", 'source.debian.directory="/usr/share/cargo/registry"']
+    """And, unless it is to be fast, its own tests, against a daemon that is played."""
+    cargo = ["cargo", "build", *CARGO]
     environment = {"CARGO_TARGET_DIR": str(folder / "target"), "CARGO_HOME": str(folder / "home"), "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
     crate = folder / "crate"  # cargo leaves a Cargo.lock where it builds
     shutil.copytree(CLIENTS / "rust", crate, ignore=shutil.ignore_patterns("target"))
@@ -87,6 +91,8 @@ def build_rust(folder, fast):
     release = ["--release"] if fast else []
     run([*cargo, "--bins", *release], cwd=folder, env=environment)
     run([*cargo, "--examples", *release], cwd=crate, env=environment)
+    if not fast:
+        run(["cargo", "test", "--test", "fake", *CARGO], cwd=crate, env=environment)
     made = folder / "target" / ("release" if fast else "debug")
     return [made / "examples/conformance"], [made / "program-0"], [made / "program-1"]
 

@@ -89,6 +89,11 @@ def test_go_by_itself(tmp_path):
     run(["go", "test", "-count=1", "./..."], cwd=CLIENTS / "go", env=go_environment(tmp_path))
 
 
+def test_typescript_by_itself(built):
+    dist = built("typescript")[0][1].parent
+    run(["node", "--test", CLIENTS / "typescript/test/client.test.mjs"], env={"JOBMILL_DIST": str(dist)})
+
+
 def test_types_are_written():
     """What clients/generate would write is what is there."""
     out = subprocess.run([CLIENTS / "generate", "--check"], stderr=subprocess.PIPE, text=True)

@@ -99,6 +99,13 @@ pub struct Outcome {
     pub outcome: Attempt,
 }
 
+/// How far an attempt to make a call has come.
+#[derive(Default)]
+struct Tried {
+    sent: bool,
+    kept: bool, // over a connection of an earlier call
+}
+
 impl Default for Client {
     fn default() -> Self {
         Self::new()
@@ -141,12 +148,13 @@ impl Client {
         encode(&mut message, method, parameters, false)?;
         let mut backoff = Backoff::new();
         loop {
-            let mut sent = false;
-            match self.attempt(&message, deadline, !is_repeatable(method), &mut sent) {
+            let mut tried = Tried::default();
+            match self.attempt(&message, deadline, !is_repeatable(method), &mut tried) {
                 Ok(reply) => return reply.into_result(),
                 Err(_) if self.cancel.is_cancelled() => return Err(Error::Cancelled),
                 Err(_) if deadline.passed() => return Err(Error::DeadlineExceeded),
-                Err(e) if sent && !is_repeatable(method) => return Err(Error::Disconnected(e.to_string())),
+                Err(e) if tried.sent && !is_repeatable(method) => return Err(Error::Disconnected(e.to_string())),
+                Err(_) if tried.kept => self.idle.lock().unwrap().clear(), // closed like this one: at once over a new one
                 Err(_) => self.pause(&mut backoff, deadline)?,
             }
         }
@@ -159,11 +167,12 @@ impl Client {
     }
 
     /// Makes the call once. fresh: a connection that was kept may turn out to be closed only after something was sent.
-    fn attempt(&self, message: &[u8], deadline: Deadline, fresh: bool, sent: &mut bool) -> io::Result<Reply> {
+    fn attempt(&self, message: &[u8], deadline: Deadline, fresh: bool, tried: &mut Tried) -> io::Result<Reply> {
         let kept = if fresh { None } else { self.idle.lock().unwrap().pop() };
+        tried.kept = kept.is_some();
         let mut conn = kept.map_or_else(|| Conn::open(&self.path), Ok)?;
         let watched = self.cancel.watch(&conn.stream)?;
-        *sent = true;
+        tried.sent = true;
         let reply = conn.send(message, deadline).and_then(|_| conn.read(deadline));
         self.cancel.forget(watched);
         if reply.is_err() {

@@ -488,7 +488,11 @@ impl<'a> Session<'a> {
                 {
                     if how.error.is_none() {
                         *how = How::error(format!("The verdict was refused: {}", e)); // too long, or nested too deeply
-                        return Ok(Some(End::Broken));
+                        if name == Some(ErrorName::InvalidMessage) {
+                            return Ok(Some(End::Broken)); // the daemon closes such a connection
+                        }
+                        self.ask_done(token)?;
+                        return Ok(None);
                     }
                 }
                 self.state.completed += u64::from(self.state.done.remove(&token).is_some());
