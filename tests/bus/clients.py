@@ -61,8 +61,13 @@ def go_environment(folder):
     return {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "path")}
 
 
+def write_go_module(folder, name, version, place):
+    """Of a user who needs another one, which lies in place."""
+    (folder / "go.mod").write_text("module user\n\ngo 1.19\n\nrequire %s %s\n\nreplace %s => %s\n" % (name, version, name, place))
+
+
 def build_go(folder, fast):
-    (folder / "go.mod").write_text("module user\n\ngo 1.19\n\nrequire jobmill v0.1.0\n\nreplace jobmill => %s\n" % (CLIENTS / "go"))
+    write_go_module(folder, "jobmill", "v0.1.0", CLIENTS / "go")
     environment = go_environment(folder)
     programs = []
     for i, text in enumerate(blocks("go", "go")):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, build, environment, go_environment, run
+from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, build, environment, go_environment, run, write_go_module
 from conftest import PATIENCE, ROOT, SLOW, extra, spawn
 
 pytestmark = pytest.mark.root  # a user's own daemon has no queues of others; the socket is the same
@@ -117,11 +117,9 @@ def test_on_the_bus(mill, language, tmp_path):
     code = re.search(r"```%s\n(.*?)```" % language, (ROOT / "docs/dbus-api.md").read_text(), re.S)[1]
     program = tmp_path / ("main." + {"python": "py", "go": "go"}[language])
     program.write_text(code)
-    (tmp_path / "go.mod").write_text("module user\n\ngo 1.19\n\nrequire github.com/godbus/dbus/v5 v5.1.0\n\n"
-                                     "replace github.com/godbus/dbus/v5 => /usr/share/gocode/src/github.com/godbus/dbus\n")
+    write_go_module(tmp_path, "github.com/godbus/dbus/v5", "v5.1.0", "/usr/share/gocode/src/github.com/godbus/dbus")
     argv = {"python": ["/usr/bin/python3", program], "go": ["go", "run", "."]}[language]
-    go = {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "GOCACHE": str(tmp_path / "cache"), "GOPATH": str(tmp_path / "path")}
     mill.start()
     out = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=120 * SLOW, check=True, cwd=tmp_path,
-                         env={**environment(mill.folder), **go, "DBUS_SYSTEM_BUS_ADDRESS": mill.address}).stdout
+                         env={**environment(mill.folder), **go_environment(tmp_path), "DBUS_SYSTEM_BUS_ADDRESS": mill.address}).stdout
     assert out.splitlines() == [{"python": "exit-code 7", "go": "exit-code"}[language], "org.jobmill1.Error.JobFinished"], out

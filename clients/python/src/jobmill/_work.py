@@ -2,8 +2,6 @@
 """What a worker knows, without sockets and threads: which jobs it has, and which results were not recorded yet (docs/workers.md). Whoever
 connects anew is sent all again that is not completed, and sends all again that was not answered; so nothing runs twice, and no result is lost."""
 
-import os
-
 from . import _wire
 from ._error import JobmillError
 
