@@ -54,7 +54,46 @@ func (c *Client) Call(ctx context.Context, method string, parameters, result any
 		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
 	}
+	parameters, err := requested(method, parameters)
+	if err != nil {
+		return err
+	}
 	return c.call(ctx, method, parameters, result)
+}
+
+// requested gives what makes jobs a request_id, so that the same ones are made when it is sent again. It stands in the first of several.
+func requested(method string, parameters any) (any, error) {
+	key := map[string]string{"Submit": "job", "SubmitMany": "jobs", "SubmitFlow": "flow"}[method]
+	if key == "" {
+		return parameters, nil
+	}
+	text, err := json.Marshal(parameters)
+	if err != nil {
+		return nil, fmt.Errorf("jobmill: %s: %w", method, err)
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal(text, &all) != nil {
+		return parameters, nil // the daemon says what is wrong with it
+	}
+	var one map[string]json.RawMessage
+	var many []json.RawMessage
+	if json.Unmarshal(all[key], &many) == nil && len(many) > 0 {
+		json.Unmarshal(many[0], &one)
+	} else {
+		json.Unmarshal(all[key], &one)
+	}
+	if id := string(one["request_id"]); one == nil || (id != "" && id != "null" && id != `""`) {
+		return parameters, nil
+	}
+	one["request_id"] = json.RawMessage(`"` + newRequestID() + `"`)
+	if len(many) > 0 {
+		if many[0], err = json.Marshal(one); err == nil {
+			all[key], err = json.Marshal(many)
+		}
+	} else {
+		all[key], err = json.Marshal(one)
+	}
+	return all, err
 }
 
 func (c *Client) call(ctx context.Context, method string, parameters, result any) error {
@@ -135,9 +174,6 @@ func (c *Client) isClosed() bool {
 
 // Submit stores a job, and returns its id: exactly one job, whatever happens to the connection.
 func (c *Client) Submit(ctx context.Context, spec Spec) (int64, error) {
-	if spec.RequestID == "" {
-		spec.RequestID = newRequestID()
-	}
 	var r struct{ ID int64 }
 	err := c.Call(ctx, "Submit", map[string]any{"job": spec}, &r)
 	return r.ID, err
@@ -145,9 +181,8 @@ func (c *Client) Submit(ctx context.Context, spec Spec) (int64, error) {
 
 // SubmitMany stores all of them, or none.
 func (c *Client) SubmitMany(ctx context.Context, specs []Spec) ([]int64, error) {
-	specs = append([]Spec{}, specs...)
-	if len(specs) > 0 && specs[0].RequestID == "" {
-		specs[0].RequestID = newRequestID()
+	if specs == nil {
+		specs = []Spec{}
 	}
 	var r struct{ IDs []int64 }
 	err := c.Call(ctx, "SubmitMany", map[string]any{"jobs": specs}, &r)
@@ -162,12 +197,8 @@ type Flow struct {
 
 // SubmitFlow stores jobs that wait for one another: the document of "jobmill submit --flow".
 func (c *Client) SubmitFlow(ctx context.Context, document map[string]any) (Flow, error) {
-	wire := map[string]any{"request_id": newRequestID()}
-	for k, v := range document {
-		wire[k] = v
-	}
 	var flow Flow
-	err := c.Call(ctx, "SubmitFlow", map[string]any{"flow": wire}, &flow)
+	err := c.Call(ctx, "SubmitFlow", map[string]any{"flow": document}, &flow)
 	return flow, err
 }
 

@@ -118,6 +118,29 @@ func TestRequestIDIsKept(t *testing.T) {
 	}
 }
 
+func TestRequestIDByName(t *testing.T) {
+	var heard []string
+	f := serve(t, socket(t), func(c net.Conn, a asked) []string {
+		text, _ := json.Marshal(a.Parameters)
+		if heard = append(heard, string(text)); len(heard)%2 == 1 {
+			return nil
+		}
+		return []string{`{"parameters":{}}`}
+	})
+	client := &Client{Path: f.path, Timeout: 5 * time.Second}
+	spec := map[string]any{"argv": []string{"true"}, "timeout_usec": json.Number("9007199254740993")}
+	for method, parameters := range map[string]any{"Submit": map[string]any{"job": spec}, "SubmitFlow": map[string]any{"flow": map[string]any{"jobs": []any{spec}}},
+		"SubmitMany": map[string]any{"jobs": []any{spec, spec}}} {
+		heard = nil
+		if err := client.Call(context.Background(), method, parameters, nil); err != nil || len(heard) != 2 || heard[0] != heard[1] {
+			t.Fatal(method, err, heard)
+		}
+		if strings.Count(heard[0], "request_id") != 1 || len(spec) != 2 {
+			t.Fatal(method, heard[0], spec)
+		}
+	}
+}
+
 func TestNotTwice(t *testing.T) {
 	f := serve(t, socket(t), func(net.Conn, asked) []string { return nil })
 	if err := (&Client{Path: f.path, Timeout: 5 * time.Second}).Retry(context.Background(), 1, 0, 0); !errors.Is(err, ErrDisconnected) {

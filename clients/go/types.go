@@ -130,6 +130,7 @@ type Job struct {
 	InvocationID      string            `json:"invocation_id,omitempty"`
 	Executor          string            `json:"executor,omitempty"`
 	Worker            *int64            `json:"worker,omitempty"`
+	Engine            json.RawMessage   `json:"engine,omitempty"`
 	SlotNumbers       []int64           `json:"slot_numbers,omitempty"`
 	ExitStatus        *int64            `json:"exit_status,omitempty"`
 	ExitSignal        *int64            `json:"exit_signal,omitempty"`
@@ -152,6 +153,7 @@ type Attempt struct {
 	InvocationID      string            `json:"invocation_id,omitempty"`
 	Executor          string            `json:"executor,omitempty"`
 	Worker            *int64            `json:"worker,omitempty"`
+	Engine            json.RawMessage   `json:"engine,omitempty"`
 	SlotNumbers       []int64           `json:"slot_numbers,omitempty"`
 	Result            string            `json:"result,omitempty"`
 	Reason            string            `json:"reason,omitempty"`
@@ -319,6 +321,7 @@ type Event struct {
 }
 
 // WorkerInfo: A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
+// away_usec: of a durable one: there is no process since then.
 type WorkerInfo struct {
 	ID             int64           `json:"id"`
 	Name           string          `json:"name,omitempty"`
@@ -327,27 +330,35 @@ type WorkerInfo struct {
 	PID            int64           `json:"pid"`
 	Unit           string          `json:"unit,omitempty"`
 	Queues         []string        `json:"queues"`
+	Adapter        string          `json:"adapter,omitempty"`
 	Slots          int64           `json:"slots"`
 	SlotsUsed      int64           `json:"slots_used"`
 	Jobs           int64           `json:"jobs"`
 	Connected      bool            `json:"connected"`
 	Draining       bool            `json:"draining"`
+	Durable        bool            `json:"durable"`
+	AwayUSec       *int64          `json:"away_usec,omitempty"`
 	RegisteredUSec int64           `json:"registered_usec"`
 	Metadata       json.RawMessage `json:"metadata,omitempty"`
 }
 
-// Assignment: What a worker is to run. inputs: of those that it came after, by name.
+// Assignment: What a worker is to run. inputs: of those that it came after, by name. To a durable one: options: what
+// the queue's file says to it; engine: what it has kept of this attempt.
 type Assignment struct {
-	ID           int64           `json:"id"`
-	Attempt      int64           `json:"attempt"`
-	AttemptToken string          `json:"attempt_token"`
-	Queue        string          `json:"queue"`
-	Owner        int64           `json:"owner"`
-	Name         string          `json:"name,omitempty"`
-	SlotNumbers  []int64         `json:"slot_numbers"`
-	TimeoutUSec  *int64          `json:"timeout_usec,omitempty"`
-	Inputs       json.RawMessage `json:"inputs,omitempty"`
-	Job          Spec            `json:"job"`
+	ID           int64             `json:"id"`
+	Attempt      int64             `json:"attempt"`
+	AttemptToken string            `json:"attempt_token"`
+	Queue        string            `json:"queue"`
+	Owner        int64             `json:"owner"`
+	Name         string            `json:"name,omitempty"`
+	Array        *int64            `json:"array,omitempty"`
+	ArrayIndex   *int64            `json:"array_index,omitempty"`
+	SlotNumbers  []int64           `json:"slot_numbers"`
+	TimeoutUSec  *int64            `json:"timeout_usec,omitempty"`
+	Inputs       json.RawMessage   `json:"inputs,omitempty"`
+	Job          Spec              `json:"job"`
+	Options      map[string]string `json:"options,omitempty"`
+	Engine       json.RawMessage   `json:"engine,omitempty"`
 }
 
 // Cancellation: What it is to end. reason: what its result will be.
@@ -356,6 +367,14 @@ type Cancellation struct {
 	Attempt      int64  `json:"attempt"`
 	AttemptToken string `json:"attempt_token"`
 	Reason       string `json:"reason"`
+}
+
+// Signal: A durable worker is to have this signal sent to it.
+type Signal struct {
+	ID           int64  `json:"id"`
+	Attempt      int64  `json:"attempt"`
+	AttemptToken string `json:"attempt_token"`
+	Signal       int64  `json:"signal"`
 }
 
 // Go: It may start its command, with these variables beside its own.

@@ -32,11 +32,9 @@ function duration(text: string): number {
     return usec;
 }
 
-/** It would be taken away by the largest number of 64 bits, which Cockpit's bridge cannot send: JSON's numbers are too small there. */
-function timeout(job: Job, text: string): number {
-    if (text.trim() === "")
-        throw new Error(`Here a time-out can be changed, not taken away: jobmill set ${job.id} timeout= does that.`);
-    return duration(text);
+/** None: as the daemon takes it from those whose numbers are too small for the one that means it. */
+function timeout(text: string): number | "infinity" {
+    return text.trim() === "" ? "infinity" : duration(text);
 }
 
 /** Tags are set one by one: those that are gone are sent empty. */
@@ -48,7 +46,7 @@ function tags(before: Record<string, string>, text: string): Record<string, stri
 function changes(job: Job, before: Texts, now: Texts): Dictionary {
     const read: Record<string, (text: string) => unknown> = {
         argv: splitWords, priority: integer, slots: integer, max_attempts: integer, delay_usec: duration,
-        timeout_usec: text => timeout(job, text), tags: text => tags(job.tags ?? {}, text),
+        timeout_usec: timeout, tags: text => tags(job.tags ?? {}, text),
     };
     const changed = Object.keys(now).filter(key => now[key] !== before[key]);
     return Object.fromEntries(changed.map(key => [key, read[key] ? read[key](now[key]) : now[key]]));

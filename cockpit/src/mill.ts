@@ -53,7 +53,7 @@ export function variants(dictionary: Dictionary): Record<string, Variant> {
         const type = TYPES[key];
         if (!type)
             throw new Error(`no type is known for ${key}`);
-        made[key] = { t: type, v: type === "a{sv}" ? variants(value as Dictionary) : value };
+        made[key] = { t: value === "infinity" && type === "t" ? "s" : type, v: type === "a{sv}" ? variants(value as Dictionary) : value };
     }
     return made;
 }

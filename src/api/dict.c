@@ -74,6 +74,11 @@ static int append_lease(Reply *d, const Attempt *a, char *const *fields) {
         APPEND("unit", "s", attempt_has_unit(a), a->unit);
         APPEND("executor", "s", a->executor != EXECUTOR_SERVICE, executor_to_string(a->executor));
         APPEND("worker", "t", a->worker_id > 0, a->worker_id);
+        if (a->engine && WANTED("engine")) {
+                r = dict_append_json(d, "engine", a->engine);
+                if (r < 0)
+                        return r;
+        }
         APPEND("invocation_id", "s", !sd_id128_is_null(a->invocation_id), sd_id128_to_string(a->invocation_id, id));
         if (a->slot_numbers && WANTED("slot_numbers"))
                 return append_u32s(d, "slot_numbers", a->slot_numbers, a->slots);
@@ -246,6 +251,8 @@ static int append_private(Reply *d, const Api *a, JobRow *row, char *const *fiel
         APPEND("verify", "s", j->verify != VERIFY_UNSET, spec_field_find("verify")->words[j->verify]);
         if (j->state == JOB_STARTING && live && live->live)
                 reason = live->live->trouble;
+        if (live && live->live && live->live->worker && live->live->worker->away.when != USEC_INFINITY)
+                reason = "its adapter is away";
         if (j->state == JOB_RUNNING && row->attempt && row->attempt->freezer != FREEZER_THAWED)
                 reason = freezer_to_string(row->attempt->freezer);
         if (!reason && WANTED("reason")) {

@@ -18,6 +18,7 @@ typedef struct ApiLimits {
         uint64_t callback_url_max, callback_body_max; /* bytes */
         uint64_t connections_max, connections_per_user_max; /* to the socket */
         uint64_t workers_max, workers_per_user_max;
+        uint64_t io_tail_max; /* bytes of each stream of an attempt that are recorded */
         uint64_t timers_per_user_max, timer_job_max; /* schedules; bytes of the job of one */
         uint64_t socket_message_max, socket_buffers_max; /* bytes: of one message, and of all of one user that are not complete */
 } ApiLimits;

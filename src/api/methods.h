@@ -30,6 +30,7 @@ DECLARE_HANDLER(events); /* events.c */
 DECLARE_HANDLER(register); /* worker.c */
 DECLARE_HANDLER(complete);
 DECLARE_HANDLER(progress);
+DECLARE_HANDLER(keep);
 DECLARE_HANDLER(drain);
 DECLARE_HANDLER(run); /* run.c */
 DECLARE_HANDLER(exited);

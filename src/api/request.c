@@ -111,7 +111,7 @@ static int parse_properties(const Request *q, UnitPropertyList *ret, char **ret_
                 r = check_type_fits(e, q->spec->type_rules, ret_text);
         if (r < 0)
                 return r;
-        r = e == EXECUTOR_WORKER ? worker_check_spec(q->spec, ret_text) : e == EXECUTOR_POOL ? pool_check_spec(q->spec, ret_text) : 0;
+        r = e == EXECUTOR_WORKER ? worker_check_spec(q->spec, q->queue, ret_text) : e == EXECUTOR_POOL ? pool_check_spec(q->spec, ret_text) : 0;
         if (r < 0)
                 return r;
 

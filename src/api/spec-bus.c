@@ -202,6 +202,25 @@ static int enter_variant(sd_bus_message *m, const char *key, const char *wanted,
         return spec_error(ret_error, EINVAL, "'%s' has type %s, wanted is %s", key, found, wanted);
 }
 
+/* "infinity" in place of the number that means none, which not everybody can send: those of JSON are too small for it in many a language.
+ * 1: that is what there was. */
+static int read_none(sd_bus_message *m, JobSpec *s, const SpecField *f, char **ret_error) {
+        const char *text;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'v', "s");
+        if (r <= 0)
+                return r == -ENXIO ? 0 : r;
+        r = sd_bus_message_read_basic(m, 's', &text);
+        if (r < 0)
+                return r;
+        if (!streq(text, "infinity"))
+                return spec_error(ret_error, EINVAL, "'%s' has type s, wanted is t, or \"infinity\"", f->name);
+        spec_field_ptr(usec_t, s, f) = USEC_INFINITY;
+        r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : 1;
+}
+
 static int read_queue(sd_bus_message *m, char **queue, char **ret_error) {
         const char *name;
         int r;
@@ -237,6 +256,9 @@ static int read_entry(sd_bus_message *m, JobSpec *s, uint64_t *seen, char **queu
         if (*seen & bit)
                 return spec_error(ret_error, EINVAL, "'%s' is given twice", key);
         *seen |= bit;
+        r = f->type == SPEC_USEC ? read_none(m, s, f, ret_error) : 0;
+        if (r != 0)
+                return MIN(r, 0);
         r = enter_variant(m, key, spec_type_signature(f->type), ret_error);
         if (r < 0)
                 return r;

@@ -8,6 +8,7 @@
 #include "api/worker.h"
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "base/strv.h"
 #include "queue/spec-json.h"
 
 #include <signal.h>
@@ -19,6 +20,7 @@ typedef struct WorkerLink {
         Connection *connection; /* NULL: not connected */
         Account *account;       /* of its user, where it is counted */
         int pidfd;
+        uint32_t pid;
         bool drain_due, drain_sent; /* on api->drains; over this connection */
         sd_event_source *process;
         TAILQ_ENTRY(WorkerLink) drain_entry;
@@ -73,6 +75,10 @@ static void capture_spools(const Api *a, Worker *w) {
 static void gone(Api *a, Worker *w) {
         if (api_read_clocks(a, &a->now) < 0)
                 return;
+        if (model_worker_away(a->model, w, &a->now)) {
+                log_info("Adapter %s (worker %" PRIu64 ") is away; its %" PRIu32 " jobs stay where they are.", w->name, w->id, w->n_attempts);
+                return;
+        }
         log_info("Worker %" PRIu64 " (process %" PRIu32 ", user %" PRIu32 ") is gone%s.", w->id, w->pid, w->uid,
                  w->n_attempts > 0 ? ", its jobs are lost" : "");
         capture_spools(a, w);
@@ -116,6 +122,7 @@ int worker_link_add(Api *a, Worker *w, Process *p) {
         l->api = a;
         l->id = w->id;
         l->pidfd = p->fd;
+        l->pid = p->pid;
         p->fd = -EBADF;
         HASH_ADD(hh, a->worker_links, id, sizeof(l->id), l);
         find_cgroup(l, w);
@@ -123,6 +130,17 @@ int worker_link_add(Api *a, Worker *w, Process *p) {
         if (r < 0)
                 link_free(l);
         return r;
+}
+
+bool worker_link_let_go(Api *a, uint64_t id, const Process *p) {
+        WorkerLink *l = link_find(a, id);
+
+        if (!l)
+                return true;
+        if (l->pid != p->pid && !process_is_gone(l->pidfd))
+                return false;
+        link_free(l);
+        return true;
 }
 
 void worker_link_connect(Api *a, Worker *w, Connection *c) {
@@ -161,7 +179,7 @@ void worker_connection_has_room(const Api *a, uint64_t id) {
 
 static void resume(Api *a, Worker *w) {
         WorkerLink *l = link_find(a, w->id);
-        Process p = { .fd = -EBADF };
+        Process p = { .fd = -EBADF, .pid = w->pid };
         int r = 0;
 
         if (l)
@@ -278,6 +296,10 @@ static int append_job(Reply *reply, const Attempt *at) {
                 r = dict_append(reply, "owner", "u", j->owner);
         if (r >= 0 && j->name)
                 r = dict_append(reply, "name", "s", j->name);
+        if (r >= 0 && j->array > 0)
+                r = dict_append(reply, "array", "t", j->array);
+        if (r >= 0 && j->array > 0)
+                r = dict_append(reply, "array_index", "u", j->array_index);
         if (r >= 0)
                 r = append_slots(reply, at);
         if (r >= 0 && j->timeout_usec != USEC_INFINITY)
@@ -287,6 +309,26 @@ static int append_job(Reply *reply, const Attempt *at) {
         if (r >= 0)
                 r = spec_to_json(j->spec, 0, &spec);
         return r < 0 ? r : dict_append_json(reply, "job", spec);
+}
+
+/* What its queue's file says for the engine, and what was kept of it: with that it was asked for already, perhaps. */
+static int append_engine(Reply *reply, const Attempt *at) {
+        int r;
+
+        r = reply->json.failed ? -ENOMEM : 0;
+        json_write_key(&reply->json, "options");
+        json_open(&reply->json, '{');
+        STRV_FOREACH(i, at->job->queue->policy.engine) {
+                const char *key = strchr(*i, '.') + 1, *value = strchr(key, '=') + 1;
+                _cleanup_free_ char *name = strndup(key, value - key - 1);
+
+                if (!name)
+                        r = -ENOMEM;
+                json_write_key(&reply->json, strempty(name));
+                json_write_string(&reply->json, value);
+        }
+        json_close(&reply->json, '}');
+        return r < 0 || !at->engine ? r : dict_append_json(reply, "engine", at->engine);
 }
 
 int api_worker_assign(Api *a, const Attempt *at, const char *run) {
@@ -301,6 +343,8 @@ int api_worker_assign(Api *a, const Attempt *at, const char *run) {
                 r = append_job(&reply, at);
         if (r >= 0 && run)
                 r = dict_append_json(&reply, "run", run);
+        if (r >= 0 && at->worker->durable)
+                r = append_engine(&reply, at);
         r = reply_close_dict(&reply, r);
         CRASH_POINT("worker-assign-before");
         r = reply_send(&to, &reply, r);

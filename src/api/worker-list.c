@@ -5,8 +5,24 @@
 
 #include "api/methods.h"
 #include "api/worker.h"
+#include "queue/crew.h"
 
-static int append_worker(Reply *reply, const Worker *w) {
+static int append_queues(Reply *reply, const Worker *w) {
+        _cleanup_free_ char **l = NULL;
+        size_t n = 0;
+
+        if (!w->adapter)
+                return dict_append_strv(reply, "queues", w->queues);
+        l = new0(char *, w->n_seats + 1);
+        if (!l)
+                return -ENOMEM;
+        for (size_t i = 0; i < w->n_seats; i++)
+                if (w->seats[i].crew)
+                        l[n++] = w->seats[i].crew->key.queue->name;
+        return dict_append_strv(reply, "queues", l);
+}
+
+static int append_worker(Reply *reply, const Worker *w, const Now *now) {
         int r;
 
         r = dict_append(reply, "id", "t", w->id);
@@ -21,7 +37,9 @@ static int append_worker(Reply *reply, const Worker *w) {
         if (r >= 0 && w->unit)
                 r = dict_append(reply, "unit", "s", w->unit);
         if (r >= 0)
-                r = dict_append_strv(reply, "queues", w->queues);
+                r = append_queues(reply, w);
+        if (r >= 0 && w->adapter)
+                r = dict_append(reply, "adapter", "s", w->adapter);
         if (r >= 0)
                 r = dict_append(reply, "slots", "u", w->slots);
         if (r >= 0)
@@ -32,6 +50,10 @@ static int append_worker(Reply *reply, const Worker *w) {
                 r = dict_append(reply, "connected", "b", (int) w->connected);
         if (r >= 0)
                 r = dict_append(reply, "draining", "b", (int) w->draining);
+        if (r >= 0)
+                r = dict_append(reply, "durable", "b", (int) w->durable);
+        if (r >= 0 && w->away.when != USEC_INFINITY)
+                r = dict_append(reply, "away_usec", "t", usec_sub(now->realtime, usec_sub(now->even, w->away.when)));
         if (r >= 0)
                 r = dict_append(reply, "registered_usec", "t", w->registered_usec);
         return r < 0 || !w->metadata ? r : dict_append_json(reply, "metadata", w->metadata);
@@ -50,7 +72,7 @@ int handle_list_workers(Call *c, sd_bus_error *error) {
                         continue;
                 r = reply_open_dict(&reply, NULL);
                 if (r >= 0)
-                        r = append_worker(&reply, w);
+                        r = append_worker(&reply, w, &c->api->now);
                 r = reply_close_dict(&reply, r);
         }
         if (r >= 0)

@@ -120,13 +120,28 @@ static int read_queues(const Call *c, Worker *w, sd_bus_error *error) {
         return 0;
 }
 
+/* Which these are the files of queues say, now and later. */
+static int read_adapter(const Call *c, Worker *w, sd_bus_error *error) {
+        const char *text;
+        json_object *l;
+        int r;
+
+        r = read_json_string(c->parameters, "adapter", NULL, &text, error);
+        if (r < 0)
+                return r;
+        if (!*text || strlen(text) > WORKER_NAME_MAX || !string_is_clean(text) || (json_object_object_get_ex(c->parameters, "queues", &l) && l))
+                return invalid_parameter(error, "adapter");
+        return (w->adapter = strdup(text)) ? 0 : -ENOMEM;
+}
+
 static int read_registration(const Call *c, Worker *w, sd_bus_error *error) {
         const char *name, *metadata = NULL;
         json_object *m = NULL;
         uint64_t slots;
         int r;
 
-        r = read_queues(c, w, error);
+        r = json_object_object_get_ex(c->parameters, "adapter", &m) && m ? read_adapter(c, w, error) : read_queues(c, w, error);
+        m = NULL;
         if (r >= 0)
                 r = read_json_u64(c->parameters, "slots", &(uint64_t) { 1 }, &slots, error);
         if (r < 0)
@@ -135,9 +150,11 @@ static int read_registration(const Call *c, Worker *w, sd_bus_error *error) {
                 return invalid_parameter(error, "slots");
         w->slots = slots;
         r = read_json_string(c->parameters, "name", "", &name, error);
+        if (r >= 0)
+                r = read_json_flag(c->parameters, "durable", &w->durable, error);
         if (r < 0)
                 return r;
-        if (strlen(name) > WORKER_NAME_MAX || !string_is_clean(name))
+        if (strlen(name) > WORKER_NAME_MAX || !string_is_clean(name) || (w->durable && !*name)) /* by which it is known when it is back */
                 return invalid_parameter(error, "name");
         if (json_object_object_get_ex(c->parameters, "metadata", &m) && m) {
                 r = read_json_object_text(c->parameters, "metadata", &metadata, error);
@@ -161,9 +178,26 @@ static int check_limits(const Call *c, sd_bus_error *error) {
         return 0;
 }
 
+/* One whose process is another now. */
+static int take_over(Call *c, Process *p, Worker *w, Worker *by, sd_bus_error *error) {
+        int r;
+
+        if (!worker_link_let_go(c->api, w->id, p))
+                return api_error(error, JOBMILL_ERROR_NOT_UNIQUE, "Process %" PRIu32 " is the durable worker %s of this user", w->pid, w->name);
+        CRASH_POINT("worker-take-over");
+        r = model_worker_take_over(c->api->model, w, by);
+        if (r >= 0)
+                r = worker_link_add(c->api, w, p);
+        if (r >= 0)
+                r = answer_registered(c, w, true); /* where this is not recorded its token is none, and it comes once more */
+        if (r >= 0)
+                worker_link_connect(c->api, w, c->client->connection);
+        return r;
+}
+
 static int register_new(Call *c, Process *p, const User *u, sd_bus_error *error) {
-        _cleanup_(worker_freep) Worker *w = new0(Worker, 1);
-        Worker *added;
+        _cleanup_(worker_freep) Worker *w = worker_new();
+        Worker *added, *before;
         int r;
 
         if (!w)
@@ -172,9 +206,7 @@ static int register_new(Call *c, Process *p, const User *u, sd_bus_error *error)
         w->unit = TAKE_PTR(p->unit);
         if (u->name && !(w->user = strdup(u->name)))
                 return -ENOMEM;
-        r = check_limits(c, error);
-        if (r >= 0)
-                r = read_registration(c, w, error);
+        r = read_registration(c, w, error);
         if (r >= 0)
                 r = sd_id128_randomize(&w->token);
         if (r < 0)
@@ -183,6 +215,12 @@ static int register_new(Call *c, Process *p, const User *u, sd_bus_error *error)
         w->started = p->started;
         w->boot_id = p->boot_id;
         w->registered_usec = c->api->now.realtime;
+        before = w->durable ? model_worker_durable(c->api->model, w->uid, w->name) : NULL;
+        if (before)
+                return take_over(c, p, before, w, error);
+        r = check_limits(c, error);
+        if (r < 0)
+                return r;
         w->id = c->api->model->next_worker;
         r = worker_link_add(c->api, w, p);
         if (r < 0)
@@ -246,8 +284,9 @@ static int refuse_attempt(const Call *c, const Worker *w, uint64_t id, uint64_t 
 }
 
 /* What a process's status says that is no number; and what only who made the process can know. */
-static int read_result(const Call *c, Outcome *o, sd_bus_error *error) {
-        static const JobResult known[] = { JOB_SIGNAL, JOB_CORE_DUMP, JOB_OOM_KILL, JOB_EXEC, JOB_LOST };
+static int read_result(const Call *c, const Worker *w, Outcome *o, sd_bus_error *error) {
+        static const JobResult known[] = { JOB_SIGNAL, JOB_CORE_DUMP, JOB_OOM_KILL, JOB_EXEC, JOB_LOST, JOB_TIMEOUT, JOB_CANCELLED };
+        const size_t n = w->durable ? ELEMENTSOF(known) : ELEMENTSOF(known) - 2; /* an engine has a limit, and an operator, of its own */
         const char *text;
         uint64_t sig;
         JobResult result;
@@ -267,8 +306,8 @@ static int read_result(const Call *c, Outcome *o, sd_bus_error *error) {
         if (r < 0 || !*text)
                 return r;
         result = job_result_from_string(text);
-        FOREACH_ELEMENT(i, known)
-                if (*i == result) {
+        for (size_t i = 0; i < n; i++)
+                if (known[i] == result) {
                         o->result = result;
                         return 0;
                 }
@@ -292,7 +331,34 @@ static int read_usage(const Call *c, Outcome *o, sd_bus_error *error) {
         return r;
 }
 
-static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
+/* The end of what it wrote. */
+static int read_tail(const Call *c, const char *key, char **ret, sd_bus_error *error) {
+        const char *text;
+        int r;
+
+        r = read_json_string(c->parameters, key, "", &text, error);
+        if (r < 0 || !*text)
+                return r;
+        *ret = verdict_tail(text, strlen(text), c->api->limits.io_tail_max);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* What an engine knows of it that nobody here has seen. */
+static int read_engine_outcome(const Call *c, Attempt *at, Outcome *o, sd_bus_error *error) {
+        usec_t started;
+        int r;
+
+        r = read_json_u64(c->parameters, "started_usec", &(uint64_t) { UINT64_MAX }, &started, error);
+        if (r >= 0)
+                r = read_json_u64(c->parameters, "finished_usec", &(uint64_t) { UINT64_MAX }, &o->finished_usec, error);
+        if (r >= 0)
+                r = read_tail(c, "stdout", &o->io_stdout, error);
+        if (r >= 0)
+                r = read_tail(c, "stderr", &o->io_stderr, error);
+        return r < 0 || !at ? r : model_attempt_keep(c->api->model, at, NULL, started, &c->api->now);
+}
+
+static int read_outcome(const Call *c, const Worker *w, Outcome *o, sd_bus_error *error) {
         json_object *verdict = NULL;
         uint64_t status;
         const char *text;
@@ -314,7 +380,7 @@ static int read_outcome(const Call *c, Outcome *o, sd_bus_error *error) {
                 return invalid_parameter(error, strlen(text) > STATUS_MAX ? "error" : "exit_status");
         o->exit_status = status;
         o->result = status == 0 ? JOB_SUCCESS : JOB_EXIT_CODE;
-        r = read_result(c, o, error);
+        r = read_result(c, w, o, error);
         if (r >= 0 && *text && o->result == JOB_SUCCESS)
                 return invalid_parameter(error, "exit_status");
         if (r >= 0)
@@ -362,7 +428,9 @@ int handle_complete(Call *c, sd_bus_error *error) {
         if (is_unstarted(c, w))
                 r = number > UINT32_MAX ? -ENOENT : model_worker_return(c->api->model, w, id, number, "its worker was ending", &c->api->now);
         else {
-                r = read_outcome(c, &o, error);
+                r = read_outcome(c, w, &o, error);
+                if (r >= 0 && w->durable)
+                        r = read_engine_outcome(c, number > UINT32_MAX ? NULL : model_worker_attempt(c->api->model, w, id, number), &o, error);
                 if (r >= 0)
                         r = number > UINT32_MAX ? -ENOENT : complete(c, w, id, number, &o);
                 outcome_done(&o);
@@ -396,6 +464,37 @@ int handle_progress(Call *c, sd_bus_error *error) {
         if (r >= 0)
                 r = call_reply(c, &reply);
         return r < 0 ? r : call_send(c, &reply, r);
+}
+
+/* What a durable worker has to know of an attempt when it is another process; it is answered when that is recorded. */
+int handle_keep(Call *c, sd_bus_error *error) {
+        const char *engine = NULL;
+        uint64_t id, number;
+        json_object *o;
+        usec_t started;
+        Attempt *a;
+        Worker *w;
+        int r;
+
+        r = find_worker(c, &w, error);
+        if (r >= 0)
+                r = read_json_attempt(c->parameters, &id, &number, error);
+        if (r >= 0)
+                r = read_json_u64(c->parameters, "started_usec", &(uint64_t) { UINT64_MAX }, &started, error);
+        if (r >= 0 && json_object_object_get_ex(c->parameters, "engine", &o) && o)
+                r = read_json_object_text(c->parameters, "engine", &engine, error);
+        if (r < 0)
+                return r;
+        if (engine && strlen(engine) > ENGINE_MAX)
+                return invalid_parameter(error, "engine");
+        if (!w->durable)
+                return api_error(error, JOBMILL_ERROR_NOT_ALLOWED, "Worker %" PRIu64 " is not a durable one", w->id);
+        a = number > UINT32_MAX ? NULL : model_worker_attempt(c->api->model, w, id, number);
+        if (!a)
+                return refuse_attempt(c, w, id, number, error);
+        r = model_attempt_keep(c->api->model, a, engine, started, &c->api->now);
+        CRASH_POINT("worker-keep");
+        return r < 0 ? r : call_hold_empty(c);
 }
 
 /* It is about to end: what it has it still completes, also what is on its way to it. One that only ends if nothing is (idle) goes on else, and while

@@ -24,6 +24,7 @@ void api_workers_drain(Api *a);
 /* Between worker.c and worker-link.c. add: unless there is one; takes p->fd over. */
 int worker_link_add(Api *a, Worker *w, Process *p);
 void worker_link_remove(Api *a, uint64_t id);
+bool worker_link_let_go(Api *a, uint64_t id, const Process *p); /* false: another process that is not gone has it */
 void worker_link_drain(Api *a, uint64_t id); /* it is to be told, if it is connected */
 void worker_link_connect(Api *a, Worker *w, Connection *c);
 void worker_connection_gone(Api *a, uint64_t id);

@@ -56,6 +56,7 @@ static const DictField job_fields[] = {
         FIELD(invocation_id, "s", J | A),
         FIELD(executor, "s", J | A),
         FIELD(worker, "t", J | A),
+        FIELD(engine, "s", J | A | DICT_IS_JSON),
         FIELD(causes, "as", J),
         FIELD(exit_status, "i", J | A | DICT_NEGATIVE_IS_NULL),
         FIELD(exit_signal, "i", J | A | DICT_ZERO_IS_NULL),

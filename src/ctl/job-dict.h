@@ -12,7 +12,7 @@ typedef struct JobInfo {
         uint64_t id;
         char *name, *queue, *type, *type_version, *owner_name, *state, *result, *reason, *cwd, *unit, *invocation_id, *executor,
                         *status, *output_file, *error_file, *output, *verify, *verdict, *unique_key, *unique_scope,
-                        *backoff, *callback_url;
+                        *backoff, *callback_url, *engine;
         uint64_t array;
         char **array_states, **flow_states; /* state, how many of its array, … */
         uint32_t array_index, array_size, array_max_running;

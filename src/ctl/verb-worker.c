@@ -12,11 +12,11 @@
 
 typedef struct WorkerInfo {
         DictKeys present;
-        uint64_t id, registered_usec;
-        char *name, *user, *unit, *metadata;
+        uint64_t id, away_usec, registered_usec;
+        char *name, *user, *unit, *metadata, *adapter;
         uint32_t uid, pid, slots, slots_used, jobs;
         char **queues;
-        bool connected, draining;
+        bool connected, draining, durable;
 } WorkerInfo;
 
 #define FIELD(name, signature)                                                                              \
@@ -27,6 +27,7 @@ static const DictField fields[] = {
         FIELD(user, "s"),       FIELD(pid, "u"),        FIELD(unit, "s"),
         FIELD(queues, "as"),    FIELD(slots, "u"),      FIELD(slots_used, "u"),
         FIELD(jobs, "u"),       FIELD(connected, "b"),  FIELD(draining, "b"),
+        FIELD(durable, "b"),    FIELD(away_usec, "t"),  FIELD(adapter, "s"),
         FIELD(registered_usec, "t"),
         { "metadata", "s", offsetof(WorkerInfo, metadata), DICT_IS_JSON },
 };

@@ -101,7 +101,7 @@ static int load_queue(Model *m, Model *old, char **directories, const char *name
         if (asprintf(&file, "queues/%s.queue", name) < 0)
                 return -ENOMEM;
 
-        queue_file_init(&f);
+        queue_file_init(&f, directories);
         r = conf_parse_object(directories, file, queue_file_assign, &f, &f.policy.files, &error);
         if (r == 0 && strv_length(f.policy.files) > 0)
                 r = queue_file_check(&f, f.policy.files, &error);

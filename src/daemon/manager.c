@@ -304,10 +304,11 @@ static void apply_settings(Manager *m, Model *model) {
         model->queued_max = s->queued_max;
         model->timers.kept_max = s->firings_max;
         model->poison_max = s->poison_max;
+        model->adapter_timeout = s->adapter_timeout;
         model->queued_per_user_max = s->queued_per_user_max;
         m->api->limits = s->api;
         m->units->in_flight_max = s->in_flight_max;
-        m->units->io_tail_max = s->io_tail_max;
+        m->units->io_tail_max = s->api.io_tail_max;
 }
 
 static void keep_error(Manager *m, char **error) {

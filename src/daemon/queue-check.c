@@ -64,7 +64,7 @@ static int check_setting(QueueSetting *s, char **ret_error) {
         QueueFile f;
         int r = 0;
 
-        queue_file_init(&f);
+        queue_file_init(&f, NULL);
         if (strv_length(s->values) == 1 && isempty(strip(*s->values)))
                 s->values = strv_free(s->values);
         for (char **v = s->values; r >= 0 && v && *v; v++)

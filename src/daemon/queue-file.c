@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/time-util.h"
+#include "daemon/adapter-file.h"
 #include "daemon/file-value.h"
 #include "queue/pool.h"
 #include "queue/spec-check.h"
@@ -193,13 +194,22 @@ static int parse_fair(const char *value, void *data) {
         return 0;
 }
 
-static int parse_executor(const char *value, void *data) {
+/* One of ours, or an adapter's name (adapter-file.h). */
+static int assign_executor(QueueFile *q, const char *value, ConfError *error) {
         Executor e = isempty(value) ? EXECUTOR_SERVICE : executor_from_string(value);
+        AdapterFile adapter;
+        int r;
 
-        if (e < 0)
-                return e;
-        *(Executor *) data = e;
-        return 0;
+        if (e == EXECUTOR_SCOPE) /* that of what runs in the foreground, in any queue */
+                return -EINVAL;
+        if (e < 0) {
+                r = adapter_file_load(q->directories, value, &adapter, error);
+                if (r < 0)
+                        return r;
+                adapter_file_done(&adapter);
+        }
+        q->policy.executor = e < 0 ? EXECUTOR_WORKER : e;
+        return free_and_strdup(&q->policy.adapter, e < 0 ? value : NULL);
 }
 
 /* Privileged are those that decide whom the queue is for, let jobs go beyond what [Service] says, or reach into the environment of
@@ -230,8 +240,7 @@ static const struct {
         { "IOPressureMax", parse_pressure, offsetof(QueueFile, policy.pressure_max[PRESSURE_IO]), "0.01%…100%" },
         { "GateUnit", parse_unit, offsetof(QueueFile, policy.gate_unit), .privileged = true,
           .allowed = "the name of a unit, not of a template" },
-        { "Executor", parse_executor, offsetof(QueueFile, policy.executor), .privileged = true,
-          .allowed = "service, worker or pool" },
+        { "Executor", .privileged = true, .allowed = "service, worker, pool, or the name of an adapter" },
         { "WorkerUsers", file_value_words, offsetof(QueueFile, policy.worker_users), .privileged = true,
           .allowed = "user names or uids" },
         { "WorkerUnit", parse_unit, offsetof(QueueFile, policy.worker_unit), .privileged = true,
@@ -292,14 +301,65 @@ bool queue_file_is_list(const char *section, const char *key) {
 static int assign_queue(QueueFile *q, const char *file, unsigned line, const char *key, const char *value, ConfError *error) {
         FOREACH_ELEMENT(k, queue_keys)
                 if (streq(k->key, key)) {
-                        int r = k->field ? file_value_field(&q->policy.defaults, spec_field_find(k->field), value)
-                                         : k->parse(value, (uint8_t *) q + k->offset);
+                        int r = k->field   ? file_value_field(&q->policy.defaults, spec_field_find(k->field), value)
+                                : k->parse ? k->parse(value, (uint8_t *) q + k->offset)
+                                           : assign_executor(q, value, error);
                         if (r == -ENOMEM)
                                 return r;
                         return r < 0 ? conf_error_set(error, file, line, "[Queue] %s=: '%s' is not allowed (%s)", key, value,
                                                       k->allowed) : 0;
                 }
         return conf_error_set(error, file, line, "[Queue] %s=: unknown key", key);
+}
+
+/* "Slurm" is that of slurm. */
+static int load_adapter_of(const QueueFile *q, const char *section, AdapterFile *ret, ConfError *error) {
+        _cleanup_free_ char *name = NULL;
+
+        if (*section < 'A' || *section > 'Z')
+                return -ENOENT;
+        name = strdup(section);
+        if (!name)
+                return -ENOMEM;
+        *name += 'a' - 'A';
+        return adapter_file_load(q->directories, name, ret, error);
+}
+
+/* In policy.engine, in place of what was said before. */
+static int set_option(QueueFile *q, const char *section, const char *key, const char *value) {
+        _cleanup_free_ char *line = NULL;
+        size_t n;
+
+        if (asprintf(&line, "%s.%s=%s", section, key, value) < 0)
+                return -ENOMEM;
+        n = strlen(section) + 1 + strlen(key) + 1;
+        for (char **i = q->policy.engine; i && *i; i++)
+                if (strncmp(*i, line, n) == 0) {
+                        free(*i);
+                        memmove(i, i + 1, (strv_length(i + 1) + 1) * sizeof(char *));
+                        break;
+                }
+        return isempty(value) ? 0 : strv_consume(&q->policy.engine, TAKE_PTR(line));
+}
+
+/* What is said to an adapter it alone understands, and by what name that is said the adapter's own file knows. */
+static int assign_option(QueueFile *q, const char *file, unsigned line, const char *section, const char *key, const char *value, ConfError *error) {
+        AdapterFile adapter;
+        bool known;
+        int r;
+
+        r = load_adapter_of(q, section, &adapter, error);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return conf_error_set(error, file, line, "[%s]: unknown section", section);
+        known = strv_contains(adapter.options, key);
+        adapter_file_done(&adapter);
+        if (!known)
+                return conf_error_set(error, file, line, "[%s] %s=: unknown key", section, key);
+        if (!string_is_clean(value))
+                return conf_error_set(error, file, line, "[%s] %s=: control characters and invalid UTF-8 are not allowed", section, key);
+        return set_option(q, section, key, value);
 }
 
 int queue_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
@@ -314,20 +374,46 @@ int queue_file_assign(void *userdata, const char *file, unsigned line, const cha
         else if (streq(section, "Service"))
                 r = file_value_property(&q->policy.service, UNIT_PROPERTY_SERVICE, file, line, section, key, value, error);
         else
-                return conf_error_set(error, file, line, "[%s]: unknown section", section);
+                r = assign_option(q, file, line, section, key, value, error);
         return r < 0 ? r : queue_policy_note(&q->policy, section, key, value, file, queue_file_is_list(section, key));
 }
 
-void queue_file_init(QueueFile *f) {
-        *f = (QueueFile) {};
+void queue_file_init(QueueFile *f, char *const *directories) {
+        *f = (QueueFile) { .directories = directories };
         queue_policy_init(&f->policy);
         f->policy.timeout_usec = f->policy.stop_timeout_usec = TIMEOUT_UNSET;
 }
 
-int queue_file_check(const QueueFile *f, char *const *files, ConfError *error) {
+/* What its adapter is able to do, once all lines are read. */
+static int take_adapter(QueueFile *f, const char *file, ConfError *error) {
+        const char *name = f->policy.adapter;
+        AdapterFile adapter = {};
+        int r;
+
+        STRV_FOREACH(i, f->policy.engine)
+                if (!name || (**i | 0x20) != *name || strncmp(*i + 1, name + 1, strlen(name) - 1) != 0 || (*i)[strlen(name)] != '.')
+                        return conf_error_set(error, file, 0, "[%.*s]: is for Executor= of this name", (int) strcspn(*i, "."), *i);
+        if (!name)
+                return 0;
+        r = adapter_file_load(f->directories, name, &adapter, error);
+        if (r < 0)
+                return r == -ENOENT ? conf_error_set(error, file, 0, "[Queue] Executor=: there is no adapter %s any more", name) : r;
+        f->policy.adapter_takes = TAKE_PTR(adapter.takes);
+        if (!f->policy.worker_unit)
+                f->policy.worker_unit = TAKE_PTR(adapter.unit);
+        adapter_file_done(&adapter);
+        return 0;
+}
+
+int queue_file_check(QueueFile *f, char *const *files, ConfError *error) {
         _cleanup_free_ char *text = NULL;
         const JobSpec *d = f->policy.defaults;
 
+        int r;
+
+        r = take_adapter(f, files[strv_length(files) - 1], error);
+        if (r < 0)
+                return r;
         if (f->policy.executor == EXECUTOR_POOL && pool_check_properties(&f->policy.service, &text) < 0)
                 return conf_error_set(error, files[strv_length(files) - 1], 0, "[Service] %s", strempty(text));
         if (d && d->backoff_base_usec != USEC_INFINITY && d->backoff_max_usec < d->backoff_base_usec)

@@ -9,14 +9,15 @@
 typedef struct QueueFile {
         QueuePolicy policy;
         bool paused; /* a new queue begins so */
+        char *const *directories; /* in which adapters are looked for; NULL: there are none */
 } QueueFile;
 
-void queue_file_init(QueueFile *f); /* queue_policy_done() of the policy frees what it holds */
+void queue_file_init(QueueFile *f, char *const *directories); /* queue_policy_done() of the policy frees what it holds */
 /* A conf_assign_t; userdata is the QueueFile. */
 int queue_file_assign(void *userdata, const char *file, unsigned line, const char *section, const char *key, const char *value,
                       ConfError *error);
 /* After all files, the last of which is named in the error: what no line says by itself. */
-int queue_file_check(const QueueFile *f, char *const *files, ConfError *error);
+int queue_file_check(QueueFile *f, char *const *files, ConfError *error);
 /* And then: what none of them set. */
 void queue_file_complete(QueueFile *f, usec_t timeout, usec_t stop_timeout);
 bool queue_file_has_key(const char *key);                       /* of [Queue] */

@@ -229,7 +229,7 @@ static int on_later_line(void *userdata, const char *file, unsigned line, const 
         return 0;
 }
 
-static int check_together(const QueueFile *f, char *const *files, char **ret_error) {
+static int check_together(QueueFile *f, char *const *files, char **ret_error) {
         _cleanup_(conf_error_done) ConfError error = {};
 
         if (queue_file_check(f, files, &error) >= 0)
@@ -238,12 +238,12 @@ static int check_together(const QueueFile *f, char *const *files, char **ret_err
 }
 
 /* Will the files be good, and will what is set hold? drafts[0] has the settings. */
-static int check_whole(char **files, const QueueEdit *e, const Draft *drafts, size_t n, char **ret_error) {
+static int check_whole(char *const *directories, char **files, const QueueEdit *e, const Draft *drafts, size_t n, char **ret_error) {
         QueueFile f;
         bool later = false;
         int r = 0;
 
-        queue_file_init(&f);
+        queue_file_init(&f, directories);
         for (char **i = files; r >= 0 && *i; i++) {
                 r = parse_one(*i, drafts, n, queue_file_assign, &f, ret_error);
                 if (r >= 0 && later)
@@ -401,7 +401,7 @@ int queue_file_set(const QueuePlaces *p, const QueueEdit *e, char **ret_error) {
         if (r >= 0)
                 r = place_draft(&files, drafts);
         if (r >= 0)
-                r = check_whole(files, e, drafts, n, ret_error);
+                r = check_whole(p->directories, files, e, drafts, n, ret_error);
         if (r >= 0)
                 r = write_drafts(drafts, n, ret_error);
         draft_done(drafts);

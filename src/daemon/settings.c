@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "base/time-util.h"
 #include "queue/callback.h"
+#include "queue/durable.h"
 #include "queue/spec-credential.h"
 #include "queue/receipt.h"
 #include "queue/spec.h"
@@ -86,7 +87,7 @@ static const struct Setting {
           INFINITE - 1, "a time span of at least 1ms" },
         { "DefaultStdout", parse_output, offsetof(Settings, output), OUTPUT_JOURNAL, OUTPUT_JOURNAL, OUTPUT_SPOOL, "journal or spool" },
         { "DefaultVerify", parse_verify, offsetof(Settings, verify), VERIFY_EXIT, VERIFY_EXIT, VERIFY_VERDICT, "exit or verdict" },
-        { "IoTailMax", parse_bytes, offsetof(Settings, io_tail_max), 4 * KIB, 0, 64 * KIB, "0…64K" },
+        { "IoTailMax", parse_bytes, offsetof(Settings, api.io_tail_max), 4 * KIB, 0, 64 * KIB, "0…64K" },
         { "MaxQueued", parse_number, offsetof(Settings, queued_max), 10000000, 0, INFINITE, "a number, or infinity" },
         { "MaxQueuedPerUser", parse_number, offsetof(Settings, queued_per_user_max), 1000000, 0, INFINITE,
           "a number, or infinity" },
@@ -120,6 +121,7 @@ static const struct Setting {
         { "SocketConnectionsPerUserMax", parse_number, offsetof(Settings, api.connections_per_user_max), 256, 1, 65536, "1…65536" },
         { "WorkersMax", parse_number, offsetof(Settings, api.workers_max), 1024, 1, 65536, "1…65536" },
         { "WorkersPerUserMax", parse_number, offsetof(Settings, api.workers_per_user_max), 128, 1, 65536, "1…65536" },
+        { "AdapterTimeoutSec", parse_span, offsetof(Settings, adapter_timeout), ADAPTER_TIMEOUT_DEFAULT, USEC_PER_SEC, INFINITE, "a time span of at least 1s, or infinity" },
         { "SchedulesPerUserMax", parse_number, offsetof(Settings, api.timers_per_user_max), 100, 0, 10000, "0…10000" },
         { "ScheduleJobMax", parse_bytes, offsetof(Settings, api.timer_job_max), 64 * KIB, KIB, MIB, "1K…1M" },
         { "ScheduleFiringsMax", parse_number, offsetof(Settings, firings_max), 100, 1, 10000, "1…10000" },

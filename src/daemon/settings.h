@@ -18,10 +18,10 @@ typedef struct Settings {
         usec_t timeout_usec;      /* of jobs whose queue does not say; USEC_INFINITY: none */
         usec_t stop_timeout_usec;
         uint64_t output, verify;  /* OutputMode, VerifyMode of jobs whose queue does not say */
-        uint64_t io_tail_max;     /* bytes that are recorded of the end of each stream of a spool */
         uint64_t queued_max, queued_per_user_max; /* jobs in all queues; UINT64_MAX: no limit */
         uint64_t queues_max;      /* that SetQueue() makes */
         uint64_t poison_max;      /* attempts in a row that were lost or ran out of memory; UINT64_MAX: no limit */
+        usec_t adapter_timeout;   /* a durable worker may be away for so long */
         uint64_t firings_max;     /* of each schedule that are kept */
         uint64_t events_max;      /* that are kept for who reads them later */
         uint64_t usage_minutes, usage_hours, usage_days, usage_rows_max; /* µs that accounts are kept by these; so many rows of each */

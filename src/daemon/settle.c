@@ -230,6 +230,7 @@ static int decide(Manager *m) {
 
         if (!m->storage_failed)
                 api_fire_timers(m->api);
+        workers_give_up(m->model, &m->now);
         r = m->model->timers.files_wanted ? manager_find_timers(m, m->model) : 0;
         if (r >= 0)
                 r = decide_retries(m);
@@ -501,6 +502,15 @@ int manager_read_clocks(Manager *m) {
         return r < 0 ? r : sd_event_now(m->event, CLOCK_MONOTONIC, &m->now.monotonic);
 }
 
+static void arm_timers(Manager *m) {
+        arm(m->due_timer, m->storage_failed ? USEC_INFINITY :
+                                              MIN(MIN(m->next_due, m->next_start_deadline),
+                                                  MIN(m->model->next_admission, workers_next_given_up(m->model, &m->now))));
+        arm(m->pressure_timer, m->pressure_next);
+        arm(m->deadline_timer, MIN(m->model->next_deadline, m->left_over_look));
+        arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_expiry, manager_next_purge(m)));
+}
+
 int manager_settle(Manager *m) {
         unsigned windows = 0;
         int r;
@@ -586,11 +596,7 @@ int manager_settle(Manager *m) {
         if (r < 0)
                 return r;
 
-        arm(m->due_timer, m->storage_failed ? USEC_INFINITY :
-                                              MIN(MIN(m->next_due, m->next_start_deadline), m->model->next_admission));
-        arm(m->pressure_timer, m->pressure_next);
-        arm(m->deadline_timer, MIN(m->model->next_deadline, m->left_over_look));
-        arm(m->expiry_timer, m->storage_failed ? USEC_INFINITY : MIN(m->next_expiry, manager_next_purge(m)));
+        arm_timers(m);
         api_watch_congestion(m->api);
         if (api_wants_turn(m->api) || windows > WINDOWS_PER_TURN || m->decisions_left == 0 || manager_expires_more(m) || manager_folds_more(m) ||
             ((m->model->reranking || m->model->releases.ended) && !m->storage_failed))

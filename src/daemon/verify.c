@@ -8,6 +8,7 @@
 #include "base/conf-file.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "daemon/adapter-file.h"
 #include "daemon/config.h"
 #include "daemon/queue-file.h"
 #include "daemon/type-file.h"
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define BAD_TYPE_NAME "not the name of a job type ([a-z0-9_-], at most 64)"
+#define BAD_ADAPTER_NAME "not the name of an adapter ([a-z][a-z0-9]*, at most 32, and no executor's)"
 #define BAD_NAME "not the name of a queue ([a-z0-9_]+ joined by '-', at most 64)"
 
 typedef struct Verify {
@@ -97,7 +99,7 @@ static int check_queue(Verify *v, const char *name, char *const *files, bool who
         Queue *in_model;
         int r, before = v->faults;
 
-        queue_file_init(&q);
+        queue_file_init(&q, v->directories);
         r = read_files(v, files, queue_file_assign, &q);
         if (r >= 0 && whole)
                 r = queue_file_check(&q, files, &error);
@@ -174,6 +176,14 @@ static int check_type(Verify *v, const char *name, char *const *files, bool whol
         return r;
 }
 
+static int check_adapter(Verify *v, const char *name, char *const *files, bool whole) {
+        AdapterFile a = {};
+        int r = read_files(v, files, adapter_file_assign, &a);
+
+        adapter_file_done(&a);
+        return r;
+}
+
 /* ---- all of the instance ---- */
 
 /* Names that are not looked at although somebody put them there. */
@@ -211,6 +221,7 @@ typedef struct Kind {
 static const Kind kinds[] = {
         { "queues", ".queue", BAD_NAME, queue_name_is_valid, check_queue },
         { "jobs", ".job", BAD_TYPE_NAME, type_name_is_valid, check_type },
+        { "adapters", ".adapter", BAD_ADAPTER_NAME, adapter_name_is_valid, check_adapter },
 };
 
 static int check_object(Verify *v, const Kind *k, const char *name) {
@@ -263,13 +274,17 @@ static int check_instance(Verify *v) {
         int r;
 
         STRV_FOREACH(d, v->directories) {
-                _cleanup_free_ char *queues = NULL, *jobs = NULL, *dropins = NULL;
+                _cleanup_free_ char *dropins = NULL;
 
-                if (asprintf(&queues, "%s/queues", *d) < 0 || asprintf(&jobs, "%s/jobs", *d) < 0 ||
-                    asprintf(&dropins, "%s/jobmill.conf.d", *d) < 0)
+                FOREACH_ELEMENT(k, kinds) {
+                        _cleanup_free_ char *folder = NULL, *of_dropins = NULL;
+
+                        if (asprintf(&folder, "%s/%s", *d, k->folder) < 0 || asprintf(&of_dropins, "%s.d", k->suffix) < 0)
+                                return -ENOMEM;
+                        look_around(v, folder, k->suffix, of_dropins);
+                }
+                if (asprintf(&dropins, "%s/jobmill.conf.d", *d) < 0)
                         return -ENOMEM;
-                look_around(v, queues, ".queue", ".queue.d");
-                look_around(v, jobs, ".job", ".job.d");
                 look_around(v, dropins, ".conf", NULL);
         }
         r = conf_files_for(v->directories, "jobmill.conf", &files);
@@ -344,22 +359,19 @@ static int check_file(Verify *v, char *path) {
                         fault(v, path, k->bad_name);
                 return k->check(v, name, files, k->name_is_valid(name) && endswith(file, k->suffix));
         }
-        fault(v, path, "not a name that is read: jobmill.conf, jobmill.conf.d/*.conf, NAME.queue, NAME.queue.d/*.conf, NAME.job, NAME.job.d/*.conf are");
+        fault(v, path, "not a name that is read: jobmill.conf, jobmill.conf.d/*.conf, NAME.queue, NAME.queue.d/*.conf, NAME.job, NAME.job.d/*.conf, NAME.adapter, NAME.adapter.d/*.conf are");
         return 0;
 }
 
 int verify(bool user, char *const *files, FILE *out) {
         Verify v = { .out = out, .user = user, .queues = model_new() };
-        int r = v.queues ? 0 : -ENOMEM;
+        int r = v.queues ? config_directories(user, &v.directories) : -ENOMEM;
 
         if (r >= 0 && files[0])
                 STRV_FOREACH(f, files)
                         r = r < 0 ? r : check_file(&v, *f);
-        else if (r >= 0) {
-                r = config_directories(user, &v.directories);
-                if (r >= 0)
-                        r = check_instance(&v);
-        }
+        else if (r >= 0)
+                r = check_instance(&v);
         strv_free(v.directories);
         model_free(v.queues);
         return r < 0 ? r : v.faults;

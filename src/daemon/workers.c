@@ -5,7 +5,7 @@
  *
  *   running             {assign}, and again if the worker is back; it drops what it knows
  *   stopping            {cancel}, behind its {assign}; one that was never sent ends at once; when its time is over the worker is killed, of a
- *                       runner the job's process, and the runner when that does not help
+ *                       runner the job's process, and the runner when that does not help; a durable one is told to kill, again and again
  *   ended and recorded  it is forgotten, when nothing is left of it */
 
 #include "daemon/manager.h"
@@ -59,7 +59,7 @@ static int stop(Manager *m, Attempt *a) {
                 model_attempt_withdraw(m->model, a, NULL, &m->now);
                 return 1;
         }
-        if (a->kill_due && (a->executor != EXECUTOR_POOL || a->killing)) {
+        if (a->kill_due && !a->worker->durable && (a->executor != EXECUTOR_POOL || a->killing)) {
                 api_worker_kill(m->api, a->worker);
                 return 1;
         }

@@ -146,8 +146,8 @@ int model_start(Model *m, Job *j, sd_id128_t token, const Now *now) {
         j->attempt = a->number;
         model_attempt_changed(m, a);
         model_attempt_act(m, a);
-        /* It is told of it when this is recorded; nothing in between could be seen from outside. */
-        if (w)
+        /* It is told of it when this is recorded; nothing in between could be seen from outside. An engine may let it wait for longer than it then runs. */
+        if (w && !w->durable)
                 model_attempt_started(m, a, SD_ID128_NULL, now->realtime, now->monotonic);
         TAKE_PTR(a);
         return 0;

@@ -54,6 +54,7 @@ struct Attempt {
         Outcome outcome;
         Executor executor;
         uint64_t worker_id;         /* EXECUTOR_WORKER: whose it is, or was; 0: of none */
+        char *engine;               /* what a durable worker keeps of it, an object of JSON (durable.h); NULL: nothing */
 
         /* In memory */
         char *unit;                 /* jobmill-job-ID-N.service, or .scope */

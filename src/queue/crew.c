@@ -96,6 +96,9 @@ static void count(Seat *s, bool there) {
         set_room(s, takes && room(w) > 0);
         s->used = takes ? w->slots_used : 0;
         s->draining = there && !takes && w->draining;
+        c->n_of_unit -= s->of_unit;
+        s->of_unit = there && w->unit && w->away.when == USEC_INFINITY && streq_ptr(c->key.queue->policy.worker_unit, w->unit);
+        c->n_of_unit += s->of_unit;
         s->away = there && !takes && !w->draining;
         c->used += s->used;
         c->n_away += s->away;
@@ -114,7 +117,6 @@ static void leave(Seat *s) {
         if (!c)
                 return;
         count(s, false);
-        c->n_of_unit -= s->of_unit;
         s->crew = NULL;
         if (--c->n_seats > 0)
                 return;
@@ -132,8 +134,6 @@ static int enter(Seat *s, Queue *q) {
         if (!s->crew)
                 return -ENOMEM;
         s->crew->n_seats++;
-        s->of_unit = w->unit && streq_ptr(q->policy.worker_unit, w->unit);
-        s->crew->n_of_unit += s->of_unit;
         count(s, true);
         return 0;
 }
@@ -145,21 +145,29 @@ void worker_stand_up(Worker *w) {
         w->seats = mfree(w->seats);
 }
 
+/* q: NULL: there is no such queue now. */
+static int take_seat(Worker *w, size_t i, Queue *q) {
+        w->seats[i].worker = w;
+        return q ? enter(w->seats + i, q) : 0;
+}
+
 int worker_sit_down(Worker *w) {
-        size_t n = strv_length(w->queues);
+        size_t n = w->adapter ? HASH_COUNT(w->model->queues) : strv_length(w->queues), i = 0;
+        Queue *q, *t;
         int r = 0;
 
         w->seats = new0(Seat, n);
         if (!w->seats)
                 return -ENOMEM;
-        w->n_seats = n;
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                Queue *q = model_queue(w->model, w->queues[i]);
-
-                w->seats[i].worker = w;
-                if (q)
-                        r = enter(w->seats + i, q);
-        }
+        if (w->adapter)
+                HASH_ITER(hh, w->model->queues, q, t) {
+                        if (worker_names(w, q) && r >= 0)
+                                r = take_seat(w, i++, q);
+                }
+        else
+                for (; i < n && r >= 0; i++)
+                        r = take_seat(w, i, model_queue(w->model, w->queues[i]));
+        w->n_seats = i;
         if (r < 0)
                 worker_stand_up(w);
         return r;

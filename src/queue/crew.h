@@ -33,7 +33,7 @@ struct Crew {
         HeapNode *room;               /* those that can be given something: most room first, then the oldest worker */
         HeapNode *most;               /* those that take jobs: most slots first */
         uint64_t used, all;           /* slots of these */
-        unsigned n_of_unit;           /* that run in the queue's WorkerUnit= */
+        unsigned n_of_unit;           /* that run in the queue's WorkerUnit=, and are there */
         unsigned n_away, n_draining;  /* that take none */
         UT_hash_handle hh;            /* model->crews */
 };

@@ -138,6 +138,7 @@ Attempt *attempt_free(Attempt *a) {
         free(a->trouble);
         free(a->left_in);
         free(a->inputs);
+        free(a->engine);
         outcome_done(&a->outcome);
         return mfree(a);
 }

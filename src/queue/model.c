@@ -46,6 +46,7 @@ Model *model_new(void) {
         m->starting_max = STARTING_MAX;
         m->queued_max = m->queued_per_user_max = m->poison_max = UINT64_MAX;
         m->timeout_default = m->stop_timeout_default = USEC_INFINITY;
+        m->adapter_timeout = ADAPTER_TIMEOUT_DEFAULT;
         return m;
 }
 
@@ -536,7 +537,7 @@ int model_kill(Model *m, Job *j, int sig) {
                 return -EALREADY;
         if (!j->live || j->live->phase != ATTEMPT_RUNNING)
                 return -EBUSY;
-        if (j->live->executor == EXECUTOR_WORKER)
+        if (j->live->executor == EXECUTOR_WORKER && !(j->live->worker && j->live->worker->durable))
                 return -EOPNOTSUPP;
         j->live->signals |= UINT64_C(1) << (sig - 1);
         model_attempt_act(m, j->live);

@@ -18,7 +18,7 @@
 #include "queue/timer.h"
 #include "queue/unique.h"
 #include "queue/usage.h"
-#include "queue/worker.h"
+#include "queue/durable.h"
 
 TAILQ_HEAD(JobList, Job);
 TAILQ_HEAD(AttemptList, Attempt);
@@ -54,7 +54,7 @@ struct Model {
         unsigned n_strays, n_starting, n_stuck; /* of these, so many cannot be asked for now: they do not keep others from being the first */
         struct QueueList regulated; /* queues that their policy may shut (admission.c); so many have limits of pressure: */
         unsigned n_pressure_limited;
-        HeapNode *deadlines, *purges, *judged; /* attempts; queues that are to be purged; those of regulated that are shut: by when */
+        HeapNode *deadlines, *purges, *judged, *workers_away; /* attempts; queues that are to be purged; those of regulated that are shut; durable.h: by when */
         bool judge_all, pressure_look; /* all of regulated are to be judged; jobs may wait for the pressure to be known that did not */
         Gate *gates; GatePath *gate_paths; struct GateList gate_looks; /* uthash by unit, by path: those of GateUnit=; to be looked at */
         Server *servers; struct ServerList servers_wanted; HeapNode *servers_forget, *servers_kept; /* uthash by unit: those in which somebody waits for a worker */
@@ -69,7 +69,7 @@ struct Model {
         struct ArrayList changed_arrays, wanted_arrays;
         uint64_t deferred_array; /* decide: its places stay free for now, as it is being cancelled; 0: of none */
         uint64_t queued_max, queued_per_user_max; /* of it; UINT64_MAX: no limit */
-        usec_t timeout_default, stop_timeout_default; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT */
+        usec_t timeout_default, stop_timeout_default, adapter_timeout; /* of queues that do not say; USEC_INFINITY: none, STOP_TIMEOUT_DEFAULT. durable.h */
         JobSpec defaults;        /* of jobs whose queue does not say: output and verify */
 };
 

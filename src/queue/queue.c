@@ -34,6 +34,9 @@ void queue_policy_done(QueuePolicy *p) {
         free(p->gate_unit);
         strv_free(p->worker_users);
         free(p->worker_unit);
+        free(p->adapter);
+        strv_free(p->engine);
+        strv_free(p->adapter_takes);
         unit_property_list_done(&p->slice);
         unit_property_list_done(&p->service);
         strv_free(p->settings);
@@ -46,7 +49,9 @@ int queue_policy_note(QueuePolicy *p, const char *section, const char *key, cons
         size_t n = 0;
         int r;
 
-        if (asprintf(&word, "%s%s", streq(section, "Service") ? "Service." : "", key) < 0)
+        bool is_ours = streq(section, "Queue") || streq(section, "Slice");
+
+        if (asprintf(&word, "%s%s%s", is_ours ? "" : section, is_ours ? "" : ".", key) < 0)
                 return -ENOMEM;
         if (!is_list || isempty(value)) {
                 for (char **i = p->settings; i && *i; i += 3)

@@ -53,7 +53,10 @@ typedef struct QueuePolicy {
         char *gate_unit;          /* GateUnit=, NULL: none */
         Executor executor;        /* Executor= */
         char **worker_users;      /* WorkerUsers=: names, uids */
-        char *worker_unit;        /* WorkerUnit=, NULL: none */
+        char *worker_unit;        /* WorkerUnit=, or that of the adapter; NULL: none */
+        char *adapter;            /* Executor= of an adapter (EXECUTOR_WORKER); NULL: of none */
+        char **engine;            /* its section: "Key=value", as it is told with each job */
+        char **adapter_takes;     /* what it has an equivalent of in the engine, beside what every worker has: fields of a spec, unit properties */
         bool backstop;            /* Backstop= */
         UnitPropertyList slice;   /* [Slice] */
         UnitPropertyList service; /* [Service] */

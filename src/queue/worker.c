@@ -32,6 +32,14 @@ Executor executor_from_string(const char *s) {
         return _EXECUTOR_INVALID;
 }
 
+Worker *worker_new(void) {
+        Worker *w = new0(Worker, 1);
+
+        if (w)
+                w->away.when = USEC_INFINITY;
+        return w;
+}
+
 Worker *worker_free(Worker *w) {
         if (!w)
                 return NULL;
@@ -42,10 +50,15 @@ Worker *worker_free(Worker *w) {
         free(w->name);
         free(w->metadata);
         strv_free(w->queues);
+        free(w->adapter);
         return mfree(w);
 }
 
 /* ---- who ---- */
+
+bool worker_names(const Worker *w, const Queue *q) {
+        return w->adapter ? streq_ptr(q->policy.adapter, w->adapter) : strv_contains(w->queues, q->name);
+}
 
 bool worker_is_trusted(const Worker *w, const Queue *q) {
         char uid[16];
@@ -71,11 +84,11 @@ static bool is_runner_of(const Worker *w, const Queue *q, uint32_t owner) {
 }
 
 bool worker_serves_all(const Worker *w, const Queue *q) {
-        return !w->gone && q->policy.executor != EXECUTOR_POOL && !worker_is_runner(w) && strv_contains(w->queues, q->name) && worker_is_trusted(w, q);
+        return !w->gone && q->policy.executor != EXECUTOR_POOL && !worker_is_runner(w) && worker_names(w, q) && worker_is_trusted(w, q);
 }
 
 bool worker_serves(const Worker *w, const Queue *q, uint32_t owner) {
-        if (w->gone || !strv_contains(w->queues, q->name))
+        if (w->gone || !worker_names(w, q))
                 return false;
         if (q->policy.executor == EXECUTOR_POOL)
                 return is_runner_of(w, q, owner);
@@ -150,7 +163,7 @@ int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots
                         draining = draining || (*c)->n_draining > 0;
                 }
         if (all == 0)
-                return away       ? reason_say(ret, "the workers of queue %s are not connected", q->name)
+                return away       ? reason_say(ret, q->policy.adapter ? "the adapter of queue %s is away" : "the workers of queue %s are not connected", q->name)
                        : draining ? reason_say(ret, "the workers of queue %s take no more jobs", q->name)
                                   : no_worker_reason(m, q, owner, ret);
         if (most < slots)
@@ -159,15 +172,31 @@ int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots
                             reason_say(ret, "needs %" PRIu32 ", workers are busy: %" PRIu64 " of %" PRIu64, slots, used, all);
 }
 
-int worker_check_spec(const JobSpec *s, char **ret_error) {
-        const char *what = s->properties && *s->properties ? *s->properties
-                           : s->output_file               ? "output_file"
-                           : s->error_file                ? "error_file"
-                           : s->freezable == 1            ? "freezable"
-                           : strv_length(s->credentials)  ? "credentials"
-                                                          : NULL;
+/* As it is named to who asked for it: a field, or a property with its value. */
+static bool is_taken(const Queue *q, const char *what) {
+        size_t n = strcspn(what, "=");
 
-        return what ? spec_error(ret_error, EPERM, "%s: jobs of this queue are given to workers (Executor=)", what) : 0;
+        STRV_FOREACH(i, q->policy.adapter_takes)
+                if (strlen(*i) == n && strncmp(*i, what, n) == 0)
+                        return true;
+        return false;
+}
+
+int worker_check_spec(const JobSpec *s, const Queue *q, char **ret_error) {
+        const char *const fields[] = { s->output_file ? "output_file" : NULL, s->error_file ? "error_file" : NULL,
+                                       s->freezable == 1 ? "freezable" : NULL, strv_length(s->credentials) ? "credentials" : NULL };
+        const char *what = NULL;
+
+        FOREACH_ELEMENT(f, fields)
+                if (*f && !is_taken(q, *f))
+                        what = *f;
+        STRV_FOREACH(p, s->properties)
+                if (!is_taken(q, *p))
+                        what = *p;
+        if (!what)
+                return 0;
+        return q->policy.adapter ? spec_error(ret_error, EPERM, "%s: has no equivalent where jobs of this queue run (Executor=%s)", what, q->policy.adapter) :
+                                   spec_error(ret_error, EPERM, "%s: jobs of this queue are given to workers (Executor=)", what);
 }
 
 /* ---- slots ---- */
@@ -238,7 +267,7 @@ static void is_missed(Worker *w) {
                         queue_touch_up(w->seats[i].crew->key.queue);
 }
 
-static void worker_changed(Model *m, Worker *w) {
+void worker_changed(Model *m, Worker *w) {
         if (w->changed)
                 return;
         TAILQ_INSERT_TAIL(&m->changed_workers, w, changed_entry);
@@ -260,6 +289,7 @@ Worker *model_worker_by_token(const Model *m, sd_id128_t token) {
 }
 
 int model_worker_add(Model *m, Worker *w, bool loaded) {
+        usec_t away = w->away.when;
         int r;
 
         w->model = m;
@@ -277,6 +307,8 @@ int model_worker_add(Model *m, Worker *w, bool loaded) {
         m->next_worker = MAX(m->next_worker, w->id + 1);
         HASH_ADD(hh, m->workers, id, sizeof(w->id), w);
         HASH_ADD(by_token, m->worker_tokens, token, sizeof(w->token), w);
+        w->away.when = USEC_INFINITY;
+        heap_set_time(&m->workers_away, &w->away, away);
         worker_look_at_room(w);
         return 0;
 }
@@ -311,6 +343,7 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
                 return;
         w->gone = true;
         w->connected = false;
+        heap_set_time(&m->workers_away, &w->away, USEC_INFINITY);
         is_missed(w);
         worker_stand_up(w);
         worker_changed(m, w);
@@ -322,11 +355,11 @@ void model_worker_gone(Model *m, Worker *w, const Now *now) {
                         o.result = JOB_LOST;
                         o.shutdown = m->shutting_down;
                         o.finished_usec = now->realtime;
-                        (void) free_and_strdup(&o.reason, worker_is_runner(w) ? "its runner is gone" : "its worker is gone");
+                        (void) free_and_strdup(&o.reason, worker_is_runner(w) ? "its runner is gone" : w->durable ? "its adapter was away for too long" : "its worker is gone");
                         model_attempt_ended(m, a, &o, now);
                 }
                 worker_give_back(a);
-                if (w->cgroup)
+                if (w->cgroup && !w->durable)
                         (void) free_and_strdup(&a->left_in, w->cgroup);
         }
 }
@@ -349,9 +382,10 @@ int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Ou
         if (!a)
                 return -ENOENT;
         outcome->started_usec = a->outcome.started_usec;
-        outcome->finished_usec = now->realtime;
+        /* An engine may have known it for long, by the clock of another host. */
+        outcome->finished_usec = MIN(MAX(outcome->finished_usec, a->created_usec), now->realtime);
         if (a->started_monotonic != USEC_INFINITY)
-                outcome->runtime_usec = usec_sub(now->monotonic, a->started_monotonic);
+                outcome->runtime_usec = usec_sub(usec_sub(now->monotonic, a->started_monotonic), usec_sub(now->realtime, outcome->finished_usec));
         model_attempt_ended(m, a, outcome, now);
         /* Nothing of it is left, so the next one may be recorded with its outcome. Where that fails both are undone. */
         worker_give_back(a);

@@ -5,6 +5,7 @@
  * processes; that a process is gone is told by it, too. */
 
 #include "base/macro.h"
+#include "queue/heap.h"
 
 #include <sys/queue.h>
 #include <systemd/sd-id128.h>
@@ -23,7 +24,7 @@ TAILQ_HEAD(WorkerList, Worker);
 /* What an attempt lives in. */
 typedef enum Executor {
         EXECUTOR_SERVICE, /* a unit of its own */
-        EXECUTOR_WORKER,  /* the process of a worker */
+        EXECUTOR_WORKER,  /* the process of a worker; of a durable one: what it has handed the job to */
         EXECUTOR_POOL,    /* a process that a runner made, which is a worker too (queue/pool.h) */
         EXECUTOR_SCOPE,   /* a scope around the process that asked for it, in the foreground (run.h) */
         _EXECUTOR_MAX,
@@ -52,9 +53,12 @@ struct Worker {
         uint64_t started;        /* of that process: in ticks since the boot, as /proc has it */
         char *unit;              /* that it runs in; NULL: none */
         char *name, *metadata;   /* metadata: an object of JSON; both as it said, or NULL */
-        char **queues;
+        char **queues;           /* that it serves; NULL: */
+        char *adapter;           /* … all whose Executor= is this */
         uint32_t slots;
         bool draining;           /* is given nothing more */
+        bool durable;            /* an engine holds its jobs, and its process may go and come back (durable.h) */
+        TimedNode away;          /* of model->workers_away; even: no process is it since; USEC_INFINITY: one is */
         usec_t registered_usec;  /* realtime */
 
         /* In memory */
@@ -71,9 +75,11 @@ struct Worker {
         UT_hash_handle hh, by_token; /* model->workers by id, model->worker_tokens */
 };
 
+Worker *worker_new(void);
 Worker *worker_free(Worker *w);
 DEFINE_TRIVIAL_CLEANUP_FUNC(Worker *, worker_free);
 
+bool worker_names(const Worker *w, const Queue *q); /* the queue is one of those that it says it serves */
 /* Is this job of that queue given to one? Not what runs in the foreground. */
 bool job_has_worker(const Model *m, const Queue *q, uint64_t job);
 /* Does it get jobs of this user there? Its own; those of all where the queue's file names its user or its unit. */
@@ -93,8 +99,8 @@ bool worker_is_waited_for(const Worker *w);
 /* As reason_say(); 0: somebody has room. */
 int worker_reason(const Model *m, const Queue *q, uint32_t owner, uint32_t slots, char **ret);
 
-/* A worker has no unit of the job: what only that could give. -EPERM, and what it is. */
-int worker_check_spec(const JobSpec *s, char **ret_error);
+/* A worker has no unit of the job: what only that could give, but for what the queue's adapter takes. -EPERM, and what it is. */
+int worker_check_spec(const JobSpec *s, const Queue *q, char **ret_error);
 
 Worker *model_worker(const Model *m, uint64_t id);
 Worker *model_worker_by_token(const Model *m, sd_id128_t token); /* NULL: none, or it is gone */
@@ -125,3 +131,4 @@ void worker_take(Worker *w, Attempt *a);
 void worker_give_back(Attempt *a);
 void worker_attempt_acts(Attempt *a);
 void workers_recorded(Model *m);
+void worker_changed(Model *m, Worker *w);

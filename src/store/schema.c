@@ -359,6 +359,13 @@ static const char *const migrations[] = {
         "  UNION ALL SELECT caller, 128 + length(CAST(request_id AS BLOB)) + ifnull(length(CAST(ids AS BLOB)), 0) FROM receipt"
         "  UNION ALL SELECT owner, 512 + ifnull(length(CAST(calendar AS BLOB)), 0) + ifnull(length(CAST(job AS BLOB)), 0) FROM timer"
         ") WHERE o IS NOT NULL GROUP BY o;",
+
+        /* 16: workers whose process may go and come back, as an engine holds their jobs. away_usec: by the clock that is never set; NULL: it is there.
+         * engine: what such a worker keeps of an attempt, JSON. */
+        "ALTER TABLE worker ADD COLUMN durable INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE worker ADD COLUMN away_usec INTEGER;"
+        "ALTER TABLE worker ADD COLUMN adapter TEXT;" /* in place of queues: all whose Executor= is this */
+        "ALTER TABLE attempt ADD COLUMN engine TEXT;",
 };
 
 unsigned schema_version(void) {

@@ -193,14 +193,14 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_INSERT] =
                 "INSERT INTO attempt (" ATTEMPT_COLUMNS ")"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)",
+                "  ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)",
         [STMT_ATTEMPT_UPDATE] =
                 "UPDATE attempt SET boot_id = ?3, userspace_usec = ?4, token = ?5, invocation_id = ?6, slots = ?7,"
                 " slot_numbers = ?8, created_usec = ?9, result = ?10, reason = ?11, exit_status = ?12, exit_signal = ?13,"
                 " started_usec = ?14, finished_usec = ?15, runtime_usec = ?16, cpu_usec = ?17, memory_peak = ?18,"
                 " memory_peak_sampled = ?19, io_read_bytes = ?20, io_write_bytes = ?21, tasks_peak = ?22,"
                 " freezer = ?23, freezer_usec = ?24, frozen_usec = ?25, verdict = ?26, success = ?27, io_stdout = ?28,"
-                " io_stderr = ?29, memory_max = ?30, executor = ?31, worker = ?32"
+                " io_stderr = ?29, memory_max = ?30, executor = ?31, worker = ?32, engine = ?33"
                 " WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_GET] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 AND attempt = ?2",
         [STMT_ATTEMPT_ALL] = "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE job = ?1 ORDER BY attempt",
@@ -209,8 +209,9 @@ static const char *const statement_table[_STMT_MAX] = {
         [STMT_ATTEMPT_DELETE_ONE] = "DELETE FROM attempt WHERE job = ?1 AND attempt = ?2",
 
         [STMT_WORKER_UPSERT] = "INSERT INTO worker (" WORKER_COLUMNS ")"
-                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-                               " ON CONFLICT (id) DO UPDATE SET draining = ?13",
+                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+                               " ON CONFLICT (id) DO UPDATE SET token = ?2, boot_id = ?5, pid = ?6, started = ?7, unit = ?8, metadata = ?10,"
+                               "  queues = ?11, slots = ?12, draining = ?13, registered_usec = ?14, away_usec = ?16, adapter = ?17",
         [STMT_WORKER_DELETE] = "DELETE FROM worker WHERE id = ?1",
         [STMT_WORKER_ALL] = "SELECT " WORKER_COLUMNS " FROM worker ORDER BY id",
 
@@ -257,6 +258,8 @@ static const char *const statement_table[_STMT_MAX] = {
                            " VALUES ('minute', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)" USAGE_SUMS,
         [STMT_USAGE_OLDEST] = "SELECT begin_usec FROM usage WHERE span = ?1 ORDER BY begin_usec LIMIT 1",
         [STMT_USAGE_COUNT] = "SELECT count(*) FROM usage WHERE span = ?1",
+        [STMT_USAGE_COUNT_AT] = "SELECT count(*) FROM usage WHERE span = ?1 AND begin_usec = ?2",
+        [STMT_USAGE_HAS] = "SELECT 1 FROM usage WHERE span = 'minute' AND begin_usec = ?1 AND queue = ?2 AND type = ?3 AND owner = ?4",
         [STMT_USAGE_FOLD] = "INSERT INTO usage (" USAGE_COLUMNS ")"
                             " SELECT ?3, ?4, queue, type, owner, " USAGE_VALUES " FROM usage WHERE span = ?1 AND begin_usec = ?2" USAGE_SUMS,
         [STMT_USAGE_DELETE] = "DELETE FROM usage WHERE span = ?1 AND begin_usec = ?2",

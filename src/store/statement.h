@@ -129,6 +129,8 @@ typedef enum StatementId {
         STMT_USAGE_ADD,
         STMT_USAGE_OLDEST,
         STMT_USAGE_COUNT,
+        STMT_USAGE_COUNT_AT,
+        STMT_USAGE_HAS,
         STMT_USAGE_FOLD,
         STMT_USAGE_DELETE,
         _STMT_MAX,

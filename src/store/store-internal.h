@@ -55,7 +55,7 @@ struct Store {
         int log_pages_max;     /* then it is written back */
         EnvironmentCache environment;
         struct Room *rooms; TAILQ_HEAD(, Room) rooms_changed; /* uthash by owner (store-room.c); those that this turn changes */
-        StoreEvents event;
+        StoreEvents event; struct { bool known; uint64_t n[_USAGE_SPAN_MAX]; } usage; /* rows of accounts (store-usage.c) */
         char error[256];
 };
 
@@ -90,9 +90,9 @@ int store_meta_write(Store *s, const char *key, const char *value); /* within a 
         "result, reason, exit_status, exit_signal, started_usec, finished_usec, runtime_usec, cpu_usec, "    \
         "memory_peak, memory_peak_sampled, io_read_bytes, io_write_bytes, tasks_peak, "                       \
         "freezer, freezer_usec, frozen_usec, verdict, success, io_stdout, io_stderr, memory_max, "   \
-        "executor, worker"
+        "executor, worker, engine"
 #define WORKER_COLUMNS                                                                                       \
-        "id, token, uid, user, boot_id, pid, started, unit, name, metadata, queues, slots, draining, registered_usec"
+        "id, token, uid, user, boot_id, pid, started, unit, name, metadata, queues, slots, draining, registered_usec, durable, away_usec, adapter"
 #define RUN_COLUMNS "job, token, boot_id, pid, started"
 #define TIMER_COLUMNS                                                                                        \
         "name, owner, owner_name, of_file, paused, set_usec, elapsed_usec, next_usec, last_job, firings, "   \

@@ -277,7 +277,7 @@ static int record_attempt(Store *s, Attempt *a) {
         stmt = store_stmt(s, a->is_new ? STMT_ATTEMPT_INSERT : STMT_ATTEMPT_UPDATE);
         attempt_to_row(s, stmt, a, numbers);
         r = exec_update(s, stmt, "an attempt of job", a->job_id);
-        return r < 0 ? r : record_attempt_room(s, a, store_room_of_attempt(&a->outcome, numbers));
+        return r < 0 ? r : record_attempt_room(s, a, store_room_of_attempt(a, numbers));
 }
 
 static int record_backlog(Store *s, const Queue *q) {
@@ -443,6 +443,7 @@ int store_record(Store *s, Model *m) {
         store_rooms_recorded(s);
         if (r < 0) {
                 store_rollback(s);
+                s->usage.known = false;
                 store_environment_forget(s);
                 return r;
         }

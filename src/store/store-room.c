@@ -190,8 +190,10 @@ int store_room_of_spec(const JobSpec *spec, uint64_t *ret) {
         return 0;
 }
 
-uint64_t store_room_of_attempt(const Outcome *o, const char *slot_numbers) {
-        return ROOM_ATTEMPT + strlen(strempty(slot_numbers)) + strlen(strempty(o->reason)) + strlen(strempty(o->verdict)) +
+uint64_t store_room_of_attempt(const Attempt *a, const char *slot_numbers) {
+        const Outcome *o = &a->outcome;
+
+        return ROOM_ATTEMPT + strlen(strempty(slot_numbers)) + strlen(strempty(a->engine)) + strlen(strempty(o->reason)) + strlen(strempty(o->verdict)) +
                strlen(strempty(o->io_stdout)) + strlen(strempty(o->io_stderr));
 }
 

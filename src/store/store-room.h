@@ -18,7 +18,7 @@
 #define ROOM_OF_SPEC ROOM_BYTES("spec") " + ifnull(length(payload), 0)"
 #define ROOM_OF_ATTEMPT \
         ROOM_VALUE(ROOM_ATTEMPT) " + " ROOM_BYTES("slot_numbers") " + " ROOM_BYTES("reason") " + " ROOM_BYTES("verdict") " + " \
-        ROOM_BYTES("io_stdout") " + " ROOM_BYTES("io_stderr")
+        ROOM_BYTES("io_stdout") " + " ROOM_BYTES("io_stderr") " + " ROOM_BYTES("engine")
 #define ROOM_OF_ENVIRONMENT ROOM_VALUE(ROOM_ENVIRONMENT) " + length(content)"
 #define ROOM_OF_RECEIPT ROOM_VALUE(ROOM_RECEIPT) " + " ROOM_BYTES("request_id") " + " ROOM_BYTES("ids")
 #define ROOM_OF_TIMER ROOM_VALUE(ROOM_TIMER) " + " ROOM_BYTES("calendar") " + " ROOM_BYTES("job")
@@ -37,5 +37,5 @@ int store_room_take_away(Store *s, struct sqlite3_stmt *stmt);
 int store_rooms_flush(Store *s); /* before each commit that changes any, and what became of that */
 void store_rooms_ended(Store *s, bool committed);
 void store_rooms_recorded(Store *s); /* nothing is expected any more */
-uint64_t store_room_of_attempt(const Outcome *o, const char *slot_numbers);
+uint64_t store_room_of_attempt(const Attempt *a, const char *slot_numbers);
 

@@ -244,6 +244,7 @@ void attempt_to_row(Store *s, sqlite3_stmt *stmt, const Attempt *a, const char *
         stmt_bind_u64(s, stmt, i++, o->memory_max);
         stmt_bind_text(s, stmt, i++, a->executor == EXECUTOR_SERVICE ? NULL : executor_to_string(a->executor));
         stmt_bind_u64(s, stmt, i++, a->worker_id > 0 ? a->worker_id : UINT64_MAX);
+        stmt_bind_text(s, stmt, i++, a->engine);
 }
 
 bool row_to_id128(sqlite3_stmt *stmt, int i, sd_id128_t *ret) {
@@ -340,11 +341,13 @@ int attempt_from_row(Store *s, sqlite3_stmt *stmt, Attempt **ret) {
         a->outcome.memory_max = stmt_u64(stmt, 29);
         if (r >= 0)
                 r = row_to_executor(stmt, 30, a);
+        if (r >= 0)
+                r = stmt_strdup(stmt, 32, &a->engine);
         if (r >= 0 && stmt_no_memory(stmt))
                 return -ENOMEM;
         if (r >= 0 && a->freezer < 0)
                 r = -EUCLEAN;
-        a->room = store_room_of_attempt(&a->outcome, stmt_text(stmt, 7));
+        a->room = store_room_of_attempt(a, stmt_text(stmt, 7));
         if (r == -EUCLEAN)
                 return store_set_error(s, r, "Attempt %" PRIu32 " of job %" PRIu64 " cannot be understood", a->number,
                                        a->job_id);

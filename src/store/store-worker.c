@@ -14,7 +14,7 @@ int store_record_worker(Store *s, const Worker *w) {
         stmt_bind_u64(s, stmt, i++, w->id);
         if (w->gone)
                 return stmt_exec(s, stmt);
-        queues = strv_join(w->queues, " ");
+        queues = w->queues ? strv_join(w->queues, " ") : strdup("");
         if (!queues)
                 return -ENOMEM;
         bind_id128(s, stmt, i++, &w->token);
@@ -30,6 +30,9 @@ int store_record_worker(Store *s, const Worker *w) {
         stmt_bind_u64(s, stmt, i++, w->slots);
         stmt_bind_i64(s, stmt, i++, w->draining);
         stmt_bind_u64(s, stmt, i++, w->registered_usec);
+        stmt_bind_i64(s, stmt, i++, w->durable);
+        stmt_bind_u64(s, stmt, i++, w->away.when);
+        stmt_bind_text(s, stmt, i++, w->adapter);
         r = stmt_exec(s, stmt);
         if (r < 0 || !w->is_new)
                 return r;
@@ -38,7 +41,7 @@ int store_record_worker(Store *s, const Worker *w) {
 }
 
 static int worker_from_row(sqlite3_stmt *stmt, Worker **ret) {
-        _cleanup_(worker_freep) Worker *w = new0(Worker, 1);
+        _cleanup_(worker_freep) Worker *w = worker_new();
         const char *queues = stmt_text(stmt, 10);
         int r;
 
@@ -51,6 +54,8 @@ static int worker_from_row(sqlite3_stmt *stmt, Worker **ret) {
         w->slots = stmt_u64(stmt, 11);
         w->draining = sqlite3_column_int(stmt, 12);
         w->registered_usec = stmt_u64(stmt, 13);
+        w->durable = sqlite3_column_int(stmt, 14);
+        w->away.when = stmt_u64(stmt, 15);
         r = stmt_strdup(stmt, 3, &w->user);
         if (r >= 0)
                 r = stmt_strdup(stmt, 7, &w->unit);
@@ -58,6 +63,8 @@ static int worker_from_row(sqlite3_stmt *stmt, Worker **ret) {
                 r = stmt_strdup(stmt, 8, &w->name);
         if (r >= 0)
                 r = stmt_strdup(stmt, 9, &w->metadata);
+        if (r >= 0)
+                r = stmt_strdup(stmt, 16, &w->adapter);
         if (r < 0 || stmt_no_memory(stmt))
                 return r < 0 ? r : -ENOMEM;
         if (!row_to_id128(stmt, 1, &w->token) || !row_to_id128(stmt, 4, &w->boot_id) || w->id == 0)

@@ -116,6 +116,7 @@ def ratio(name, ours, theirs, target=""):
     """Of two lists of rounds: that of the medians, and of each round."""
     value = statistics.median(ours) / statistics.median(theirs)
     row(name, target, "%.2f" % value if value < 100 else "%.0f" % value, ", ".join("%.2f" % (a / b) for a, b in zip(ours, theirs)))
+    line("", "of this machine: %.4g and %.4g" % (statistics.median(ours), statistics.median(theirs)))
     return value
 
 

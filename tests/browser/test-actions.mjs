@@ -94,10 +94,12 @@ test("a job is held, released, edited, cancelled and tried again", async () => {
     // one tag is taken away, the queue is another
     await mila.button("Edit").click();
     await dialog.getByLabel("Tags").fill("shape='a b'");
+    await dialog.getByLabel("Time-out").fill("");
     await dialog.getByLabel("Queue").fill("default");
     await mila.confirm("Save");
     await until(() => job(id).queue === "default", "it is in the other queue");
     assert.deepEqual(job(id).tags, { shape: "a b" });
+    assert.equal(job(id).timeout_usec, null);
     await state(id, "running");
     await mila.button("Cancel").click();
     await mila.confirm("Cancel");

@@ -17,6 +17,7 @@ import pytest
 import client
 from conftest import DAEMON, until
 from test_run import Peer
+from test_worker import Relay
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
 LATER = 4_000_000_000_000_000  # µs: the year 2096
@@ -146,6 +147,19 @@ class Golden:
             self.mill.reach(running, "running")
             self.connections += orders, reports
 
+    def in_an_engine(self):
+        """What came with version 16: one that an engine has run, and one that it runs while its adapter is away."""
+        with contextlib.suppress(Exception):
+            adapter = Relay(self.mill, queues=["served"], slots=2, name="Maschine", durable=True)
+            for kind in "in an engine", "in an engine still":
+                self.add(kind, "true", "served", user=self.daemon)
+                job = adapter.told("assign")
+                adapter.reports.call("Keep", token=adapter.token, id=job["id"], attempt=1, engine={"name": "größer", "id": 10**13}, started_usec=0)
+                if kind == "in an engine":
+                    adapter.complete(job, result="timeout", stdout="größer", finished_usec=2**62)
+            adapter.close()
+            until(lambda: any("away_usec" in w for w in self.mill.call("ListWorkers")), 10, "away")
+
     def in_the_foreground(self):
         """What came with version 11: one that has ended, and one that runs."""
         with contextlib.suppress(Exception):
@@ -228,6 +242,7 @@ def test_make_golden(mill, systemd, remotes, tmp_path):
     g.policy()
     g.purge()
     g.in_workers()
+    g.in_an_engine()
     g.of_types()
     g.in_the_foreground()
     g.schedules()

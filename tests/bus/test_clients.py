@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from clients import CASES, CLIENTS, LANGUAGES, Driver, Play, build, environment, go_environment, run, write_go_module
-from conftest import PATIENCE, ROOT, SLOW, extra, spawn
+from conftest import PATIENCE, PYTHON, ROOT, SLOW, extra, spawn
 
 pytestmark = pytest.mark.root  # a user's own daemon has no queues of others; the socket is the same
 
@@ -123,3 +123,22 @@ def test_on_the_bus(mill, language, tmp_path):
     out = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=120 * SLOW, check=True, cwd=tmp_path,
                          env={**environment(mill.folder), **go_environment(tmp_path), "DBUS_SYSTEM_BUS_ADDRESS": mill.address}).stdout
     assert out.splitlines() == [{"python": "exit-code 7", "go": "exit-code"}[language], "org.jobmill1.Error.JobFinished"], out
+
+
+def test_request_id_by_name_in_python():
+    """What is submitted by name is the same when it is sent again, too."""
+    wire = subprocess.run([PYTHON, "-c", """
+import sys
+sys.path.insert(0, %r)
+from jobmill._wire import requested
+spec = {"argv": ["true"]}
+for method, parameters, first in (("Submit", {"job": spec}, lambda p: p["job"]), ("SubmitMany", {"jobs": (spec, spec)}, lambda p: p["jobs"][0]),
+                                  ("SubmitFlow", {"flow": {"jobs": [spec]}}, lambda p: p["flow"]), ("Submit", {"job": {"request_id": None}}, lambda p: p["job"])):
+    made = first(requested(method, parameters))
+    assert len(made["request_id"]) == 32 and spec == {"argv": ["true"]}, made
+assert requested("Submit", {"job": {"request_id": "own"}}) == {"job": {"request_id": "own"}}
+for method, parameters in (("Submit", {"job": 7}), ("SubmitMany", {"jobs": []}), ("SubmitMany", {"jobs": [7]}), ("Submit", {}), ("Get", {"job": {}})):
+    assert requested(method, parameters) == parameters
+assert requested("Statistics", None) == {}
+""" % str(ROOT / "clients/python/src")], check=False, stderr=subprocess.PIPE, text=True)
+    assert wire.returncode == 0, wire.stderr

@@ -92,7 +92,7 @@ def test_document(full):
     jobs = json.loads(tool(full, "list", "-j"))
     # What only a real systemd measures, STATUS=, which these jobs do not send, and what only freezing makes.
     measured = {"cpu_usec", "memory_peak", "memory_peak_sampled", "memory_max", "io_read_bytes", "io_write_bytes", "tasks_peak", "status", "progress",
-                "frozen", "frozen_usec", "flow_states", "causes"} | {"executor", "worker", "callback_url", "callback_events", "on_success", "on_failure"}  # test_worker.py, test_callback.py
+                "frozen", "frozen_usec", "flow_states", "causes"} | {"executor", "worker", "engine", "callback_url", "callback_events", "on_success", "on_failure"}  # test_worker.py, test_durable.py, test_callback.py
     assert check("Job", jobs) - measured == set(), "keys that no job had"
     shown = json.loads(tool(full, "show", "-j", *[j["id"] for j in jobs]))
     assert [{k: v for k, v in j.items() if k != "attempts"} for j in shown if j["state"] == "done"] == \

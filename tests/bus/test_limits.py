@@ -119,6 +119,7 @@ ELSEWHERE = {
     "StoredBytesPerUserMax": "bus/test_stored_bytes.py::test_at_the_limit",
     "IoTailMax": "bus/test_verdict.py::test_tail_is_a_setting",
     "PoisonAttempts": "bus/test_retry.py",
+    "AdapterTimeoutSec": "bus/test_durable.py::test_away_for_too_long",
     "CallbackBodyMax": "bus/test_callback.py::test_limits",
     "EventsMax": "bus/test_socket.py::test_events_that_are_lost",
     "AccountRowsMax": "unit/test-store-usage.c",

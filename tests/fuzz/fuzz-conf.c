@@ -106,7 +106,7 @@ static void shown_again(const QueueFile *f) {
         _cleanup_free_ char *x = NULL, *y = NULL;
         QueueFile again;
 
-        queue_file_init(&again);
+        queue_file_init(&again, NULL);
         for (char **i = f->policy.settings; i && *i; i += 3) {
                 const char *key = strchr(i[0], '.');
                 _cleanup_free_ char *section = strndup(i[0], key ? (size_t) (key - i[0]) : 0);
@@ -127,8 +127,8 @@ static void as_queue(const char *text, size_t size) {
         QueueFile f, g;
         bool good;
 
-        queue_file_init(&f);
-        queue_file_init(&g);
+        queue_file_init(&f, NULL);
+        queue_file_init(&g, NULL);
         good = parsed(text, size, queue_file_assign, &f);
         all_told(text, size, queue_file_assign, &g, good);
         queue_policy_done(&g.policy);
@@ -177,7 +177,7 @@ static void as_edit(char *const *l) {
                 STRV_FOREACH(v, s->values)
                         fprintf(f, "[%s]\n%s=%s\n", s->section, s->key, *v);
         check(fclose(f) == 0);
-        queue_file_init(&q);
+        queue_file_init(&q, NULL);
         check(parsed(text, size, queue_file_assign, &q));
         queue_policy_done(&q.policy);
 }

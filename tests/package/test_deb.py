@@ -13,7 +13,7 @@ import time
 import pytest
 
 DEBS = pathlib.Path(os.environ["JOBMILL_DEBS"])
-NAMES = ["jobmill", "jobmill-exporter", "jobmill-webhook"]
+NAMES = ["jobmill", "jobmill-exporter", "jobmill-slurm", "jobmill-webhook"]
 SOURCE = pathlib.Path(os.environ["JOBMILL_SOURCE"])
 
 
@@ -68,8 +68,9 @@ def test_install():
         assert (value(unit, "ActiveState"), value(unit, "UnitFileState")) == ("active", "enabled"), unit
     assert not list(pathlib.Path("/etc/systemd/user").rglob("jobmill*")), "a daemon in everybody's session"
     assert value("run-jobmill-spool.mount", "ActiveState") == "active"
-    assert value("jobmill-webhook.service", "ActiveState") == "inactive"  # by need: the daemon starts it
-    run("systemd-analyze", "verify", "jobmilld.service", "jobmill-exporter.socket", "jobmill-webhook.service")
+    for unit in "jobmill-webhook.service", "jobmill-slurm.service":  # by need: the daemon starts them
+        assert value(unit, "ActiveState") == "inactive", unit
+    run("systemd-analyze", "verify", "jobmilld.service", "jobmill-exporter.socket", "jobmill-webhook.service", "jobmill-slurm.service")
     assert "failed" not in run("systemctl", "list-units", "--failed", "--no-legend", "--plain", "jobmill*")
 
 

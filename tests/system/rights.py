@@ -189,7 +189,7 @@ ROWS = [
         bus=[reads("Properties.Set", lambda t: ["org.freedesktop.LogControl1", "LogLevel", "info"], "of `LogControl1`", path="/org/freedesktop/LogControl1")]),
     Row("what a worker says, by its token", "NoSuchWorker NoSuchWorker yes NoSuchWorker NoSuchWorker",
         socket=[reads("Progress", lambda t: [{**t.assignment(), "status": "half"}]), Case("Complete", lambda t: [{**t.assignment(), "exit_status": 0}]),
-                reads("Drain", lambda t: [{"token": (t.worked or t.assignment())["token"]}])]),
+                reads("Keep", lambda t: [{**t.assignment(), "engine": {}}]), reads("Drain", lambda t: [{"token": (t.worked or t.assignment())["token"]}])]),
     Row("… and a process in the foreground", "NoSuchAttempt NoSuchAttempt NoSuchAttempt NoSuchAttempt NoSuchAttempt",
         socket=[reads("Exited", lambda t: [{"token": t.token(), "id": t.read(), "attempt": 1, "exit_status": 0}], "of another one")]),
 ]

@@ -180,8 +180,8 @@ class Town:
     def assignment(self):
         """What the worker is given, the owner's; a new one once the last was completed."""
         if not self.worked:
-            token = self.alice.do("socket", "Register", {"protocol": 1, "queues": ["worked"]}, True, True)["value"]["token"]
-        elif self.mill.state(self.worked["id"]) != "running":
+            token = self.alice.do("socket", "Register", {"protocol": 1, "queues": ["worked"], "durable": True, "name": "durable"}, True, True)["value"]["token"]
+        elif self.mill.state(self.worked["id"]) not in ("starting", "running"):
             token = self.worked["token"]
         else:
             return dict(self.worked)
@@ -212,6 +212,8 @@ def town(mill):
     town.unnamed = Remote()
     town.prepare()
     yield town
+    if town.worked:  # which stays when its worker goes
+        town.alice.do("socket", "Complete", town.worked)
     for r in (*roles.values(), town.unnamed):
         r.close()
     mill.drop_everything()

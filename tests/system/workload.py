@@ -31,7 +31,8 @@ CAPS = {"crash": 12, "crash-small": 2, "crash-other": 4, "crash-nest": 3, "crash
 NEST = "crash-nest"
 BACKED = "crash-other"
 TYPE = pathlib.Path("/etc/jobmill/jobs/crash.job")
-WORKED = {"crash-worker": 2, "crash-worker-rough": 2}  # Executor=worker
+WORKED = {"crash-worker": 2, "crash-worker-rough": 2, "crash-engine": 3}  # Executor=worker; the last one's worker is an adapter
+ENGINE = pathlib.Path("/run/crash-engine")
 POOLED = {"crash-pool": 3, "crash-pool-rough": 2}
 
 SCHEDULE = "crash-schedule"
@@ -70,8 +71,11 @@ def workers():
     for name, user, restart in (("crash-worker", "root", "always"), ("crash-worker-rough", "alice", "no")):
         (RUNTIME_UNITS / (name + ".service")).write_text(WORKER_UNIT % (
             user, restart, PYTHON, SOURCE / "tests/system/worker.py", SOCKET, SOURCE / "docs/workers.md", name))
+    ENGINE.mkdir(exist_ok=True)
+    (RUNTIME_UNITS / "crash-engine.service").write_text((WORKER_UNIT % (
+        "root", "always", PYTHON, SOURCE / "tests/system/adapter.py", SOCKET, SOURCE / "docs/adapters.md", "crash-engine")).rstrip() + " %s\n" % ENGINE)
     systemctl("daemon-reload")
-    systemctl("start", "crash-worker.service")
+    systemctl("start", "crash-worker.service", "crash-engine.service")
     try:
         yield
     finally:
@@ -346,6 +350,8 @@ class Workload:
         submit("says no", "no", "verdict")
         submit("timeout", "slow", "timeout", "success", timeout_usec=100_000, stop_timeout_usec=3600_000_000)
         submit("dies", "die", "lost", **rough)
+        for what in "yes", "die", "no":  # an adapter's, who dies when he has asked: nobody asks once more, also for what he was only about to ask for
+            submit(what + ", in an engine", what, "success" if what != "no" else "exit-code", "lost", queue="crash-engine")
         submit("stubborn", "stubborn", "timeout", timeout_usec=200_000, stop_timeout_usec=200_000, **rough)
 
     def submit_in_the_foreground(self):

@@ -81,7 +81,7 @@ void manager_end_left_overs(Manager *m) {
 static void make_worker(Model *m, unsigned id, bool loaded) {
         const Peer *p = box.peers + id;
         char unit[POOL_UNIT_MAX];
-        Worker *w = new0(Worker, 1);
+        Worker *w = worker_new();
 
         w->id = id;
         w->token = (sd_id128_t) { .qwords = { id, 7 } };

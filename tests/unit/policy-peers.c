@@ -76,7 +76,7 @@ bool peer_comes(uint32_t owner, uint32_t slots, unsigned queues, const char *uni
         while (p->there)
                 if (++p == w.peers + PEERS_MAX)
                         return false;
-        k = new0(Worker, 1);
+        k = worker_new();
         (void) sd_id128_randomize(&k->token);
         k->uid = owner;
         k->slots = slots;

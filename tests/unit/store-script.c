@@ -614,7 +614,7 @@ void script_check(sqlite3 *db) {
                 " UNION ALL SELECT j.owner, length(CAST(a.spec AS BLOB)) + length(ifnull(a.payload, x'')) FROM array AS a"
                 "  JOIN (SELECT DISTINCT array, owner FROM job) AS j ON j.array = a.id"
                 " UNION ALL SELECT owner, 192 + length(CAST(ifnull(slot_numbers, '') || ifnull(a.reason, '') || ifnull(verdict, '') || ifnull(io_stdout, '')"
-                "  || ifnull(io_stderr, '') AS BLOB)) FROM attempt AS a JOIN job ON id = job"
+                "  || ifnull(io_stderr, '') || ifnull(engine, '') AS BLOB)) FROM attempt AS a JOIN job ON id = job"
                 " UNION ALL SELECT owner, 64 FROM edge JOIN job ON id = job"
                 " UNION ALL SELECT owner, 64 + length(content) FROM environment JOIN environment_content ON id = environment"
                 " UNION ALL SELECT caller, 128 + length(CAST(request_id || ifnull(ids, '') AS BLOB)) FROM receipt"

@@ -6,7 +6,7 @@
 #include "store-util.h"
 
 static inline Worker *add_worker(Model *m, const char *queue) {
-        Worker *w = new0(Worker, 1);
+        Worker *w = worker_new();
 
         assert_non_null(w);
         *w = (Worker) { .token = token, .boot_id = invocation, .uid = 1000, .pid = 4711, .started = UINT64_C(1) << 40, .slots = 2,

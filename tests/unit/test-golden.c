@@ -209,8 +209,10 @@ static void test_killed(void **state) {
         _cleanup_directory_ Directory d = make_directory();
         _cleanup_db_ sqlite3 *old = open_plain(":memory:");
         _cleanup_free_ char *text = read_golden(1);
-        unsigned seen[16] = {}, kills = 0;
+        _cleanup_free_ unsigned *seen = new0(unsigned, schema_version() + 1);
+        unsigned kills = 0;
 
+        assert_non_null(seen);
         run_sql(old, text);
         for (int n = 1;; n++) {
                 write_golden(&d, text);

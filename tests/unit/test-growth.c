@@ -196,7 +196,7 @@ static void test_live(void **state) {
 /* ---- workers ---- */
 
 static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *queue) {
-        Worker *w = new0(Worker, 1);
+        Worker *w = worker_new();
 
         assert_non_null(w);
         w->token.qwords[0] = m->next_worker;

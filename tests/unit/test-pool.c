@@ -15,7 +15,7 @@ static Queue *make_pool(Model *m, const char *name) {
 }
 
 static Worker *make_runner(Model *m, uint32_t uid, const char *unit, const char *queue) {
-        Worker *w = new0(Worker, 1);
+        Worker *w = worker_new();
 
         assert_non_null(w);
         w->uid = uid;

@@ -175,8 +175,8 @@ static void test_empty(void **state) {
         assert_true(sd_bus_message_open_container(k, 'a', "{sv}") >= 0);
         append_bytes(k, "payload", NULL, 0);
         assert_true(sd_bus_message_append(k, "{sv}{sv}{sv}{sv}", "argv", "as", 0, "tags", "a{ss}", 0,
-                                          "timeout_usec", "t", UINT64_MAX, "not_before_usec", "t",
-                                          UINT64_MAX) >= 0);
+                                          "timeout_usec", "t", UINT64_MAX, "not_before_usec", "s",
+                                          "infinity") >= 0);
         assert_true(sd_bus_message_close_container(k) >= 0);
         assert_int_equal(read_message(k, t, NULL, NULL), 0);
         assert_true(t->has_payload && t->payload_size == 0);
@@ -212,6 +212,9 @@ static void test_refused(void **state) {
         REFUSED(true, -EINVAL, "unknown key 'type_version'", 1, "type_version", "s", "1");
         REFUSED(true, -EINVAL, "unknown key 'nmae'", 2, "name", "s", "x", "nmae", "s", "x");
         REFUSED(false, -EINVAL, "unknown key 'queue'", 1, "queue", "s", "x");
+        REFUSED(true, -EINVAL, "'timeout_usec' has type s, wanted is t, or \"infinity\"", 1, "timeout_usec", "s", "1");
+        REFUSED(true, -EINVAL, "'timeout_usec' has type u, wanted is t", 1, "timeout_usec", "u", 1u);
+        REFUSED(true, -EINVAL, "'priority' has type s, wanted is i", 1, "priority", "s", "infinity");
         REFUSED(true, -EINVAL, "'queue' has type u, wanted is s", 1, "queue", "u", 1u);
         REFUSED(true, -EINVAL, "'queue' is given twice", 2, "queue", "s", "x", "queue", "s", "x");
         REFUSED(true, -EINVAL, "'name' is given twice", 2, "name", "s", "x", "name", "s", "y");

@@ -153,6 +153,14 @@ static void check_reports(Store *s, usec_t middle) {
         }
 }
 
+/* What is known of the number of rows is true. */
+static void check_rows(Store *s) {
+        assert_true(s->usage.known);
+        assert_int_equal(s->usage.n[USAGE_MINUTES], number(s, "SELECT count(*) FROM usage WHERE span = 'minute'"));
+        assert_int_equal(s->usage.n[USAGE_HOURS], number(s, "SELECT count(*) FROM usage WHERE span = 'hour'"));
+        assert_int_equal(s->usage.n[USAGE_DAYS], number(s, "SELECT count(*) FROM usage WHERE span = 'day'"));
+}
+
 static void test_random(void **state) {
         const UsageLimits few = { .keep = { 2 * HOUR, 3 * DAY, USEC_INFINITY }, .rows_max = 20 },
                           usual = { .keep = { HOUR, 2 * DAY, USEC_INFINITY }, .rows_max = 10000 };
@@ -177,12 +185,18 @@ static void test_random(void **state) {
                         record(s, m);
                 }
                 at.realtime = at.even = at.steady = at.realtime + rand() % (60 * MINUTE);
+                if (i == 300) {
+                        assert_int_equal(store_fold_usage(s, T0, &usual), 0);
+                        assert_true(s->usage.n[USAGE_MINUTES] > 0);
+                }
         }
+        check_rows(s);
         check(s);
         check_times(s);
         check_reports(s, T0 + 4 * DAY);
 
         fold_all(s, at.realtime, &usual);
+        check_rows(s);
         check(s);
         assert_true(number(s, "SELECT min(begin_usec) FROM usage WHERE span = 'minute'") >= (int64_t) usage_begin(USAGE_HOURS, at.realtime - HOUR));
         assert_true(number(s, "SELECT count(*) FROM usage WHERE span = 'hour'") > 10);
@@ -192,6 +206,7 @@ static void test_random(void **state) {
 
         assert_true(number(s, "SELECT count(*) FROM usage WHERE span = 'day'") > 20);
         fold_all(s, at.realtime, &few); /* too many: the oldest days are gone */
+        check_rows(s);
         assert_int_equal(number(s, "SELECT count(*) <= 20 FROM usage WHERE span = 'day'"), 1);
         assert_int_equal(number(s, "SELECT count(*) <= 20 FROM usage WHERE span = 'hour'"), 1);
 }
@@ -238,12 +253,67 @@ static void test_limits(void **state) {
         assert_int_equal(history_report(s, &all, 1U << REPORT_QUEUE, 1, add_up, sums), -E2BIG);
 }
 
+static int count_step(void *userdata) {
+        (*(uint64_t *) userdata)++;
+        return 0;
+}
+
+/* What a look at accounts of which nothing is to be folded takes, in steps of SQLite. */
+static uint64_t steps_of_look(unsigned rows) {
+        const UsageLimits all = { .keep = { DAY, DAY, USEC_INFINITY }, .rows_max = UINT64_MAX };
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+        char sql[512];
+        uint64_t n = 0;
+
+        (void) submit(m, add_queue(m, "a"), make_spec("true"));
+        record(s, m);
+        (void) snprintf(sql, sizeof(sql),
+                        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                        " INSERT INTO usage SELECT span, begin_usec, 'b', type, i, " USAGE_VALUES " FROM usage, n",
+                        rows);
+        assert_int_equal(store_exec(s, sql), 0);
+        assert_int_equal(store_fold_usage(s, now.realtime, &all), 0);
+        sqlite3_progress_handler(s->db, 1, count_step, &n);
+        assert_int_equal(store_fold_usage(s, now.realtime, &all), 0);
+        sqlite3_progress_handler(s->db, 0, NULL, NULL);
+        assert_int_equal(s->usage.n[USAGE_MINUTES], rows + 1);
+        return n;
+}
+
+static void test_look(void **state) {
+        uint64_t few = steps_of_look(100);
+
+        assert_true(few > 0);
+        assert_true(steps_of_look(10000) <= 2 * few);
+}
+
+/* A commit that fails has counted nothing. */
+static void test_failed_commit(void **state) {
+        const UsageLimits all = { .keep = { DAY, DAY, USEC_INFINITY }, .rows_max = UINT64_MAX };
+        _cleanup_(store_closep) Store *s = open_memory();
+        _cleanup_model_ Model *m = model_new();
+
+        (void) submit(m, add_queue(m, "a"), make_spec("true"));
+        record(s, m);
+        assert_int_equal(store_fold_usage(s, now.realtime, &all), 0);
+        (void) submit(m, add_queue(m, "b"), make_spec("true"));
+        assert_int_equal(store_exec(s, "CREATE TRIGGER t BEFORE INSERT ON usage WHEN new.queue = 'b' BEGIN SELECT raise(ABORT, 'no'); END"), 0);
+        assert_true(store_record(s, m) < 0);
+        assert_int_equal(store_exec(s, "DROP TRIGGER t"), 0);
+        record(s, m);
+        assert_int_equal(store_fold_usage(s, now.realtime, &all), 0);
+        check_rows(s);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_begin),
                 cmocka_unit_test(test_random),
                 cmocka_unit_test(test_outlives),
                 cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_look),
+                cmocka_unit_test(test_failed_commit),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static Worker *make_worker(Model *m, uint32_t uid, uint32_t slots, const char *queue) {
-        Worker *w = new0(Worker, 1);
+        Worker *w = worker_new();
 
         assert_non_null(w);
         w->token = SD_ID128_MAKE(11, 22, 33, 44, 55, 66, 77, 88, 99, aa, bb, cc, dd, ee, ff, 00);

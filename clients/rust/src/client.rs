@@ -145,7 +145,10 @@ impl Client {
     fn call_within<P: Serialize>(&self, method: &str, parameters: P, timeout: Option<Duration>) -> Result<Value> {
         let deadline = Deadline::after(timeout);
         let mut message = Vec::new();
-        encode(&mut message, method, parameters, false)?;
+        match made_by(method) {
+            Some(key) => encode(&mut message, method, requested(serde_json::to_value(parameters)?, key), false)?,
+            None => encode(&mut message, method, parameters, false)?,
+        }
         let mut backoff = Backoff::new();
         loop {
             let mut tried = Tried::default();
@@ -190,21 +193,17 @@ impl Client {
 
     /// Stores a job, and returns its id: exactly one job, whatever happens to the connection.
     pub fn submit(&self, spec: &Spec) -> Result<i64> {
-        self.get_as("Submit", json!({ "job": with_request_id(spec)? }), "id")
+        self.get_as("Submit", json!({ "job": spec }), "id")
     }
 
     /// Stores all of them, or none.
     pub fn submit_many(&self, specs: &[Spec]) -> Result<Vec<i64>> {
-        let mut jobs = specs.iter().map(serde_json::to_value).collect::<std::result::Result<Vec<_>, _>>()?;
-        if let Some(first) = jobs.first_mut() {
-            *first = with_request_id(&*first)?;
-        }
-        self.get_as("SubmitMany", json!({ "jobs": jobs }), "ids")
+        self.get_as("SubmitMany", json!({ "jobs": specs }), "ids")
     }
 
     /// Stores jobs that wait for one another: the document of `jobmill submit --flow`.
     pub fn submit_flow(&self, document: &Value) -> Result<Flow> {
-        Ok(serde_json::from_value(self.call("SubmitFlow", json!({ "flow": with_request_id(document)? }))?)?)
+        Ok(serde_json::from_value(self.call("SubmitFlow", json!({ "flow": document }))?)?)
     }
 
     /// A job as it is now.
@@ -285,12 +284,28 @@ impl Client {
     }
 }
 
-fn with_request_id<T: Serialize>(spec: T) -> Result<Value> {
-    let mut wire = serde_json::to_value(spec)?;
-    if let Some(keys) = wire.as_object_mut() {
-        keys.entry("request_id").or_insert_with(|| new_request_id().into());
+/// The parameter that says what jobs are to be made.
+fn made_by(method: &str) -> Option<&'static str> {
+    match method {
+        "Submit" => Some("job"),
+        "SubmitMany" => Some("jobs"),
+        "SubmitFlow" => Some("flow"),
+        _ => None,
     }
-    Ok(wire)
+}
+
+/// With a request_id, so that the same ones are made when it is sent again. It stands in the first of several.
+fn requested(mut parameters: Value, key: &str) -> Value {
+    let first = match parameters.get_mut(key) {
+        Some(Value::Array(jobs)) => jobs.first_mut(),
+        made => made,
+    };
+    if let Some(Value::Object(keys)) = first {
+        if keys.get("request_id").map_or(true, Value::is_null) {
+            keys.insert("request_id".into(), new_request_id().into());
+        }
+    }
+    parameters
 }
 
 /// What [`Client::list`] returns.

@@ -247,6 +247,8 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slot_numbers: Option<Vec<i64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_status: Option<i64>,
@@ -288,6 +290,8 @@ pub struct Attempt {
     pub executor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot_numbers: Option<Vec<i64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -537,7 +541,8 @@ pub struct Event {
     pub new: Option<bool>,
 }
 
-/// A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
+/// A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself. away_usec: of a
+/// durable one: there is no process since then.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkerInfo {
@@ -551,17 +556,23 @@ pub struct WorkerInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     pub queues: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     pub slots: i64,
     pub slots_used: i64,
     pub jobs: i64,
     pub connected: bool,
     pub draining: bool,
+    pub durable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away_usec: Option<i64>,
     pub registered_usec: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }
 
-/// What a worker is to run. inputs: of those that it came after, by name.
+/// What a worker is to run. inputs: of those that it came after, by name. To a durable one: options: what the queue's
+/// file says to it; engine: what it has kept of this attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Assignment {
@@ -572,12 +583,20 @@ pub struct Assignment {
     pub owner: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub array_index: Option<i64>,
     pub slot_numbers: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_usec: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Value>,
     pub job: Spec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Value>,
 }
 
 /// What it is to end. reason: what its result will be.
@@ -588,6 +607,16 @@ pub struct Cancellation {
     pub attempt: i64,
     pub attempt_token: String,
     pub reason: String,
+}
+
+/// A durable worker is to have this signal sent to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Signal {
+    pub id: i64,
+    pub attempt: i64,
+    pub attempt_token: String,
+    pub signal: i64,
 }
 
 /// It may start its command, with these variables beside its own.

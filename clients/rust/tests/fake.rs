@@ -122,6 +122,19 @@ fn request_id_is_kept() {
 }
 
 #[test]
+fn request_id_by_name() {
+    let daemon = Daemon::new("by-name");
+    let client = daemon.client();
+    let submit = thread::spawn(move || client.call("SubmitMany", json!({ "jobs": [{ "request_id": null }, {}] })));
+    let first = daemon.accept().told("SubmitMany"); // and not answered
+    let mut again = daemon.accept();
+    assert_eq!(again.told("SubmitMany"), first);
+    assert_eq!(first["jobs"][0]["request_id"].as_str().unwrap().len(), 32);
+    again.tell(json!({ "ids": [7, 8] }));
+    assert!(submit.join().unwrap().is_ok());
+}
+
+#[test]
 fn retry_is_not_made_twice() {
     let daemon = Daemon::new("retry");
     let client = daemon.client();

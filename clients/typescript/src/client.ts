@@ -58,7 +58,17 @@ function onWire(spec: Submission): Parameters {
   return wire;
 }
 
-const withRequestId = (wire: Parameters): Parameters => ({ ...wire, request_id: wire.request_id ?? newRequestId() });
+const MADE: Record<string, string> = { Submit: "job", SubmitMany: "jobs", SubmitFlow: "flow" };
+
+/** What makes jobs has a request_id, so that it makes the same ones when it is sent again. It stands in the first of several. */
+function requested(method: string, parameters: object): object {
+  const key = MADE[method] ?? "";
+  const made = (parameters as Parameters)[key];
+  const first = (Array.isArray(made) ? made[0] : made) as Parameters | undefined;
+  if (typeof first !== "object" || first === null) return parameters;
+  const named = { ...first, request_id: first.request_id ?? newRequestId() };
+  return { ...parameters, [key]: Array.isArray(made) ? [named, ...made.slice(1)] : named };
+}
 
 /** All calls may be made at any time, beside each other. */
 export class Client {
@@ -88,7 +98,7 @@ export class Client {
     if (options.signal?.aborted) abort();
     else options.signal?.addEventListener("abort", abort, { once: true });
     try {
-      const reply = await this.answered(method, message(method, parameters), giveUp.signal);
+      const reply = await this.answered(method, message(method, requested(method, parameters)), giveUp.signal);
       const error = errorOf(reply);
       if (error) throw error;
       return reply.parameters ?? {};
@@ -152,19 +162,17 @@ export class Client {
 
   /** The job's id, once it is stored: exactly one job, whatever happens to the connection. */
   async submit(spec: Submission, options?: CallOptions): Promise<number> {
-    return (await this.call("Submit", { job: withRequestId(onWire(spec)) }, options)).id as number;
+    return (await this.call("Submit", { job: onWire(spec) }, options)).id as number;
   }
 
   /** All or none of them. */
   async submitMany(specs: readonly Submission[], options?: CallOptions): Promise<number[]> {
-    const jobs = specs.map(onWire);
-    if (jobs.length > 0) jobs[0] = withRequestId(jobs[0]!);
-    return (await this.call("SubmitMany", { jobs }, options)).ids as number[];
+    return (await this.call("SubmitMany", { jobs: specs.map(onWire) }, options)).ids as number[];
   }
 
   /** Jobs that wait for one another: the document of "jobmill submit --flow". */
   async submitFlow(document: Parameters, options?: CallOptions): Promise<Flow> {
-    return (await this.call("SubmitFlow", { flow: withRequestId(document) }, options)) as unknown as Flow;
+    return (await this.call("SubmitFlow", { flow: document }, options)) as unknown as Flow;
   }
 
   /** A job as it is. */

@@ -125,6 +125,7 @@ export interface Job {
   invocation_id?: string;
   executor?: string;
   worker?: number;
+  engine?: unknown;
   slot_numbers?: number[];
   exit_status?: number;
   exit_signal?: number;
@@ -147,6 +148,7 @@ export interface Attempt {
   invocation_id?: string;
   executor?: string;
   worker?: number;
+  engine?: unknown;
   slot_numbers?: number[];
   result?: string;
   reason?: string;
@@ -311,7 +313,8 @@ export interface Event {
   new?: boolean;
 }
 
-/** A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself. */
+/** A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself. away_usec: of a
+ * durable one: there is no process since then. */
 export interface WorkerInfo {
   id: number;
   name?: string;
@@ -320,16 +323,20 @@ export interface WorkerInfo {
   pid: number;
   unit?: string;
   queues: string[];
+  adapter?: string;
   slots: number;
   slots_used: number;
   jobs: number;
   connected: boolean;
   draining: boolean;
+  durable: boolean;
+  away_usec?: number;
   registered_usec: number;
   metadata?: unknown;
 }
 
-/** What a worker is to run. inputs: of those that it came after, by name. */
+/** What a worker is to run. inputs: of those that it came after, by name. To a durable one: options: what the queue's
+ * file says to it; engine: what it has kept of this attempt. */
 export interface Assignment {
   id: number;
   attempt: number;
@@ -337,10 +344,14 @@ export interface Assignment {
   queue: string;
   owner: number;
   name?: string;
+  array?: number;
+  array_index?: number;
   slot_numbers: number[];
   timeout_usec?: number;
   inputs?: unknown;
   job: Spec;
+  options?: Record<string, string>;
+  engine?: unknown;
 }
 
 /** What it is to end. reason: what its result will be. */
@@ -349,6 +360,14 @@ export interface Cancellation {
   attempt: number;
   attempt_token: string;
   reason: string;
+}
+
+/** A durable worker is to have this signal sent to it. */
+export interface Signal {
+  id: number;
+  attempt: number;
+  attempt_token: string;
+  signal: number;
 }
 
 /** It may start its command, with these variables beside its own. */

@@ -101,6 +101,18 @@ test("a request_id is one's own, or there is another for each", async (t) => {
   assert.ok(ids.every((id) => typeof id === "string"));
 });
 
+test("what is submitted by name has one, too", async (t) => {
+  const server = await Server.start(t, (call, c) => (server.calls.length % 2 ? c.end() : c.say({})));
+  const mill = new Client({ path: server.path });
+  await mill.call("Submit", { job: {} });
+  await mill.call("SubmitMany", { jobs: [{}, {}] });
+  await mill.call("SubmitFlow", { flow: { jobs: [] } });
+  const ids = server.calls.map((call) => (call.job ?? call.jobs?.[0] ?? call.flow).request_id);
+  assert.deepEqual(ids, [ids[0], ids[0], ids[2], ids[2], ids[4], ids[4]]);
+  assert.equal(new Set(ids).size, 3);
+  assert.match(ids[4], /^[0-9a-f]{32}$/);
+});
+
 test("payload and credentials may be bytes", async (t) => {
   const server = await Server.start(t, (call, c) => c.say({ id: 1 }));
   await new Client({ path: server.path }).submit({ payload: new Uint8Array([0, 255]), credentials: { a: "text", b: new Uint8Array([1]) } });

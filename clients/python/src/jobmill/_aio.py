@@ -77,7 +77,7 @@ class AsyncClient:
     async def call(self, method, parameters=None, timeout=...):
         deadline = _wire.Deadline(self.timeout if timeout is ... else timeout)
         async with within(deadline):
-            reply = await self._answered(method, _wire.message(method, parameters or {}), deadline)
+            reply = await self._answered(method, _wire.message(method, _wire.requested(method, parameters)), deadline)
         error = _wire.error_of(reply)
         if error:
             raise error
@@ -114,13 +114,13 @@ class AsyncClient:
     # -- jobs --
 
     async def submit(self, spec, timeout=...):
-        return (await self.call("Submit", _wire.submit_parameters(spec), timeout))["id"]
+        return (await self.call("Submit", {"job": _wire.spec_on_wire(spec)}, timeout))["id"]
 
     async def submit_many(self, specs, timeout=...):
-        return (await self.call("SubmitMany", _wire.submit_many_parameters(specs), timeout))["ids"]
+        return (await self.call("SubmitMany", {"jobs": [_wire.spec_on_wire(s) for s in specs]}, timeout))["ids"]
 
     async def submit_flow(self, document, timeout=...):
-        reply = await self.call("SubmitFlow", _wire.flow_parameters(document), timeout)
+        reply = await self.call("SubmitFlow", {"flow": document}, timeout)
         return Flow(reply["flow"], reply["jobs"])
 
     async def get(self, id, timeout=...):

@@ -76,7 +76,7 @@ class Client:
         """The reply's parameters. A call that changes nothing by being made twice is made until it is answered; any other raises
         Disconnected where that is not known."""
         deadline = _wire.Deadline(self.timeout if timeout is ... else timeout)
-        data, backoff = _wire.message(method, parameters or {}), _wire.Backoff()
+        data, backoff = _wire.message(method, _wire.requested(method, parameters)), _wire.Backoff()
         while True:
             sent = False
             try:
@@ -118,15 +118,15 @@ class Client:
 
     def submit(self, spec, timeout=...):
         """The job's id, once it is stored: exactly one job, whatever happens to the connection."""
-        return self.call("Submit", _wire.submit_parameters(spec), timeout)["id"]
+        return self.call("Submit", {"job": _wire.spec_on_wire(spec)}, timeout)["id"]
 
     def submit_many(self, specs, timeout=...):
         """Ids; all or none of them."""
-        return self.call("SubmitMany", _wire.submit_many_parameters(specs), timeout)["ids"]
+        return self.call("SubmitMany", {"jobs": [_wire.spec_on_wire(s) for s in specs]}, timeout)["ids"]
 
     def submit_flow(self, document, timeout=...):
         """Jobs that wait for one another: the document of "jobmill submit --flow"."""
-        reply = self.call("SubmitFlow", _wire.flow_parameters(document), timeout)
+        reply = self.call("SubmitFlow", {"flow": document}, timeout)
         return Flow(reply["flow"], reply["jobs"])
 
     def get(self, id, timeout=...):

@@ -130,6 +130,7 @@ class Job(TypedDict, total=False):
     invocation_id: str
     executor: str
     worker: int
+    engine: Any
     slot_numbers: List[int]
     exit_status: int
     exit_signal: int
@@ -152,6 +153,7 @@ class Attempt(TypedDict, total=False):
     invocation_id: str
     executor: str
     worker: int
+    engine: Any
     slot_numbers: List[int]
     result: str
     reason: str
@@ -316,7 +318,8 @@ class Event(TypedDict):
     new: NotRequired[bool]
 
 
-# A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself.
+# A process that is given jobs. jobs: how many it has; name and metadata are what it says of itself. away_usec: of a
+# durable one: there is no process since then.
 class WorkerInfo(TypedDict):
     id: int
     name: NotRequired[str]
@@ -325,16 +328,20 @@ class WorkerInfo(TypedDict):
     pid: int
     unit: NotRequired[str]
     queues: List[str]
+    adapter: NotRequired[str]
     slots: int
     slots_used: int
     jobs: int
     connected: bool
     draining: bool
+    durable: bool
+    away_usec: NotRequired[int]
     registered_usec: int
     metadata: NotRequired[Any]
 
 
-# What a worker is to run. inputs: of those that it came after, by name.
+# What a worker is to run. inputs: of those that it came after, by name. To a durable one: options: what the queue's
+# file says to it; engine: what it has kept of this attempt.
 class Assignment(TypedDict):
     id: int
     attempt: int
@@ -342,10 +349,14 @@ class Assignment(TypedDict):
     queue: str
     owner: int
     name: NotRequired[str]
+    array: NotRequired[int]
+    array_index: NotRequired[int]
     slot_numbers: List[int]
     timeout_usec: NotRequired[int]
     inputs: NotRequired[Any]
     job: Spec
+    options: NotRequired[Dict[str, str]]
+    engine: NotRequired[Any]
 
 
 # What it is to end. reason: what its result will be.
@@ -354,6 +365,14 @@ class Cancellation(TypedDict):
     attempt: int
     attempt_token: str
     reason: str
+
+
+# A durable worker is to have this signal sent to it.
+class Signal(TypedDict):
+    id: int
+    attempt: int
+    attempt_token: str
+    signal: int
 
 
 # It may start its command, with these variables beside its own.

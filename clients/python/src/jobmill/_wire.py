@@ -109,23 +109,15 @@ def spec_on_wire(spec):
     return wire
 
 
-def with_request_id(spec):
-    return {"request_id": uuid.uuid4().hex, **spec}
-
-
-def submit_parameters(spec):
-    return {"job": with_request_id(spec_on_wire(spec))}
-
-
-def submit_many_parameters(specs):
-    jobs = [spec_on_wire(s) for s in specs]
-    if jobs:
-        jobs[0] = with_request_id(jobs[0])
-    return {"jobs": jobs}
-
-
-def flow_parameters(document):
-    return {"flow": with_request_id(document)}
+def requested(method, parameters):
+    """What makes jobs has a request_id, so that it makes the same ones when it is sent again. It stands in the first of several."""
+    key = {"Submit": "job", "SubmitMany": "jobs", "SubmitFlow": "flow"}.get(method)
+    made = (parameters or {}).get(key)
+    first = made[0] if isinstance(made, (list, tuple)) and made else made
+    if not isinstance(first, dict) or first.get("request_id") is not None:
+        return parameters or {}
+    first = {**first, "request_id": uuid.uuid4().hex}
+    return {**parameters, key: first if isinstance(made, dict) else [first, *made[1:]]}
 
 
 def payload_of(spec):
