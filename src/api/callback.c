@@ -17,8 +17,9 @@
 static const char *const keys[] = {
         "id", "name", "queue", "type", "type_version", "type_rules", "owner", "state", "result", "reason", "attempt", "max_attempts", "backoff",
         "backoff_base_usec", "backoff_max_usec", "backoff_jitter", "retry_on", "requeue_lost", "memory_growth", "callback_url",
-        "callback_events", "on_success", "on_failure", "credentials", "priority", "slots", "slot_numbers", "argv", "cwd", "umask", "properties", "output_file", "error_file", "stdout",
-        "verify", "unit", "invocation_id", "executor", "worker", "causes", "exit_status", "exit_signal", "verdict", "success", "io", "progress",
+        "callback_events", "on_success", "on_failure", "credentials", "priority", "slots", "slot_numbers", "argv", "cwd", "umask", "properties",
+        "output_file", "error_file", "stdout",
+        "verify", "unit", "invocation_id", "executor", "worker", "engine", "causes", "exit_status", "exit_signal", "verdict", "success", "io", "progress",
         "status", "submitted_usec", "not_before_usec", "deadline_usec", "started_usec", "finished_usec", "wait_usec", "runtime_usec",
         "timeout_usec", "stop_timeout_usec", "freezable", "keep_usec", "cpu_usec", "memory_peak", "memory_peak_sampled", "io_read_bytes",
         "io_write_bytes", "tasks_peak", "tags", "after", "flow", "flow_states", "array", "array_index", "array_size", "array_max_running",
@@ -35,7 +36,7 @@ static json_object *parse(const JsonWriter *w) {
 }
 
 /* As much as its owner likes of each; the others are bounded, and far below the least CallbackBodyMax= together. */
-static const char *const large_keys[] = { "argv", "properties", "tags", "verdict", "io", "after", "type_rules", "status", "reason", "flow_states" };
+static const char *const large_keys[] = { "argv", "properties", "tags", "verdict", "io", "after", "type_rules", "status", "reason", "flow_states", "engine" };
 
 /* Where libjson-c does not take what our own reader of verdicts took: without it no commit would ever succeed again. */
 static json_object *new_least(uint64_t id) {
