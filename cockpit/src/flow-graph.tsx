@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The jobs that come before and after a job, as a graph in layers from left to right: each stands right of all that it waits for. Of a large
-// flow the list shows more than a picture could.
+// flow it shows those that are next to the job; all of them are in the list.
 
 import { address, useData } from "./hooks";
 import { isLive } from "./job-state";
@@ -8,19 +8,46 @@ import { mill } from "./mill";
 import { Loaded } from "./states";
 import type { Job } from "./types";
 
-const MOST = 150;
+const MOST = 150, PAGE = 1000;
 const FIELDS = ["id", "name", "state", "result", "after", "array", "array_index", "frozen"];
 const WIDTH = 150, HEIGHT = 42, ACROSS = 60, DOWN = 16;
 
 interface Node { job: Job; layer: number; row: number }
 
 /** All of its flow; of a job without one, what it comes after and what comes after it. */
-async function loadFlow(job: Job): Promise<{ jobs: Job[]; more: boolean }> {
-    const { jobs, next } = await mill.jobs<Job>({ flow: job.flow ?? job.id, order: "oldest", fields: FIELDS }, "", MOST);
+async function loadFlow(job: Job): Promise<Job[]> {
+    const jobs: Job[] = [];
+    for (let cursor = ""; ;) {
+        const page = await mill.jobs<Job>({ flow: job.flow ?? job.id, order: "oldest", fields: FIELDS }, cursor, PAGE);
+        jobs.push(...page.jobs);
+        cursor = page.next;
+        if (!cursor)
+            break;
+    }
     const known = new Set(jobs.map(each => each.id));
     const before = (job.after ?? []).map(([id]) => id).filter(id => !known.has(id));
     const earlier = before.length ? (await mill.jobs<Job>({ ids: before.slice(0, MOST), fields: FIELDS }, "", MOST)).jobs : [];
-    return { jobs: [...earlier, ...jobs].sort((a, b) => a.id - b.id), more: next !== "" };
+    return [...earlier, ...jobs].sort((a, b) => a.id - b.id);
+}
+
+/** Those that the fewest edges lead to, either way, from here: as many as a picture can show. */
+function nearest(jobs: Job[], here: number): Job[] {
+    if (jobs.length <= MOST)
+        return jobs;
+    const sides = new Map<number, number[]>(jobs.map(job => [job.id, []]));
+    for (const job of jobs)
+        for (const [id] of job.after ?? [])
+            if (sides.has(id)) {
+                sides.get(job.id)!.push(id);
+                sides.get(id)!.push(job.id);
+            }
+    const found = new Set([here]);
+    for (const id of found) { // it grows meanwhile
+        for (const next of sides.get(id) ?? [])
+            if (found.size < MOST)
+                found.add(next);
+    }
+    return jobs.filter(job => found.has(job.id));
 }
 
 /** A job's layer is one more than the last of those that it waits for; ids only grow along the edges. */
@@ -86,15 +113,17 @@ function Picture({ jobs, here }: { jobs: Job[]; here: number }) {
 }
 
 export function FlowGraph({ job }: { job: Job }) {
-    const loaded = useData(() => loadFlow(job), ["flow", job.flow ?? 0, job.id, job.state], { least: 1000 });
+    const loaded = useData(() => loadFlow(job), ["flow", job.flow ?? 0, job.id, job.state], { least: 3000 });
     return (
         <Loaded from={loaded} what="flow">
-            {({ jobs, more }) => (
-                <>
-                    {jobs.length > 0 && <Picture jobs={jobs} here={job.id} />}
-                    {more && <p>It has more than {MOST} jobs: <a href={address(["jobs"], { flow: String(job.flow ?? job.id), order: "oldest" })}>all of them as a list</a>.</p>}
-                </>
-            )}
+            {jobs => {
+                const near = nearest(jobs, job.id);
+                return <>
+                    {near.length > 0 && <Picture jobs={near} here={job.id} />}
+                    {near.length < jobs.length &&
+                        <p>It has {jobs.length} jobs; these {near.length} are next to this one: <a href={address(["jobs"], { flow: String(job.flow ?? job.id), order: "oldest" })}>all of them as a list</a>.</p>}
+                </>;
+            }}
         </Loaded>
     );
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // How a view gets what it shows. useData() loads it, and loads it again when the daemon says that something changed: at most once in a
-// while, one load at a time, not while the page is hidden. What was loaded stays until there is something newer, or other is asked for.
+// while, which is longer for what takes long, one load at a time, not while the page is hidden. What was loaded stays until there is
+// something newer, or other is asked for.
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { cockpit } from "./cockpit";
@@ -26,7 +27,7 @@ export function useData<T>(load: () => Promise<T>, keys: unknown[], pace: Pace =
     const again = useRef<() => void>(() => {});
 
     useEffect(() => {
-        let stopped = false, busy = false, wanted = false, last = 0;
+        let stopped = false, busy = false, wanted = false, last = 0, took = 0;
         let timer: number | undefined;
 
         async function run() {
@@ -42,6 +43,7 @@ export function useData<T>(load: () => Promise<T>, keys: unknown[], pace: Pace =
                 if (!stopped)
                     setHeld(now => ({ key, data: now.key === key ? now.data : undefined, error }));
             }
+            took = Date.now() - last;
             busy = false;
             if (wanted && !stopped)
                 later();
@@ -50,11 +52,11 @@ export function useData<T>(load: () => Promise<T>, keys: unknown[], pace: Pace =
             wanted = true;
             if (busy || timer !== undefined || document.hidden)
                 return;
-            timer = window.setTimeout(() => { timer = undefined; void run(); }, Math.max(0, last + least - Date.now()));
+            timer = window.setTimeout(() => { timer = undefined; void run(); }, Math.max(0, last + Math.max(least, 3 * took) - Date.now()));
         }
         const shown = () => { if (wanted) later(); };
 
-        again.current = () => { last = 0; later(); };
+        again.current = () => { window.clearTimeout(timer); timer = undefined; last = took = 0; later(); };
         void run();
         const stop = mill.onChange(later);
         const interval = every ? window.setInterval(later, every) : undefined;

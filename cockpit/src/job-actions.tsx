@@ -4,7 +4,7 @@
 
 import { useMemo } from "react";
 import { Dialog, useDialog } from "./dialog";
-import { EditJob } from "./job-edit";
+import { EditJob, EditJobs } from "./job-edit";
 import { go } from "./hooks";
 import type { Action } from "./menu";
 import { useMessages } from "./messages";
@@ -91,9 +91,10 @@ function Bulk({ verb, filter, what, close, done }: { verb: Verb; filter: Diction
 /** Actions of many jobs; each asks first. */
 export function useBulkActions(filter: Dictionary, what: string, done: () => void): Action[] {
     const open = useDialog();
-    return BULK.map(verb => ({
+    const verbs: Action[] = BULK.map(verb => ({
         title: verb.title,
         danger: verb.danger,
         act: () => open(close => <Bulk verb={verb} filter={filter} what={what} close={close} done={done} />),
     }));
+    return [{ title: "Edit", act: () => open(close => <EditJobs filter={filter} what={what} close={close} done={done} />) }, ...verbs];
 }

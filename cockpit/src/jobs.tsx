@@ -5,13 +5,14 @@
 import { Alert, Button, Checkbox, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useEffect, useMemo, useState } from "react";
+import { cockpit } from "./cockpit";
 import { Filter } from "./field";
 import { joinWords, parseTags, span, time } from "./format";
 import { address, go, useData } from "./hooks";
 import { useBulkActions, useJobActions } from "./job-actions";
 import { StateLabel } from "./job-state";
 import { Menu } from "./menu";
-import { mill, variants, type Dictionary } from "./mill";
+import { mill, MillError, variants, type Dictionary } from "./mill";
 import { Empty, Loaded } from "./states";
 import { RESULTS, STATES, type Job, type JobType } from "./types";
 
@@ -41,14 +42,13 @@ function search(text: string): Dictionary {
 }
 
 function filterOf(options: Options, dead: boolean): Dictionary {
-    const { queue, state, result, type, owner, q, array, flow, since } = options;
+    const { queue, state, result, type, q, array, flow, since } = options;
     return {
         ...search(q ?? ""),
         queue: queue || undefined,
         state: state ? (state === "running" ? LIVE : [state]) : undefined,
         result: result ? [result] : undefined,
         type: type || undefined,
-        owner: owner && /^\d+$/.test(owner) ? Number(owner) : undefined,
         array: array ? Number(array) : undefined,
         flow: flow ? Number(flow) : undefined,
         since_usec: since ? (Date.now() - Number(since) * 3600e3) * 1000 : undefined,
@@ -56,26 +56,48 @@ function filterOf(options: Options, dead: boolean): Dictionary {
     };
 }
 
-/** The daemon ends a page also when it has looked at some thousand jobs: so it is asked on until the page is full, but not without an end. */
-const CALLS = 20;
+/** A user is known to the daemon by number, to people by name. */
+async function uidOf(owner: string): Promise<number> {
+    if (/^\d+$/.test(owner))
+        return Number(owner);
+    try {
+        return Number((await cockpit.spawn(["getent", "passwd", "--", owner])).split(":")[2]);
+    } catch {
+        throw new MillError("invalid", `there is no user ${owner}`);
+    }
+}
+
+/** The daemon ends a page also when it has looked at some thousand jobs: it is asked on until the page is full, but not for longer than people wait. */
+const PATIENCE = 5000;
 
 async function loadPage(filter: Dictionary, cursor: string, size: number): Promise<{ jobs: Job[]; next: string }> {
     const jobs: Job[] = [];
+    const end = Date.now() + PATIENCE;
     let next = cursor;
-    for (let call = 0; call < CALLS; call++) {
+    do {
         const page = await mill.jobs<Job>(filter, next, size - jobs.length);
         jobs.push(...page.jobs);
         next = page.next;
-        if (!next || jobs.length >= size)
-            break;
-    }
+    } while (next && jobs.length < size && Date.now() < end);
     return { jobs, next };
+}
+
+/** What is typed, which is taken once the typing rests; a link may lead to another one. */
+function useRested(taken: string, take: (text: string) => void): [string, (text: string) => void] {
+    const [text, setText] = useState(taken);
+    useEffect(() => setText(taken), [taken]);
+    useEffect(() => {
+        if (text === taken)
+            return undefined;
+        const timer = window.setTimeout(() => take(text), 400);
+        return () => window.clearTimeout(timer);
+    }, [text]);
+    return [text, setText];
 }
 
 function Filters({ options, view, dead }: { options: Options; view: string; dead: boolean }) {
     const queues = useData(() => mill.call<[[string, string][]]>("ListQueues"), ["names"], { least: 10000 });
     const types = useData(() => mill.list<JobType>("ListTypes"), ["types"], { least: 60000 });
-    const [text, setText] = useState(options.q ?? "");
     const any = (values: string[]): [string, string][] => [["", "any"], ...values.map(value => [value, value] as [string, string])];
     const set = (key: string, value: string) => {
         const next = { ...options, [key]: value };
@@ -83,16 +105,8 @@ function Filters({ options, view, dead }: { options: Options; view: string; dead
     };
     const names = queues.data?.[0].map(([name]) => name).sort() ?? [];
 
-    // A link may have led to another search.
-    useEffect(() => setText(options.q ?? ""), [options.q]);
-
-    // What is typed is looked for once the typing rests.
-    useEffect(() => {
-        if (text === (options.q ?? ""))
-            return undefined;
-        const timer = window.setTimeout(() => set("q", text), 400);
-        return () => window.clearTimeout(timer);
-    }, [text]);
+    const [text, setText] = useRested(options.q ?? "", value => set("q", value));
+    const [owner, setOwner] = useRested(options.owner ?? "", value => set("owner", value.trim()));
 
     return (
         <div className="jm-filters" role="search" aria-label="Filters">
@@ -101,6 +115,7 @@ function Filters({ options, view, dead }: { options: Options; view: string; dead
             {!dead && <Filter label="State" value={options.state ?? ""} change={value => set("state", value)} choices={any(STATES)} />}
             <Filter label="Result" value={options.result ?? ""} change={value => set("result", value)} choices={any(dead ? RESULTS.slice(1) : RESULTS)} />
             <Filter label="Type" value={options.type ?? ""} change={value => set("type", value)} choices={any(types.data?.map(type => type.name) ?? [])} />
+            <Filter label="Owner" value={owner} change={setOwner} />
             <Filter label="Submitted" value={options.since ?? ""} change={value => set("since", value)} choices={[["", "any time"], ["1", "in the last hour"], ["24", "in the last day"], ["168", "in the last week"]]} />
             <Filter label="Order" value={options.order ?? "newest"} change={value => set("order", value)}
                     choices={[["newest", "newest first"], ["oldest", "oldest first"], ["finished", "latest end first"], ["rank", "next to start"]]} />
@@ -162,8 +177,10 @@ function JobList({ options, view, dead }: { options: Options; view: string; dead
     const [all, setAll] = useState(false);
     const filter = useMemo(() => Object.fromEntries(Object.entries(filterOf(options, dead)).filter(([, value]) => value !== undefined)), [JSON.stringify(options), dead]);
     const cursor = cursors[cursors.length - 1];
-    const loaded = useData(() => loadPage({ ...filter, order: options.order || "newest", fields: FIELDS }, cursor, Number(size)), [filter, options.order, cursor, size],
-                           { least: options.q ? 3000 : 1000 }); // what is searched for may take many calls
+    const loaded = useData(async () => {
+        const whole: Dictionary = options.owner ? { ...filter, owner: await uidOf(options.owner) } : filter;
+        return { whole, ...await loadPage({ ...whole, order: options.order || "newest", fields: FIELDS }, cursor, Number(size)) };
+    }, [filter, options.owner, options.order, cursor, size]);
     const clear = () => { setChosen(new Set()); setAll(false); };
     const key = JSON.stringify(options);
     useEffect(() => { setCursors([""]); clear(); }, [key]);
@@ -174,15 +191,15 @@ function JobList({ options, view, dead }: { options: Options; view: string; dead
         setChosen(next);
         setAll(false);
     };
-    const filtered = Object.keys(filter).length > 0;
 
     return (
         <>
             <Filters options={options} view={view} dead={dead} />
             <Loaded from={loaded} what="jobs">
-                {({ jobs, next }) => (
-                    <>
-                        {chosen.size > 0 && <Chosen ids={[...chosen]} filter={filter} all={all} clear={clear} reload={loaded.reload} />}
+                {({ jobs, next, whole }) => {
+                    const filtered = Object.keys(whole).length > 0;
+                    return <>
+                        {chosen.size > 0 && <Chosen ids={[...chosen]} filter={whole} all={all} clear={clear} reload={loaded.reload} />}
                         {chosen.size > 0 && !all && filtered && jobs.every(job => chosen.has(job.id)) && (next || cursors.length > 1) &&
                             <Alert isInline variant="info" title="All jobs of this page are chosen" className="jm-problem"
                                    actionLinks={<Button variant="link" isInline onClick={() => setAll(true)}>Choose all that match the filter</Button>} />}
@@ -213,8 +230,8 @@ function JobList({ options, view, dead }: { options: Options; view: string; dead
                             <Button variant="secondary" isDisabled={cursors.length === 1} onClick={() => setCursors(cursors.slice(0, -1))}>Previous</Button>
                             <Button variant="secondary" isDisabled={!next} onClick={() => setCursors([...cursors, next])}>Next</Button>
                         </nav>
-                    </>
-                )}
+                    </>;
+                }}
             </Loaded>
         </>
     );

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The daemon, over D-Bus. One connection for the page: with administrative access it is root's, else the user's, and polkit and the daemon
 // decide what may be done. Dictionaries become plain objects, arguments become variants by the types of the spec. Signals are passed on as
-// one "something changed"; a new daemon counts as a change, after the page has subscribed with it.
+// "something changed", so many a second at most; a new daemon counts as a change, after the page has subscribed with it.
 
 import { cockpit, type CockpitError, type DBusClient, type Variant } from "./cockpit";
 
 const NAME = "org.jobmill1";
 const PATH = "/org/jobmill1";
 const MANAGER = "org.jobmill1.Manager";
+const QUIET = 1000;
 
 /** Types of the keys that the page sends, as Submit and the filters have them. */
 const TYPES: Record<string, string> = {
@@ -67,24 +68,37 @@ export type Connection = "connecting" | "connected" | "away";
 class Mill {
     private readonly client: DBusClient;
     private readonly listeners = new Set<() => void>();
+    private match: { remove(): void } | undefined;
     connection: Connection = "connecting";
 
     constructor() {
         this.client = cockpit.dbus(NAME, { bus: "system", superuser: "try" });
-        this.client.subscribe({ interface: MANAGER }, () => this.tell());
-        this.client.addEventListener("owner", (_event, owner: string | null) => owner ? void this.subscribe() : this.become("away"));
+        this.client.addEventListener("owner", (_event, owner: string | null) => owner ? void this.listen() : this.become("away"));
         this.client.addEventListener("close", () => this.become("away"));
         // The first call starts the daemon where the bus can.
-        void this.subscribe();
+        void this.listen();
     }
 
-    private async subscribe(): Promise<void> {
+    private async listen(): Promise<void> {
+        this.match?.remove();
+        this.match = this.client.subscribe({ interface: MANAGER }, () => this.heard());
         try {
             await this.client.call(PATH, MANAGER, "Subscribe", []);
             this.become("connected");
         } catch {
             this.become("away");
         }
+    }
+
+    /** One signal says as much as ten thousand: so none is listened to for a while, after which whatever was missed is looked for. */
+    private heard(): void {
+        if (!this.match)
+            return;
+        this.match.remove();
+        this.match = undefined;
+        void this.client.call(PATH, MANAGER, "Unsubscribe", []).catch(() => {});
+        window.setTimeout(() => void this.listen(), QUIET);
+        this.tell();
     }
 
     private become(connection: Connection): void {
@@ -104,7 +118,7 @@ class Mill {
     }
 
     reconnect(): void {
-        void this.subscribe();
+        void this.listen();
     }
 
     /** type: the signature of the arguments. */

@@ -14,6 +14,7 @@ const AXE = require.resolve("axe-core/axe.min.js");
 const BASE = "http://localhost:9090";
 const PASSWORD = "Pass-1-word";
 const RESULTS = "/run/jobmill-results";
+const LIVE = "held,waiting,ready,starting,running";
 export const WIDE = { width: 1280, height: 900 }, NARROW = { width: 375, height: 800 };
 
 const browser = await chromium.launch({
@@ -24,8 +25,8 @@ const browser = await chromium.launch({
 /** The end of a file of tests: the next one finds no jobs that take slots, and no schedules. */
 export async function quit() {
     await browser.close();
-    for (const { id } of JSON.parse(jobmill("list", "--json=short", "--state", "held,waiting,ready,starting,running")))
-        jobmill("cancel", String(id));
+    if (JSON.parse(jobmill("list", "--json=short", "-n", "1", "--state", LIVE)).length)
+        jobmill("cancel", "--state", LIVE);
     for (const { name } of JSON.parse(jobmill("schedule", "list", "--json=short")))
         jobmill("schedule", "remove", name);
     await until(() => JSON.parse(jobmill("queue", "list", "--json=short")).every(each => each.slots_used === 0), "all slots are free", 120000);
@@ -33,7 +34,7 @@ export async function quit() {
 
 /** jobmill as root, or as another user: its output, as text. */
 export function jobmill(...words) {
-    return execFileSync("jobmill", words, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
+    return execFileSync("jobmill", words, { encoding: "utf8", maxBuffer: 1 << 30, stdio: ["ignore", "pipe", "inherit"] }).trim();
 }
 
 export function as(user, ...words) {

@@ -188,6 +188,37 @@ test("many jobs: all that match, more than a page shows", async () => {
     assert.ok(ids.every(id => job(id).result === "cancelled"));
 });
 
+test("many jobs: the same change of all of them", async () => {
+    const ids = [1, 2, 3].map(n => submit("--tag", "edit=1", "--tag", `n=${n}`, "--hold", "--timeout", "1h", "true"));
+    const done = submit("--wait", "--tag", "edit=1", "true");
+    await mila.open("jobs?q=edit%3D1");
+    await mila.page.getByLabel("Choose all jobs of this page").check();
+    const bar = mila.page.getByRole("group", { name: "Actions for the chosen jobs" });
+    await mila.button("Edit", bar).click();
+    await mila.button("Save", mila.dialog()).click();
+    await mila.dialog().getByText("nothing is filled in").waitFor();
+    await mila.dialog().getByLabel("Priority").fill("9");
+    await mila.dialog().getByLabel("Time-out").fill("infinity");
+    await mila.dialog().getByLabel("Tags").fill("colour=red n=");
+    await mila.picture("edit-many");
+    await mila.confirm("Save");
+    await mila.says("Edit: 3 jobs");
+    for (const id of ids) {
+        const { priority, timeout_usec, tags, queue, slots } = job(id);
+        assert.deepEqual({ priority, timeout_usec, tags, queue, slots }, { priority: 9, timeout_usec: null, tags: { edit: "1", colour: "red" }, queue: "default", slots: 1 });
+    }
+    assert.deepEqual(job(done).tags, { edit: "1" }); // one that is done has no priority to change
+    // one that is refused ends it, and the form says which
+    await mila.page.getByLabel("Choose all jobs of this page").check();
+    await mila.button("Edit", bar).click();
+    await mila.dialog().getByLabel("Slots").fill("9999");
+    await mila.button("Save", mila.dialog()).click();
+    await mila.dialog().getByText(new RegExp(`job ${ids[0]}`)).waitFor();
+    await mila.button("Back", mila.dialog()).click();
+    for (const id of ids)
+        jobmill("cancel", String(id));
+});
+
 test("dead letters are tried again and purged", async () => {
     const ids = [1, 2].map(() => submit("--tag", "dead=1", "false"));
     for (const id of ids)

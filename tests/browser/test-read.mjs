@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { jobmill, quit, until, Visitor } from "./browser.mjs";
+import { as, jobmill, quit, until, Visitor } from "./browser.mjs";
 
 let mila, id;
 before(async () => {
@@ -40,6 +40,22 @@ test("search by name, tag and id", async () => {
         if (!found)
             await mila.page.getByText(/No jobs match|None so far/).first().waitFor(); // it looks at so many jobs and no more
     }
+});
+
+test("of one owner, by name or number", async () => {
+    const hers = Number(as("alice", "submit", "--hold", "true"));
+    await mila.open("jobs");
+    const owner = mila.page.getByLabel("Owner", { exact: true });
+    for (const [text, hits] of [["alice", [true, false]], ["root", [false, true]], ["0", [false, true]]]) {
+        await owner.fill(text);
+        for (const [i, each] of [hers, id].entries())
+            await until(async () => await mila.page.getByRole("link", { name: `Job ${each}`, exact: true }).count() === (hits[i] ? 1 : 0), `job ${each} of ${text}`);
+    }
+    await owner.fill("nobody-of-that-name");
+    await mila.says("there is no user nobody-of-that-name");
+    await owner.fill("");
+    await mila.page.getByRole("link", { name: `Job ${hers}`, exact: true }).waitFor();
+    jobmill("cancel", String(hers));
 });
 
 test("a job, with its log", async () => {

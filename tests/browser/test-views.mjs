@@ -129,6 +129,27 @@ test("a flow is drawn, and leads to its jobs", async () => {
     jobmill("cancel", String(build));
 });
 
+test("of a large flow what is next to the job is drawn", async () => {
+    const file = "/var/tmp/flow.json";
+    // 300 beside each other, then a row of 100
+    const jobs = [{ name: "first", argv: ["true"], hold: true }, ...Array.from({ length: 300 }, (_, i) => ({ name: `wide${i}`, argv: ["true"], after: ["first"] })),
+                  ...Array.from({ length: 100 }, (_, i) => ({ name: `long${i}`, argv: ["true"], after: [i ? `long${i - 1}` : "wide299"] }))];
+    writeFileSync(file, JSON.stringify({ jobs }));
+    const flow = jobmill("submit", "--flow", file);
+    const last = JSON.parse(jobmill("list", "--flow", flow, "--json=short")).find(each => each.name === "long99").id;
+    await mila.open(`job/${last}`);
+    await mila.says("It has 401 jobs; these 150 are next to this one");
+    const graph = mila.page.getByRole("region", { name: "Graph of the flow" });
+    for (const name of ["long99", "long0", "wide299", "first"])
+        await graph.getByRole("link", { name: new RegExp(`^${name} ?\\d+ `) }).waitFor();
+    assert.equal(await graph.getByRole("link").count(), 150);
+    await graph.scrollIntoViewIfNeeded();
+    await mila.picture("flow-large");
+    await mila.page.getByRole("link", { name: "all of them as a list" }).click();
+    await mila.page.getByRole("heading", { name: "Jobs" }).waitFor();
+    jobmill("cancel", "--flow", flow);
+});
+
 test("a schedule is made, fired, paused, resumed, removed; its next runs are told", async () => {
     await mila.open("schedules");
     await mila.button("New schedule").click();

@@ -357,7 +357,6 @@ static void at_most(const char *what, double value, double limit, const char *of
 
 static void check_growth(void) {
         const Month *first = months, *quiet = months + PEAK - 1, *peak = months + PEAK, *last = months + MONTHS - 1;
-        double noise = n_jobs >= 500000 ? 1.5 : 2.5; /* of a few seconds, in which the machine has something else to do */
 
         /* Keep= is 90 days at most: from the fourth month on as much goes as comes. By the ninth there are as many events and accounts as ever. */
         at_most("jobs that are kept", (double) last->kept, 1.3 * (double) quiet->kept, "the sixth month's");
@@ -365,12 +364,8 @@ static void check_growth(void) {
         at_most("bytes of the file", (double) last->file_bytes, 1.15 * (double) months[8].file_bytes, "the ninth month's");
         at_most("SQLite's steps to start a job", last->steps, 1.5 * first->steps, "the first month's");
         at_most("SQLite's steps to start a job beside the largest backlog", peak->steps, 1.5 * first->steps, "the first month's");
-        if (!MEASURED)
-                return;
-        at_most("time to start a job", last->dispatch, noise * first->dispatch, "the first month's");
-        at_most("time to start a job beside the largest backlog", peak->dispatch, noise * first->dispatch, "the first month's");
-        at_most("time to record it", last->record, noise * quiet->record, "the sixth month's");
-        at_most("memory", (double) last->memory, 1.1 * (double) peak->memory + (1 << 20), "the seventh month's");
+        if (MEASURED)
+                at_most("memory", (double) last->memory, 1.1 * (double) peak->memory + (1 << 20), "the seventh month's");
 }
 
 /* ---- */
