@@ -233,6 +233,8 @@ test("dead letters are tried again and purged", async () => {
     await mila.confirm("Retry");
     await until(() => job(ids[0]).attempt === 2 && job(ids[0]).state === "done", "it was tried again");
     assert.equal(job(ids[1]).attempt, 1);
+    for (const id of ids) // the page hears of it a little later
+        await mila.page.getByRole("link", { name: `Job ${id}`, exact: true }).waitFor();
     await mila.page.getByLabel("Choose all jobs of this page").check();
     await mila.button("Purge", bar).click();
     await mila.confirm("Purge");
