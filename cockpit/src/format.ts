@@ -30,6 +30,10 @@ export function span(usec: number | undefined): string {
     return words.join(" ");
 }
 
+export function jobs(count: number): string {
+    return `${count} ${count === 1 ? "job" : "jobs"}`;
+}
+
 export function bytes(count: number | undefined): string {
     if (count === undefined)
         return "–";

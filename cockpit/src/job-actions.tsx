@@ -5,6 +5,7 @@
 import { useMemo } from "react";
 import { Dialog, useDialog } from "./dialog";
 import { EditJob, EditJobs } from "./job-edit";
+import { jobs } from "./format";
 import { go } from "./hooks";
 import type { Action } from "./menu";
 import { useMessages } from "./messages";
@@ -80,7 +81,7 @@ function Bulk({ verb, filter, what, close, done }: { verb: Verb; filter: Diction
     return (
         <Dialog title={`${verb.title} ${what}?`} button={verb.title} danger={verb.danger} close={close} act={async () => {
             const [count] = verb.options ? await mill.call<[number]>(verb.many!, "a{sv}a{sv}", given, {}) : await mill.call<[number]>(verb.many!, "a{sv}", given);
-            say(`${verb.title}: ${count} ${count === 1 ? "job" : "jobs"}`);
+            say(`${verb.title}: ${jobs(count)}`);
             done();
         }}>
             {verb.question ?? "Those that it makes no sense for are left alone."}

@@ -4,7 +4,7 @@
 import { useState } from "react";
 import { Dialog } from "./dialog";
 import { Field } from "./field";
-import { joinWords, parseSpan, parseTags, span, splitWords } from "./format";
+import { jobs, joinWords, parseSpan, parseTags, span, splitWords } from "./format";
 import { useMessages } from "./messages";
 import { mill, variants, type Dictionary } from "./mill";
 import type { Job } from "./types";
@@ -119,7 +119,7 @@ export function EditJobs({ filter, what, close, done }: { filter: Dictionary; wh
             if (Object.keys(wanted).length === 0)
                 throw new Error("nothing is filled in");
             const [count] = await mill.call<[number]>("UpdateJobs", "a{sv}a{sv}", variants(filter), variants(wanted));
-            say(`Edit: ${count} ${count === 1 ? "job" : "jobs"}`);
+            say(`Edit: ${jobs(count)}`);
             done();
         }}>
             <p>What is left empty stays as it is with each job.</p>

@@ -76,9 +76,9 @@ test(`paging, filters and search among ${MANY} jobs`, { timeout: 600000 }, async
     await mila.says("Page 100");
     await until(async () => await links().count() === 100, "the page before");
 
-    const held = () => mila.page.getByText(`Page 1`, { exact: true }).count();
+    const onFirst = () => mila.page.getByText("Page 1", { exact: true }).count();
     await mila.open("jobs");
-    const filter = await takes(() => mila.page.getByLabel("Queue", { exact: true }).selectOption("media"), async () => await links().count() === 1 && await held(), "the only one of its queue");
+    const filter = await takes(() => mila.page.getByLabel("Queue", { exact: true }).selectOption("media"), async () => await links().count() === 1 && await onFirst(), "the only one of its queue");
     await mila.open("jobs");
     const search = await takes(() => mila.page.getByLabel("Search: name, id or tag=value").fill("needle"), async () => {
         if (await mila.page.getByText("None so far").count())

@@ -44,16 +44,21 @@ def build_asyncio(folder, fast):
     return [*driver[:-1], "asyncio"], ["/usr/bin/python3", folder / "1.py"], worker
 
 
+def compile_typescript(folder):
+    """Programs of a user, in folder, beside the package in its node_modules."""
+    (folder / "package.json").write_text('{"type": "module"}')
+    run(["tsc", "--target", "es2022", "--module", "es2022", "--moduleResolution", "node", "--strict", *folder.glob("?.ts")])
+
+
 def build_typescript(folder, fast):
     package = folder / "node_modules/jobmill"
     run(["tsc", "--project", CLIENTS / "typescript", "--outDir", package / "dist"])
     shutil.copy(CLIENTS / "typescript/package.json", package)
-    (folder / "package.json").write_text('{"type": "module"}')
     programs = []
     for i, text in enumerate(blocks("typescript", "ts")):
         (folder / ("%d.ts" % i)).write_text(text)
         programs.append(["node", folder / ("%d.js" % i)])
-    run(["tsc", "--target", "es2022", "--module", "es2022", "--moduleResolution", "node", "--strict", *folder.glob("?.ts")])
+    compile_typescript(folder)
     return ["node", package / "dist/conformance.js"], programs[0], programs[-1]
 
 
@@ -83,14 +88,23 @@ def build_go(folder, fast):
 CARGO = ["--offline", "--config", 'source.crates-io.replace-with="debian"', "--config", 'source.debian.directory="/usr/share/cargo/registry"']
 
 
+def cargo_environment(folder):
+    return {"CARGO_TARGET_DIR": str(folder / "target"), "CARGO_HOME": str(folder / "home"), "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
+
+
+def write_crate(folder, place):
+    """Of a user who needs the client, which lies in place."""
+    (folder / "Cargo.toml").write_text('[package]\nname = "user"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\njobmill = { path = "%s" }\nserde_json = "1"\n' % place)
+
+
 def build_rust(folder, fast):
     """And, unless it is to be fast, its own tests, against a daemon that is played."""
     cargo = ["cargo", "build", *CARGO]
-    environment = {"CARGO_TARGET_DIR": str(folder / "target"), "CARGO_HOME": str(folder / "home"), "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
+    environment = cargo_environment(folder)
     crate = folder / "crate"  # cargo leaves a Cargo.lock where it builds
     shutil.copytree(CLIENTS / "rust", crate, ignore=shutil.ignore_patterns("target"))
     (folder / "src/bin").mkdir(parents=True)
-    (folder / "Cargo.toml").write_text('[package]\nname = "user"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\njobmill = { path = "crate" }\nserde_json = "1"\n')
+    write_crate(folder, "crate")
     for i, text in enumerate(blocks("rust", "rust")):
         (folder / ("src/bin/program-%d.rs" % i)).write_text(text)
     release = ["--release"] if fast else []

@@ -2,7 +2,6 @@
 """The clients as each language's own tool packs them, offline: what is in the package is what a user needs and no more, and a program that has
 nothing but the package submits a job."""
 
-import json
 import shutil
 import subprocess
 import tarfile
@@ -10,7 +9,7 @@ import zipfile
 
 import pytest
 
-from clients import CARGO, CLIENTS, PATH, blocks, environment, run
+from clients import CARGO, CLIENTS, blocks, cargo_environment, compile_typescript, environment, run, write_crate
 from conftest import SLOW, extra
 
 pytestmark = pytest.mark.root
@@ -60,18 +59,17 @@ def test_typescript(listening, tmp_path):
     parts = "client", "errors", "index", "types", "wire", "worker"
     assert files == {"package.json", "README.md"} | {"dist/%s.%s" % (part, kind) for part in parts for kind in ("js", "d.ts")}
     user.mkdir()
-    (user / "package.json").write_text(json.dumps({"type": "module"}))
     run(["npm", "install", "--offline", "--no-audit", "--no-fund", archive], cwd=user)
-    (user / "program.ts").write_text(blocks("typescript", "ts")[0])
-    run(["tsc", "--target", "es2022", "--module", "es2022", "--moduleResolution", "node", "--strict", "program.ts"], cwd=user)
-    submits(listening, ["node", user / "program.js"])
+    (user / "0.ts").write_text(blocks("typescript", "ts")[0])
+    compile_typescript(user)
+    submits(listening, ["node", user / "0.js"])
 
 
 def test_rust(listening, tmp_path):
     if not extra("cargo"):
         pytest.skip("there is no cargo")
     source = copy("rust", tmp_path)
-    env = {"CARGO_TARGET_DIR": str(tmp_path / "target"), "CARGO_HOME": str(tmp_path / "home"), "CARGO_PROFILE_DEV_DEBUG": "0"}
+    env = cargo_environment(tmp_path)
     run(["cargo", "package", "--no-verify", *CARGO], cwd=source, env=env)  # built below, as a dependency
     with tarfile.open(next((tmp_path / "target/package").glob("jobmill-*.crate"))) as crate:
         names = {n.partition("/")[2] for n in crate.getnames()}
@@ -79,8 +77,7 @@ def test_rust(listening, tmp_path):
     assert {"Cargo.toml", "README.md", "src/lib.rs", "examples/worker.rs"} <= names and not any("conformance" in n or n.startswith("tests") for n in names), names
     user = tmp_path / "user"
     (user / "src").mkdir(parents=True)
-    (user / "Cargo.toml").write_text('[package]\nname = "user"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\njobmill = { path = "%s" }\nserde_json = "1"\n'
-                                     % next(tmp_path.glob("jobmill-[0-9]*/")))
+    write_crate(user, next(tmp_path.glob("jobmill-[0-9]*/")))
     (user / "src/main.rs").write_text(blocks("rust", "rust")[0])
     run(["cargo", "build", *CARGO], cwd=user, env=env)
     submits(listening, [tmp_path / "target/debug/user"])

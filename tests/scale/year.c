@@ -7,7 +7,7 @@
  *   year [JOBS [FOLDER]]
  *
  * prints a row of figures for each month. Fails where a cap is passed, a job is lost or runs twice, or where something grows with what
- * has been: memory, what is stored, or the time that it takes to start a job. */
+ * has been: memory, what is stored, or the steps of SQLite that it takes to start a job. */
 
 #include "site.h"
 
@@ -26,7 +26,7 @@
 #define PEAK 6U /* the month of the largest campaign */
 
 #ifdef __SANITIZE_ADDRESS__
-#define MEASURED false /* time and memory are the sanitizer's */
+#define MEASURED false /* memory is the sanitizer's */
 #else
 #define MEASURED true
 #endif
