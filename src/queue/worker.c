@@ -385,7 +385,9 @@ int model_worker_complete(Model *m, Worker *w, uint64_t job, uint32_t number, Ou
         /* An engine may have known it for long, by the clock of another host. */
         outcome->finished_usec = MIN(MAX(outcome->finished_usec, a->created_usec), now->realtime);
         if (a->started_monotonic != USEC_INFINITY)
-                outcome->runtime_usec = usec_sub(usec_sub(now->monotonic, a->started_monotonic), usec_sub(now->realtime, outcome->finished_usec));
+                /* Where it says when, both are of the engine's clock; ours have run beside each other since, but not to the microsecond. */
+                outcome->runtime_usec = outcome->finished_usec < now->realtime ? usec_sub(outcome->finished_usec, outcome->started_usec)
+                                                                              : usec_sub(now->monotonic, a->started_monotonic);
         model_attempt_ended(m, a, outcome, now);
         /* Nothing of it is left, so the next one may be recorded with its outcome. Where that fails both are undone. */
         worker_give_back(a);

@@ -69,6 +69,32 @@ static void test_started(void **state) {
         assert_int_equal(w->n_attempts, 2);
 }
 
+/* The machine's two clocks are read one after the other, and do not run alike: what the engine says is not made up from them. */
+static void test_run_time(void **state) {
+        _cleanup_model_ Model *m = make_model();
+        Queue *q = make_adapter_queue(m);
+        Worker *w = add_adapter(m, "engine");
+        Job *j = start_one(m, q);
+        Attempt *a = j->live;
+        Outcome o = OUTCOME_INIT;
+        Now later = now;
+
+        o.finished_usec = now.realtime + 1000;
+        assert_int_equal(model_attempt_keep(m, a, NULL, now.realtime, &now), 0);
+        later.realtime += 5000;
+        later.monotonic += 5003;
+        assert_int_equal(model_worker_complete(m, w, j->id, 1, &o, &later), 0);
+        assert_int_equal(a->outcome.runtime_usec, 1000);
+
+        /* That it says nothing means now. */
+        j = start_one(m, q);
+        a = j->live;
+        assert_int_equal(model_attempt_keep(m, a, NULL, now.realtime, &now), 0);
+        o = OUTCOME_INIT;
+        assert_int_equal(model_worker_complete(m, w, j->id, 1, &o, &later), 0);
+        assert_int_equal(a->outcome.runtime_usec, 5003);
+}
+
 static void test_away(void **state) {
         _cleanup_model_ Model *m = make_model();
         Queue *q = make_adapter_queue(m);
@@ -167,6 +193,7 @@ static void test_adapter(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_started),
+                cmocka_unit_test(test_run_time),
                 cmocka_unit_test(test_away),
                 cmocka_unit_test(test_given_up),
                 cmocka_unit_test(test_adapter),
